@@ -1,0 +1,284 @@
+"""The nouns: what is asked, what may be run, what it costs, what was decided.
+
+Frozen values without logic beyond their own; every other module includes this one and little else.
+Bytes are integers; resolutions and frame sizes are (height, width) in pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+TASKS = ("video", "image", "automask")
+VARIANTS = ("tiny", "small", "base_plus", "large")
+VERSIONS = ("2.1", "2.0")
+PRECISIONS = ("autocast_bfloat16", "autocast_float16", "float32", "float16", "bfloat16")
+ATTENTIONS = ("auto", "flash", "efficient", "cudnn", "math")
+PREFERENCES = ("quality", "speed", "balanced")
+VERDICTS = ("fits", "tight", "does_not_fit")
+BUDGET_SOURCES = ("vram", "gpu", "device")
+PROVENANCES = ("measured", "published", "simulated", "derived", "assumed")
+"""measured: on a GPU by this project; published: from a cited publication or fitted to one; simulated: traced;
+derived: the size of a known array; assumed: a stated allowance that nothing measured supports yet."""
+
+EXIT_FITS, EXIT_FAILED, EXIT_USAGE, EXIT_DOES_NOT_FIT, EXIT_WARNING, EXIT_NOT_CONFIRMED = range(6)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """What the user wants done."""
+
+    task: str
+    """One of TASKS."""
+    objects: int = 1
+    """Objects tracked in a video, or prompted in one image. Automatic masks have none."""
+    frames: int | None = 1
+    """Length of the clip; None is a clip without end."""
+    frame_size: tuple[int, int] = (1080, 1920)
+    """Height and width of the source picture, at which masks are written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """How it is done."""
+
+    variant: str
+    """One of VARIANTS."""
+    version: str
+    """Of the checkpoints: one of VERSIONS."""
+    resolution: tuple[int, int]
+    """What SAM 2 computes at: multiples of 32."""
+    precision: str
+    """One of PRECISIONS. The autocast ones keep float32 weights."""
+    attention: str = "auto"
+    """One of ATTENTIONS: the scaled-dot-product kernel; auto is what torch picks."""
+    object_batch: int = 1
+    """Objects (automask: points) of one pass through the mask decoder."""
+    bounded_memory_bank: bool = True
+    """Keep only what SAM 2 will read again; False is the stock predictor, which keeps everything."""
+    offload_video: bool = False
+    """Decoded frames stay on the host. Makes no difference to a bounded memory bank, which streams them."""
+    offload_state: bool = False
+    """The memory bank stays on the host."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gpu:
+    """A GPU by name, or the one that is present."""
+
+    name: str
+    total_bytes: int
+    free_bytes: int | None = None
+    """None where it is not a GPU of this machine."""
+    capability: tuple[int, int] | None = None
+    """CUDA compute capability (major, minor); None if not known."""
+    uuid: str | None = None
+    index: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What may be used, and what is held back of it."""
+
+    total_bytes: int
+    headroom_bytes: int
+    source: str
+    """One of BUDGET_SOURCES."""
+    gpu: Gpu | None = None
+
+    @property
+    def usable_bytes(self) -> int:
+        """The budget less its headroom."""
+        return self.total_bytes - self.headroom_bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pins:
+    """What the user fixed; None is free. A pin is never overridden."""
+
+    variant: str | None = None
+    version: str | None = None
+    resolution: tuple[int, int] | None = None
+    precision: str | None = None
+    attention: str | None = None
+
+    def given(self) -> dict[str, object]:
+        """The pins that are set, by name."""
+        pairs = ((name, getattr(self, name)) for name in self.__slots__)
+        return {name: value for name, value in pairs if value is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A workload with what is fixed and what is preferred about doing it."""
+
+    workload: Workload
+    pins: Pins = field(default_factory=Pins)
+    prefer: str = "quality"
+    """One of PREFERENCES."""
+    frame_size_assumed: bool = False
+    """True where the user named no frame size and the workload holds the default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """Some of the bytes, with a name and an origin (one of PROVENANCES)."""
+
+    name: str
+    bytes: int
+    provenance: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """A stretch of the run and what is allocated at its peak."""
+
+    name: str
+    components: tuple[Component, ...]
+
+    @property
+    def allocated_bytes(self) -> int:
+        """The sum of the components."""
+        return sum(component.bytes for component in self.components)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """Predicted bytes on the GPU at the peak of a run."""
+
+    allocated_bytes: int
+    """Tensors."""
+    reserved_bytes: int
+    """What the caching allocator holds."""
+    context_bytes: int
+    """The CUDA context and loaded kernels, outside the allocator."""
+    total_bytes: int
+    """What the process takes: reserved + context."""
+    upper_bytes: int
+    """One-sided bound of total_bytes, from held-out groups."""
+    components: tuple[Component, ...]
+    """Of total_bytes, at the peak phase; they add up to it."""
+    phases: tuple[Phase, ...]
+    peak_phase: str
+    extrapolated: bool
+    """True outside what was measured or published."""
+    extrapolated_because: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """A configuration with what it is worth and what it costs."""
+
+    configuration: Configuration
+    quality: float
+    """J&F on SA-V test in percent, published or estimated from published figures."""
+    quality_is_estimate: bool
+    frames_per_second: float | None
+    """Estimate for video on an A100, from published figures; None for other tasks."""
+    estimate: Estimate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejection:
+    """A configuration that was turned down, as the smallest of its class."""
+
+    configuration: Configuration
+    need_bytes: int | None
+    """Its predicted total; None where the GPU cannot run it at all."""
+    limit_bytes: int
+    short_by_bytes: int | None
+    component: str
+    """The largest component of the peak, or the capability that is missing."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How far the choice carries. A figure is None where `reasons` says why."""
+
+    max_objects: int | None
+    """For the choice, all else equal."""
+    max_frames: int | None
+    """For the choice, all else equal; None with `unlimited_frames` is a clip without end."""
+    unlimited_frames: bool
+    max_resolution: tuple[int, int] | None
+    """For the choice at its own aspect ratio, all else equal."""
+    smallest_total_bytes: int | None
+    """Smallest budget under which this request has a plan, headroom included."""
+    smallest_card: str | None = None
+    """The size of card that this budget calls for, such as "2 GB"."""
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stock:
+    """The same request on the stock predictor of the sam2 package, at the official recipe."""
+
+    configuration: Configuration
+    total_bytes: int | None
+    """None where it grows without end or cannot be run; `reason` says which."""
+    fits: bool
+    first_frame_out_of_memory: int | None
+    """The frame, counted from 1, that no longer fits; None where all do."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suggestion:
+    """A change that was verified to give a plan, and the command for it."""
+
+    change: str
+    command: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """Where the figures come from."""
+
+    profiles: tuple[str, ...]
+    memory_model: str
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The decision and everything that supports it."""
+
+    request: Request
+    budget: Budget
+    verdict: str
+    """One of VERDICTS."""
+    strict: bool
+    chosen: Choice | None
+    alternatives: tuple[Choice, ...]
+    """What also fits, in order."""
+    rejected: tuple[Rejection, ...]
+    """What would have been preferred but does not fit, in order of preference."""
+    limits: Limits
+    stock: Stock
+    suggestions: tuple[Suggestion, ...]
+    warnings: tuple[str, ...]
+    command: str | None
+    """What runs the plan."""
+    command_reason: str | None
+    """Why `command` is None."""
+    candidates: int
+    """How many configurations were weighed."""
+    provenance: Provenance
+
+    @property
+    def fits(self) -> bool:
+        """True where something was chosen, tight or not."""
+        return self.chosen is not None
+
+    @property
+    def estimate(self) -> Estimate | None:
+        """The estimate of the choice."""
+        return self.chosen.estimate if self.chosen else None
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of the contract."""
+        if self.chosen is None:
+            return EXIT_DOES_NOT_FIT
+        return EXIT_WARNING if self.strict and self.verdict == "tight" else EXIT_FITS

@@ -1,0 +1,46 @@
+"""Errors that the library raises on purpose, each with the exit code of the contract.
+
+Knows nothing of what is planned: an error carries a message that names the offending value and a
+hint that says what to do instead.
+"""
+
+from __future__ import annotations
+
+
+class PlannerError(Exception):
+    """Base of every error raised on purpose.
+
+    `message` names what is wrong and the value; `hint` says what to do (may be empty).
+    """
+
+    code = "failure"
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".rstrip()
+
+
+class UsageError(PlannerError, ValueError):
+    """A bad option or value (exit code 2)."""
+
+    code = "usage"
+    exit_code = 2
+
+
+class FileError(PlannerError):
+    """A file that cannot be used as given: broken, hostile, or of another kind (exit code 2)."""
+
+    code = "file"
+    exit_code = 2
+
+
+class EnvironmentFailure(PlannerError):
+    """The machine failed, not the request: an output that cannot be written (exit code 1)."""
+
+    code = "environment"
+    exit_code = 1

@@ -1,0 +1,143 @@
+"""Text to quantities and back: bytes, resolutions, counts.
+
+Everything inside the package is an integer with its unit in the name; only this module and the
+command line see text such as "2GB".
+"""
+
+from __future__ import annotations
+
+import re
+
+from planner.errors import UsageError
+
+UNITS = {
+    "kb": 10**3,
+    "mb": 10**6,
+    "gb": 10**9,
+    "kib": 2**10,
+    "mib": 2**20,
+    "gib": 2**30,
+}
+SIZE_FORMS = "Write a number with a unit: 2GB, 1.5GB, 800MB (powers of 10) or 2GiB, 1907MiB (powers of 2)."
+RESOLUTION_FORMS = "Write a side (1024) or HxW (576x1024), in multiples of 32 from 64 to 8192."
+FRAME_SIZE_FORMS = "Write HxW in pixels, height first, such as 1080x1920."
+
+MINIMUM_SIZE_BYTES = 10**6
+MAXIMUM_SIZE_BYTES = 10**15
+RESOLUTION_STEP = 32
+"""Hiera's total stride: patch stride 4, then three poolings by 2 (sam2/modeling/backbones/hieradet.py)."""
+MINIMUM_SIDE, MAXIMUM_SIDE = 64, 8192
+MAXIMUM_FRAME_SIDE = 32768
+MAXIMUM_COUNT = 10**9
+
+_SIZE = re.compile(r"\s*(\d{1,18}(?:\.\d{1,9})?|\.\d{1,9})\s*([a-z]+)\s*", re.ASCII | re.IGNORECASE)
+_PAIR = re.compile(r"\s*(\d{1,6})\s*[x×]\s*(\d{1,6})\s*", re.ASCII | re.IGNORECASE)
+_COUNT = re.compile(r"\s*\d{1,12}\s*", re.ASCII)
+
+
+def parse_size(text: str) -> int:
+    """Bytes of a size such as "2GB" (powers of 10) or "2GiB" (powers of 2), case-insensitive.
+
+    Raises UsageError for a bare number, zero, a negative, a decimal comma, a word, or a size
+    outside 1 MB to 1000 TB.
+    """
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        if re.fullmatch(r"\s*[\d.]+\s*", text, re.ASCII):
+            raise UsageError(f"The size {text!r} has no unit.", SIZE_FORMS)
+        raise UsageError(f"{text!r} is not a size.", SIZE_FORMS)
+    number, unit = match.groups()
+    factor = UNITS.get(unit.lower())
+    if factor is None:
+        raise UsageError(f"The size {text!r} has an unknown unit {unit!r}.", SIZE_FORMS)
+    size_bytes = round(float(number) * factor)
+    if size_bytes < MINIMUM_SIZE_BYTES:
+        raise UsageError(f"The size {text!r} is too small: at least 1MB is needed.", SIZE_FORMS)
+    if size_bytes > MAXIMUM_SIZE_BYTES:
+        raise UsageError(f"The size {text!r} is absurd: no GPU has more than {MAXIMUM_SIZE_BYTES:,} bytes.", SIZE_FORMS)
+    return size_bytes
+
+
+def parse_resolution(text: str | int) -> tuple[int, int]:
+    """(height, width) of what SAM 2 computes at: a side, or HxW, in multiples of 32."""
+    if isinstance(text, bool):
+        raise UsageError(f"{text!r} is not a resolution.", RESOLUTION_FORMS)
+    pair = _pair(str(text))
+    if pair is None:
+        if _COUNT.fullmatch(str(text)) is None:
+            raise UsageError(f"{text!r} is not a resolution.", RESOLUTION_FORMS)
+        pair = (int(text), int(text))
+    for side in pair:
+        if side % RESOLUTION_STEP or not MINIMUM_SIDE <= side <= MAXIMUM_SIDE:
+            near = min(max(round(side / RESOLUTION_STEP) * RESOLUTION_STEP, MINIMUM_SIDE), MAXIMUM_SIDE)
+            raise UsageError(
+                f"The resolution {text!r} cannot be run: {side} is not a multiple of {RESOLUTION_STEP} "
+                f"from {MINIMUM_SIDE} to {MAXIMUM_SIDE}; the nearest is {near}.",
+                RESOLUTION_FORMS,
+            )
+    return pair
+
+
+def parse_frame_size(text: str) -> tuple[int, int]:
+    """(height, width) of the source picture in pixels, any positive size."""
+    pair = _pair(text)
+    if pair is None:
+        raise UsageError(f"{text!r} is not a frame size.", FRAME_SIZE_FORMS)
+    if not all(1 <= side <= MAXIMUM_FRAME_SIDE for side in pair):
+        raise UsageError(
+            f"The frame size {text!r} is out of range: each side from 1 to {MAXIMUM_FRAME_SIDE} pixels.",
+            FRAME_SIZE_FORMS,
+        )
+    return pair
+
+
+def parse_count(text: str | int, what: str) -> int:
+    """A count of at least 1, such as of objects or frames; `what` names it in the error."""
+    if isinstance(text, bool) or _COUNT.fullmatch(str(text)) is None:
+        raise UsageError(f"{text!r} is not a number of {what}.", f"Give a whole number of {what}, 1 or more.")
+    count = int(text)
+    if not 1 <= count <= MAXIMUM_COUNT:
+        raise UsageError(
+            f"{count} {what} cannot be planned for.", f"Give a whole number of {what} from 1 to {MAXIMUM_COUNT:,}."
+        )
+    return count
+
+
+def parse_frames(text: str | int | None) -> int | None:
+    """A number of frames, or None for "unlimited": a clip without end."""
+    if text is None or str(text).strip().lower() == "unlimited":
+        return None
+    return parse_count(text, "frames")
+
+
+def format_size(size_bytes: int) -> str:
+    """A size for people, in powers of 10: "1.77 GB", "463 MB"."""
+    magnitude = abs(size_bytes)
+    if magnitude >= 10 * 10**9:
+        return f"{size_bytes / 10**9:.1f} GB"
+    if magnitude >= 10**9:
+        return f"{size_bytes / 10**9:.2f} GB"
+    if magnitude >= 10**6:
+        return f"{size_bytes / 10**6:.0f} MB"
+    return f"{size_bytes / 10**3:.0f} kB"
+
+
+def format_exact_size(size_bytes: int) -> str:
+    """How a size was read, in all three ways: "2,000,000,000 B = 1907 MiB"."""
+    return f"{size_bytes:,} B = {size_bytes / 2**20:.0f} MiB"
+
+
+def command_size(size_bytes: int) -> str:
+    """A size as an option value, rounded up to 10 MB so that what fitted still fits: "1.78GB"."""
+    steps = -(-size_bytes // 10**7)
+    return f"{steps / 100:.2f}GB" if steps >= 100 else f"{steps * 10}MB"
+
+
+def format_resolution(resolution: tuple[int, int]) -> str:
+    """(576, 1024) as "576x1024", as the options take it."""
+    return f"{resolution[0]}x{resolution[1]}"
+
+
+def _pair(text: str) -> tuple[int, int] | None:
+    match = _PAIR.fullmatch(text)
+    return (int(match[1]), int(match[2])) if match else None
