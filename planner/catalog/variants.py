@@ -1,0 +1,169 @@
+"""Published accuracy and speed of the variants, and the estimates drawn from them.
+
+Knows nothing of bytes. Every estimate here is arithmetic on figures of profiles/catalog.yaml, each of
+which names its source there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from planner.documents import Fields, read
+from planner.domain import VARIANTS, VERSIONS
+from planner.locations import profiles_folder
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What the size of a variant's tensors follows from."""
+
+    parameters: int
+    embed_dim: int
+    """Channels of Hiera's first stage."""
+    global_attention_heads: int
+    """Heads of the blocks that attend to the whole frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """Accuracy in percent (J&F on SA-V test)."""
+
+    value: float
+    is_estimate: bool
+    """False only where this variant, version and resolution are published together."""
+
+
+class Catalog:
+    """The catalogue's figures, with the estimates that planning asks for."""
+
+    def __init__(
+        self,
+        shapes: Mapping[str, Shape],
+        accuracy: Mapping[tuple[str, str], tuple[float, float]],
+        native_side: int,
+        ablation: Sequence[tuple[int, float]],
+        milliseconds: Mapping[str, Sequence[tuple[int, float]]],
+        object_cost: float,
+        offload_cost: float,
+    ) -> None:
+        self.shapes = shapes
+        self.native_side = native_side
+        self._accuracy = accuracy
+        self._ablation = ablation
+        self._milliseconds = milliseconds
+        self._object_cost = object_cost
+        self._offload_cost = offload_cost
+        # Planning asks for the same few thousand values again and again.
+        self.quality = lru_cache(maxsize=None)(self._quality)
+        self.frames_per_second = lru_cache(maxsize=4096)(self._frames_per_second)
+
+    def _quality(self, variant: str, version: str, resolution: tuple[int, int]) -> Quality:
+        """Accuracy of a configuration.
+
+        Away from the native resolution it is the published figure times what the paper's ablation loses at
+        that many pixels (models trained at that resolution: an optimistic estimate). Above the native
+        resolution no gain is published, so none is assumed.
+        """
+        published = self._accuracy[variant, version][0]
+        if resolution == (self.native_side, self.native_side):
+            return Quality(published, False)
+        side = math.sqrt(resolution[0] * resolution[1])
+        best = self._ablation[-1][1]
+        return Quality(round(published * min(1.0, _interpolate(self._ablation, side) / best), 1), True)
+
+    def _frames_per_second(
+        self, variant: str, version: str, resolution: tuple[int, int], objects: int, offload_state: bool
+    ) -> float:
+        """Video frames per second on an A100, as an estimate from published figures.
+
+        The README's figure (one object, 1024x1024, compiled) scaled by resolution as the eager times of an
+        RTX 3090 scale, by objects and offload as the stock code's comment has it. Precision and kernels other
+        than the README's are published nowhere and change nothing here.
+        """
+        times = [(side, math.log2(value)) for side, value in self._milliseconds[variant]]
+        side = math.sqrt(resolution[0] * resolution[1])
+        slowdown = 2 ** (_interpolate(times, side) - _interpolate(times, float(self.native_side)))
+        slowdown *= 1 + self._object_cost * (objects - 1)
+        if offload_state:
+            slowdown *= self._offload_cost
+        return round(self._accuracy[variant, version][1] / slowdown, 2)
+
+
+@lru_cache(maxsize=4)
+def load_catalog(path: Path | None = None) -> Catalog:
+    """The shipped catalogue, or the one at `path`. Raises FileError if it is broken."""
+    path = path or profiles_folder() / "catalog.yaml"
+    fields = Fields(read(path), str(path), "the catalogue")
+    if fields.integer("schema_version") != 1:
+        raise fields.complaint("schema_version is not 1", "Take the catalogue of this release.", "schema_version")
+    sources = {name for name, _ in fields.fields("sources").named()}
+    shapes = {}
+    for name, entry in fields.fields("variants").named():
+        _check_source(entry, sources)
+        shapes[name] = Shape(
+            entry.integer("parameters", minimum=1),
+            entry.integer("embed_dim", minimum=1),
+            entry.integer("global_attention_heads", minimum=1),
+        )
+    accuracy = {}
+    for entry in fields.entries("accuracy"):
+        _check_source(entry, sources)
+        key = entry.text("variant", VARIANTS), entry.text("version", VERSIONS)
+        accuracy[key] = entry.number("sa_v_test", 0, 100), entry.number("frames_per_second", 0.01)
+    ablation = [
+        (entry.integer("resolution", minimum=1), entry.number("mose_dev", 0, 100))
+        for entry in fields.entries("resolution_ablation")
+    ]
+    object_cost, offload_cost = _object_costs(fields)
+    if set(shapes) != set(VARIANTS) or len(accuracy) != len(VARIANTS) * len(VERSIONS):
+        raise fields.complaint("a variant or version is missing", "Take the catalogue of this release.")
+    return Catalog(
+        shapes,
+        accuracy,
+        fields.integer("native_resolution", minimum=32),
+        sorted(ablation),
+        _speeds(fields, sources),
+        object_cost,
+        offload_cost,
+    )
+
+
+def _speeds(fields: Fields, sources: set[str]) -> dict[str, list[tuple[int, float]]]:
+    speeds = {}
+    for entry in fields.entries("eager_speed"):
+        _check_source(entry, sources)
+        table = entry.fields("milliseconds")
+        speeds[entry.text("variant", VARIANTS)] = [
+            (side, table.number(str(side), 0.01)) for side in (256, 512, 1024)
+        ]
+    # Small is not among the published times; its encoder is tiny's with four more blocks.
+    speeds.setdefault("small", speeds["tiny"])
+    return speeds
+
+
+def _object_costs(fields: Fields) -> tuple[float, float]:
+    """(time of a further object, time with the memory bank on the host), relative to one object on the GPU."""
+    one, two = (
+        (1 / entry.number("on_gpu", 0.01), 1 / entry.number("offloaded", 0.01))
+        for entry in fields.entries("object_speed")
+    )
+    return two[0] / one[0] - 1, one[1] / one[0]
+
+
+def _check_source(entry: Fields, sources: set[str]) -> None:
+    source = entry.text("source")
+    if source not in sources:
+        raise entry.complaint(f"the source {source!r} is not listed", "Add it under sources.", "source")
+
+
+def _interpolate(points: Sequence[tuple[int, float]], side: float) -> float:
+    """Piecewise linear in log2(side); the outer pieces go on beyond the ends."""
+    x = math.log2(side)
+    pairs = list(zip(points, points[1:], strict=False))
+    (a, ya), (b, yb) = next((pair for pair in pairs if side <= pair[1][0]), pairs[-1])
+    share = (x - math.log2(a)) / (math.log2(b) - math.log2(a))
+    return ya + share * (yb - ya)

@@ -1,0 +1,255 @@
+"""Strict YAML and JSON text to plain data that remembers its lines, and files written whole or not at all.
+
+Knows nothing of what a document means. Only plain data are accepted: no tags, anchors, aliases,
+duplicate keys or surprising scalars, whatever the file's author intended.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from planner.errors import EnvironmentFailure, FileError
+
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+MAXIMUM_BYTES = 16 * 2**20
+MAXIMUM_DEPTH = 24
+_INTEGER = re.compile(r"[-+]?\d{1,18}")
+_FLOAT = re.compile(r"[-+]?(\d{1,300}\.?\d{0,30}|\.\d{1,30})(e[-+]?\d{1,3})?", re.IGNORECASE)
+_WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None, "~": None, "": None}
+
+
+class Mapping(dict[str, Any]):
+    """A mapping that knows the line each key stands on, counted from 1."""
+
+    lines: dict[str, int]
+    line: int
+
+
+class Fields:
+    """Typed access to one mapping of a document; every complaint names file, line and remedy."""
+
+    def __init__(self, value: object, source: str, what: str, line: int = 1) -> None:
+        self.source, self.what = source, what
+        self.line = getattr(value, "line", line)
+        if not isinstance(value, dict):
+            raise self.complaint(f"{what} must be a mapping, not {_kind(value)}", "Write key: value lines.")
+        self._value: dict[str, Any] = value
+        self._seen: set[str] = set()
+
+    def complaint(self, message: str, hint: str, key: str | None = None) -> FileError:
+        """The error for a fault at `key`, or in the mapping as a whole."""
+        lines = getattr(self._value, "lines", {}) if hasattr(self, "_value") else {}
+        return FileError(f"{self.source}, line {lines.get(key, self.line)}: {message}.", hint)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._value
+
+    def any(self, key: str) -> Any:
+        """The value as it stands; the key must be there."""
+        self._seen.add(key)
+        if key not in self._value:
+            raise self.complaint(f"{self.what} has no {key!r}", f"Add a line {key}: ... (null if it is not known).")
+        return self._value[key]
+
+    def text(self, key: str, choices: Sequence[str] | None = None) -> str:
+        """A non-empty string, one of `choices` if given."""
+        value = self.any(key)
+        if not isinstance(value, str) or not value:
+            raise self.complaint(f"{key} must be text, not {_kind(value)}", "Put it in quotes.", key)
+        if choices is not None and value not in choices:
+            raise self.complaint(f"{key} is {value!r}", f"Use one of: {', '.join(choices)}.", key)
+        return value
+
+    def integer(self, key: str, minimum: int = 0, maximum: int = 10**18) -> int:
+        """A whole number within the limits."""
+        value = self.any(key)
+        if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= maximum:
+            hint = f"Give a whole number from {minimum} to {maximum}."
+            raise self.complaint(f"{key} is {_kind(value)}", hint, key)
+        return value
+
+    def number(self, key: str, minimum: float = 0.0, maximum: float = 1e18) -> float:
+        """A finite number within the limits."""
+        value = self.any(key)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not minimum <= value <= maximum:
+            raise self.complaint(f"{key} is {_kind(value)}", f"Give a number from {minimum:g} to {maximum:g}.", key)
+        return float(value)
+
+    def boolean(self, key: str) -> bool:
+        """true or false."""
+        value = self.any(key)
+        if not isinstance(value, bool):
+            raise self.complaint(f"{key} is {_kind(value)}", "Write true or false.", key)
+        return value
+
+    def pair(self, key: str) -> tuple[int, int]:
+        """[height, width], two positive whole numbers."""
+        value = self.any(key)
+        good = isinstance(value, list) and len(value) == 2
+        if not good or not all(isinstance(v, int) and not isinstance(v, bool) and 0 < v < 10**6 for v in value):
+            raise self.complaint(f"{key} is {_kind(value)}", "Write [height, width] in pixels.", key)
+        return value[0], value[1]
+
+    def fields(self, key: str) -> Fields:
+        """The mapping under `key`."""
+        value = self.any(key)
+        return Fields(value, self.source, key, getattr(self._value, "lines", {}).get(key, self.line))
+
+    def entries(self, key: str) -> list[Fields]:
+        """The list of mappings under `key`."""
+        return [Fields(item, self.source, f"an entry of {key}", self.line) for item in self.items(key)]
+
+    def items(self, key: str) -> list[Any]:
+        """The list under `key`."""
+        value = self.any(key)
+        if not isinstance(value, list):
+            raise self.complaint(f"{key} must be a list, not {_kind(value)}", "Start each entry with a dash.", key)
+        return value
+
+    def or_none(self, key: str) -> bool:
+        """True where the key holds null, which then counts as read."""
+        return self.any(key) is None
+
+    def named(self) -> Iterator[tuple[str, Fields]]:
+        """Each key with the mapping under it."""
+        for key in self._value:
+            yield key, self.fields(key)
+
+    def end(self) -> None:
+        """Complain of keys that nobody asked for: most are misspelt."""
+        for key in self._value:
+            if key not in self._seen:
+                known = ", ".join(sorted(self._seen))
+                raise self.complaint(f"{self.what} has an unknown {key!r}", f"Known here: {known}.", key)
+
+
+def parse(text: str, source: str) -> Any:
+    """Plain data of a YAML (or JSON) text; mappings are `Mapping`s. `source` names the file in errors.
+
+    Raises FileError for broken text, several documents, tags, anchors, duplicate keys, or deep nesting.
+    """
+    try:
+        loader = _Loader(text)
+        try:
+            node = loader.get_single_node()
+        finally:
+            loader.dispose()
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "it is not YAML"
+        raise FileError(f"{source}{line}: {problem}.", "Correct the line, or take the file as it was shipped.") from None
+    except (RecursionError, ValueError, OverflowError) as error:
+        raise FileError(f"{source}: it cannot be read ({type(error).__name__}).", "Take another copy.") from None
+    if node is None:
+        raise FileError(f"{source}, line 1: the file is empty.", "Take another copy; it may have been cut short.")
+    return _construct(node, source, 0, set())
+
+
+def read(path: Path) -> Any:
+    """Plain data of a file; a FileError says why it cannot be had."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAXIMUM_BYTES + 1)
+    except OSError as error:
+        raise FileError(f"{path}: {error.strerror or error}.", "Check the path.") from None
+    except ValueError as error:
+        raise FileError(f"{str(path)!r} is not a path ({error}).", "Check the path.") from None
+    if len(data) > MAXIMUM_BYTES:
+        raise FileError(f"{path}: larger than {MAXIMUM_BYTES >> 20} MiB.", "This is not a plan or a profile.")
+    try:
+        return parse(data.decode("utf-8"), str(path))
+    except UnicodeDecodeError as error:
+        raise FileError(f"{path}: not UTF-8 text at byte {error.start}.", "This is not a plan or a profile.") from None
+
+
+def dump(data: object) -> str:
+    """YAML text of plain data, keys in the given order, the same text for the same data."""
+    text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+    return text
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file whole or not at all: a neighbour is written, flushed to disk and renamed over it."""
+    mode = path.stat().st_mode & 0o777 if path.is_file() else 0o666 & ~_umask()
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:80]}.", dir=path.parent)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(name, mode)
+            os.replace(name, path)
+        except BaseException:
+            os.unlink(name)
+            raise
+    except OSError as error:
+        reason = error.strerror or error
+        raise EnvironmentFailure(f"{path} cannot be written: {reason}.", "Choose a writable place.") from None
+
+
+def _umask() -> int:
+    current = os.umask(0o022)
+    os.umask(current)
+    return current
+
+
+def _construct(node: yaml.Node, source: str, depth: int, seen: set[int]) -> Any:
+    line = node.start_mark.line + 1
+    if depth > MAXIMUM_DEPTH:
+        raise FileError(f"{source}, line {line}: nested more than {MAXIMUM_DEPTH} deep.", "Flatten it.")
+    if not node.tag.startswith("tag:yaml.org,2002:") or node.tag.startswith("tag:yaml.org,2002:python"):
+        raise FileError(f"{source}, line {line}: the tag {node.tag!r} is not allowed.", "Only plain data are read.")
+    if isinstance(node, yaml.ScalarNode):
+        return _scalar(node, source, line)
+    # An alias composes to the very same node again: refusing it defuses exponential expansion.
+    if id(node) in seen:
+        raise FileError(f"{source}, line {line}: anchors and aliases are not allowed.", "Write the value out.")
+    seen.add(id(node))
+    if isinstance(node, yaml.SequenceNode):
+        return [_construct(item, source, depth + 1, seen) for item in node.value]
+    result = Mapping()
+    result.line, result.lines = line, {}
+    for key_node, value_node in node.value:
+        key_line = key_node.start_mark.line + 1
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise FileError(f"{source}, line {key_line}: a key must be plain text.", "Use a word as the key.")
+        if key_node.value in result:
+            raise FileError(f"{source}, line {key_line}: {key_node.value!r} stands twice.", "Keep one of them.")
+        result[key_node.value] = _construct(value_node, source, depth + 1, seen)
+        result.lines[key_node.value] = key_line
+    return result
+
+
+def _scalar(node: yaml.ScalarNode, source: str, line: int) -> Any:
+    text = node.value
+    if node.tag == "tag:yaml.org,2002:str":
+        return text
+    if text.lower() in _WORDS and node.tag != "tag:yaml.org,2002:int":
+        return _WORDS[text.lower()]
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    if _FLOAT.fullmatch(text) and math.isfinite(value := float(text)):
+        return value
+    if node.tag.endswith((":int", ":float", ":bool", ":null")):
+        raise FileError(f"{source}, line {line}: {text[:40]!r} is not a plain value.", "Write a decimal number or quote it.")
+    return text
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    return "missing" if value is None else repr(value)[:60]

@@ -1,0 +1,98 @@
+"""Sizes of the arrays that SAM 2's code is known to hold, in bytes.
+
+Each function is arithmetic only and takes Python numbers or numpy arrays alike. A resolution of H x W has
+H*W pixels and H*W/256 tokens (stride 16, image_embedding of 256 channels). Sources are modules of
+facebookresearch/sam2 at 2b90b9f.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+Number = Any
+"""An int or float, or a numpy array of them."""
+
+TOKEN_PIXELS = 256
+EMBEDDING_CHANNELS = 256
+MEMORY_CHANNELS = 64
+"""Of memory features: mem_dim of sam2/configs/*.yaml."""
+MEMORY_FRAMES = 7
+"""num_maskmem, sam2/modeling/sam2_base.py: one conditioning frame and six before the current one."""
+POINTER_FRAMES = 16
+"""max_obj_ptrs_in_encoder, sam2/modeling/sam2_base.py."""
+POINTER_TOKENS = 64
+"""16 pointers of 256 channels, split into 4 tokens of 64 each."""
+FLOAT32, HALF = 4, 2
+
+
+def frames(count: Number, pixels: Number) -> Number:
+    """Decoded frames: float32, three channels (sam2/utils/misc.py, load_video_frames)."""
+    return count * pixels * 3 * FLOAT32
+
+
+def memory_per_frame(pixels: Number) -> Number:
+    """Memory features of one object and frame: always bfloat16 (sam2_video_predictor.py, _run_memory_encoder)."""
+    return pixels / TOKEN_PIXELS * MEMORY_CHANNELS * HALF
+
+
+def pointer() -> int:
+    """The object pointer of one object and frame, at its widest."""
+    return EMBEDDING_CHANNELS * FLOAT32
+
+
+def low_resolution_mask(pixels: Number) -> Number:
+    """The mask of one object and frame at a quarter of each side, float32."""
+    return pixels / 16 * FLOAT32
+
+
+def stock_state(pixels: Number) -> Number:
+    """What the stock predictor keeps for ever of one object and frame: 0.787 MB at 1024x1024."""
+    return memory_per_frame(pixels) + low_resolution_mask(pixels) + pointer()
+
+
+def image_features(pixels: Number, item_bytes: Number) -> Number:
+    """What the encoder leaves for the decoder: 256 channels at stride 16, 64 at 8 and 32 at 4."""
+    return pixels * (256 / 256 + 64 / 64 + 32 / 16) * item_bytes
+
+
+def memory_attention(pixels: Number, item_bytes: Number) -> Number:
+    """Peak of memory attention for one object (sam2/modeling/memory_attention.py, sam/transformer.py).
+
+    Keys and values of seven memories, and the float32 copies that the rotary encoding makes of the keys
+    (position_encoding.py, apply_rotary_enc); queries, and the hidden layer of 2048.
+    """
+    tokens = pixels / TOKEN_PIXELS
+    keys = MEMORY_FRAMES * tokens + POINTER_TOKENS
+    return keys * EMBEDDING_CHANNELS * (2 * item_bytes + 2 * FLOAT32) + tokens * item_bytes * (
+        6 * EMBEDDING_CHANNELS + 2048
+    )
+
+
+def mask_decoder(pixels: Number, item_bytes: Number) -> Number:
+    """Peak of the mask decoder for one prompt (sam2/modeling/sam/mask_decoder.py, predict_masks).
+
+    Four copies of the image embedding (source, position, keys, residual) and twice the upscaled embedding of
+    32 channels at stride 4, before and after its activation.
+    """
+    tokens = pixels / TOKEN_PIXELS
+    return tokens * EMBEDDING_CHANNELS * 4 * item_bytes + pixels / 16 * 32 * 2 * item_bytes
+
+
+def encoder_scores(pixels: Number, heads: Number, item_bytes: Number) -> Number:
+    """Scores of one full-frame attention of the encoder, and their softmax, where math attention holds them."""
+    tokens = pixels / TOKEN_PIXELS
+    return heads * tokens * tokens * item_bytes * 2
+
+
+def memory_scores(pixels: Number, item_bytes: Number) -> Number:
+    """Scores of memory attention for one object where math attention holds them, and their softmax.
+
+    Nine objects in float32 at 1024x1024 ask for 3.95 GiB at once (ultralytics issue 18211): half of this.
+    """
+    tokens = pixels / TOKEN_PIXELS
+    return tokens * (MEMORY_FRAMES * tokens + POINTER_TOKENS) * item_bytes * 2
+
+
+def output_masks(count: Number, frame_pixels: Number) -> Number:
+    """Masks at the source's size, float32."""
+    return count * frame_pixels * FLOAT32

@@ -1,0 +1,59 @@
+"""Measurements to YAML text, in the form that the reader takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from planner.documents import dump
+from planner.domain import Environment, Measurement
+from planner.profiles.reader import SCHEMA_VERSION
+
+_WORKLOAD = ("task", "objects", "frames", "frame_size")
+_CONFIGURATION = (
+    "variant",
+    "version",
+    "resolution",
+    "precision",
+    "attention",
+    "object_batch",
+    "bounded_memory_bank",
+    "offload_video",
+    "offload_state",
+)
+_FIGURE = ("metric", "read_as", "of", "relation", "value", "unit", "bytes", "rounding_bytes", "phase")
+
+
+def profile_text(measurements: Sequence[Measurement], title: str) -> str:
+    """The YAML text of measurements that share a profile name, kind and source."""
+    first = measurements[0]
+    document = {
+        "schema_version": SCHEMA_VERSION,
+        "name": first.profile,
+        "kind": first.kind,
+        "source": {"title": title, "url": first.url, "date": first.date},
+        "environment": _plain(first.environment, tuple(Environment.__slots__)),
+        "measurements": [_entry(measurement, first) for measurement in measurements],
+    }
+    return dump(document)
+
+
+def _entry(measurement: Measurement, first: Measurement) -> dict[str, object]:
+    entry: dict[str, object] = {
+        "id": measurement.id,
+        "use": measurement.use,
+        "workload": _plain(measurement, _WORKLOAD),
+        "configuration": _plain(measurement, _CONFIGURATION),
+        "figures": [_plain(figure, _FIGURE) for figure in measurement.figures],
+    }
+    if measurement.environment != first.environment:
+        entry["environment"] = _plain(measurement.environment, tuple(Environment.__slots__))
+    if measurement.date != first.date:
+        entry["date"] = measurement.date
+    if measurement.note is not None:
+        entry["note"] = measurement.note
+    return entry
+
+
+def _plain(value: object, names: Sequence[str]) -> dict[str, object]:
+    pairs = ((name, getattr(value, name)) for name in names)
+    return {name: list(item) if isinstance(item, tuple) else item for name, item in pairs}
