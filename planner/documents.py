@@ -86,7 +86,7 @@ class Fields:
         return float(value)
 
     def boolean(self, key: str) -> bool:
-        """true or false."""
+        """True or false."""
         value = self.any(key)
         if not isinstance(value, bool):
             raise self.complaint(f"{key} is {_kind(value)}", "Write true or false.", key)
@@ -120,6 +120,25 @@ class Fields:
         """True where the key holds null, which then counts as read."""
         return self.any(key) is None
 
+    def optional_text(self, key: str, choices: Sequence[str] | None = None) -> str | None:
+        """Text, or null."""
+        return None if self.or_none(key) else self.text(key, choices)
+
+    def optional_integer(self, key: str, minimum: int = 0) -> int | None:
+        """A whole number, or null."""
+        return None if self.or_none(key) else self.integer(key, minimum)
+
+    def texts(self, key: str) -> list[str]:
+        """A list of strings."""
+        items = self.items(key)
+        if not all(isinstance(item, str) for item in items):
+            raise self.complaint(f"{key} holds something else than text", "Put each entry in quotes.", key)
+        return items
+
+    def keys(self) -> tuple[str, ...]:
+        """The keys in their order."""
+        return tuple(self._value)
+
     def named(self) -> Iterator[tuple[str, Fields]]:
         """Each key with the mapping under it."""
         for key in self._value:
@@ -148,7 +167,9 @@ def parse(text: str, source: str) -> Any:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "it is not YAML"
-        raise FileError(f"{source}{line}: {problem}.", "Correct the line, or take the file as it was shipped.") from None
+        raise FileError(
+            f"{source}{line}: {problem}.", "Correct the line, or take the file as it was shipped."
+        ) from None
     except (RecursionError, ValueError, OverflowError) as error:
         raise FileError(f"{source}: it cannot be read ({type(error).__name__}).", "Take another copy.") from None
     if node is None:
@@ -243,7 +264,9 @@ def _scalar(node: yaml.ScalarNode, source: str, line: int) -> Any:
     if _FLOAT.fullmatch(text) and math.isfinite(value := float(text)):
         return value
     if node.tag.endswith((":int", ":float", ":bool", ":null")):
-        raise FileError(f"{source}, line {line}: {text[:40]!r} is not a plain value.", "Write a decimal number or quote it.")
+        raise FileError(
+            f"{source}, line {line}: {text[:40]!r} is not a plain value.", "Write a decimal number or quote it."
+        )
     return text
 
 

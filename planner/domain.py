@@ -317,7 +317,7 @@ class Stock:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Suggestion:
     """A change that was verified to give a plan, and the command for it."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from planner.documents import Fields
 from planner.domain import Headroom
 from planner.errors import UsageError
 
@@ -83,6 +84,14 @@ def parse_resolution(text: str | int) -> tuple[int, int]:
     return pair
 
 
+def resolution_field(fields: Fields, key: str) -> tuple[int, int]:
+    """[height, width] of a document, under the same rules as an option."""
+    pair = fields.pair(key)
+    if any(side % RESOLUTION_STEP or not MINIMUM_SIDE <= side <= MAXIMUM_SIDE for side in pair):
+        raise fields.complaint(f"{key} is {list(pair)}", "Use multiples of 32 from 64 to 8192.", key)
+    return pair
+
+
 def parse_frame_size(text: str) -> tuple[int, int]:
     """(height, width) of the source picture in pixels, any positive size."""
     pair = _pair(text)
@@ -153,7 +162,9 @@ def format_exact_size(size_bytes: int) -> str:
 
 def exact_size(size_bytes: int) -> str:
     """A size as an option value that parses back to the same bytes: "2GB", "1907MiB"."""
-    for unit, factor in (("GB", 10**9), ("GiB", 2**30), ("MB", 10**6), ("MiB", 2**20), ("kB", 10**3)):
+    if size_bytes >= 10**9 and size_bytes % 10**7 == 0:
+        return f"{size_bytes / 10**9:.2f}".rstrip("0").rstrip(".") + "GB"
+    for unit, factor in (("GiB", 2**30), ("MB", 10**6), ("MiB", 2**20), ("kB", 10**3)):
         if size_bytes % factor == 0:
             return f"{size_bytes // factor}{unit}"
     whole, rest = divmod(size_bytes, 10**9)

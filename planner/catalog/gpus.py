@@ -43,9 +43,7 @@ def known_gpus() -> tuple[Gpu, ...]:
             continue
         capability = (int(major), int(minor or 0))
         if capability >= _MINIMUM_CAPABILITY:
-            gpus[card.name] = Gpu(
-                name=card.name, total_bytes=round(card.memory_size_gb * 10**9), capability=capability
-            )
+            gpus[card.name] = Gpu(name=card.name, total_bytes=round(card.memory_size_gb * 10**9), capability=capability)
     return tuple(gpus[name] for name in sorted(gpus, key=str.lower))
 
 

@@ -137,9 +137,7 @@ def _speeds(fields: Fields, sources: set[str]) -> dict[str, list[tuple[int, floa
     for entry in fields.entries("eager_speed"):
         _check_source(entry, sources)
         table = entry.fields("milliseconds")
-        speeds[entry.text("variant", VARIANTS)] = [
-            (side, table.number(str(side), 0.01)) for side in (256, 512, 1024)
-        ]
+        speeds[entry.text("variant", VARIANTS)] = [(side, table.number(str(side), 0.01)) for side in (256, 512, 1024)]
     # Small is not among the published times; its encoder is tiny's with four more blocks.
     speeds.setdefault("small", speeds["tiny"])
     return speeds

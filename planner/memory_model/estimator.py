@@ -80,7 +80,12 @@ class MemoryModel:
         return self._totals(self._phases(configuration, workload, capability), SCALAR)
 
     def predict(
-        self, columns: Mapping[str, Any], task: str, objects: Any = 1, frames: Any = None, frame_pixels: Any = 1080 * 1920
+        self,
+        columns: Mapping[str, Any],
+        task: str,
+        objects: Any = 1,
+        frames: Any = None,
+        frame_pixels: Any = 1080 * 1920,
     ) -> dict[str, numpy.ndarray]:
         """Bytes of a whole table at once: 1-D int64 arrays by name, as long as the longest column.
 

@@ -97,7 +97,7 @@ def rows_of(measurements: Iterable[Measurement]) -> list[Row]:
 def fit(rows: Sequence[Row], catalog: Catalog, profiles: Sequence[str], name: str) -> Coefficients:
     """Coefficients with their margins, from all rows. Raises PlannerError where the rows do not suffice."""
     fitted = _fit_values(rows, catalog, profiles, name)
-    return replace(fitted, **_margins(rows, catalog, fitted))
+    return _with_margins(fitted, rows, catalog)
 
 
 def _fit_values(rows: Sequence[Row], catalog: Catalog, profiles: Sequence[str], name: str) -> Coefficients:
@@ -153,8 +153,8 @@ def _reserve_ratio(rows: Sequence[Row], catalog: Catalog, draft: Coefficients) -
     return _rounded(float(inner.coef_[0]))
 
 
-def _margins(rows: Sequence[Row], catalog: Catalog, fitted: Coefficients) -> dict[str, float]:
-    """Relative margins from groups held out in turn; never from rows that were fitted."""
+def _with_margins(fitted: Coefficients, rows: Sequence[Row], catalog: Catalog) -> Coefficients:
+    """The coefficients with relative margins from groups held out in turn; never from rows that were fitted."""
     measured, beyond, unmeasured, overhead = 0.0, 0.0, 0.0, 0.0
     for row, model in _held_out(rows, catalog, "variant"):
         if row.metric == "allocated":
@@ -169,19 +169,21 @@ def _margins(rows: Sequence[Row], catalog: Catalog, fitted: Coefficients) -> dic
             beyond = max(beyond, error)
         else:
             unmeasured = max(unmeasured, error)
-    return {
-        "margin_measured": _rounded(measured),
-        "margin_unmeasured": _rounded(unmeasured),
-        "margin_beyond": _rounded(beyond),
-        "margin_overhead": _rounded(overhead),
-    }
+    return replace(
+        fitted,
+        margin_measured=_rounded(measured),
+        margin_unmeasured=_rounded(unmeasured),
+        margin_beyond=_rounded(beyond),
+        margin_overhead=_rounded(overhead),
+    )
 
 
 def _activation_error(row: Row, model: MemoryModel) -> float:
     """How far the truth, rounding included, lies above the predicted activations, relative to these."""
     totals = model.totals(row.configuration, row.workload)
     resident = _resident(row, model.catalog)
-    return (row.figure.bytes + row.figure.rounding_bytes - resident) / (totals.allocated - resident) - 1
+    truth = row.figure.bytes + row.figure.rounding_bytes
+    return float((truth - resident) / (totals.allocated - resident) - 1)
 
 
 def _held_out(
@@ -252,8 +254,6 @@ def _oriented(row: Row) -> tuple[int, int]:
 def _rounded(value: float) -> float:
     """Rounded so that the committed text does not hang on the last bits of a linear algebra library."""
     return float(f"{value:.{SIGNIFICANT_DIGITS}g}")
-
-
 
 
 def coefficients_text(c: Coefficients) -> str:

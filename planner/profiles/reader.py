@@ -20,7 +20,7 @@ from planner.domain import (
     Figure,
     Measurement,
 )
-from planner.units import MAXIMUM_SIDE, MINIMUM_SIDE, RESOLUTION_STEP, UNITS
+from planner.units import UNITS, resolution_field
 
 SCHEMA_VERSION = 1
 UNIT_NAMES = ("B", "kB", "MB", "GB", "KiB", "MiB", "GiB")
@@ -52,7 +52,7 @@ def _measurements(fields: Fields) -> list[Measurement]:
     name, kind = fields.text("name"), fields.text("kind", PROFILE_KINDS)
     source = fields.fields("source")
     source.text("title")
-    url, date = _optional_text(source, "url"), _optional_text(source, "date")
+    url, date = source.optional_text("url"), source.optional_text("date")
     source.end()
     environment = _environment(fields.fields("environment"))
     found: dict[str, Measurement] = {}
@@ -79,23 +79,25 @@ def _measurement(
         kind=kind,
         use=entry.text("use", USES),
         task=workload.text("task", TASKS),
-        objects=_optional_integer(workload, "objects"),
-        frames=_optional_integer(workload, "frames"),
+        objects=workload.optional_integer("objects", minimum=1),
+        frames=workload.optional_integer("frames", minimum=1),
         frame_size=None if workload.or_none("frame_size") else workload.pair("frame_size"),
-        variant=_optional_text(configuration, "variant", VARIANTS),
-        version=_optional_text(configuration, "version", VERSIONS),
-        resolution=_resolution(configuration),
-        precision=_optional_text(configuration, "precision", PRECISIONS),
-        attention=_optional_text(configuration, "attention", ATTENTIONS),
-        object_batch=_optional_integer(configuration, "object_batch"),
-        bounded_memory_bank=_optional_boolean(configuration, "bounded_memory_bank"),
-        offload_video=_optional_boolean(configuration, "offload_video"),
-        offload_state=_optional_boolean(configuration, "offload_state"),
+        variant=configuration.optional_text("variant", VARIANTS),
+        version=configuration.optional_text("version", VERSIONS),
+        resolution=None if configuration.or_none("resolution") else resolution_field(configuration, "resolution"),
+        precision=configuration.optional_text("precision", PRECISIONS),
+        attention=configuration.optional_text("attention", ATTENTIONS),
+        object_batch=configuration.optional_integer("object_batch", minimum=1),
+        bounded_memory_bank=None
+        if configuration.or_none("bounded_memory_bank")
+        else configuration.boolean("bounded_memory_bank"),
+        offload_video=None if configuration.or_none("offload_video") else configuration.boolean("offload_video"),
+        offload_state=None if configuration.or_none("offload_state") else configuration.boolean("offload_state"),
         figures=figures,
         environment=_environment(entry.fields("environment")) if "environment" in entry else environment,
-        date=_optional_text(entry, "date") if "date" in entry else date,
+        date=entry.optional_text("date") if "date" in entry else date,
         url=url,
-        note=_optional_text(entry, "note") if "note" in entry else None,
+        note=entry.optional_text("note") if "note" in entry else None,
     )
     for fields in (workload, configuration, entry):
         fields.end()
@@ -103,17 +105,17 @@ def _measurement(
 
 
 def _figure(fields: Fields) -> Figure:
-    metric = _optional_text(fields, "metric", METRICS)
+    metric = fields.optional_text("metric", METRICS)
     figure = Figure(
         metric=metric,
-        read_as=_optional_text(fields, "read_as", METRICS) if "read_as" in fields else metric,
+        read_as=fields.optional_text("read_as", METRICS) if "read_as" in fields else metric,
         of=fields.text("of", FIGURE_KINDS),
         relation=fields.text("relation", RELATIONS),
         value=fields.number("value"),
         unit=fields.text("unit", UNIT_NAMES),
         bytes=fields.integer("bytes"),
         rounding_bytes=fields.integer("rounding_bytes"),
-        phase=_optional_text(fields, "phase") if "phase" in fields else None,
+        phase=fields.optional_text("phase") if "phase" in fields else None,
     )
     factor = UNITS.get(figure.unit.lower(), 1)
     if abs(figure.value * factor - figure.bytes) > max(1, figure.rounding_bytes):
@@ -124,7 +126,7 @@ def _figure(fields: Fields) -> Figure:
 
 
 def _check_order(entry: Fields, figures: tuple[Figure, ...]) -> None:
-    """allocated <= reserved <= total: a row that says otherwise is wrong somewhere."""
+    """Allocated <= reserved <= total: a row that says otherwise is wrong somewhere."""
     peaks = {f.metric: f for f in figures if f.of == "peak" and f.phase is None and f.metric}
     for less, more in (("allocated", "reserved"), ("reserved", "total"), ("allocated", "total")):
         if less in peaks and more in peaks and peaks[less].bytes > peaks[more].bytes:
@@ -133,27 +135,6 @@ def _check_order(entry: Fields, figures: tuple[Figure, ...]) -> None:
 
 
 def _environment(fields: Fields) -> Environment:
-    environment = Environment(**{name: _optional_text(fields, name) for name in Environment.__slots__})
+    environment = Environment(**{name: fields.optional_text(name) for name in Environment.__slots__})
     fields.end()
     return environment
-
-
-def _resolution(fields: Fields) -> tuple[int, int] | None:
-    if fields.or_none("resolution"):
-        return None
-    resolution = fields.pair("resolution")
-    if any(side % RESOLUTION_STEP or not MINIMUM_SIDE <= side <= MAXIMUM_SIDE for side in resolution):
-        raise fields.complaint(f"resolution is {list(resolution)}", "Use multiples of 32 from 64 to 8192.", "resolution")
-    return resolution
-
-
-def _optional_text(fields: Fields, key: str, choices: tuple[str, ...] | None = None) -> str | None:
-    return None if fields.or_none(key) else fields.text(key, choices)
-
-
-def _optional_integer(fields: Fields, key: str) -> int | None:
-    return None if fields.or_none(key) else fields.integer(key, minimum=1)
-
-
-def _optional_boolean(fields: Fields, key: str) -> bool | None:
-    return None if fields.or_none(key) else fields.boolean(key)

@@ -1,0 +1,343 @@
+"""The Python API: plan, predict, and Plan with its files. The command line calls nothing else to plan.
+
+The world's edges (the clock-free ones: which GPU is present, files of plans) are handed in here, so that
+planning itself stays pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from planner import __version__, domain
+from planner.documents import write
+from planner.domain import (
+    ATTENTIONS,
+    PRECISIONS,
+    PREFERENCES,
+    TASKS,
+    VARIANTS,
+    VERSIONS,
+    Budget,
+    Configuration,
+    Estimate,
+    Pins,
+    Provenance,
+    Rejection,
+    Request,
+    Suggestion,
+    Workload,
+)
+from planner.errors import PlannerError, UsageError
+from planner.memory_model import MemoryModel
+from planner.planning import make_plan
+from planner.units import (
+    parse_count,
+    parse_frame_size,
+    parse_frames,
+    parse_headroom,
+    parse_resolution,
+    parse_size,
+)
+
+__all__ = ["DoesNotFit", "Plan", "PlannerError", "plan", "predict", "predict_table"]
+
+DEFAULT_FRAME_SIZE = (1080, 1920)
+"""Assumed where no frame size is given, and said to be."""
+HALF_PRECISIONS = ("float16", "bfloat16", "autocast_float16", "autocast_bfloat16")
+MAXIMUM_TOP = 1000
+
+
+class DoesNotFit(PlannerError):
+    """Nothing fits the budget. Carries the rejections, nearest miss first, and what was verified to help."""
+
+    code = "does_not_fit"
+    exit_code = domain.EXIT_DOES_NOT_FIT
+
+    def __init__(self, message: str, hint: str, rejected: Sequence[Rejection], suggestions: Sequence[Suggestion]):
+        super().__init__(message, hint)
+        self.rejected = tuple(rejected)
+        self.suggestions = tuple(suggestions)
+
+
+class Plan(domain.Plan):
+    """A plan with its files: domain.Plan's fields, and require, save, load and to_dict."""
+
+    __slots__ = ()
+
+    def require(self) -> Plan:
+        """This plan, or DoesNotFit where nothing was chosen (or the choice is tight and the plan strict)."""
+        if self.exit_code == domain.EXIT_FITS:
+            return self
+        if self.chosen is not None:
+            raise DoesNotFit(
+                "The choice fits only tightly, and the plan is strict.",
+                "; ".join(self.warnings),
+                self.rejected,
+                self.suggestions,
+            )
+        nearest = self.rejected[0].reason if self.rejected else "no configuration is open"
+        hint = "; ".join(f"{item.change}: {item.command}" for item in self.suggestions)
+        raise DoesNotFit(f"Nothing fits. Nearest: {nearest}.", hint and f"Try: {hint}", self.rejected, self.suggestions)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data as in the JSON contract."""
+        from planner.report.document import plan_document
+
+        return plan_document(self)
+
+    def save(self, path: str | Path) -> None:
+        """Write the plan, whole or not at all: JSON where the name ends in .json, else YAML.
+
+        Raises EnvironmentFailure where the place cannot be written.
+        """
+        from planner.report.document import plan_text
+
+        write(Path(path), plan_text(self, Path(path).suffix.lower()))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Plan:
+        """A saved plan. Raises FileError naming line and remedy for a file that is none."""
+        from planner.report.plan_reader import read_plan
+
+        return _with_files(read_plan(Path(path)))
+
+
+def plan(
+    *,
+    task: str = "video",
+    objects: int | str = 1,
+    frames: int | str | None = None,
+    frame_size: tuple[int, int] | str | None = None,
+    vram: str | int | None = None,
+    gpu: str | None = None,
+    device: str | int | None = None,
+    variant: str | None = None,
+    version: str | None = None,
+    resolution: tuple[int, int] | str | int | None = None,
+    precision: str | None = None,
+    attention: str | None = None,
+    prefer: str = "quality",
+    headroom: str = "auto",
+    top: int = 5,
+    strict: bool = False,
+) -> Plan:
+    """The best configuration that fits, as a Plan.
+
+    task: video, image or automask. objects: tracked or prompted at once. frames: length of the clip; None or
+    "unlimited" is one without end (video only). frame_size: (height, width) of the source in pixels.
+    vram: a budget such as "2GB", or bytes as an integer; gpu: a name; device: index or UUID of a GPU that is
+    present; none of them: the GPU that is present. variant to attention: pins, never overridden.
+    headroom: "auto" (5 %), "none", a size or a percentage. top: how many alternatives to keep.
+
+    Raises UsageError for a value that cannot be planned for. That nothing fits raises nothing: see Plan.require.
+    """
+    pins = _pins(variant, version, resolution, precision, attention)
+    request = _request(task, objects, frames, frame_size, pins, prefer)
+    budget, warnings = _budget(vram, gpu, device, headroom)
+    if isinstance(top, bool) or not 0 <= top <= MAXIMUM_TOP:
+        raise UsageError(f"{top} alternatives cannot be kept.", f"Give a number from 0 to {MAXIMUM_TOP}.")
+    model = _memory_model()
+    made = make_plan(request, budget, model, _provenance(model), strict=strict, top=top, warnings=warnings)
+    return _with_files(made)
+
+
+def predict(
+    *,
+    variant: str,
+    resolution: tuple[int, int] | str | int = 1024,
+    task: str = "image",
+    version: str = "2.1",
+    precision: str = "autocast_bfloat16",
+    attention: str = "auto",
+    objects: int | str = 1,
+    frames: int | str | None = None,
+    frame_size: tuple[int, int] | str | None = None,
+    object_batch: int | str | None = None,
+    bounded_memory_bank: bool = True,
+    offload_video: bool = False,
+    offload_state: bool = False,
+    gpu: str | None = None,
+) -> Estimate:
+    """Bytes of one configuration on a workload, without a budget. `gpu` sets what depends on the GPU.
+
+    object_batch defaults to 1, and for automask to the stock 64 points. Raises UsageError as plan does.
+    """
+    configuration, workload = configuration_and_workload(
+        variant=variant, resolution=resolution, task=task, version=version, precision=precision, attention=attention,
+        objects=objects, frames=frames, frame_size=frame_size, object_batch=object_batch,
+        bounded_memory_bank=bounded_memory_bank, offload_video=offload_video, offload_state=offload_state,
+    )  # fmt: skip
+    return _memory_model().estimate(configuration, workload, _capability(gpu))
+
+
+def predict_table(
+    columns: dict[str, Any], *, task: str, objects: Any = 1, frames: Any = None, frame_pixels: Any = 1080 * 1920
+) -> dict[str, Any]:
+    """Bytes of many configurations at once, as numpy columns: see MemoryModel.predict."""
+    return _memory_model().predict(columns, task, objects, frames, frame_pixels)
+
+
+def configuration_and_workload(
+    *,
+    variant: str,
+    resolution: tuple[int, int] | str | int,
+    task: str,
+    version: str,
+    precision: str,
+    attention: str,
+    objects: int | str,
+    frames: int | str | None,
+    frame_size: tuple[int, int] | str | None,
+    object_batch: int | str | None,
+    bounded_memory_bank: bool,
+    offload_video: bool,
+    offload_state: bool,
+) -> tuple[Configuration, Workload]:
+    """Checked nouns of loose values. Raises UsageError naming the value."""
+    pins = _pins(variant, version, resolution, precision, attention)
+    request = _request(task, objects, frames, frame_size, pins, "quality")
+    batch = 64 if task == "automask" else 1
+    if object_batch is not None:
+        batch = parse_count(object_batch, "objects per pass")
+    assert pins.variant and pins.version and pins.resolution and pins.precision
+    configuration = Configuration(
+        variant=pins.variant,
+        version=pins.version,
+        resolution=pins.resolution,
+        precision=pins.precision,
+        attention=pins.attention or "auto",
+        object_batch=batch,
+        bounded_memory_bank=bounded_memory_bank,
+        offload_video=offload_video,
+        offload_state=offload_state,
+    )
+    return configuration, request.workload
+
+
+def _request(
+    task: str,
+    objects: int | str,
+    frames: int | str | None,
+    frame_size: tuple[int, int] | str | None,
+    pins: Pins,
+    prefer: str,
+) -> Request:
+    _word("task", task, TASKS)
+    _word("preference", prefer, PREFERENCES)
+    count = parse_count(objects, "objects")
+    if task == "automask" and count != 1:
+        raise UsageError(f"{count} objects cannot be asked for: automask finds them itself.", "Leave objects out.")
+    if task != "video" and frames is not None:
+        raise UsageError(f"frames={frames} is for videos; the task is {task}.", "Leave frames out, or use video.")
+    size = DEFAULT_FRAME_SIZE
+    if frame_size is not None:
+        size = parse_frame_size(frame_size if isinstance(frame_size, str) else "x".join(map(str, frame_size)))
+    workload = Workload(
+        task=task, objects=count, frames=parse_frames(frames) if task == "video" else 1, frame_size=size
+    )
+    return Request(workload=workload, pins=pins, prefer=prefer, frame_size_assumed=frame_size is None)
+
+
+def _pins(
+    variant: str | None,
+    version: str | None,
+    resolution: tuple[int, int] | str | int | None,
+    precision: str | None,
+    attention: str | None,
+) -> Pins:
+    for what, word, known in (
+        ("variant", variant, VARIANTS),
+        ("version", version, VERSIONS),
+        ("precision", precision, PRECISIONS),
+        ("attention", attention, ATTENTIONS),
+    ):
+        if word is not None:
+            _word(what, word, known)
+    if attention in ("flash", "cudnn") and precision is not None and precision not in HALF_PRECISIONS:
+        raise UsageError(
+            f"{attention} attention and {precision} contradict each other: the kernel runs in half precision only.",
+            "Use an autocast or half precision, or attention efficient, math or auto.",
+        )
+    if isinstance(resolution, tuple):
+        resolution = "x".join(map(str, resolution))
+    return Pins(
+        variant=variant,
+        version=version,
+        resolution=None if resolution is None else parse_resolution(resolution),
+        precision=precision,
+        attention=attention,
+    )
+
+
+def _budget(
+    vram: str | int | None, gpu: str | None, device: str | int | None, headroom: str
+) -> tuple[Budget, tuple[str, ...]]:
+    given = [name for name, value in (("vram", vram), ("gpu", gpu), ("device", device)) if value is not None]
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(given)} contradict each other.", "Give one budget.")
+    held = parse_headroom(headroom)
+    if vram is not None:
+        total = parse_size(vram) if isinstance(vram, str) else parse_size(f"{vram / 10**9:.9f}GB")
+        return _checked(Budget(total_bytes=total, headroom=held, source="vram")), ()
+    if gpu is not None:
+        from planner.catalog.gpus import find_gpu
+
+        found = find_gpu(gpu)
+        budget = Budget(total_bytes=found.gpu.total_bytes, headroom=held, source="gpu", gpu=found.gpu)
+        others = ", ".join(other.name for other in found.also)
+        note = (f"{gpu} may also be {others}; planned for {found.gpu.name}",) if others else ()
+        return _checked(budget), note
+    from planner.measure.present import find_present, present_gpus
+
+    card = find_present(None if device is None else str(device), present_gpus())
+    free = card.free_bytes if card.free_bytes is not None else card.total_bytes
+    return _checked(Budget(total_bytes=free, headroom=held, source="device", gpu=card)), ()
+
+
+def _checked(budget: Budget) -> Budget:
+    if budget.usable_bytes <= 0:
+        raise UsageError(
+            f"The headroom of {budget.headroom_bytes:,} bytes leaves nothing of {budget.total_bytes:,}.",
+            "Hold back less than the budget.",
+        )
+    return budget
+
+
+def _capability(gpu: str | None) -> tuple[int, int] | None:
+    if gpu is None:
+        return None
+    from planner.catalog.gpus import find_gpu
+
+    return find_gpu(gpu).gpu.capability
+
+
+def _word(what: str, word: str, known: Sequence[str]) -> None:
+    if word in known:
+        return
+    import difflib
+
+    near = difflib.get_close_matches(str(word), known, n=1)
+    hint = f"Did you mean {near[0]}? " if near else ""
+    raise UsageError(f"{word!r} is not a {what}.", f"{hint}Use one of: {', '.join(known)}.")
+
+
+@lru_cache(maxsize=1)
+def _memory_model() -> MemoryModel:
+    return MemoryModel()
+
+
+def _provenance(model: MemoryModel) -> Provenance:
+    coefficients = model.coefficients
+    return Provenance(
+        profiles=coefficients.profiles,
+        memory_model=coefficients.memory_model,
+        versions={"sam2-plan": __version__},
+    )
+
+
+def _with_files(made: domain.Plan) -> Plan:
+    return Plan(**{field.name: getattr(made, field.name) for field in fields(made)})

@@ -1,0 +1,28 @@
+"""`sam2-plan accuracy`: how far the memory model is off, on rows it was and was not fitted to."""
+
+from __future__ import annotations
+
+import click
+
+from planner.cli import options
+from planner.cli.output import echo
+
+EPILOG = """\b
+Examples:
+  sam2-plan accuracy
+  sam2-plan accuracy --format json
+
+\b
+Exit codes: 0 reported; 1 failed; 2 usage. Writes nothing. Refits the model a few times: takes some seconds.
+"""
+
+
+@click.command("accuracy", epilog=EPILOG)
+@options.output_format
+def command(output: str) -> None:
+    """Report the error of the memory model: as fitted, and with each row, variant and resolution held out."""
+    from planner.report.accuracy import accuracy_document, accuracy_report, assess
+    from planner.report.document import json_text
+
+    assessment = assess()
+    echo(json_text(accuracy_document(assessment)) if output == "json" else accuracy_report(assessment))

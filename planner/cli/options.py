@@ -1,0 +1,82 @@
+"""Options that several commands share, as click parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from planner.domain import ATTENTIONS, PRECISIONS, PREFERENCES, TASKS, VARIANTS, VERSIONS
+
+Decorator = Callable[[Any], Any]
+
+
+class Word(click.ParamType[str]):
+    """One of a set of words. Checked by the library, so that an error there and here reads the same."""
+
+    name = "word"
+
+    def __init__(self, words: tuple[str, ...]) -> None:
+        self.words = words
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        """The words, as help shows them."""
+        return f"[{'|'.join(self.words)}]"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        """The words that go on from what was typed."""
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(word) for word in self.words if word.startswith(incomplete)]
+
+
+def stack(*decorators: Decorator) -> Decorator:
+    """Several decorators as one, the first outermost."""
+
+    def apply(function: Any) -> Any:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return apply
+
+
+output_format = click.option(
+    "--format", "output", type=click.Choice(("text", "json")), default="text", show_default=True,
+    help="text for people, json for programs (one document, errors too)",
+)  # fmt: skip
+
+workload = stack(
+    click.option("--task", type=Word(TASKS), default="video", show_default=True, help="what is to be done"),
+    click.option("--objects", metavar="N", default="1", show_default=True, help="objects tracked or prompted at once"),
+    click.option("--frames", metavar="N|unlimited", help="length of the clip  [default: unlimited]"),
+    click.option(
+        "--frame-size", metavar="HxW", help="size of the source pictures  [default: 1080x1920, said as assumed]"
+    ),
+)
+
+pins = stack(
+    click.option("--variant", type=Word(VARIANTS), help="pin the variant"),
+    click.option("--version", type=Word(VERSIONS), help="pin the version of the checkpoints"),
+    click.option("--resolution", metavar="N|HxW", help="pin what SAM 2 computes at: multiples of 32"),
+    click.option("--precision", type=Word(PRECISIONS), help="pin the precision"),
+    click.option("--attention", type=Word(ATTENTIONS), help="pin the attention kernel"),
+)
+
+budget = stack(
+    click.option("--vram", metavar="SIZE", help="plan for a budget: 2GB, 1.5GB, 1907MiB"),
+    click.option("--gpu", metavar="NAME", help='plan for a GPU by name: "RTX 3060"'),
+    click.option("--device", metavar="INDEX|UUID", help="plan for a GPU of this machine, from its free memory"),
+    click.option("--headroom", metavar="auto|none|SIZE|PERCENT", default="auto", show_default=True,
+                 help="what to hold back of the budget; auto is 5%"),
+)  # fmt: skip
+
+decision = stack(
+    click.option("--prefer", type=Word(PREFERENCES), default="quality", show_default=True, help="what best means"),
+    click.option("--top", metavar="N", type=int, default=5, show_default=True, help="alternatives to keep"),
+    click.option("--explain", is_flag=True, help="show everything that was turned down"),
+    click.option("-o", "--output", "path", metavar="FILE", help="save the plan too (.json: JSON, else YAML)"),
+    click.option("--strict", is_flag=True, help="exit 4 where the choice fits only tightly"),
+    click.option("--exit-zero", is_flag=True, help="exit 0 also where nothing fits"),
+)

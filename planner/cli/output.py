@@ -1,0 +1,54 @@
+"""Where answers and errors go: stdout holds the answer, stderr everything else."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TextIO
+
+import click
+
+from planner.errors import PlannerError
+from planner.report.text import Style
+
+
+def style_of(stream: TextIO) -> Style:
+    """Colours only on a terminal and without NO_COLOR; blocks only where the encoding has them."""
+    colours = stream.isatty() and not os.environ.get("NO_COLOR")
+    return Style(colours=colours, unicode=_has_blocks(stream))
+
+
+def echo(text: str) -> None:
+    """Print an answer as it stands; what the terminal's encoding lacks becomes a question mark."""
+    encoding = sys.stdout.encoding or "utf-8"
+    click.echo(text.encode(encoding, "replace").decode(encoding), nl=False, color=True)
+
+
+def writing_document(words: Sequence[str]) -> bool:
+    """Whether the command line asked for JSON; looked up by hand, as parsing may be what failed."""
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word == "--format=json" or (word == "--format" and following == "json"):
+            return True
+    return False
+
+
+def report_error(error: PlannerError, document: bool) -> int:
+    """Print an error, as a document on stdout or as text on stderr; returns its exit code."""
+    if document:
+        from planner.report.document import error_document, json_text
+
+        echo(json_text(error_document(error)))
+    else:
+        click.echo(f"error: {error.message}", err=True)
+        if error.hint:
+            click.echo(f"  {error.hint}", err=True)
+    return error.exit_code
+
+
+def _has_blocks(stream: TextIO) -> bool:
+    try:
+        "█░".encode(stream.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True

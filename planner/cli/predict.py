@@ -1,0 +1,67 @@
+"""`sam2-plan predict`: the bytes of one configuration."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from planner.cli import options
+from planner.cli.output import echo, style_of
+from planner.domain import ATTENTIONS, PRECISIONS, TASKS, VARIANTS, VERSIONS
+
+EPILOG = """\b
+Examples:
+  sam2-plan predict --variant large --resolution 2048 --task image --precision float16
+  sam2-plan predict --variant tiny --task video --frames 240 --memory-bank unbounded --format json
+
+\b
+Exit codes: 0 predicted; 1 failed; 2 usage. Writes nothing.
+"""
+
+
+@click.command("predict", epilog=EPILOG)
+@click.option("--variant", type=options.Word(VARIANTS), required=True, help="which SAM 2")
+@click.option("--version", type=options.Word(VERSIONS), default="2.1", show_default=True, help="of the checkpoints")
+@click.option("--resolution", metavar="N|HxW", default="1024", show_default=True, help="multiples of 32")
+@click.option(
+    "--precision",
+    type=options.Word(PRECISIONS),
+    default="autocast_bfloat16",
+    show_default=True,
+    help="of weights and activations",
+)
+@click.option("--attention", type=options.Word(ATTENTIONS), default="auto", show_default=True, help="the kernel")
+@click.option("--task", type=options.Word(TASKS), default="image", show_default=True, help="what is to be done")
+@click.option("--objects", metavar="N", default="1", show_default=True, help="objects tracked or prompted at once")
+@click.option("--frames", metavar="N|unlimited", help="length of the clip  [default: unlimited]")
+@click.option("--frame-size", metavar="HxW", help="size of the source pictures  [default: 1080x1920]")
+@click.option("--object-batch", metavar="N", help="objects (automask: points) per pass  [default: 1; automask: 64]")
+@click.option(
+    "--memory-bank",
+    type=click.Choice(("bounded", "unbounded")),
+    default="bounded",
+    show_default=True,
+    help="unbounded is the stock predictor, which keeps every frame",
+)
+@click.option("--offload-video", is_flag=True, help="decoded frames on the host")
+@click.option("--offload-state", is_flag=True, help="memory bank on the host")
+@click.option("--gpu", metavar="NAME", help="take what depends on the GPU from this one")
+@options.output_format
+def command(output: str, memory_bank: str, gpu: str | None, **asked: Any) -> None:  # fmt: skip
+    """Predict the bytes of one configuration: by component, by phase, with an upper bound."""
+    import planner
+    from planner.api import configuration_and_workload
+
+    asked["bounded_memory_bank"] = memory_bank == "bounded"
+    estimate = planner.predict(**asked, gpu=gpu)
+    configuration, workload = configuration_and_workload(**asked)
+    if output == "json":
+        from planner.report.document import json_text, prediction_document
+
+        echo(json_text(prediction_document(configuration, workload, estimate)))
+    else:
+        from planner.report.text import prediction_report
+
+        echo(prediction_report(configuration, workload, estimate, style_of(sys.stdout)))

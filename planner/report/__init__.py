@@ -1,0 +1,1 @@
+"""Text, JSON and YAML for people and programs. The only place that formats."""

@@ -1,0 +1,216 @@
+"""Plans and estimates as the plain data of the JSON contract, and as JSON or YAML text."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from planner.documents import dump
+from planner.domain import (
+    Budget,
+    Choice,
+    Component,
+    Configuration,
+    Estimate,
+    Gpu,
+    Limits,
+    Plan,
+    Rejection,
+    Request,
+    Stock,
+    Workload,
+)
+from planner.errors import PlannerError
+
+SCHEMA_VERSION = 1
+UNLIMITED = "unlimited"
+NO_SPEED = "published speeds are of video tracking"
+
+
+def plan_document(plan: Plan) -> dict[str, Any]:
+    """The document of a plan, keys as in the contract. Nothing is omitted: what is not known is null."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "kind": "plan",
+        "request": _request(plan.request),
+        "budget": _budget(plan.budget),
+        "verdict": plan.verdict,
+        "strict": plan.strict,
+        "exit_code": plan.exit_code,
+        "chosen": _choice(plan.chosen) if plan.chosen else None,
+        "estimate": estimate_document(plan.estimate) if plan.estimate else None,
+        "alternatives": [
+            {"chosen": _choice(choice), "estimate": estimate_document(choice.estimate)} for choice in plan.alternatives
+        ],
+        "rejected": [_rejection(rejection) for rejection in plan.rejected],
+        "limits": _limits(plan.limits),
+        "stock": _stock(plan.stock),
+        "try": [{"change": item.change, "command": item.command} for item in plan.suggestions],
+        "warnings": list(plan.warnings),
+        "command": plan.command,
+        "command_reason": plan.command_reason,
+        "candidates": plan.candidates,
+        "provenance": {
+            "profiles": list(plan.provenance.profiles),
+            "memory_model": plan.provenance.memory_model,
+            "versions": dict(plan.provenance.versions),
+        },
+    }
+
+
+def prediction_document(configuration: Configuration, workload: Workload, estimate: Estimate) -> dict[str, Any]:
+    """What `predict` prints."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "kind": "prediction",
+        "configuration": configuration_document(configuration),
+        "workload": {
+            "task": workload.task,
+            "objects": workload.objects,
+            "frames": UNLIMITED if workload.frames is None else workload.frames,
+            "frame_size": list(workload.frame_size),
+        },
+        "estimate": estimate_document(estimate),
+    }
+
+
+def error_document(error: PlannerError) -> dict[str, Any]:
+    """What `--format json` prints in place of an answer."""
+    return {"error": {"code": error.code, "message": error.message, "hint": error.hint}}
+
+
+def configuration_document(configuration: Configuration) -> dict[str, Any]:
+    """A configuration as plain data."""
+    return {
+        "variant": configuration.variant,
+        "version": configuration.version,
+        "resolution": list(configuration.resolution),
+        "precision": configuration.precision,
+        "attention": configuration.attention,
+        "object_batch": configuration.object_batch,
+        "bounded_memory_bank": configuration.bounded_memory_bank,
+        "offload_video": configuration.offload_video,
+        "offload_state": configuration.offload_state,
+    }
+
+
+def estimate_document(estimate: Estimate) -> dict[str, Any]:
+    """An estimate as plain data; the components add up to total_bytes."""
+    return {
+        "allocated_bytes": estimate.allocated_bytes,
+        "reserved_bytes": estimate.reserved_bytes,
+        "context_bytes": estimate.context_bytes,
+        "total_bytes": estimate.total_bytes,
+        "upper_bytes": estimate.upper_bytes,
+        "components": [_component(component) for component in estimate.components],
+        "phases": [
+            {
+                "name": phase.name,
+                "allocated_bytes": phase.allocated_bytes,
+                "components": [_component(component) for component in phase.components],
+            }
+            for phase in estimate.phases
+        ],
+        "peak_phase": estimate.peak_phase,
+        "extrapolated": estimate.extrapolated,
+        "extrapolated_because": list(estimate.extrapolated_because),
+    }
+
+
+def json_text(document: dict[str, Any]) -> str:
+    """One JSON document with a newline."""
+    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def plan_text(plan: Plan, suffix: str) -> str:
+    """The text of a plan file: JSON for ".json", else YAML."""
+    document = plan_document(plan)
+    return json_text(document) if suffix == ".json" else dump(document)
+
+
+def _request(request: Request) -> dict[str, Any]:
+    workload, pins = request.workload, request.pins
+    return {
+        "task": workload.task,
+        "objects": workload.objects,
+        "frames": UNLIMITED if workload.frames is None else workload.frames,
+        "frame_size": list(workload.frame_size),
+        "frame_size_assumed": request.frame_size_assumed,
+        "pins": {
+            "variant": pins.variant,
+            "version": pins.version,
+            "resolution": list(pins.resolution) if pins.resolution else None,
+            "precision": pins.precision,
+            "attention": pins.attention,
+        },
+        "prefer": request.prefer,
+    }
+
+
+def _budget(budget: Budget) -> dict[str, Any]:
+    return {
+        "total_bytes": budget.total_bytes,
+        "headroom_bytes": budget.headroom_bytes,
+        "usable_bytes": budget.usable_bytes,
+        "source": budget.source,
+        "headroom": {"fixed_bytes": budget.headroom.bytes, "percent": budget.headroom.percent},
+        "gpu": gpu_document(budget.gpu) if budget.gpu else None,
+    }
+
+
+def gpu_document(gpu: Gpu) -> dict[str, Any]:
+    """A GPU as plain data."""
+    return {
+        "name": gpu.name,
+        "total_bytes": gpu.total_bytes,
+        "free_bytes": gpu.free_bytes,
+        "capability": list(gpu.capability) if gpu.capability else None,
+        "uuid": gpu.uuid,
+        "index": gpu.index,
+    }
+
+
+def _choice(choice: Choice) -> dict[str, Any]:
+    return {
+        **configuration_document(choice.configuration),
+        "quality": choice.quality,
+        "quality_is_estimate": choice.quality_is_estimate,
+        "frames_per_second": choice.frames_per_second,
+        "frames_per_second_reason": NO_SPEED if choice.frames_per_second is None else None,
+    }
+
+
+def _component(component: Component) -> dict[str, Any]:
+    return {"name": component.name, "bytes": component.bytes, "provenance": component.provenance}
+
+
+def _rejection(rejection: Rejection) -> dict[str, Any]:
+    return {
+        "configuration": configuration_document(rejection.configuration),
+        "need_bytes": rejection.need_bytes,
+        "limit_bytes": rejection.limit_bytes,
+        "short_by_bytes": rejection.short_by_bytes,
+        "component": rejection.component,
+        "reason": rejection.reason,
+    }
+
+
+def _limits(limits: Limits) -> dict[str, Any]:
+    return {
+        "max_objects": limits.max_objects,
+        "max_frames": UNLIMITED if limits.unlimited_frames else limits.max_frames,
+        "max_resolution": list(limits.max_resolution) if limits.max_resolution else None,
+        "smallest_total_bytes": limits.smallest_total_bytes,
+        "smallest_card": limits.smallest_card,
+        "reasons": dict(limits.reasons),
+    }
+
+
+def _stock(stock: Stock) -> dict[str, Any]:
+    return {
+        "configuration": configuration_document(stock.configuration),
+        "total_bytes": stock.total_bytes,
+        "fits": stock.fits,
+        "first_frame_out_of_memory": stock.first_frame_out_of_memory,
+        "reason": stock.reason,
+    }

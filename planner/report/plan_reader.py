@@ -1,0 +1,241 @@
+"""Saved plans back to Plan. Every fault names the file, the line and the remedy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from planner.documents import Fields, read
+from planner.domain import (
+    ATTENTIONS,
+    BUDGET_SOURCES,
+    PRECISIONS,
+    PREFERENCES,
+    PROVENANCES,
+    TASKS,
+    VARIANTS,
+    VERDICTS,
+    VERSIONS,
+    Budget,
+    Choice,
+    Component,
+    Configuration,
+    Estimate,
+    Gpu,
+    Headroom,
+    Limits,
+    Phase,
+    Pins,
+    Plan,
+    Provenance,
+    Rejection,
+    Request,
+    Stock,
+    Suggestion,
+    Workload,
+)
+from planner.report.document import SCHEMA_VERSION, UNLIMITED
+from planner.units import MAXIMUM_COUNT, resolution_field
+
+EDITED = "Make the plan again; a plan is not edited by hand."
+
+
+def read_plan(path: Path) -> Plan:
+    """The plan in a file that Plan.save wrote. Raises FileError for any other."""
+    fields = Fields(read(path), str(path), "a plan")
+    if "error" in fields and "kind" not in fields:
+        raise fields.complaint("this is the report of an error, not a plan", "Make the plan again.", "error")
+    if fields.integer("schema_version") != SCHEMA_VERSION:
+        raise fields.complaint("schema_version is not 1", "Make the plan again with this release.", "schema_version")
+    fields.text("kind", ("plan",))
+    plan = _plan(fields)
+    _check(plan, fields)
+    fields.end()
+    return plan
+
+
+def _plan(fields: Fields) -> Plan:
+    chosen = None if fields.or_none("chosen") else fields.fields("chosen")
+    estimate = None if fields.or_none("estimate") else fields.fields("estimate")
+    if (chosen is None) != (estimate is None):
+        raise fields.complaint("chosen and estimate do not go together", EDITED, "chosen")
+    provenance = fields.fields("provenance")
+    return Plan(
+        request=_request(fields.fields("request")),
+        budget=_budget(fields.fields("budget")),
+        verdict=fields.text("verdict", VERDICTS),
+        strict=fields.boolean("strict"),
+        chosen=_choice(chosen, _estimate(estimate)) if chosen and estimate else None,
+        alternatives=tuple(
+            _choice(entry.fields("chosen"), _estimate(entry.fields("estimate")))
+            for entry in fields.entries("alternatives")
+        ),
+        rejected=tuple(_rejection(entry) for entry in fields.entries("rejected")),
+        limits=_limits(fields.fields("limits")),
+        stock=_stock(fields.fields("stock")),
+        suggestions=tuple(Suggestion(e.text("change"), e.text("command")) for e in fields.entries("try")),
+        warnings=tuple(fields.texts("warnings")),
+        command=fields.optional_text("command"),
+        command_reason=fields.optional_text("command_reason"),
+        candidates=fields.integer("candidates"),
+        provenance=Provenance(
+            profiles=tuple(provenance.texts("profiles")),
+            memory_model=provenance.text("memory_model"),
+            versions=_text_mapping(provenance.fields("versions")),
+        ),
+    )
+
+
+def _check(plan: Plan, fields: Fields) -> None:
+    """What a hand-edited plan gets wrong: figures that no longer agree."""
+    if fields.integer("exit_code") != plan.exit_code:
+        raise fields.complaint(f"exit_code is not that of {plan.verdict}", EDITED, "exit_code")
+    if (plan.chosen is None) != (plan.verdict == "does_not_fit"):
+        raise fields.complaint(f"the verdict {plan.verdict} does not go with chosen", EDITED, "verdict")
+    estimates = [choice.estimate for choice in (plan.chosen, *plan.alternatives) if choice]
+    for estimate in estimates:
+        parts = sum(component.bytes for component in estimate.components)
+        if not parts == estimate.total_bytes == estimate.reserved_bytes + estimate.context_bytes:
+            raise fields.complaint("the components of an estimate do not add up", EDITED, "estimate")
+
+
+def _request(fields: Fields) -> Request:
+    pins = fields.fields("pins")
+    workload = Workload(
+        task=fields.text("task", TASKS),
+        objects=fields.integer("objects", 1, MAXIMUM_COUNT),
+        frames=_frames(fields),
+        frame_size=fields.pair("frame_size"),
+    )
+    return Request(
+        workload=workload,
+        pins=Pins(
+            variant=pins.optional_text("variant", VARIANTS),
+            version=pins.optional_text("version", VERSIONS),
+            resolution=None if pins.or_none("resolution") else resolution_field(pins, "resolution"),
+            precision=pins.optional_text("precision", PRECISIONS),
+            attention=pins.optional_text("attention", ATTENTIONS),
+        ),
+        prefer=fields.text("prefer", PREFERENCES),
+        frame_size_assumed=fields.boolean("frame_size_assumed"),
+    )
+
+
+def _budget(fields: Fields) -> Budget:
+    headroom = fields.fields("headroom")
+    budget = Budget(
+        total_bytes=fields.integer("total_bytes", minimum=1),
+        headroom=Headroom(bytes=headroom.integer("fixed_bytes"), percent=headroom.number("percent", 0, 99.999999)),
+        source=fields.text("source", BUDGET_SOURCES),
+        gpu=None if fields.or_none("gpu") else _gpu(fields.fields("gpu")),
+    )
+    if fields.integer("usable_bytes") != budget.usable_bytes:
+        raise fields.complaint("usable_bytes is not the budget less its headroom", EDITED, "usable_bytes")
+    return budget
+
+
+def _gpu(fields: Fields) -> Gpu:
+    return Gpu(
+        name=fields.text("name"),
+        total_bytes=fields.integer("total_bytes", minimum=1),
+        free_bytes=fields.optional_integer("free_bytes"),
+        capability=None if fields.or_none("capability") else _capability(fields),
+        uuid=fields.optional_text("uuid"),
+        index=fields.optional_integer("index"),
+    )
+
+
+def _capability(fields: Fields) -> tuple[int, int]:
+    value = fields.items("capability")
+    if len(value) != 2 or not all(isinstance(item, int) and 0 <= item < 100 for item in value):
+        raise fields.complaint(f"capability is {value!r}"[:80], "Write [major, minor].", "capability")
+    return value[0], value[1]
+
+
+def _configuration(fields: Fields) -> Configuration:
+    return Configuration(
+        variant=fields.text("variant", VARIANTS),
+        version=fields.text("version", VERSIONS),
+        resolution=resolution_field(fields, "resolution"),
+        precision=fields.text("precision", PRECISIONS),
+        attention=fields.text("attention", ATTENTIONS),
+        object_batch=fields.integer("object_batch", 1, MAXIMUM_COUNT),
+        bounded_memory_bank=fields.boolean("bounded_memory_bank"),
+        offload_video=fields.boolean("offload_video"),
+        offload_state=fields.boolean("offload_state"),
+    )
+
+
+def _choice(fields: Fields, estimate: Estimate) -> Choice:
+    return Choice(
+        configuration=_configuration(fields),
+        quality=fields.number("quality", 0, 100),
+        quality_is_estimate=fields.boolean("quality_is_estimate"),
+        frames_per_second=None if fields.or_none("frames_per_second") else fields.number("frames_per_second"),
+        estimate=estimate,
+    )
+
+
+def _estimate(fields: Fields) -> Estimate:
+    return Estimate(
+        allocated_bytes=fields.integer("allocated_bytes"),
+        reserved_bytes=fields.integer("reserved_bytes"),
+        context_bytes=fields.integer("context_bytes"),
+        total_bytes=fields.integer("total_bytes"),
+        upper_bytes=fields.integer("upper_bytes"),
+        components=_components(fields),
+        phases=tuple(
+            Phase(name=entry.text("name"), components=_components(entry)) for entry in fields.entries("phases")
+        ),
+        peak_phase=fields.text("peak_phase"),
+        extrapolated=fields.boolean("extrapolated"),
+        extrapolated_because=tuple(fields.texts("extrapolated_because")),
+    )
+
+
+def _components(fields: Fields) -> tuple[Component, ...]:
+    return tuple(
+        Component(entry.text("name"), entry.integer("bytes"), entry.text("provenance", PROVENANCES))
+        for entry in fields.entries("components")
+    )
+
+
+def _rejection(fields: Fields) -> Rejection:
+    return Rejection(
+        configuration=_configuration(fields.fields("configuration")),
+        need_bytes=fields.optional_integer("need_bytes"),
+        limit_bytes=fields.integer("limit_bytes"),
+        short_by_bytes=fields.optional_integer("short_by_bytes"),
+        component=fields.text("component"),
+        reason=fields.text("reason"),
+    )
+
+
+def _limits(fields: Fields) -> Limits:
+    unlimited = fields.any("max_frames") == UNLIMITED
+    return Limits(
+        max_objects=fields.optional_integer("max_objects"),
+        max_frames=None if unlimited else fields.optional_integer("max_frames"),
+        unlimited_frames=unlimited,
+        max_resolution=None if fields.or_none("max_resolution") else resolution_field(fields, "max_resolution"),
+        smallest_total_bytes=fields.optional_integer("smallest_total_bytes"),
+        smallest_card=fields.optional_text("smallest_card"),
+        reasons=_text_mapping(fields.fields("reasons")),
+    )
+
+
+def _stock(fields: Fields) -> Stock:
+    return Stock(
+        configuration=_configuration(fields.fields("configuration")),
+        total_bytes=fields.optional_integer("total_bytes"),
+        fits=fields.boolean("fits"),
+        first_frame_out_of_memory=fields.optional_integer("first_frame_out_of_memory"),
+        reason="" if fields.any("reason") == "" else fields.text("reason"),
+    )
+
+
+def _frames(fields: Fields) -> int | None:
+    return None if fields.any("frames") == UNLIMITED else fields.integer("frames", 1, MAXIMUM_COUNT)
+
+
+def _text_mapping(fields: Fields) -> dict[str, str]:
+    return {key: fields.text(key) for key in fields.keys()}

@@ -1,0 +1,243 @@
+"""Plans for people: what was chosen, what it costs, why not better, what to run next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from planner.commands import describe, planning_command
+from planner.domain import Choice, Component, Configuration, Estimate, Plan, Rejection, Workload
+from planner.units import format_exact_size, format_resolution, format_size
+
+BAR_WIDTH = 40
+SHOWN_REJECTIONS = 3
+SHOWN_ALTERNATIVES = 3
+_LABEL = 20
+_VERDICTS = {"fits": "FITS", "tight": "TIGHT", "does_not_fit": "DOES NOT FIT"}
+_COLOURS = {"fits": "green", "tight": "yellow", "does_not_fit": "red"}
+
+
+class Style:
+    """How text is decorated: colours, and a full block where the terminal can show one."""
+
+    def __init__(self, colours: bool = False, unicode: bool = True) -> None:
+        self._colours = colours
+        self.block = "█" if unicode else "#"
+        self.shade = "░" if unicode else "."
+
+    def __call__(self, text: str, colour: str | None = None, bold: bool = False) -> str:
+        if not self._colours:
+            return text
+        import click
+
+        return click.style(text, fg=colour, bold=bold)
+
+
+def plan_report(plan: Plan, style: Style, explain: bool = False) -> str:
+    """The text of a plan; with `explain`, every class that was turned down."""
+    lines = [*_head(plan), "", *_choice(plan, style), *_warnings(plan, style)]
+    lines += _why_not(plan, style, explain)
+    lines += _alternatives(plan, style, explain)
+    lines += _stock(plan, style)
+    lines += _limits(plan, style)
+    lines += _next(plan, style)
+    return "\n".join(lines) + "\n"
+
+
+def prediction_report(configuration: Configuration, workload: Workload, estimate: Estimate, style: Style) -> str:
+    """The text of a prediction."""
+    lines = [f"{style(describe(configuration), bold=True)}: {_workload(workload)}", ""]
+    lines += _memory(estimate, estimate.upper_bytes, style)
+    lines += ["", style("Phases", bold=True)]
+    for phase in estimate.phases:
+        mark = "  <- peak" if phase.name == estimate.peak_phase else ""
+        lines.append(f"  {phase.name:<{_LABEL}}{format_size(phase.allocated_bytes):>9} allocated{mark}")
+    lines += [
+        "",
+        f"  allocated {format_size(estimate.allocated_bytes)}, reserved {format_size(estimate.reserved_bytes)}, "
+        f"total {format_size(estimate.total_bytes)}, upper bound {format_size(estimate.upper_bytes)}",
+    ]
+    if estimate.extrapolated:
+        lines.append(style(f"  extrapolated: {'; '.join(estimate.extrapolated_because)}", "yellow"))
+    return "\n".join(lines) + "\n"
+
+
+def table(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> list[str]:
+    """Rows as aligned lines; the columns in `right` are right-aligned."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    right = set(right)
+    return [
+        "  ".join(cell.rjust(w) if i in right else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True)))
+        .rstrip()
+        for row in rows
+    ]  # fmt: skip
+
+
+def _head(plan: Plan) -> list[str]:
+    budget = plan.budget
+    where = {"vram": "budget", "gpu": "GPU", "device": "free on"}[budget.source]
+    name = f" {budget.gpu.name}:" if budget.gpu else ""
+    held = f"{budget.headroom.percent:g} %" if budget.headroom.percent else "fixed"
+    headroom = "no headroom" if not budget.headroom_bytes else f"headroom {format_size(budget.headroom_bytes)} ({held})"
+    assumed = " (assumed; see --frame-size)" if plan.request.frame_size_assumed else ""
+    return [
+        f"{where}{name} {format_size(budget.total_bytes)} = {format_exact_size(budget.total_bytes)}; {headroom}; "
+        f"usable {format_size(budget.usable_bytes)}",
+        f"request  {_workload(plan.request.workload)}{assumed}",
+    ]
+
+
+def _workload(workload: Workload) -> str:
+    size = f"pictures of {format_resolution(workload.frame_size)}"
+    objects = f"{workload.objects} object{'s' if workload.objects != 1 else ''}"
+    if workload.task == "automask":
+        return f"automatic masks, {size}"
+    if workload.task == "image":
+        return f"image, {objects}, {size}"
+    length = "a clip without end" if workload.frames is None else f"{workload.frames:,} frames"
+    return f"video, {objects}, {length}, {size}"
+
+
+def _choice(plan: Plan, style: Style) -> list[str]:
+    verdict = style(_VERDICTS[plan.verdict], _COLOURS[plan.verdict], bold=True)
+    chosen = plan.chosen
+    if chosen is None:
+        return [f"{verdict}  nothing of {plan.candidates:,} candidates fits {format_size(plan.budget.usable_bytes)}"]
+    configuration = chosen.configuration
+    origin = "estimate" if chosen.quality_is_estimate else "published"
+    how = _how(configuration, plan.request.workload)
+    lines = [
+        f"{verdict}  {style(describe(configuration), bold=True)}{how}",
+        f"  accuracy {chosen.quality} J&F (SA-V test, {origin}){_speed(chosen)}; "
+        f"best of {plan.candidates:,} candidates by {plan.request.prefer}",
+        "",
+    ]
+    return [*lines, *_memory(chosen.estimate, plan.budget.usable_bytes, style), *_room(plan, chosen, style)]
+
+
+def _how(configuration: Configuration, workload: Workload) -> str:
+    parts = []
+    if workload.task == "automask":
+        parts.append(f"{configuration.object_batch} points per batch")
+    elif configuration.object_batch > 1:
+        parts.append(f"{configuration.object_batch} objects per pass")
+    if workload.task == "video" and configuration.bounded_memory_bank:
+        parts.append("bounded memory bank")
+    if configuration.offload_state:
+        parts.append("memory bank on the host")
+    if configuration.attention != "auto":
+        parts.append(f"{configuration.attention} attention")
+    return "".join(f", {part}" for part in parts)
+
+
+def _speed(chosen: Choice) -> str:
+    if chosen.frames_per_second is None:
+        return ""
+    return f"; about {chosen.frames_per_second:.0f} frames/s on an A100 (estimate)"
+
+
+def _memory(estimate: Estimate, scale_bytes: int, style: Style) -> list[str]:
+    lines = [style("Memory at the peak", bold=True) + f" (phase: {estimate.peak_phase})"]
+    scale = max(scale_bytes, estimate.total_bytes)
+    for component in estimate.components:
+        lines.append(_bar(component, scale, style))
+    bound = f"upper bound {format_size(estimate.upper_bytes)}"
+    total = f"{format_size(estimate.total_bytes):>9}"
+    lines.append(f"  {'total':<{_LABEL}}{style(total, bold=True)}  {bound}")
+    return lines
+
+
+def _bar(component: Component, scale_bytes: int, style: Style) -> str:
+    bar = style.block * max(1, round(BAR_WIDTH * component.bytes / scale_bytes))
+    size = format_size(component.bytes)
+    return f"  {component.name:<{_LABEL}}{size:>9}  {style(bar, 'cyan')} {component.provenance}"
+
+
+def _room(plan: Plan, chosen: Choice, style: Style) -> list[str]:
+    usable = plan.budget.usable_bytes
+    left = usable - chosen.estimate.total_bytes
+    empty = style.shade * max(0, round(BAR_WIDTH * left / max(usable, 1)))
+    return [f"  {'left of the usable':<{_LABEL}}{format_size(left):>9}  {empty}"]
+
+
+def _warnings(plan: Plan, style: Style) -> list[str]:
+    return ["", *(style(f"! {warning}", "yellow") for warning in plan.warnings)] if plan.warnings else []
+
+
+def _why_not(plan: Plan, style: Style, explain: bool) -> list[str]:
+    if not plan.rejected:
+        return ["", "Nothing better was turned down: this is the best there is for the request."]
+    shown = plan.rejected if explain else plan.rejected[:SHOWN_REJECTIONS]
+    title = "Why not better" if plan.chosen else "Nearest misses"
+    rows = [_rejection(rejection) for rejection in shown]
+    lines = ["", style(title, bold=True), *(f"  {line}" for line in table(rows, right=(1, 2)))]
+    more = len(plan.rejected) - len(shown)
+    if more:
+        lines.append(f"  and {more} more: --explain")
+    return lines
+
+
+def _rejection(rejection: Rejection) -> list[str]:
+    name = describe(rejection.configuration)
+    if rejection.need_bytes is None or rejection.short_by_bytes is None:
+        return [name, "", "", rejection.reason]
+    need = f"needs {format_size(rejection.need_bytes)}"
+    return [name, need, f"short by {format_size(rejection.short_by_bytes)}", f"largest part: {rejection.component}"]
+
+
+def _alternatives(plan: Plan, style: Style, explain: bool) -> list[str]:
+    if not plan.alternatives:
+        return []
+    shown = plan.alternatives if explain else plan.alternatives[:SHOWN_ALTERNATIVES]
+    rows = [
+        [
+            describe(choice.configuration),
+            format_size(choice.estimate.total_bytes),
+            f"J&F {choice.quality}{' (estimate)' if choice.quality_is_estimate else ''}",
+            "" if choice.frames_per_second is None else f"{choice.frames_per_second:.0f} frames/s",
+        ]
+        for choice in shown
+    ]
+    return ["", style("Also fits", bold=True), *(f"  {line}" for line in table(rows, right=(1,)))]
+
+
+def _stock(plan: Plan, style: Style) -> list[str]:
+    stock = plan.stock
+    what = f"stock predictor, {describe(stock.configuration)}"
+    if stock.total_bytes is not None:
+        outcome = f"needs {format_size(stock.total_bytes)}, which {'fits' if stock.fits else 'does not fit'}"
+        outcome += f": {stock.reason}" if stock.reason else ""
+        if stock.first_frame_out_of_memory:
+            outcome += f" (at frame {stock.first_frame_out_of_memory:,})"
+    else:
+        outcome = stock.reason
+    return ["", style("Stock sam2", bold=True), f"  {what}: {outcome}"]
+
+
+def _limits(plan: Plan, style: Style) -> list[str]:
+    limits = plan.limits
+    rows = []
+    if plan.chosen:
+        if limits.max_objects is not None:
+            rows.append(f"at most {limits.max_objects:,} objects")
+        if limits.unlimited_frames:
+            rows.append("any number of frames")
+        if limits.max_resolution:
+            rows.append(f"up to {format_resolution(limits.max_resolution)}")
+    if limits.smallest_total_bytes is not None:
+        card = f" (a {limits.smallest_card} card)" if limits.smallest_card else ""
+        rows.append(f"some plan exists from {format_size(limits.smallest_total_bytes)}{card}")
+    if not rows:
+        rows = list(limits.reasons.values())[-1:]
+    return ["", style("Limits", bold=True), f"  {'; '.join(rows)}"]
+
+
+def _next(plan: Plan, style: Style) -> list[str]:
+    lines: list[str] = []
+    if plan.suggestions:
+        lines += ["", style("Try", bold=True)]
+        for suggestion in plan.suggestions:
+            lines += [f"  {suggestion.change}:", f"    {suggestion.command}"]
+    if plan.chosen:
+        lines += ["", style("Next", bold=True), "  keep this plan:"]
+        lines.append(f"    {plan.command or planning_command(plan.request, plan.budget, '-o', 'plan.yaml')}")
+    return lines
