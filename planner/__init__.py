@@ -1,4 +1,4 @@
-"""sam2-plan: which SAM 2 configuration is the best one that fits this GPU, and how sure are we?
+"""Plan SAM 2 for a GPU: the best configuration that fits, and how sure that is.
 
     import planner
 

@@ -203,7 +203,10 @@ def configuration_and_workload(
     batch = 64 if task == "automask" else 1
     if object_batch is not None:
         batch = parse_count(object_batch, "objects per pass")
-    assert pins.variant and pins.version and pins.resolution and pins.precision
+    assert pins.variant is not None
+    assert pins.version is not None
+    assert pins.resolution is not None
+    assert pins.precision is not None
     configuration = Configuration(
         variant=pins.variant,
         version=pins.version,

@@ -135,7 +135,7 @@ class Fields:
             raise self.complaint(f"{key} holds something else than text", "Put each entry in quotes.", key)
         return items
 
-    def keys(self) -> tuple[str, ...]:
+    def names(self) -> tuple[str, ...]:
         """The keys in their order."""
         return tuple(self._value)
 

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 from planner.documents import Fields, read
@@ -161,7 +162,7 @@ def _check_source(entry: Fields, sources: set[str]) -> None:
 def _interpolate(points: Sequence[tuple[int, float]], side: float) -> float:
     """Piecewise linear in log2(side); the outer pieces go on beyond the ends."""
     x = math.log2(side)
-    pairs = list(zip(points, points[1:], strict=False))
+    pairs = list(pairwise(points))
     (a, ya), (b, yb) = next((pair for pair in pairs if side <= pair[1][0]), pairs[-1])
     share = (x - math.log2(a)) / (math.log2(b) - math.log2(a))
     return ya + share * (yb - ya)

@@ -21,7 +21,8 @@ Exit codes: 0 reported; 1 failed; 2 usage. Writes nothing. Refits the model a fe
 @options.output_format
 def command(output: str) -> None:
     """Report the error of the memory model: as fitted, and with each row, variant and resolution held out."""
-    from planner.report.accuracy import accuracy_document, accuracy_report, assess
+    from planner.memory_model.assessment import assess
+    from planner.report.accuracy import accuracy_document, accuracy_report
     from planner.report.document import json_text
 
     assessment = assess()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -106,8 +107,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return report_error(error, writing_document(words))
     except BrokenPipeError:
         # The reader went away (a closed pager, head): nobody is left to tell.
-        sys.stderr.close()
+        sys.stdout = None
         return 1
+    except Exception as error:  # the last resort: a user gets a sentence, and whoever debugs it the traceback
+        if os.environ.get("SAM2_PLAN_TRACEBACK"):
+            raise
+        message = f"This is a bug in sam2-plan {__version__}: {type(error).__name__}: {error}"
+        hint = "Please report it with the command line; SAM2_PLAN_TRACEBACK=1 shows where it comes from."
+        return report_error(PlannerError(message, hint), writing_document(words))
 
 
 def run() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TextIO
 
 import click
@@ -27,10 +28,8 @@ def echo(text: str) -> None:
 
 def writing_document(words: Sequence[str]) -> bool:
     """Whether the command line asked for JSON; looked up by hand, as parsing may be what failed."""
-    for word, following in zip(words, [*words[1:], ""], strict=True):
-        if word == "--format=json" or (word == "--format" and following == "json"):
-            return True
-    return False
+    pairs = pairwise([*words, ""])
+    return any(word == "--format=json" or (word, following) == ("--format", "json") for word, following in pairs)
 
 
 def report_error(error: PlannerError, document: bool) -> int:

@@ -58,12 +58,12 @@ def image_features(pixels: Number, item_bytes: Number) -> Number:
 def memory_attention(pixels: Number, item_bytes: Number) -> Number:
     """Peak of memory attention for one object (sam2/modeling/memory_attention.py, sam/transformer.py).
 
-    Keys and values of seven memories, and the float32 copies that the rotary encoding makes of the keys
-    (position_encoding.py, apply_rotary_enc); queries, and the hidden layer of 2048.
+    Keys and values of seven memories; the keys in float32, their rotation, the table repeated for each memory
+    and the result, all float32 (position_encoding.py, apply_rotary_enc); queries, and the hidden layer of 2048.
     """
     tokens = pixels / TOKEN_PIXELS
     keys = MEMORY_FRAMES * tokens + POINTER_TOKENS
-    return keys * EMBEDDING_CHANNELS * (2 * item_bytes + 2 * FLOAT32) + tokens * item_bytes * (
+    return keys * EMBEDDING_CHANNELS * (2 * item_bytes + 4 * FLOAT32) + tokens * item_bytes * (
         6 * EMBEDDING_CHANNELS + 2048
     )
 

@@ -238,4 +238,4 @@ def _frames(fields: Fields) -> int | None:
 
 
 def _text_mapping(fields: Fields) -> dict[str, str]:
-    return {key: fields.text(key) for key in fields.keys()}
+    return {key: fields.text(key) for key in fields.names()}

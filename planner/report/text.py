@@ -25,6 +25,7 @@ class Style:
         self.shade = "░" if unicode else "."
 
     def __call__(self, text: str, colour: str | None = None, bold: bool = False) -> str:
+        """The text in a colour, where colours are on."""
         if not self._colours:
             return text
         import click
@@ -64,12 +65,13 @@ def prediction_report(configuration: Configuration, workload: Workload, estimate
 def table(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> list[str]:
     """Rows as aligned lines; the columns in `right` are right-aligned."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    right = set(right)
-    return [
-        "  ".join(cell.rjust(w) if i in right else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True)))
-        .rstrip()
-        for row in rows
-    ]  # fmt: skip
+    columns = set(right)
+    lines = []
+    for row in rows:
+        cells = zip(row, widths, strict=True)
+        padded = [cell.rjust(w) if i in columns else cell.ljust(w) for i, (cell, w) in enumerate(cells)]
+        lines.append("  ".join(padded).rstrip())
+    return lines
 
 
 def _head(plan: Plan) -> list[str]:
