@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import os
 import re
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -202,6 +201,8 @@ def dump(data: object) -> str:
 
 def write(path: Path, text: str) -> None:
     """Write a file whole or not at all: a neighbour is written, flushed to disk and renamed over it."""
+    import tempfile  # only those who write pay for it
+
     mode = path.stat().st_mode & 0o777 if path.is_file() else 0o666 & ~_umask()
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:80]}.", dir=path.parent)

@@ -1,0 +1,70 @@
+#!/usr/bin/env python3
+"""Check the docs: every relative link leads somewhere, every documented command parses, every command is documented."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+from planner.cli.main import cli
+
+TOP = Path(__file__).resolve().parent.parent
+PAGES = [TOP / "README.md", TOP / "CONTRIBUTING.md", TOP / "CHANGELOG.md", *sorted((TOP / "docs").glob("*.md"))]
+LINK = re.compile(r"\[[^\]]+\]\(([^)#]+)(?:#[^)]*)?\)")
+COMMAND = re.compile(r"^(?:\$ )?(sam2-plan\b[^\n]*)", re.MULTILINE)
+NOT_RUN = "not in this release"
+"""A page that names a command of a later release says so on the command's own line."""
+
+
+def main() -> int:
+    """Print each fault; exit 1 if there is any."""
+    faults = [fault for page in PAGES for fault in (*dead_links(page), *bad_commands(page))]
+    text = (TOP / "docs" / "cli.md").read_text()
+    context = click.Context(cli, info_name="sam2-plan")
+    faults += [f"docs/cli.md lacks {n}" for n in cli.list_commands(context) if f"## `sam2-plan {n}`" not in text]
+    print("\n".join(faults) if faults else f"{len(PAGES)} pages: links and commands are good")
+    return 1 if faults else 0
+
+
+def dead_links(page: Path) -> list[str]:
+    """Relative links of a page that lead nowhere."""
+    targets = [target for target in LINK.findall(page.read_text()) if "://" not in target]
+    return [f"{page.name}: no {target}" for target in targets if not (page.parent / target).exists()]
+
+
+def bad_commands(page: Path) -> list[str]:
+    """Commands in code blocks of a page that the program would not parse."""
+    faults = []
+    for block in re.findall(r"^```(?:bash|console)\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
+        for line in COMMAND.findall(block):
+            if NOT_RUN not in line and (fault := parse_fault(line)):
+                faults.append(f"{page.name}: {line}: {fault}")
+    return faults
+
+
+def parse_fault(line: str) -> str:
+    """What is wrong with a command line; empty if it parses."""
+    words = shlex.split(line, comments=True)[1:]
+    command: click.Command = cli
+    context = click.Context(cli, info_name="sam2-plan")
+    names = cli.list_commands(context)
+    if words and words[0] in names:
+        command = cli.get_command(context, words[0]) or cli
+        words = words[1:]
+    elif words and not words[0].startswith("-"):
+        return f"no command {words[0]}"
+    try:
+        command.make_context(words[0] if words else "sam2-plan", words, resilient_parsing=False)
+    except click.exceptions.Exit:
+        return ""
+    except click.ClickException as error:
+        return error.format_message()
+    return ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+"""Remake the generated docs: docs/cli.md from the program, docs/accuracy.md from the profiles.
+
+python scripts/make_docs.py           write them
+python scripts/make_docs.py --check   exit 1 if they differ from what is committed
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import sys
+from pathlib import Path
+
+import click
+
+from planner.cli.main import cli
+from planner.documents import write
+from planner.memory_model.assessment import assess
+from planner.report.accuracy import accuracy_report
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+MADE = "<!-- Made by scripts/make_docs.py; CI checks that it is up to date. -->"
+WIDTH = 100
+
+
+def cli_reference() -> str:
+    """The help of every command, as the program prints it."""
+    parts = [MADE, "", "# Command line", ""]
+    parts += [
+        "`sam2-plan` alone plans; the commands below stand beside it. stdout holds the answer, stderr everything",
+        "else. The same on any machine without a GPU, except for what asks for the GPU that is present.",
+        "",
+        "| exit code | meaning |",
+        "|---|---|",
+        "| 0 | it fits |",
+        "| 1 | the environment or the program failed |",
+        "| 2 | usage: a bad option, file or value |",
+        "| 3 | nothing fits |",
+        "| 4 | fits tightly, under `--strict` |",
+        "",
+        "With `--format json` stdout holds one JSON document whatever the exit code; an error is",
+        '`{"error": {"code", "message", "hint"}}`. Schemas ship in the package, `planner/report/schemas/`.',
+        "",
+    ]
+    root = click.Context(cli, info_name="sam2-plan", terminal_width=WIDTH, max_content_width=WIDTH)
+    parts += _section(root, cli)
+    for name in cli.list_commands(root):
+        command = cli.get_command(root, name)
+        assert command is not None
+        parts += _section(click.Context(command, info_name=name, parent=root, terminal_width=WIDTH), command)
+    return "\n".join(parts)
+
+
+def accuracy_page() -> str:
+    """What `sam2-plan accuracy` prints, with what it means."""
+    return "\n".join(
+        [
+            MADE,
+            "",
+            "# Accuracy",
+            "",
+            "How far the memory model is off, as `sam2-plan accuracy` prints it. *Fitted* says how well the formula",
+            "can say what was published; the *held out* rows are the honest figure. Holding a whole resolution out",
+            "is extrapolation with two resolutions to go by, and the formula is bad at it: that is why an estimate",
+            "above the largest published resolution carries the widest bound, and why one between resolutions is",
+            "bounded by the next larger published one instead of by interpolation.",
+            "",
+            "```text",
+            accuracy_report(assess()).rstrip(),
+            "```",
+            "",
+        ]
+    )
+
+
+def main() -> int:
+    """Write the pages, or compare them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="compare, write nothing")
+    arguments = parser.parse_args()
+    stale = 0
+    for name, text in (("cli.md", cli_reference()), ("accuracy.md", accuracy_page())):
+        path = DOCS / name
+        if not arguments.check:
+            write(path, text)
+            continue
+        committed = path.read_text() if path.exists() else ""
+        if committed != text:
+            stale += 1
+            print("".join(difflib.unified_diff(committed.splitlines(True), text.splitlines(True), name, "made now")))
+    print("docs differ: run scripts/make_docs.py" if stale else "docs are up to date")
+    return 1 if stale else 0
+
+
+def _section(context: click.Context, command: click.Command) -> list[str]:
+    help_text = "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
+    return [f"## `{context.command_path}`", "", "```text", help_text, "```", ""]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
