@@ -52,7 +52,8 @@ def main() -> None:
     baseline, command = cold()
     print(f"cold: {' '.join(COMMAND[1:])}")
     print(
-        f"  {command * 1e3:.0f} ms, {command / baseline:.2f} x `python -c '{BASELINE}'` ({baseline * 1e3:.0f} ms)  target 3 x"
+        f"  {command * 1e3:.0f} ms, {command / baseline:.2f} x `python -c '{BASELINE}'` "
+        f"({baseline * 1e3:.0f} ms)  target 3 x"
     )
 
     plan = planner.plan(task="video", objects=10, vram="2GB")
