@@ -200,25 +200,36 @@ def dump(data: object) -> str:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file whole or not at all: a neighbour is written, flushed to disk and renamed over it."""
+    """Write a file whole or not at all: a neighbour is written, flushed to disk and renamed over it.
+
+    A link keeps pointing where it points; what is no file (a pipe, /dev/stdout) is written to as it is.
+    Raises EnvironmentFailure naming the path.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="utf-8")
+        else:
+            _replace(path.resolve(), text)
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise EnvironmentFailure(f"{path} cannot be written: {reason}.", "Choose a writable place.") from None
+
+
+def _replace(path: Path, text: str) -> None:
     import tempfile  # only those who write pay for it
 
-    mode = path.stat().st_mode & 0o777 if path.is_file() else 0o666 & ~_umask()
+    mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:80]}.", dir=path.parent)
     try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:80]}.", dir=path.parent)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(name, mode)
-            os.replace(name, path)
-        except BaseException:
-            os.unlink(name)
-            raise
-    except OSError as error:
-        reason = error.strerror or error
-        raise EnvironmentFailure(f"{path} cannot be written: {reason}.", "Choose a writable place.") from None
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, mode)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
 
 
 def _umask() -> int:
