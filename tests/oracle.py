@@ -1,0 +1,221 @@
+"""A plan against the world: every candidate predicted anew, limits tried on both sides, advice followed.
+
+Uses planner.predict and the command line, and nothing of planner.planning or planner.report.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import shlex
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+import planner
+from tests.checker import RECIPE, Document, Fault, label, outranks
+from tests.conftest import document_of
+from tests.published import VARIANTS, frames_per_second, quality
+
+SQUARES = (512, 640, 768, 896, 1024, 1280, 1536, 2048)
+LARGEST_SIDE = 8192
+MOST_OBJECTS = 10**6
+POINTS = (64, 32, 16, 8, 4, 2, 1)
+HALF = (8, 0)
+"""bfloat16, flash and cuDNN attention are there from this compute capability on."""
+
+predict = lru_cache(maxsize=200_000)(planner.predict)
+
+
+def world_faults(plan: Document, follow_advice: bool = True) -> list[Fault]:
+    """Everything that the memory model and the command line have to say against a plan."""
+    found = [*_prediction(plan), *_better(plan), *_limits(plan), *_stock(plan)]
+    if follow_advice:
+        found += [*_smallest(plan), *_advice(plan)]
+    return found
+
+
+def _ask(plan: Document, configuration: Document, **changed: Any) -> int:
+    return _estimate(plan, configuration, **changed).total_bytes
+
+
+def _estimate(plan: Document, configuration: Document, **changed: Any) -> Any:
+    request, gpu = plan["request"], plan["budget"]["gpu"]
+    names = ("variant", "version", "precision", "attention", "object_batch", "bounded_memory_bank")
+    asked = {name: configuration[name] for name in (*names, "offload_video", "offload_state")}
+    asked |= {
+        "resolution": tuple(configuration["resolution"]),
+        "task": request["task"],
+        "objects": request["objects"],
+        "frames": request["frames"] if request["task"] == "video" else None,
+        "frame_size": tuple(request["frame_size"]),
+        "gpu": gpu["name"] if gpu else None,
+    }
+    return predict(**(asked | changed))
+
+
+def _prediction(plan: Document) -> Iterator[Fault]:
+    entries = [entry for entry in (*plan["alternatives"], plan) if entry["chosen"]]
+    for entry in entries:
+        again, said = _estimate(plan, entry["chosen"]), entry["estimate"]
+        if (again.total_bytes, again.upper_bytes) != (said["total_bytes"], said["upper_bytes"]):
+            yield Fault("the plan and predict disagree", label(entry["chosen"]))
+
+
+def _candidates(plan: Document) -> Iterator[Document]:
+    """Every configuration that the pins leave open, with its worth; members of a class by what they cost."""
+    pins, request = plan["request"]["pins"], plan["request"]
+    shown = [entry["chosen"] for entry in (plan, *plan["alternatives"]) if entry["chosen"]]
+    shown += [entry["configuration"] for entry in plan["rejected"]]
+    sizes = {(side, side) for side in SQUARES} | {tuple(entry["resolution"]) for entry in shown}
+    if pins["resolution"]:
+        sizes = {tuple(pins["resolution"])}
+    attention = pins["attention"] or "auto"
+    capability = plan["budget"]["gpu"]["capability"] if plan["budget"]["gpu"] else None
+    old = capability is not None and tuple(capability) < HALF
+    precisions = [pins["precision"]] if pins["precision"] else RECIPE
+    for variant, version, size, precision in itertools.product(
+        [pins["variant"]] if pins["variant"] else VARIANTS,
+        [pins["version"]] if pins["version"] else ("2.1", "2.0"),
+        sorted(sizes),
+        precisions,
+    ):
+        if attention in ("flash", "cudnn") and precision == "float32":
+            continue
+        if old and ("bfloat16" in precision or attention in ("flash", "cudnn")):
+            continue
+        estimate, value = quality(variant, version, size)
+        batches = POINTS if request["task"] == "automask" else (1,)
+        for batch, offload in itertools.product(batches, (False, True) if request["task"] == "video" else (False,)):
+            speed = frames_per_second(variant, version, size, request["objects"], offload)
+            yield {
+                "variant": variant, "version": version, "resolution": list(size), "precision": precision,
+                "attention": attention, "object_batch": batch, "bounded_memory_bank": True, "offload_video": False,
+                "offload_state": offload, "quality": value, "quality_is_estimate": estimate,
+                "frames_per_second": speed if request["task"] == "video" else None,
+            }  # fmt: skip
+
+
+def _better(plan: Document) -> Iterator[Fault]:
+    """No candidate that fits ranks above the choice; and with no choice, none fits."""
+    usable, prefer, chosen = plan["budget"]["usable_bytes"], plan["request"]["prefer"], plan["chosen"]
+    fitting = [candidate for candidate in _candidates(plan) if _ask(plan, candidate) <= usable]
+    if chosen is None:
+        if fitting:
+            yield Fault("something does fit", label(fitting[0]))
+        return
+    if prefer == "balanced":
+        yield from _knee(chosen, fitting)
+        return
+    for candidate in fitting:
+        if outranks(candidate, chosen, prefer):
+            yield Fault("something better fits", f"{label(candidate)} instead of {label(chosen)}")
+            return
+
+
+def _knee(chosen: Document, fitting: list[Document]) -> Iterator[Fault]:
+    """Balanced: the farthest above the line from the most accurate to the fastest."""
+    # The speed of a version 2.0 stands for both: they run the same code.
+    points = [(one["quality"], math.log(_pace(one))) for one in fitting]
+    best, fastest = max(points), max(points, key=lambda point: (point[1], point[0]))
+    spans = best[0] - fastest[0], fastest[1] - best[1]
+    if min(spans) <= 0:
+        return
+
+    def height(point: tuple[float, float]) -> float:
+        return (point[0] - fastest[0]) / spans[0] + (point[1] - best[1]) / spans[1]
+
+    if height((chosen["quality"], math.log(_pace(chosen)))) < max(map(height, points)) - 0.02:
+        yield Fault("something better fits", f"{label(chosen)} is not the knee")
+
+
+def _pace(choice: Document) -> float:
+    size = (choice["resolution"][0], choice["resolution"][1])
+    return frames_per_second(choice["variant"], "2.1", size, 1, False)
+
+
+def _limits(plan: Document) -> Iterator[Fault]:
+    limits, chosen, usable = plan["limits"], plan["chosen"], plan["budget"]["usable_bytes"]
+    for name in ("max_objects", "max_frames", "max_resolution", "smallest_total_bytes"):
+        if limits[name] is None and not limits["reasons"].get(name):
+            yield Fault("a limit is unknown without a reason", name)
+    if chosen is None:
+        return
+    most = limits["max_objects"]
+    if most is not None:
+        if most < plan["request"]["objects"] or _ask(plan, chosen, objects=most) > usable:
+            yield Fault("max_objects does not fit", str(most))
+        if most < MOST_OBJECTS and _ask(plan, chosen, objects=most + 1) <= usable:
+            yield Fault("max_objects is not the most", str(most))
+    if limits["max_frames"] == "unlimited":
+        if _ask(plan, chosen, frames=10**6) > usable or _ask(plan, chosen, frames=None) > usable:
+            yield Fault("max_frames does not fit", "unlimited")
+    elif limits["max_frames"] is not None:
+        yield Fault("max_frames of a bounded memory bank", str(limits["max_frames"]))
+    height, width = limits["max_resolution"]
+    if _ask(plan, chosen, resolution=(height, width)) > usable:
+        yield Fault("max_resolution does not fit", f"{height}x{width}")
+    ratio = min(chosen["resolution"]) / max(chosen["resolution"])
+    longer = max(height, width) + 32
+    shorter = round(longer * ratio / 32) * 32
+    larger = (shorter, longer) if height < width else (longer, shorter)
+    if longer <= LARGEST_SIDE and _ask(plan, chosen, resolution=larger) <= usable:
+        yield Fault("max_resolution is not the most", f"{larger} fits too")
+
+
+def _stock(plan: Document) -> Iterator[Fault]:
+    """The stock predictor runs out at the whole budget: headroom is the planner's own caution."""
+    stock, request = plan["stock"], plan["request"]
+    configuration, total = stock["configuration"], plan["budget"]["total_bytes"]
+    if configuration["bounded_memory_bank"]:
+        yield Fault("stock with a bounded memory bank", label(configuration))
+    if not stock["fits"] and not stock["reason"]:
+        yield Fault("stock does not fit without a reason", label(configuration))
+    if stock["total_bytes"] is not None:
+        if stock["total_bytes"] != _ask(plan, configuration):
+            yield Fault("stock and predict disagree", str(stock["total_bytes"]))
+        if stock["fits"] != (stock["total_bytes"] <= total):
+            yield Fault("stock's verdict is wrong", str(stock["total_bytes"]))
+    first = stock["first_frame_out_of_memory"]
+    if first is None or request["frames"] != "unlimited":
+        return
+    if _ask(plan, configuration, frames=first) <= total:
+        yield Fault("stock's first frame out of memory fits", str(first))
+    if first > 1 and _ask(plan, configuration, frames=first - 1) > total:
+        yield Fault("stock runs out earlier", str(first))
+
+
+def _smallest(plan: Document) -> Iterator[Fault]:
+    """smallest_total_bytes has a plan, one byte less has none."""
+    smallest = plan["limits"]["smallest_total_bytes"]
+    gpu = plan["budget"]["gpu"]
+    if smallest is None or (gpu and gpu["capability"]):
+        return
+    request, policy = plan["request"], plan["budget"]["headroom"]
+    pins = {name: tuple(pin) if isinstance(pin, list) else pin for name, pin in request["pins"].items()}
+    held = f"{policy['percent']}%" if policy["percent"] else "none"
+    if policy["fixed_bytes"]:
+        held = f"{policy['fixed_bytes'] / 10**9:.9f}GB"
+    asked: dict[str, Any] = {
+        "task": request["task"],
+        "objects": request["objects"],
+        "frames": request["frames"] if request["task"] == "video" else None,
+        "frame_size": tuple(request["frame_size"]),
+        "headroom": held,
+        **pins,
+    }
+    if not planner.plan(vram=smallest, **asked).fits:
+        yield Fault("smallest_total_bytes has no plan", str(smallest))
+    if planner.plan(vram=smallest - 1, **asked).fits:
+        yield Fault("smallest_total_bytes is not the smallest", str(smallest))
+
+
+def _advice(plan: Document) -> Iterator[Fault]:
+    """Every `try` line gives a plan when it is run."""
+    for line in plan["try"]:
+        program, *words = shlex.split(line["command"])
+        followed = document_of(words) if program == "sam2-plan" else {}
+        if followed.get("verdict") not in ("fits", "tight"):
+            yield Fault("advice that does not fit", line["command"])
+        elif "upper bound" in line["change"] and followed["verdict"] != "fits":
+            yield Fault("advice that does not keep its word", line["command"])
