@@ -43,7 +43,7 @@ def names(faults: list[Fault]) -> set[str]:
 
 
 def _choices(plan: Document) -> list[tuple[Document, Document]]:
-    first = [(plan["chosen"], plan["estimate"])] if plan["chosen"] else []
+    first = [(plan["chosen"], plan["estimate"])] if plan["chosen"] and plan["estimate"] else []
     return first + [(entry["chosen"], entry["estimate"]) for entry in plan["alternatives"]]
 
 
