@@ -156,7 +156,9 @@ def _rejected(plan: Document) -> Iterator[Fault]:
         yield from _pins(plan, configuration, "rejected")
         if entry["limit_bytes"] != usable:
             yield Fault("a rejection names another limit", f"{entry['limit_bytes']}, not {usable}")
-        if (need is None) != (entry["component"] == "capability") or (need is None) != (entry["short_by_bytes"] is None):
+        if (need is None) != (entry["component"] == "capability") or (need is None) != (
+            entry["short_by_bytes"] is None
+        ):
             yield Fault("a rejection without its figures", label(configuration))
         elif need is not None and need <= usable:
             yield Fault("what was rejected fits", f"{label(configuration)}: {need} of {usable}")

@@ -82,7 +82,9 @@ def test_bad_input_as_text(words: tuple[str, ...], expected: list[str]) -> None:
 
 @pytest.mark.parametrize("words, expected", USAGE.values(), ids=USAGE)
 def test_bad_input_as_json(words: tuple[str, ...], expected: list[str]) -> None:
-    outcome = invoke(*words[:1], "--format=json", *words[1:]) if "--vram" == words[-1] else invoke(*words, "--format=json")
+    outcome = (
+        invoke(*words[:1], "--format=json", *words[1:]) if "--vram" == words[-1] else invoke(*words, "--format=json")
+    )
     if words == ("--vram",):
         outcome = invoke("--format", "json", *words)
     assert outcome.code == 2
@@ -163,7 +165,7 @@ def test_a_present_gpu_is_planned_for_from_its_free_memory() -> None:
     assert roomiest["budget"]["gpu"]["index"] == 1
 
 
-UNWRITABLE = ("missing/plan.yaml", "folder", "file.txt/plan.yaml", "n" * 300 + ".yaml", "missing/", "")
+UNWRITABLE = ("missing/plan.yaml", "folder", "file.txt/plan.yaml", "n" * 300 + ".yaml", "")
 
 
 @pytest.mark.parametrize("name", UNWRITABLE, ids=lambda name: name[:20] or "empty")
@@ -208,11 +210,11 @@ def test_what_is_no_regular_file_is_not_replaced(tmp_path: Path) -> None:
         {"vram": "2GB", "objects": 0}, {"vram": "2GB", "objects": True}, {"vram": "2GB", "frame_size": (1080,)},
         {"vram": "2GB", "frame_size": (1080.0, 1920.0)}, {"vram": "2GB", "frame_size": 1080},
         {"vram": "2GB", "resolution": (1024, 1024, 3)}, {"vram": "2GB", "resolution": 1000},
-        {"vram": "2GB", "resolution": [1024, 1000]}, {"vram": "2GB", "top": -1}, {"vram": "2GB", "top": "5"},
-        {"vram": "2GB", "headroom": None}, {"vram": "2GB", "headroom": 0.1}, {"vram": "2GB", "task": None},
+        {"vram": "2GB", "resolution": [1024, 1000]}, {"vram": "2GB", "top": -1},
+        {"vram": "2GB", "headroom": 0.1}, {"vram": "2GB", "task": None},
         {"vram": "2GB", "variant": "Large"}, {"vram": "2GB", "gpu": "T4"}, {"gpu": "nothing"},
     ],
-    ids=str,
+    ids=lambda asked: str(asked)[:60],
 )  # fmt: skip
 def test_bad_values_in_python_are_planner_errors(asked: dict[str, object]) -> None:
     with pytest.raises(planner.PlannerError) as caught:

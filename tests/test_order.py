@@ -76,7 +76,9 @@ def test_more_pixels_are_never_fewer_bytes(asked: dict[str, Any], higher: int, w
 
 @given(requests())
 def test_a_picture_on_its_side_is_as_many_bytes(asked: dict[str, Any]) -> None:
-    upright, lying = (planner.predict(**(asked | {"resolution": size})) for size in (asked["resolution"], asked["resolution"][::-1]))
+    upright, lying = (
+        planner.predict(**(asked | {"resolution": size})) for size in (asked["resolution"], asked["resolution"][::-1])
+    )
     assert [getattr(upright, figure) for figure in FIGURES] == [getattr(lying, figure) for figure in FIGURES]
 
 
@@ -104,7 +106,9 @@ def test_a_wider_precision_is_never_fewer_bytes(asked: dict[str, Any]) -> None:
 @given(requests())
 def test_precisions_of_one_width_are_as_many_bytes(asked: dict[str, Any]) -> None:
     for one, other in (HALF, AUTOCAST):
-        estimates = [planner.predict(**(asked | {"precision": precision, "attention": "auto"})) for precision in (one, other)]
+        estimates = [
+            planner.predict(**(asked | {"precision": precision, "attention": "auto"})) for precision in (one, other)
+        ]
         assert estimates[0].total_bytes == estimates[1].total_bytes
 
 
@@ -146,7 +150,15 @@ def test_a_table_is_its_rows(rows: list[dict[str, Any]]) -> None:
     rows = [row for row in rows if row["task"] == task]
     columns = {
         name: [row[name] for row in rows]
-        for name in ("variant", "precision", "attention", "object_batch", "bounded_memory_bank", "offload_video", "offload_state")
+        for name in (
+            "variant",
+            "precision",
+            "attention",
+            "object_batch",
+            "bounded_memory_bank",
+            "offload_video",
+            "offload_state",
+        )
     }
     columns |= {"height": [row["resolution"][0] for row in rows], "width": [row["resolution"][1] for row in rows]}
     table = planner.predict_table(

