@@ -6,11 +6,11 @@ import contextlib
 import io
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jsonschema
 from hypothesis import settings
@@ -29,6 +29,8 @@ with warnings.catch_warnings():
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMAS = ROOT / "planner" / "report" / "schemas"
 EXIT_CODES = range(5)
+
+Refused = TypeVar("Refused", bound=Exception)
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,15 @@ def invoke(*words: str, tty: bool = False, encoding: str = "utf-8") -> Outcome:
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = main(list(words))
     return Outcome(code, out.text(), err.text())
+
+
+def refusal(error: type[Refused], function: Callable[..., object], *arguments: object) -> Refused | None:
+    """The error of that type that a call gives, or None where it gives a value; any other comes out."""
+    try:
+        function(*arguments)
+    except error as caught:
+        return caught
+    return None
 
 
 def document_of(words: Sequence[str]) -> dict[str, Any]:

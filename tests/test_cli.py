@@ -27,11 +27,9 @@ ANSWERS = (
 )
 
 
-def run(*words: str, **options: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "planner", *words], cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=60,
-        **options,  # type: ignore[call-overload]
-    )  # fmt: skip
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "planner", *words]
+    return subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda words: " ".join(words) or "planning")

@@ -1,0 +1,104 @@
+"""The JSON Schemas that ship: sound, strict, and kept by what is printed."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema
+import pytest
+
+from tests.conftest import invoke, kind_of, schema_of, validate
+
+PRINTED = {
+    "plan": ("--vram", "1.5GB", "--objects", "10"),
+    "prediction": ("predict", "--variant", "tiny", "--task", "video"),
+    "gpus": ("gpus", "rtx", "3060"),
+    "accuracy": ("accuracy",),
+    "error": ("--vram", "2"),
+}
+
+
+def schema(kind: str) -> dict[str, Any]:
+    found = schema_of(kind)
+    if found is None:
+        pytest.skip(f"no schema of {kind} yet")
+    return found
+
+
+def document(kind: str) -> dict[str, Any]:
+    found = invoke(*PRINTED[kind], "--format", "json").document
+    assert kind_of(found) == kind
+    return found
+
+
+@pytest.mark.parametrize("kind", PRINTED)
+def test_a_schema_is_sound_and_names_its_dialect(kind: str) -> None:
+    jsonschema.Draft202012Validator.check_schema(schema(kind))
+    assert schema(kind)["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+
+
+@pytest.mark.parametrize("kind", PRINTED)
+def test_what_is_printed_is_valid(kind: str) -> None:
+    schema(kind)
+    validate(document(kind))
+
+
+@pytest.mark.parametrize("kind", PRINTED)
+def test_a_document_without_one_of_its_keys_is_invalid(kind: str) -> None:
+    schema(kind)
+    sound = document(kind)
+    for key in sound:
+        less = {name: value for name, value in sound.items() if name != key}
+        with pytest.raises((jsonschema.ValidationError, KeyError)):
+            validate(less)
+
+
+@pytest.mark.parametrize("kind", PRINTED)
+def test_figures_in_bytes_are_integers_everywhere(kind: str) -> None:
+    schema(kind)
+    sound = document(kind)
+    for path in _paths(sound):
+        if str(path[-1]).endswith("bytes"):
+            with pytest.raises(jsonschema.ValidationError):
+                validate(_changed(sound, path, "2GB"))
+            with pytest.raises(jsonschema.ValidationError):
+                validate(_changed(sound, path, 1.5))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--vram", "0.5GB"),
+        ("--gpu", "T4", "--precision", "bfloat16"),
+        ("--vram", "6GB", "--task", "automask"),
+        ("--vram", "6GB", "--task", "image"),
+        ("--vram", "24GB", "--frames", "1581"),
+    ],
+    ids=" ".join,
+)
+def test_every_sort_of_plan_is_valid(words: tuple[str, ...]) -> None:
+    schema("plan")
+    validate(invoke(*words, "--format", "json").document)
+
+
+def _paths(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The paths of leaves; of a list only the first entry."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _paths(inner, (*at, key))
+    elif isinstance(value, list):
+        if value:
+            yield from _paths(value[0], (*at, 0))
+    else:
+        yield at
+
+
+def _changed(sound: dict[str, Any], path: tuple[Any, ...], value: object) -> dict[str, Any]:
+    copied = copy.deepcopy(sound)
+    at: Any = copied
+    for key in path[:-1]:
+        at = at[key]
+    at[path[-1]] = value
+    return copied
