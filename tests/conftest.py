@@ -95,10 +95,14 @@ def document_of(words: Sequence[str]) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=8)
-def schema_of(kind: str) -> dict[str, Any] | None:
-    """The JSON Schema that ships for a kind of document; None while there is none."""
-    path = SCHEMAS / f"{kind}.schema.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+def schema_of(kind: str) -> dict[str, Any]:
+    """The JSON Schema that ships for a kind of document."""
+    return json.loads((SCHEMAS / f"{kind}.schema.json").read_text(encoding="utf-8"))
+
+
+@lru_cache(maxsize=8)
+def validator_of(kind: str) -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(schema_of(kind))
 
 
 def kind_of(document: dict[str, Any]) -> str:
@@ -107,6 +111,4 @@ def kind_of(document: dict[str, Any]) -> str:
 
 def validate(document: dict[str, Any]) -> None:
     """Fail unless the document is valid by the schema of its kind."""
-    schema = schema_of(kind_of(document))
-    if schema is not None:
-        jsonschema.Draft202012Validator(schema).validate(document)
+    validator_of(kind_of(document)).validate(document)

@@ -99,16 +99,15 @@ def _candidates(plan: Document) -> Iterator[Document]:
 def _better(plan: Document) -> Iterator[Fault]:
     """No candidate that fits ranks above the choice; and with no choice, none fits."""
     usable, prefer, chosen = plan["budget"]["usable_bytes"], plan["request"]["prefer"], plan["chosen"]
-    fitting = [candidate for candidate in _candidates(plan) if _ask(plan, candidate) <= usable]
-    if chosen is None:
-        if fitting:
-            yield Fault("something does fit", label(fitting[0]))
+    if prefer == "balanced" and chosen:
+        yield from _knee(chosen, [one for one in _candidates(plan) if _ask(plan, one) <= usable])
         return
-    if prefer == "balanced":
-        yield from _knee(chosen, fitting)
-        return
-    for candidate in fitting:
-        if outranks(candidate, chosen, prefer):
+    for candidate in _candidates(plan):
+        if chosen is None:
+            if _ask(plan, candidate) <= usable:
+                yield Fault("something does fit", label(candidate))
+                return
+        elif outranks(candidate, chosen, prefer) and _ask(plan, candidate) <= usable:
             yield Fault("something better fits", f"{label(candidate)} instead of {label(chosen)}")
             return
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from pathlib import Path
 
 import pytest
@@ -190,14 +191,31 @@ def test_a_path_with_a_null_byte_is_refused() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
-def test_what_is_no_regular_file_is_not_replaced(tmp_path: Path) -> None:
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
     """`-o /dev/null` as root must not put a file in the place of the device."""
-    pipe = tmp_path / "pipe"
+    pipe = tmp_path / "pipe.json"
     os.mkfifo(pipe)
-    outcome = invoke("--vram", "2GB", "-o", str(pipe))
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        outcome = invoke("--vram", "2GB", "--top", "0", "-o", str(pipe))
+        written = os.read(reader, 1 << 20)
+    finally:
+        os.close(reader)
+    assert outcome.code == 0
     assert pipe.is_fifo()
-    assert outcome.code == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe.json"]
+    assert written
+
+
+@pytest.mark.parametrize("target_exists", [True, False])
+def test_a_link_stays_a_link(target_exists: bool, tmp_path: Path) -> None:
+    target, link = tmp_path / "target.yaml", tmp_path / "link.yaml"
+    if target_exists:
+        target.write_text("old: 1\n")
+    link.symlink_to(target)
+    assert invoke("--vram", "2GB", "-o", str(link)).code == 0
+    assert link.is_symlink()
+    assert planner.Plan.load(target) == planner.Plan.load(link) == planner.plan(vram="2GB")
 
 
 @pytest.mark.parametrize(
@@ -219,7 +237,12 @@ def test_bad_values_in_python_are_planner_errors(asked: dict[str, object]) -> No
     assert str(caught.value)
 
 
-WORDS = ["--vram", "--gpu", "--device", "--task", "--objects", "--frames", "--frame-size", "--variant", "--version", "--resolution", "--precision", "--attention", "--prefer", "--headroom", "--top", "--explain", "--strict", "--exit-zero", "--format", "--format=json", "json", "text", "predict", "gpus", "--help", "--program-version", "2GB", "0.5GB", "T4", "video", "image", "automask", "10", "0", "-1", "unlimited", "1080x1920", "large", "tiny", "2.1", "1024", "2048", "float16", "float32", "flash", "auto", "speed", "balanced", "none", "10%", "--", "--memory-bank", "unbounded", "--object-batch", "--vram=2GB", "--top=3"]
+WORDS = shlex.split("""
+--vram --gpu --device --task --objects --frames --frame-size --variant --version --resolution --precision --attention
+--prefer --headroom --top --explain --strict --exit-zero --format --format=json json text predict gpus --help
+--program-version 2GB 0.5GB T4 video image automask 10 0 -1 unlimited 1080x1920 large tiny 2.1 1024 2048 float16
+float32 flash auto speed balanced none 10% -- --memory-bank unbounded --object-batch --vram=2GB --top=3
+""")
 
 
 @settings(max_examples=300)

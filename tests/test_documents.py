@@ -82,7 +82,8 @@ def test_very_deep_nesting_does_not_bring_the_process_down(opening: str, tmp_pat
     path = tmp_path / "deep.yaml"
     path.write_text(opening * 200_000)
     program = (
-        "import sys\nfrom pathlib import Path\nfrom planner.documents import read\nfrom planner.errors import FileError\n"
+        "import sys\nfrom pathlib import Path\n"
+        "from planner.documents import read\nfrom planner.errors import FileError\n"
         "try: read(Path(sys.argv[1]))\nexcept FileError: sys.exit(42)"
     )
     done = subprocess.run([sys.executable, "-c", program, str(path)], cwd=ROOT, capture_output=True, timeout=60)
