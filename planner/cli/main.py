@@ -101,7 +101,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.ClickException as error:
-        hint = f"See: {error.ctx.command_path} --help" if isinstance(error, click.UsageError) and error.ctx else ""
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        hint = f"See: {context.command_path if context else 'sam2-plan'} --help"
         return report_error(UsageError(error.format_message(), hint), writing_document(words))
     except PlannerError as error:
         return report_error(error, writing_document(words))
