@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from hypothesis import settings
 
 from planner.catalog.gpus import known_gpus
 from planner.cli.main import main
+
+os.environ["SAM2_PLAN_TRACEBACK"] = "1"
+"""What the command line would call a bug comes out of it and fails the test."""
 
 settings.register_profile("tests", deadline=None, derandomize=True, database=None, max_examples=60)
 settings.load_profile("tests")

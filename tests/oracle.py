@@ -218,3 +218,9 @@ def _advice(plan: Document) -> Iterator[Fault]:
             yield Fault("advice that does not fit", line["command"])
         elif "upper bound" in line["change"] and followed["verdict"] != "fits":
             yield Fault("advice that does not keep its word", line["command"])
+        elif " would allow " in line["change"]:
+            chosen = followed["chosen"]
+            size = "x".join(map(str, chosen["resolution"]))
+            given = f"{chosen['variant']} {chosen['version']} at {size}, {chosen['precision']}"
+            if given != line["change"].partition(" would allow ")[2]:
+                yield Fault("advice that does not keep its word", f"{line['change']}: gives {given}")

@@ -13,7 +13,7 @@ import pytest
 from planner import __version__
 from tests.conftest import ROOT, invoke, validate
 
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100"}
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100", "SAM2_PLAN_TRACEBACK": ""}
 MAIN_COMMAND = ("--vram", "2GB", "--task", "video", "--objects", "10")
 COMMANDS = ((), ("predict",), ("gpus",), ("accuracy",))
 ANSWERS = (
@@ -144,8 +144,26 @@ def test_a_full_disk_is_exit_1_without_a_traceback(words: tuple[str, ...]) -> No
         )  # fmt: skip
     assert "Traceback" not in done.stderr
     assert "Exception ignored" not in done.stderr
+    assert "This is a bug" not in done.stderr
     assert done.returncode == 1
     assert "No space left" in done.stderr
+
+
+@pytest.mark.parametrize("words", [MAIN_COMMAND, (*MAIN_COMMAND, "--format", "json")], ids=" ".join)
+def test_a_bug_is_a_sentence_and_exit_1(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    def planted(**_: object) -> None:
+        raise ZeroDivisionError("planted")
+
+    monkeypatch.setattr("planner.api.plan", planted)
+    monkeypatch.delenv("SAM2_PLAN_TRACEBACK")
+    outcome = invoke(*words)
+    assert outcome.code == 1
+    assert "ZeroDivisionError: planted" in outcome.out + outcome.err
+    assert "Traceback" not in outcome.out + outcome.err
+    if "json" in words:
+        assert outcome.document["error"]["code"] == "failure"
+    else:
+        assert outcome.out == ""
 
 
 def test_planning_loads_neither_torch_nor_scikit_learn_nor_numpy() -> None:
