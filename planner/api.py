@@ -35,6 +35,7 @@ from planner.errors import PlannerError, UsageError
 from planner.memory_model import MemoryModel
 from planner.planning import make_plan
 from planner.units import (
+    check_size,
     parse_count,
     parse_frame_size,
     parse_frames,
@@ -238,7 +239,7 @@ def _request(
         raise UsageError(f"frames={frames} is for videos; the task is {task}.", "Leave frames out, or use video.")
     size = DEFAULT_FRAME_SIZE
     if frame_size is not None:
-        size = parse_frame_size(frame_size if isinstance(frame_size, str) else "x".join(map(str, frame_size)))
+        size = parse_frame_size("x".join(map(str, frame_size)) if isinstance(frame_size, tuple | list) else frame_size)
     workload = Workload(
         task=task, objects=count, frames=parse_frames(frames) if task == "video" else 1, frame_size=size
     )
@@ -265,7 +266,7 @@ def _pins(
             f"{attention} attention and {precision} contradict each other: the kernel runs in half precision only.",
             "Use an autocast or half precision, or attention efficient, math or auto.",
         )
-    if isinstance(resolution, tuple):
+    if isinstance(resolution, tuple | list):
         resolution = "x".join(map(str, resolution))
     return Pins(
         variant=variant,
@@ -284,7 +285,7 @@ def _budget(
         raise UsageError(f"{' and '.join(given)} contradict each other.", "Give one budget.")
     held = parse_headroom(headroom)
     if vram is not None:
-        total = parse_size(vram) if isinstance(vram, str) else parse_size(f"{vram / 10**9:.9f}GB")
+        total = check_size(vram) if isinstance(vram, int) else parse_size(vram)
         return _checked(Budget(total_bytes=total, headroom=held, source="vram")), ()
     if gpu is not None:
         from planner.catalog.gpus import find_gpu

@@ -22,7 +22,7 @@ _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 MAXIMUM_BYTES = 16 * 2**20
 MAXIMUM_DEPTH = 24
-_INTEGER = re.compile(r"[-+]?\d{1,18}")
+_INTEGER = re.compile(r"[-+]?\d{1,40}")
 _FLOAT = re.compile(r"[-+]?(\d{1,300}\.?\d{0,30}|\.\d{1,30})(e[-+]?\d{1,3})?", re.IGNORECASE)
 _WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None, "~": None, "": None}
 
@@ -69,7 +69,7 @@ class Fields:
             raise self.complaint(f"{key} is {value!r}", f"Use one of: {', '.join(choices)}.", key)
         return value
 
-    def integer(self, key: str, minimum: int = 0, maximum: int = 10**18) -> int:
+    def integer(self, key: str, minimum: int = 0, maximum: int = 10**40) -> int:
         """A whole number within the limits."""
         value = self.any(key)
         if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= maximum:
@@ -93,7 +93,16 @@ class Fields:
 
     def pair(self, key: str) -> tuple[int, int]:
         """[height, width], two positive whole numbers."""
-        value = self.any(key)
+        return self._pair(key, self.any(key))
+
+    def pairs(self, key: str) -> list[tuple[int, int]]:
+        """A list, not empty, of [height, width]."""
+        items = self.items(key)
+        if not items:
+            raise self.complaint(f"{key} is empty", "Write [height, width] entries.", key)
+        return [self._pair(key, item) for item in items]
+
+    def _pair(self, key: str, value: Any) -> tuple[int, int]:
         good = isinstance(value, list) and len(value) == 2
         if not good or not all(isinstance(v, int) and not isinstance(v, bool) and 0 < v < 10**6 for v in value):
             raise self.complaint(f"{key} is {_kind(value)}", "Write [height, width] in pixels.", key)
@@ -159,7 +168,7 @@ def parse(text: str, source: str) -> Any:
     try:
         loader = _Loader(text)
         try:
-            node = loader.get_single_node()
+            return _Builder(loader, source).document()
         finally:
             loader.dispose()
     except yaml.YAMLError as error:
@@ -169,11 +178,6 @@ def parse(text: str, source: str) -> Any:
         raise FileError(
             f"{source}{line}: {problem}.", "Correct the line, or take the file as it was shipped."
         ) from None
-    except (RecursionError, ValueError, OverflowError) as error:
-        raise FileError(f"{source}: it cannot be read ({type(error).__name__}).", "Take another copy.") from None
-    if node is None:
-        raise FileError(f"{source}, line 1: the file is empty.", "Take another copy; it may have been cut short.")
-    return _construct(node, source, 0, set())
 
 
 def read(path: Path) -> Any:
@@ -238,48 +242,82 @@ def _umask() -> int:
     return current
 
 
-def _construct(node: yaml.Node, source: str, depth: int, seen: set[int]) -> Any:
-    line = node.start_mark.line + 1
-    if depth > MAXIMUM_DEPTH:
-        raise FileError(f"{source}, line {line}: nested more than {MAXIMUM_DEPTH} deep.", "Flatten it.")
-    if not node.tag.startswith("tag:yaml.org,2002:") or node.tag.startswith("tag:yaml.org,2002:python"):
-        raise FileError(f"{source}, line {line}: the tag {node.tag!r} is not allowed.", "Only plain data are read.")
-    if isinstance(node, yaml.ScalarNode):
-        return _scalar(node, source, line)
-    # An alias composes to the very same node again: refusing it defuses exponential expansion.
-    if id(node) in seen:
-        raise FileError(f"{source}, line {line}: anchors and aliases are not allowed.", "Write the value out.")
-    seen.add(id(node))
-    if isinstance(node, yaml.SequenceNode):
-        return [_construct(item, source, depth + 1, seen) for item in node.value]
-    result = Mapping()
-    result.line, result.lines = line, {}
-    for key_node, value_node in node.value:
-        key_line = key_node.start_mark.line + 1
-        if not isinstance(key_node, yaml.ScalarNode):
-            raise FileError(f"{source}, line {key_line}: a key must be plain text.", "Use a word as the key.")
-        if key_node.value in result:
-            raise FileError(f"{source}, line {key_line}: {key_node.value!r} stands twice.", "Keep one of them.")
-        result[key_node.value] = _construct(value_node, source, depth + 1, seen)
-        result.lines[key_node.value] = key_line
-    return result
+class _Builder:
+    """Data from the parser's events. Composing nodes instead would recurse in C, beyond what can be caught."""
 
+    def __init__(self, loader: Any, source: str) -> None:
+        self._next = loader.get_event
+        self._resolve = loader.resolve
+        self._source = source
 
-def _scalar(node: yaml.ScalarNode, source: str, line: int) -> Any:
-    text = node.value
-    if node.tag == "tag:yaml.org,2002:str":
-        return text
-    if text.lower() in _WORDS and node.tag != "tag:yaml.org,2002:int":
-        return _WORDS[text.lower()]
-    if _INTEGER.fullmatch(text):
-        return int(text)
-    if _FLOAT.fullmatch(text) and math.isfinite(value := float(text)):
+    def document(self) -> Any:
+        """The only document of the stream."""
+        self._next()
+        start = self._next()
+        if isinstance(start, yaml.StreamEndEvent):
+            raise self._fault(1, "the file is empty", "Take another copy; it may have been cut short.")
+        value = self._value(self._next(), 0)
+        self._next()
+        after = self._next()
+        if not isinstance(after, yaml.StreamEndEvent):
+            raise self._fault(_line(after), "a second document starts", "Keep one document in a file.")
         return value
-    if node.tag.endswith((":int", ":float", ":bool", ":null")):
-        raise FileError(
-            f"{source}, line {line}: {text[:40]!r} is not a plain value.", "Write a decimal number or quote it."
-        )
-    return text
+
+    def _value(self, event: Any, depth: int) -> Any:
+        line = _line(event)
+        if depth > MAXIMUM_DEPTH:
+            raise self._fault(line, f"nested more than {MAXIMUM_DEPTH} deep", "Flatten it.")
+        # Without aliases nothing can expand beyond its text.
+        if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
+            raise self._fault(line, "anchors and aliases are not allowed", "Write the value out.")
+        if event.tag is not None:
+            raise self._fault(line, f"the tag {event.tag!r} is not allowed", "Only plain data are read.")
+        if isinstance(event, yaml.ScalarEvent):
+            return self._bare(event.value, line) if event.implicit[0] else event.value
+        if isinstance(event, yaml.SequenceStartEvent):
+            items = []
+            while not isinstance(item := self._next(), yaml.SequenceEndEvent):
+                items.append(self._value(item, depth + 1))
+            return items
+        return self._mapping(line, depth)
+
+    def _mapping(self, line: int, depth: int) -> Mapping:
+        result = Mapping()
+        result.line, result.lines = line, {}
+        while not isinstance(key := self._next(), yaml.MappingEndEvent):
+            key_line = _line(key)
+            if not isinstance(key, yaml.ScalarEvent):
+                raise self._fault(key_line, "a key must be plain text", "Use a word as the key.")
+            if key.anchor is not None or key.tag is not None:
+                raise self._fault(key_line, "a key must have no anchor or tag", "Use a plain word as the key.")
+            if key.value in result:
+                raise self._fault(key_line, f"{key.value!r} stands twice", "Keep one of them.")
+            result[key.value] = self._value(self._next(), depth + 1)
+            result.lines[key.value] = key_line
+        return result
+
+    def _bare(self, text: str, line: int) -> Any:
+        """An unquoted scalar: null, true, false, a decimal number, or text that YAML takes for text (or a date)."""
+        tag = self._resolve(yaml.ScalarNode, text, (True, False))
+        if tag.endswith(":str"):
+            return text
+        if text.lower() in _WORDS:
+            return _WORDS[text.lower()]
+        if _INTEGER.fullmatch(text):
+            return int(text)
+        if _FLOAT.fullmatch(text) and math.isfinite(value := float(text)):
+            return value
+        if tag.endswith((":int", ":float", ":bool", ":null")):
+            # YAML 1.1 reads yes, 0x10, 1:30 and .nan as something else than they look like.
+            raise self._fault(line, f"{text[:40]!r} is not a plain value", "Write a decimal number or quote it.")
+        return text
+
+    def _fault(self, line: int, message: str, hint: str) -> FileError:
+        return FileError(f"{self._source}, line {line}: {message}.", hint)
+
+
+def _line(event: Any) -> int:
+    return int(event.start_mark.line) + 1
 
 
 def _kind(value: object) -> str:

@@ -160,6 +160,9 @@ class Headroom:
     def budget_for(self, need_bytes: int) -> int:
         """The smallest budget that leaves `need_bytes` usable."""
         total = math.ceil((need_bytes + self.bytes) / (1 - self.percent / 100))
+        # Floats may be a few bytes off either way.
+        while total - 1 - self.of(total - 1) >= need_bytes:
+            total -= 1
         while total - self.of(total) < need_bytes:
             total += 1
         return total
@@ -270,6 +273,31 @@ class Choice:
     frames_per_second: float | None
     """Estimate for video on an A100, from published figures; None for other tasks."""
     estimate: Estimate
+
+    @property
+    def variant(self) -> str:
+        """Of the configuration, as are the following."""
+        return self.configuration.variant
+
+    @property
+    def version(self) -> str:
+        """Of the checkpoints."""
+        return self.configuration.version
+
+    @property
+    def resolution(self) -> tuple[int, int]:
+        """Height and width of what SAM 2 computes at."""
+        return self.configuration.resolution
+
+    @property
+    def precision(self) -> str:
+        """One of PRECISIONS."""
+        return self.configuration.precision
+
+    @property
+    def attention(self) -> str:
+        """One of ATTENTIONS."""
+        return self.configuration.attention
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,7 +47,7 @@ def parse_size(text: str) -> int:
     Raises UsageError for a bare number, zero, a negative, a decimal comma, a word, or a size
     outside 1 MB to 1000 TB.
     """
-    match = _SIZE.fullmatch(text)
+    match = _SIZE.fullmatch(_text(text, "a size", SIZE_FORMS))
     if match is None:
         if re.fullmatch(r"\s*[\d.]+\s*", text, re.ASCII):
             raise UsageError(f"The size {text!r} has no unit.", SIZE_FORMS)
@@ -61,6 +61,15 @@ def parse_size(text: str) -> int:
         raise UsageError(f"The size {text!r} is too small: at least 1MB is needed.", SIZE_FORMS)
     if size_bytes > MAXIMUM_SIZE_BYTES:
         raise UsageError(f"The size {text!r} is absurd: no GPU has more than {MAXIMUM_SIZE_BYTES:,} bytes.", SIZE_FORMS)
+    return size_bytes
+
+
+def check_size(size_bytes: int) -> int:
+    """A budget given as a number of bytes, within the limits of a parsed one."""
+    if isinstance(size_bytes, bool) or not MINIMUM_SIZE_BYTES <= size_bytes <= MAXIMUM_SIZE_BYTES:
+        limits = f"{MINIMUM_SIZE_BYTES:,} to {MAXIMUM_SIZE_BYTES:,}"
+        shown = repr(size_bytes) if -(10**30) < size_bytes < 10**30 else "That number of bytes"
+        raise UsageError(f"{shown} is not a budget.", f"Give bytes from {limits}, or text. {SIZE_FORMS}")
     return size_bytes
 
 
@@ -94,7 +103,7 @@ def resolution_field(fields: Fields, key: str) -> tuple[int, int]:
 
 def parse_frame_size(text: str) -> tuple[int, int]:
     """(height, width) of the source picture in pixels, any positive size."""
-    pair = _pair(text)
+    pair = _pair(_text(text, "a frame size", FRAME_SIZE_FORMS))
     if pair is None:
         raise UsageError(f"{text!r} is not a frame size.", FRAME_SIZE_FORMS)
     if not all(1 <= side <= MAXIMUM_FRAME_SIDE for side in pair):
@@ -126,7 +135,7 @@ def parse_frames(text: str | int | None) -> int | None:
 
 def parse_headroom(text: str) -> Headroom:
     """What to hold back: "auto" (5 %), "none", a size such as "500MB", or a percentage such as "10%"."""
-    word = text.strip().lower()
+    word = _text(text, "a headroom", HEADROOM_FORMS).strip().lower()
     if word == "auto":
         return Headroom(percent=AUTO_HEADROOM_PERCENT)
     if word == "none":
@@ -179,6 +188,12 @@ def rounded_up_size(size_bytes: int) -> int:
 def format_resolution(resolution: tuple[int, int]) -> str:
     """(576, 1024) as "576x1024", as the options take it."""
     return f"{resolution[0]}x{resolution[1]}"
+
+
+def _text(value: object, what: str, forms: str) -> str:
+    if not isinstance(value, str):
+        raise UsageError(f"{value!r} is not {what}.", forms)
+    return value
 
 
 def _pair(text: str) -> tuple[int, int] | None:

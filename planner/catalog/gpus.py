@@ -17,7 +17,9 @@ from planner.errors import UsageError
 _FILLERS = ("nvidia", "geforce", "quadro", "tesla", "generation", "graphics")
 """Words that people leave out or put in; no two cards differ in them alone, except in age."""
 _SYNONYMS = (("laptop gpu", "mobile"), ("laptop", "mobile"), ("gpu", ""))
-_SIZE_SUFFIX = re.compile(r"\s+(\d+(?:\.\d+)?)\s?GB\b", re.IGNORECASE)
+_SIZE = re.compile(r"\b(\d+(?:\.\d+)?)[\s-]?gb\b")
+_FORM = re.compile(r"sxm\d?|pcie|nvl")
+_MEMORY_TYPE = re.compile(r"hbm\d?e?")
 _MINIMUM_CAPABILITY = (5, 0)
 """Maxwell: what the CUDA builds of torch 2 still ran on; older cards are not listed."""
 
@@ -47,24 +49,21 @@ def known_gpus() -> tuple[Gpu, ...]:
     return tuple(gpus[name] for name in sorted(gpus, key=str.lower))
 
 
+@lru_cache(maxsize=256)
 def find_gpu(name: str) -> FoundGpu:
-    """The GPU of that name, brand and memory size being optional.
+    """The GPU of that name; brand, memory size and form factor may be left out, as may what a driver adds to names.
 
     Where cards of one name differ in memory the smallest is taken and the others are reported.
     Raises UsageError with near matches for a name that is not known.
     """
-    wanted = _key(name)
-    if not wanted:
+    wanted = _parse(name)
+    if not wanted.base:
         raise UsageError(f"{name!r} is not the name of a GPU.", 'Write it as "RTX 3060"; see: sam2-plan gpus')
-    exact = [gpu for gpu in known_gpus() if _key(gpu.name) == wanted]
-    sized = exact or [gpu for gpu in known_gpus() if _key(_SIZE_SUFFIX.sub("", gpu.name)) == wanted]
-    if not sized:
-        # "A100" stands in the database as "A100 PCIe 40 GB": the name with a form factor and a size.
-        pattern = re.compile(rf"{re.escape(wanted)}(sxm\d?|pcie|nvl)?(\d+gb)?")
-        sized = [gpu for gpu in known_gpus() if pattern.fullmatch(_key(gpu.name))]
-    if not sized:
-        raise UsageError(f"No GPU is known as {name!r}.", _near(name, wanted))
-    ordered = sorted(sized, key=lambda gpu: (gpu.total_bytes, gpu.name))
+    known = _known_names()
+    found = [gpu for gpu, parsed in known if parsed == wanted] or [gpu for gpu, p in known if wanted.may_mean(p)]
+    if not found:
+        raise UsageError(f"No GPU is known as {name!r}.", _near(name, wanted.base))
+    ordered = sorted(found, key=lambda gpu: (gpu.total_bytes, gpu.name))
     others = {gpu.total_bytes: gpu for gpu in ordered[1:] if gpu.total_bytes > ordered[0].total_bytes}
     return FoundGpu(ordered[0], tuple(others.values()))
 
@@ -76,19 +75,42 @@ def search_gpus(text: str) -> list[Gpu]:
     return sorted(found, key=lambda gpu: (gpu.total_bytes, gpu.name.lower()))
 
 
+@dataclass(frozen=True, slots=True)
+class _Name:
+    """A name taken apart: "NVIDIA A100-SXM4-80GB" is a100, sxm4, 80."""
+
+    base: str
+    form: str
+    gigabytes: str
+
+    def may_mean(self, other: _Name) -> bool:
+        """Whether `other` is what this name says, where it says anything."""
+        same_size = self.gigabytes in ("", other.gigabytes)
+        return self.base == other.base and same_size and other.form.startswith(self.form)
+
+
+@lru_cache(maxsize=1)
+def _known_names() -> tuple[tuple[Gpu, _Name], ...]:
+    return tuple((gpu, _parse(gpu.name)) for gpu in known_gpus())
+
+
+def _parse(name: str) -> _Name:
+    lowered = name.lower()
+    for word, same in _SYNONYMS:
+        lowered = lowered.replace(word, same)
+    size = _SIZE.search(lowered)
+    words = re.split(r"[^a-z0-9]+", _SIZE.sub(" ", lowered))
+    form = next((word for word in words if _FORM.fullmatch(word)), "")
+    kept = [w for w in words if w not in _FILLERS and not _FORM.fullmatch(w) and not _MEMORY_TYPE.fullmatch(w)]
+    return _Name("".join(kept), form, size[1] if size else "")
+
+
 def _near(name: str, wanted: str) -> str:
-    keys = {_key(gpu.name): gpu.name for gpu in known_gpus()}
-    near = [keys[key] for key in difflib.get_close_matches(wanted, keys, n=4, cutoff=0.6)]
+    bases: dict[str, str] = {}
+    for gpu, parsed in _known_names():
+        bases.setdefault(parsed.base, gpu.name)
+    near = [bases[base] for base in difflib.get_close_matches(wanted, bases, n=4, cutoff=0.6)]
     near += [gpu.name for gpu in search_gpus(name)[:4] if gpu.name not in near]
     if not near:
         return "See the known names with: sam2-plan gpus. Or give the memory: --vram 8GB."
     return f"Near: {', '.join(near[:5])}. Or give the memory: --vram 8GB."
-
-
-def _key(name: str) -> str:
-    lowered = name.lower()
-    for filler in _FILLERS:
-        lowered = re.sub(rf"\b{filler}\b", " ", lowered)
-    for word, same in _SYNONYMS:
-        lowered = lowered.replace(word, same)
-    return re.sub(r"[^a-z0-9]", "", lowered)

@@ -146,11 +146,15 @@ def _speeds(fields: Fields, sources: set[str]) -> dict[str, list[tuple[int, floa
 
 def _object_costs(fields: Fields) -> tuple[float, float]:
     """(time of a further object, time with the memory bank on the host), relative to one object on the GPU."""
-    one, two = (
-        (1 / entry.number("on_gpu", 0.01), 1 / entry.number("offloaded", 0.01))
+    times = {
+        entry.integer("objects", 1): (1 / entry.number("on_gpu", 0.01), 1 / entry.number("offloaded", 0.01))
         for entry in fields.entries("object_speed")
-    )
-    return two[0] / one[0] - 1, one[1] / one[0]
+    }
+    if not {1, 2} <= set(times):
+        raise fields.complaint(
+            "object_speed lacks one or two objects", "Take the file of this release.", "object_speed"
+        )
+    return times[2][0] / times[1][0] - 1, times[1][1] / times[1][0]
 
 
 def _check_source(entry: Fields, sources: set[str]) -> None:

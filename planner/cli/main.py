@@ -11,7 +11,7 @@ import click
 
 from planner import __version__
 from planner.cli import options
-from planner.cli.output import echo, report_error, style_of, writing_document
+from planner.cli.output import OutputFailure, echo, report_error, style_of, writing_document
 from planner.errors import PlannerError, UsageError
 
 EPILOG = """\b
@@ -110,6 +110,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader went away (a closed pager, head): nobody is left to tell.
         sys.stdout = None
         return 1
+    except OSError as error:
+        return report_error(OutputFailure(error), writing_document(words))
     except Exception as error:  # the last resort: a user gets a sentence, and whoever debugs it the traceback
         if os.environ.get("SAM2_PLAN_TRACEBACK"):
             raise

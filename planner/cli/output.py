@@ -10,8 +10,18 @@ from typing import TextIO
 
 import click
 
-from planner.errors import PlannerError
+from planner.errors import EnvironmentFailure, PlannerError
 from planner.report.text import Style
+
+
+class OutputFailure(EnvironmentFailure):
+    """stdout itself cannot be written to: a full disk, say."""
+
+    def __init__(self, error: OSError) -> None:
+        message = f"The answer cannot be written: {error.strerror or error}."
+        super().__init__(message, "Free some space, or send it elsewhere.")
+        # What is left in the buffer would be tried again, and fail again, when Python exits.
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
 
 
 def style_of(stream: TextIO) -> Style:
@@ -23,7 +33,13 @@ def style_of(stream: TextIO) -> Style:
 def echo(text: str) -> None:
     """Print an answer as it stands; what the terminal's encoding lacks becomes a question mark."""
     encoding = sys.stdout.encoding or "utf-8"
-    click.echo(text.encode(encoding, "replace").decode(encoding), nl=False, color=True)
+    try:
+        click.echo(text.encode(encoding, "replace").decode(encoding), nl=False, color=True)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputFailure(error) from None
 
 
 def writing_document(words: Sequence[str]) -> bool:
@@ -34,14 +50,17 @@ def writing_document(words: Sequence[str]) -> bool:
 
 def report_error(error: PlannerError, document: bool) -> int:
     """Print an error, as a document on stdout or as text on stderr; returns its exit code."""
-    if document:
+    if document and not isinstance(error, OutputFailure):
         from planner.report.document import error_document, json_text
 
-        echo(json_text(error_document(error)))
-    else:
-        click.echo(f"error: {error.message}", err=True)
-        if error.hint:
-            click.echo(f"  {error.hint}", err=True)
+        try:
+            echo(json_text(error_document(error)))
+            return error.exit_code
+        except OutputFailure as failure:
+            error = failure
+    click.echo(f"error: {error.message}", err=True)
+    if error.hint:
+        click.echo(f"  {error.hint}", err=True)
     return error.exit_code
 
 

@@ -48,22 +48,24 @@ def parse_coefficients(value: object, source: str) -> Coefficients:
     if fields.integer("schema_version") != 1:
         raise fields.complaint("schema_version is not 1", "Take the file of this release.", "schema_version")
     activations, margins = fields.fields("activations"), fields.fields("margins")
-    resolutions = tuple((int(pair[0]), int(pair[1])) for pair in fields.items("measured_resolutions"))
+    step = activations.integer("step_from_pixels"), activations.integer("step_to_pixels")
+    if step[0] >= step[1]:
+        raise activations.complaint("the step ends where it starts", "Make the file again.", "step_to_pixels")
     return Coefficients(
         constant_bytes=activations.number("constant_bytes"),
         step_bytes=activations.number("step_bytes"),
         per_pixel_bytes=activations.number("per_pixel_bytes"),
         per_pixel_channel_bytes=activations.number("per_pixel_channel_bytes"),
-        step_pixels=(activations.integer("step_from_pixels"), activations.integer("step_to_pixels")),
-        measured_resolutions=resolutions,
-        measured_precisions=tuple(str(item) for item in fields.items("measured_precisions")),
+        step_pixels=step,
+        measured_resolutions=tuple(fields.pairs("measured_resolutions")),
+        measured_precisions=tuple(fields.texts("measured_precisions")),
         reserve_ratio=fields.number("reserve_ratio"),
         context_bytes=fields.integer("context_bytes"),
         margin_measured=margins.number("measured"),
         margin_unmeasured=margins.number("unmeasured"),
         margin_beyond=margins.number("beyond"),
         margin_overhead=margins.number("overhead"),
-        profiles=tuple(str(item) for item in fields.items("profiles")),
+        profiles=tuple(fields.texts("profiles")),
         memory_model=fields.text("name"),
     )
 

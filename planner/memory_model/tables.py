@@ -67,6 +67,8 @@ def predict(
         "total_bytes": totals.total,
         "upper_bytes": totals.upper,
     }
+    if any(np.any(value >= 2.0**63) for value in result.values()):
+        raise UsageError("Some rows need more bytes than 64 bits can say.", "Ask for fewer objects or frames.")
     arrays = np.broadcast_arrays(*(np.asarray(value, dtype=np.int64) for value in result.values()))
     return {name: np.atleast_1d(array).copy() for name, array in zip(result, arrays, strict=True)}
 

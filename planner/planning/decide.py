@@ -38,15 +38,13 @@ def make_plan(
     classes = candidate_classes(request, budget, model)
     usable = budget.usable_bytes
     runnable = [candidate for candidate in classes if not candidate.unsupported]
-    fitting = [candidate for candidate in runnable if candidate.first_within(usable)]
-    rank = ranker(request.prefer, workload, model.catalog, fitting)
-    keys = {id(candidate): rank(candidate) for candidate in classes}
+    within = {id(c): member for c in runnable if (member := c.first_within(usable))}
+    fitting = [candidate for candidate in runnable if id(candidate) in within]
+    rank = ranker(request.prefer, workload, model.catalog, [(c, within[id(c)]) for c in fitting])
+    # What does not fit is ranked as what it would rather run as.
+    keys = {id(candidate): rank(candidate, within.get(id(candidate), candidate.members[0])) for candidate in classes}
     fitting.sort(key=lambda candidate: keys[id(candidate)])
-    choices = []
-    for candidate in fitting[: top + 1]:
-        member = candidate.first_within(usable)
-        assert member is not None
-        choices.append(choice(candidate, member, workload, model, capability))
+    choices = [choice(c, within[id(c)], workload, model, capability) for c in fitting[: top + 1]]
     chosen = choices[0] if choices else None
     turned_down = _turned_down(classes, fitting, keys)
     smallest = smallest_need(request, budget, model)

@@ -22,22 +22,25 @@ PRECISION_RANK = {
 and which every GPU runs) before bfloat16."""
 
 Key = tuple[float, ...]
-Ranker = Callable[[CandidateClass], Key]
+Ranker = Callable[[CandidateClass, Member], Key]
+"""Of a class and the member it would run as."""
 
 
-def ranker(prefer: str, workload: Workload, catalog: Catalog, fitting: Sequence[CandidateClass]) -> Ranker:
+def ranker(
+    prefer: str, workload: Workload, catalog: Catalog, fitting: Sequence[tuple[CandidateClass, Member]]
+) -> Ranker:
     """The sort key of a preference; smaller is better. `fitting` spans the front that "balanced" looks at."""
     if prefer == "speed":
-        return lambda candidate: _by_speed(candidate, workload, catalog)
+        return lambda candidate, member: _by_speed(candidate, member, workload, catalog)
     if prefer == "balanced" and fitting:
         return _balanced(workload, catalog, fitting)
-    return lambda candidate: _by_quality(candidate, workload, catalog)
+    return lambda candidate, member: _by_quality(candidate, member, workload, catalog)
 
 
-def speed(candidate: CandidateClass, workload: Workload, catalog: Catalog) -> float:
+def speed(candidate: CandidateClass, member: Member, workload: Workload, catalog: Catalog) -> float:
     """Frames per second for ordering. Both versions run the same code, so one stands for both."""
     return catalog.frames_per_second(
-        candidate.variant, VERSIONS[0], candidate.resolution, workload.objects, candidate.members[0].offload_state
+        candidate.variant, VERSIONS[0], candidate.resolution, workload.objects, member.offload_state
     )
 
 
@@ -65,53 +68,53 @@ def choice(
     )
 
 
-def _by_quality(candidate: CandidateClass, workload: Workload, catalog: Catalog) -> Key:
+def _by_quality(candidate: CandidateClass, member: Member, workload: Workload, catalog: Catalog) -> Key:
     quality = catalog.quality(candidate.variant, candidate.version, candidate.resolution)
     return (
         quality.is_estimate,
         -quality.value,
         PRECISION_RANK[candidate.precision],
-        -speed(candidate, workload, catalog),
-        *_tie(candidate),
+        -speed(candidate, member, workload, catalog),
+        *_tie(candidate, member),
     )
 
 
-def _by_speed(candidate: CandidateClass, workload: Workload, catalog: Catalog) -> Key:
+def _by_speed(candidate: CandidateClass, member: Member, workload: Workload, catalog: Catalog) -> Key:
     quality = catalog.quality(candidate.variant, candidate.version, candidate.resolution)
     return (
-        -speed(candidate, workload, catalog),
+        -speed(candidate, member, workload, catalog),
         PRECISION_RANK[candidate.precision],
         -quality.value,
-        *_tie(candidate),
+        *_tie(candidate, member),
     )
 
 
-def _balanced(workload: Workload, catalog: Catalog, fitting: Sequence[CandidateClass]) -> Ranker:
+def _balanced(workload: Workload, catalog: Catalog, fitting: Sequence[tuple[CandidateClass, Member]]) -> Ranker:
     """The knee: farthest above the line between the most accurate and the fastest that fit."""
 
-    def point(candidate: CandidateClass) -> tuple[float, float]:
+    def point(candidate: CandidateClass, member: Member) -> tuple[float, float]:
         quality = catalog.quality(candidate.variant, candidate.version, candidate.resolution)
-        return quality.value, math.log(speed(candidate, workload, catalog))
+        return quality.value, math.log(speed(candidate, member, workload, catalog))
 
-    points = [point(candidate) for candidate in fitting]
+    points = [point(candidate, member) for candidate, member in fitting]
     best = max(points)
     fastest = max(points, key=lambda pair: (pair[1], pair[0]))
     spans = best[0] - fastest[0], fastest[1] - best[1]
 
-    def key(candidate: CandidateClass) -> Key:
+    def key(candidate: CandidateClass, member: Member) -> Key:
         if min(spans) <= 0:  # one point is the best in both: nothing to balance
-            return _by_quality(candidate, workload, catalog)
-        quality, pace = point(candidate)
+            return _by_quality(candidate, member, workload, catalog)
+        quality, pace = point(candidate, member)
         height = (quality - fastest[0]) / spans[0] + (pace - best[1]) / spans[1]
-        return (-round(height, 9), *_by_quality(candidate, workload, catalog))
+        return (-round(height, 9), *_by_quality(candidate, member, workload, catalog))
 
     return key
 
 
-def _tie(candidate: CandidateClass) -> Key:
+def _tie(candidate: CandidateClass, member: Member) -> Key:
     """Fewer bytes, then the domain's own order, so that the outcome never hangs on how candidates were listed."""
     return (
-        candidate.members[0].total_bytes,
+        member.total_bytes,
         VARIANTS.index(candidate.variant),
         VERSIONS.index(candidate.version),
         *candidate.resolution,

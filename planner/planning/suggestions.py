@@ -101,7 +101,7 @@ def _when_something_fits(
         larger = _with_vram(budget, budget.headroom.budget_for(member.total_bytes))
         if member.total_bytes <= larger.usable_bytes:
             change = f"{format_size(larger.total_bytes)} would allow {describe(best.configuration(member))}"
-            yield Suggestion(change, planning_command(request, larger))
+            yield Suggestion(change, planning_command(_as_supported(request, budget, best.precision), larger))
 
 
 def _most_objects(request: Request, budget: Budget, fits: Fits) -> int:
@@ -129,6 +129,13 @@ def _pinned(choice: Choice, pins: Pins) -> Pins:
         precision=configuration.precision,
         attention=pins.attention,
     )
+
+
+def _as_supported(request: Request, budget: Budget, precision: str) -> Request:
+    """A budget in place of a GPU forgets what the GPU lacks, so the precision is pinned to keep the plan."""
+    if budget.gpu is None:
+        return request
+    return replace(request, pins=replace(request.pins, precision=precision))
 
 
 def _with_vram(budget: Budget, total_bytes: int) -> Budget:

@@ -33,7 +33,7 @@ from planner.domain import (
     Suggestion,
     Workload,
 )
-from planner.report.document import SCHEMA_VERSION, UNLIMITED
+from planner.report.document import SCHEMA_VERSION, UNLIMITED, plan_document
 from planner.units import MAXIMUM_COUNT, resolution_field
 
 EDITED = "Make the plan again; a plan is not edited by hand."
@@ -41,15 +41,15 @@ EDITED = "Make the plan again; a plan is not edited by hand."
 
 def read_plan(path: Path) -> Plan:
     """The plan in a file that Plan.save wrote. Raises FileError for any other."""
-    fields = Fields(read(path), str(path), "a plan")
+    data = read(path)
+    fields = Fields(data, str(path), "a plan")
     if "error" in fields and "kind" not in fields:
         raise fields.complaint("this is the report of an error, not a plan", "Make the plan again.", "error")
     if fields.integer("schema_version") != SCHEMA_VERSION:
         raise fields.complaint("schema_version is not 1", "Make the plan again with this release.", "schema_version")
     fields.text("kind", ("plan",))
     plan = _plan(fields)
-    _check(plan, fields)
-    fields.end()
+    _check(plan, fields, data)
     return plan
 
 
@@ -85,17 +85,52 @@ def _plan(fields: Fields) -> Plan:
     )
 
 
-def _check(plan: Plan, fields: Fields) -> None:
-    """What a hand-edited plan gets wrong: figures that no longer agree."""
-    if fields.integer("exit_code") != plan.exit_code:
-        raise fields.complaint(f"exit_code is not that of {plan.verdict}", EDITED, "exit_code")
+def _check(plan: Plan, fields: Fields, data: object) -> None:
+    """What a hand-edited plan gets wrong: unknown keys, and figures that no longer agree."""
+    where = _difference(plan_document(plan), data)
+    if where:
+        raise fields.complaint(f"{where} is not what goes with the rest of the plan", EDITED, where.split(".")[0])
     if (plan.chosen is None) != (plan.verdict == "does_not_fit"):
         raise fields.complaint(f"the verdict {plan.verdict} does not go with chosen", EDITED, "verdict")
-    estimates = [choice.estimate for choice in (plan.chosen, *plan.alternatives) if choice]
-    for estimate in estimates:
-        parts = sum(component.bytes for component in estimate.components)
-        if not parts == estimate.total_bytes == estimate.reserved_bytes + estimate.context_bytes:
-            raise fields.complaint("the components of an estimate do not add up", EDITED, "estimate")
+    for choice in (plan.chosen, *plan.alternatives):
+        if choice and not _adds_up(choice.estimate):
+            raise fields.complaint("the figures of an estimate do not add up", EDITED, "estimate")
+    if plan.chosen:
+        certain = plan.chosen.estimate.upper_bytes <= plan.budget.usable_bytes
+        if (plan.verdict == "fits") != certain or plan.chosen.estimate.total_bytes > plan.budget.usable_bytes:
+            raise fields.complaint(f"the verdict {plan.verdict} does not go with the estimate", EDITED, "verdict")
+        pins = plan.request.pins.given()
+        if any(getattr(plan.chosen, name) != value for name, value in pins.items()):
+            raise fields.complaint("what was chosen does not obey the pins", EDITED, "chosen")
+
+
+def _adds_up(estimate: Estimate) -> bool:
+    """Whether components, phases and sums of an estimate agree."""
+    peak = max(estimate.phases, key=lambda phase: phase.allocated_bytes, default=None)
+    return (
+        sum(component.bytes for component in estimate.components)
+        == estimate.total_bytes
+        == estimate.reserved_bytes + estimate.context_bytes
+        and estimate.allocated_bytes <= estimate.reserved_bytes
+        and estimate.total_bytes <= estimate.upper_bytes
+        and peak is not None
+        and (peak.name, peak.allocated_bytes) == (estimate.peak_phase, estimate.allocated_bytes)
+    )
+
+
+def _difference(written: object, found: object, where: str = "") -> str:
+    """The first place where two documents differ; empty where they do not."""
+    if isinstance(written, dict) and isinstance(found, dict):
+        for key in (*written, *(key for key in found if key not in written)):
+            if key not in written or key not in found:
+                return f"{where}{key}"
+            if inner := _difference(written[key], found[key], f"{where}{key}."):
+                return inner
+        return ""
+    if isinstance(written, list) and isinstance(found, list) and len(written) == len(found):
+        pairs = enumerate(zip(written, found, strict=True))
+        return next((inner for i, (a, b) in pairs if (inner := _difference(a, b, f"{where}{i}."))), "")
+    return "" if written == found else where.rstrip(".")
 
 
 def _request(fields: Fields) -> Request:
