@@ -10,7 +10,7 @@ from planner.memory_model import MemoryModel
 from planner.planning.candidates import CandidateClass, candidate_classes, smallest_need
 from planner.planning.limits import limits
 from planner.planning.ranking import choice, ranker
-from planner.planning.rejections import reject
+from planner.planning.rejections import reject_all
 from planner.planning.stock import stock
 from planner.planning.suggestions import suggestions
 from planner.units import format_size
@@ -56,7 +56,7 @@ def make_plan(
         strict=strict,
         chosen=chosen,
         alternatives=tuple(choices[1:]),
-        rejected=tuple(reject(candidate, workload, budget, model) for candidate in turned_down),
+        rejected=reject_all(turned_down, workload, budget, model),
         limits=limits(chosen, workload, budget, model, smallest),
         stock=stock(request, budget, chosen.configuration if chosen else None, model),
         suggestions=suggestions(

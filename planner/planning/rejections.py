@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from planner.commands import describe
-from planner.domain import Budget, Rejection, Workload
+from planner.domain import Budget, Estimate, Rejection, Workload
 from planner.memory_model import MemoryModel
 from planner.planning.candidates import CandidateClass
 from planner.units import format_size
 
 
-def reject(candidate: CandidateClass, workload: Workload, budget: Budget, model: MemoryModel) -> Rejection:
-    """The rejection of a class none of whose members fits, or that the GPU cannot run."""
+def reject_all(
+    candidates: Sequence[CandidateClass], workload: Workload, budget: Budget, model: MemoryModel
+) -> tuple[Rejection, ...]:
+    """The rejections of classes none of whose members fits, or that the GPU cannot run, in the same order."""
+    # Versions, and the two half precisions, share their members and so their estimates.
+    estimates: dict[tuple[object, ...], Estimate] = {}
+    return tuple(_reject(candidate, workload, budget, model, estimates) for candidate in candidates)
+
+
+def _reject(
+    candidate: CandidateClass,
+    workload: Workload,
+    budget: Budget,
+    model: MemoryModel,
+    estimates: dict[tuple[object, ...], Estimate],
+) -> Rejection:
     configuration = candidate.configuration(candidate.smallest())
     limit = budget.usable_bytes
     if candidate.unsupported:
@@ -22,7 +38,10 @@ def reject(candidate: CandidateClass, workload: Workload, budget: Budget, model:
             component="capability",
             reason=candidate.unsupported,
         )
-    estimate = model.estimate(configuration, workload, budget.gpu.capability if budget.gpu else None)
+    key = id(candidate.members), candidate.variant, candidate.resolution
+    if key not in estimates:
+        estimates[key] = model.estimate(configuration, workload, budget.gpu.capability if budget.gpu else None)
+    estimate = estimates[key]
     binding = max(estimate.components, key=lambda component: component.bytes)
     short = estimate.total_bytes - limit
     return Rejection(
