@@ -23,7 +23,7 @@ import numpy
 import torch
 
 from planner.simulate import events
-from planner.simulate.torch_adapters import FakeGpu, torch_with_cuda
+from planner.simulate.torch_adapters import FakeGpu, handle_torchvision, torch_with_cuda
 
 _CONFIG_NAMES = {"tiny": "t", "small": "s", "base_plus": "b+", "large": "l"}
 _AUTOCAST = {
@@ -276,6 +276,7 @@ def _patches(run: StockRun, gpu: FakeGpu) -> Iterator[contextlib.AbstractContext
     import sam2.sam2_video_predictor_legacy
     import sam2.utils.misc
 
+    handle_torchvision()
     if gpu.device == "cuda":
         for module in (sam2.modeling.position_encoding, sam2.modeling.sam.transformer):
             yield mock.patch.object(module, "torch", torch_with_cuda())
@@ -284,6 +285,7 @@ def _patches(run: StockRun, gpu: FakeGpu) -> Iterator[contextlib.AbstractContext
     yield mock.patch.object(sam2.utils.misc, "Thread", _ThreadAtOnce)
     yield mock.patch.object(sam2.utils.misc, "_load_img_as_tensor", _decode_once(sam2.utils.misc._load_img_as_tensor))
     yield mock.patch.object(sam2.automatic_mask_generator, "rle_to_mask", _rle_to_mask)
+    yield mock.patch.object(sam2.automatic_mask_generator, "mask_to_rle_pytorch", _mask_to_rle)
     components = _connected_components if run.extension_present else _no_connected_components
     yield mock.patch.object(sam2.utils.misc, "get_connected_components", components)
 
@@ -308,6 +310,24 @@ def _decode_once(original: Callable[..., Any]) -> Callable[..., Any]:
         return first[0].clone(), first[1], first[2]
 
     return load_image
+
+
+_RUNS_PER_COLUMN = 2
+"""Assumed of automatic masks: a column enters and leaves a mask once. Data decide; at 2 the positions of the changes
+take a hundredth of what the masks themselves take."""
+
+
+def _mask_to_rle(masks: torch.Tensor) -> list[dict[str, Any]]:
+    """sam2.utils.amg.mask_to_rle_pytorch up to the positions of changes; its loop over masks makes only small tensors.
+
+    `masks` is N×H×W bool.
+    """
+    count, height, width = masks.shape
+    flat = masks.permute(0, 2, 1).flatten(1)
+    changes = flat[:, 1:] ^ flat[:, :-1]
+    positions = torch.empty((count * width * _RUNS_PER_COLUMN, 2), dtype=torch.int64, device=masks.device)
+    del changes, positions
+    return [{"size": [height, width], "counts": [height * width]} for _ in range(count)]
 
 
 def _rle_to_mask(rle: dict[str, Any]) -> numpy.ndarray:

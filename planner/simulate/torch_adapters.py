@@ -77,6 +77,7 @@ class FakeGpu(TorchDispatchMode):
         self._names: dict[int, str] = {}
         self._alive: dict[int, tuple[int, weakref.ref[Any]]] = {}
         self._composite: dict[Any, bool] = {}
+        self._alias: dict[Any, bool] = {}
         self._fake = FakeTensorMode(allow_non_fake_inputs=True)
         self._stack = contextlib.ExitStack()
 
@@ -91,6 +92,7 @@ class FakeGpu(TorchDispatchMode):
         with contextlib.ExitStack() as stack:
             stack.enter_context(mock.patch.object(torch.nn.Module, "_apply", _apply_to_module))
             stack.enter_context(mock.patch.object(torch.Tensor, "numpy", _numpy_of_nothing))
+            stack.enter_context(mock.patch.object(torch.Tensor, "__deepcopy__", _deepcopy_of_nothing))
             stack.enter_context(mock.patch.object(torch.Tensor, "tolist", _list_of_nothing))
             stack.enter_context(mock.patch.object(torch.jit, "script", _not_scripted))
             stack.enter_context(mock.patch.object(torch.nn.Module, "__call__", self._module_call()))
@@ -170,7 +172,9 @@ class FakeGpu(TorchDispatchMode):
             if func._schema.name == "aten::to":
                 args, kwargs = _with_device_index(args, kwargs)
             with self:
-                return func.decompose(*args, **kwargs)
+                # Not func.decompose(): it prefers decompositions written in Python for compilers, which make
+                # tensors that the C++ kernels do not (bicubic and bilinear interpolation).
+                return func._op_dk(torch._C.DispatchKey.CompositeImplicitAutograd, *args, **kwargs)
         return self._execute(func, args, kwargs)
 
     def _execute(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -182,6 +186,8 @@ class FakeGpu(TorchDispatchMode):
             result = func(*args, **kwargs)
         except (UnsupportedOperatorException, DynamicOutputShapeException, NotImplementedError) as error:
             raise self._unknown(func, error) from error
+        if self._is_alias(func):
+            return result
         component = self._component(name, args)
         if isinstance(result, torch.Tensor):
             self._birth(result, name, component)
@@ -214,6 +220,18 @@ class FakeGpu(TorchDispatchMode):
             self._composite[func] = known
         return known
 
+    def _is_alias(self, func: Any) -> bool:
+        """Whether the results are views of arguments, or arguments changed in place: no new storage.
+
+        Asked of the schema, because views of complex fake tensors come with a storage object of their own.
+        """
+        known = self._alias.get(func)
+        if known is None:
+            returns = func._schema.returns
+            known = bool(returns) and all(value.alias_info is not None for value in returns)
+            self._alias[func] = known
+        return known
+
     def _component(self, name: str, args: tuple[Any, ...]) -> str:
         if name == "_to_copy" and args and isinstance(args[0], torch.Tensor) and torch.is_autocast_enabled(self.device):
             entry = self._alive.get(args[0].untyped_storage()._cdata)
@@ -228,6 +246,10 @@ class FakeGpu(TorchDispatchMode):
             f"The tracer cannot follow the operation {func.name()} in {module}: {str(error).splitlines()[0]}",
             f"Report the operation, the module, and torch {torch.__version__} as an issue of sam2-plan.",
         )
+
+    def kept(self, count: int) -> int:
+        """How many of `count` elements a selection keeps whose outcome depends on data."""
+        return round(count * self.kept_fraction)
 
     # -- births and deaths ----------------------------------------------------------------------------
 
@@ -353,11 +375,56 @@ def _scalar(gpu: FakeGpu, func: Any, args: tuple[Any, ...], kwargs: dict[str, An
         return torch.zeros((), dtype=args[0].dtype, device="meta").dtype.is_floating_point and 0.0 or 0
 
 
+def _nonzero(gpu: FakeGpu, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """How many elements are kept depends on data: `kept_fraction` of them. The result is int64, one row for each."""
+    values = args[0]
+    with gpu:
+        return torch.empty((gpu.kept(values.numel()), values.dim()), dtype=torch.int64, device=values.device)
+
+
+def _index(gpu: FakeGpu, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Selection by a mask: torch turns it into selection by positions (expandTensors in IndexingUtils.h)."""
+    values, indices = args
+    if not any(index is not None and index.dtype in (torch.bool, torch.uint8) for index in indices):
+        return NotImplemented
+    positions: list[Any] = []
+    with gpu:
+        for index in indices:
+            if index is not None and index.dtype in (torch.bool, torch.uint8):
+                positions.extend(aten.nonzero(index).unbind(1))
+            else:
+                positions.append(index)
+        return aten.index(values, positions)
+
+
+def _nms(gpu: FakeGpu, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Non-maximum suppression: sorts, gathers, and marks overlaps in a bit matrix; keeps `kept_fraction`.
+
+    Source: torchvision/csrc/ops/cuda/nms_kernel.cu.
+    """
+    boxes, scores = args[:2]
+    with gpu:
+        order = torch.sort(scores, descending=True)[1]
+        ordered = torch.index_select(boxes, 0, order)
+        count = boxes.shape[0]
+        overlaps = torch.empty((count * -(-count // 64),), dtype=torch.int64, device=boxes.device)
+        kept = torch.empty((gpu.kept(count),), dtype=torch.int64, device=boxes.device)
+        del order, ordered, overlaps
+        return kept
+
+
 _HANDLERS: dict[Any, Callable[..., Any]] = {
     aten.linear.default: _linear,
+    aten.nonzero.default: _nonzero,
+    aten.index.Tensor: _index,
     aten.scaled_dot_product_attention.default: _scaled_dot_product,
     aten._local_scalar_dense.default: _scalar,
 }
+
+
+def handle_torchvision() -> None:
+    """Also follow torchvision's own operations; it must have been imported."""
+    _HANDLERS.setdefault(torch.ops.torchvision.nms.default, _nms)
 
 
 # -- patches that last as long as the run -------------------------------------------------------------
@@ -407,6 +474,20 @@ def _numpy_of_nothing(tensor: torch.Tensor, *, force: bool = False) -> numpy.nda
     """Zeros of the tensor's shape that take no memory."""
     dtype = torch.empty((), dtype=tensor.dtype, device="meta").dtype
     return numpy.broadcast_to(numpy.zeros((), dtype=_NUMPY_TYPES.get(dtype, numpy.float32)), tuple(tensor.shape))
+
+
+def _deepcopy_of_nothing(tensor: torch.Tensor, memo: dict[int, Any]) -> torch.Tensor:
+    """A deep copy copies the whole storage, also of a view. The original would copy bytes that are not there."""
+    if id(tensor) in memo:
+        return memo[id(tensor)]
+    with torch.no_grad():
+        elements = tensor.untyped_storage().nbytes() // tensor.element_size()
+        whole = torch.empty((elements,), dtype=tensor.dtype, device=tensor.device)
+        copy: torch.Tensor = whole.as_strided(tensor.size(), tensor.stride(), tensor.storage_offset())
+    if isinstance(tensor, torch.nn.Parameter):
+        copy = torch.nn.Parameter(copy.detach(), tensor.requires_grad)
+    memo[id(tensor)] = copy
+    return copy
 
 
 def _list_of_nothing(tensor: torch.Tensor) -> Any:
