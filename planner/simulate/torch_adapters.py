@@ -29,6 +29,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from planner.errors import PlannerError
 from planner.simulate import events, kernels
+from planner.simulate.attention import choose_attention
+from planner.simulate.workspaces import Workspaces
 
 aten = torch.ops.aten
 

@@ -1,6 +1,6 @@
-"""Which attention kernel a GPU would choose, and what the kernels take beside their outputs.
+"""Which attention kernel a GPU would choose. Pure rules after PyTorch's sources; needs no torch.
 
-Pure rules copied from PyTorch's sources; needs no torch. Sizes are requested bytes.
+What the kernels take beside their outputs stands in kernels.py.
 """
 
 from __future__ import annotations
@@ -10,9 +10,6 @@ from planner.errors import UsageError
 HALF_TYPES = ("float16", "bfloat16")
 _FLASH_MAXIMUM_HEAD = 256
 """aten/src/ATen/native/transformers/cuda/sdp_utils.cpp, check_head_dim_size_flash."""
-_EFFICIENT_REGISTER_HEAD = 128
-"""Above it the kernel accumulates in memory: kKeepOutputInRF is false for the kernels of kMaxK 65536
-(aten/src/ATen/native/transformers/cuda/mem_eff_attention/kernel_forward.h)."""
 
 
 def choose_attention(
@@ -53,14 +50,3 @@ def _can_use(name: str, capability: tuple[int, int], dtype: str, head_dim: int, 
     if name == "cudnn":
         return capability >= (8, 0) and half and head_dim <= 256 and head_dim % 8 == 0
     return True
-
-
-def attention_scratch_bytes(kernel: str, *, dtype: str, query_elements: int, head_dim: int) -> int:
-    """What a fused attention kernel takes during the call, beside its outputs.
-
-    The memory-efficient kernel accumulates in float32 of the query's shape where the head dimension is too large
-    for its registers and the output is not float32 itself (attention.cu: output_accum).
-    """
-    if kernel == "efficient" and dtype in HALF_TYPES and head_dim > _EFFICIENT_REGISTER_HEAD:
-        return query_elements * 4
-    return 0
