@@ -1,6 +1,6 @@
 """A model of PyTorch's CUDA caching allocator: the same blocks, segments and counters for the same requests.
 
-Follows DeviceCachingAllocator of https://github.com/pytorch/pytorch/blob/v2.6.0/c10/cuda/CUDACachingAllocator.cpp
+Follows DeviceCachingAllocator of https://github.com/pytorch/pytorch/blob/001074d25084fdb87a799823e395a50f5ec044d3/c10/cuda/CUDACachingAllocator.cpp
 (rules.py says which other versions agree) for one device and one stream at default settings, with ordinary or with
 expandable segments. It does not know streams, memory pools, CUDA graphs, or the settings max_split_size_mb,
 roundup_power2_divisions and garbage_collection_threshold.

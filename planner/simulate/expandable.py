@@ -1,7 +1,7 @@
 """Expandable segments: one growing range of addresses per pool, backed by pages as they are needed.
 
 Follows find_expandable_block, map_block, try_allocate_expandable_block and unmap_block of
-https://github.com/pytorch/pytorch/blob/v2.6.0/c10/cuda/CUDACachingAllocator.cpp, for one stream.
+https://github.com/pytorch/pytorch/blob/001074d25084fdb87a799823e395a50f5ec044d3/c10/cuda/CUDACachingAllocator.cpp, for one stream.
 """
 
 from __future__ import annotations

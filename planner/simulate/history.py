@@ -106,7 +106,7 @@ def _event(entry: object, index: int, name: str) -> HistoryEvent:
     if not isinstance(entry, list) or len(entry) != 3:
         raise HistoryError(f"{name}: entry {index} is not [action, address, size] but {_short(entry)}.", HINT)
     action, address, size_bytes = entry
-    if action not in ACTIONS:
+    if not isinstance(action, str) or action not in ACTIONS:
         raise HistoryError(f"{name}: entry {index} has the unknown action {_short(action)}.", HINT)
     if type(address) is not int or type(size_bytes) is not int or address < 0 or size_bytes < 0:
         raise HistoryError(

@@ -101,6 +101,9 @@ class _Player:
         """How many of the model's driver calls were compared."""
         self._releasing: deque[SegmentEvent] = deque()
         """What the model released in the current run of releases, still to be found in the log."""
+        self._segments: dict[int, int] = {}
+        """Bytes of the model's segments by address, as of its driver call number `_known`."""
+        self._known = 0
         self._in_step = True
         self._next_invented = INVENTED_ADDRESS
         self._allocations = self._driver_calls = self._divergences = 0
@@ -207,10 +210,22 @@ class _Player:
         compared = len(self._model.segment_events) - self._compared
         if self._in_step and compared < len(self._announced):
             announced = self._announced[compared]
-            if self._history.expandable_segments or announced.size_bytes == size_bytes:
+            if self._history.expandable_segments or self._is_free(announced, size_bytes):
                 return announced.address
         self._next_invented += size_bytes
         return self._next_invented - size_bytes
+
+    def _is_free(self, announced: HistoryEvent, size_bytes: int) -> bool:
+        """Whether a segment of that size can stand where the log says; a forged log could have two in one place."""
+        for action, address, size in self._model.segment_events[self._known :]:
+            if action in RELEASES:
+                del self._segments[address]
+            else:
+                self._segments[address] = size
+        self._known = len(self._model.segment_events)
+        start, end = announced.address, announced.address + size_bytes
+        apart = all(end <= address or address + size <= start for address, size in self._segments.items())
+        return apart and announced.size_bytes == size_bytes
 
     def _diverge(self, index: int, what: str, expected: object, got: object) -> None:
         # Once the segments differ, the log's addresses may lie inside segments that the model has elsewhere.
