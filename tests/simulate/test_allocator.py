@@ -221,6 +221,37 @@ def test_expandable_segments_release_whole_pages_and_fill_the_gap_first() -> Non
     assert last
 
 
+def test_an_expandable_block_that_cannot_grow_is_taken_before_one_that_can() -> None:
+    allocator = CachingAllocator(expandable_segments=True)
+    hole = allocator.malloc(10 * MIB)
+    allocator.malloc(27 * MIB)  # 40 MiB are mapped, 3 MiB are free at the growing end
+    allocator.free(hole)
+    assert allocator.malloc(2 * MIB) == hole
+
+
+def test_among_equal_expandable_blocks_the_lowest_address_is_taken() -> None:
+    allocator = CachingAllocator(expandable_segments=True)
+    blocks = [allocator.malloc(5 * MIB) for _ in range(5)]
+    allocator.free(blocks[3])
+    allocator.free(blocks[1])
+    assert allocator.malloc(5 * MIB) == blocks[1]
+
+
+def test_expandable_segments_do_not_grow_into_a_block_that_another_stream_still_reads() -> None:
+    allocator = CachingAllocator(expandable_segments=True)
+    first, gap, pending = (allocator.malloc(20 * MIB) for _ in range(3))
+    allocator.free(gap)
+    allocator.empty_cache()
+    allocator.request_free(pending)
+    assert allocator.malloc(30 * MIB) == first + 60 * MIB
+
+
+def test_the_limit_itself_can_be_reached() -> None:
+    allocator = CachingAllocator(limit_bytes=30 * MIB)
+    allocator.malloc(30 * MIB)
+    assert (allocator.reserved_bytes, allocator.retries) == (30 * MIB, 0)
+
+
 def test_peaks_are_kept_and_can_be_reset() -> None:
     allocator = CachingAllocator()
     block = allocator.malloc(30 * MIB)

@@ -114,6 +114,7 @@ def test_flash_attention_splits_the_keys_of_one_wide_head() -> None:
     # Keys in blocks of 64: 448. Filled in one wave: 2 splits 128/216 = 0.59, 3 splits 192/216 = 0.89, 10 splits
     # 640/648 = 0.99; 3 are the fewest above 85 % of the best.
     assert flash_splits(1, 1, 4096, 7 * 4096, 256, multiprocessors=108) == 3
+    assert flash_splits(2, 1, 4096, 7 * 4096, 256, multiprocessors=108) == 3  # two objects: 128 blocks, 0.59 and 0.89
     rows = 3 * 4096
     assert flash_split_bytes(1, 1, 4096, 7 * 4096, 256, multiprocessors=108) == (rows * 4, rows * 256 * 4)
 
