@@ -1,4 +1,8 @@
-"""GPU-free measurement: the caching allocator's model, its independent checker, replay of real logs, workspaces.
+"""GPU-free measurement: a trace of the real sam2 code, the caching allocator's model, its independent checker.
 
-The parts here need no torch. What traces the real sam2 code does, and stands in modules of its own.
+Importing this package needs no torch; `simulate` does, when it is called.
 """
+
+from planner.simulate.simulation import Growth, Simulation, simulate
+
+__all__ = ["Growth", "Simulation", "simulate"]

@@ -191,6 +191,15 @@ class CachingAllocator:
         self.peak_requested_bytes = self.requested_bytes
         self._driver.peak_reserved_bytes = self._driver.reserved_bytes
 
+    def free_sizes(self, small: bool) -> tuple[int, ...]:
+        """Sizes in bytes of the free blocks of the small or the large pool, ascending."""
+        return tuple(size for size, _, _ in (self._small if small else self._large).free)
+
+    def largest_free_bytes(self, small: bool) -> int:
+        """Size of the largest free block of a pool, 0 where there is none."""
+        free = (self._small if small else self._large).free
+        return free[-1][0] if free else 0
+
     def sample(self) -> Sample:
         """The counters now; costs next to nothing."""
         return Sample(self.events, self.allocated_bytes, self._driver.reserved_bytes, self.requested_bytes)

@@ -38,6 +38,15 @@ _WEIGHTS = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 _LEGACY = "sam2.sam2_video_predictor_legacy.SAM2VideoPredictor"
 
 
+REPEATED = (
+    r"image_encoder",
+    r"memory_attention\.layers\.\d+",
+    r"memory_encoder",
+    r"sam_mask_decoder",
+)
+"""Modules of sam2 whose calls depend on nothing but the form of their arguments, once their caches are filled."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StockRun:
     """What is traced. Field names as in planner.simulate.simulate."""
@@ -347,3 +356,10 @@ def _connected_components(mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tenso
     counts = torch.zeros_like(labels)
     del counting
     return labels, counts
+
+
+def versions() -> dict[str, str]:
+    """Of the packages whose code a trace depends on."""
+    from importlib.metadata import version
+
+    return {name: version(name) for name in ("torch", "torchvision", "sam2")}

@@ -30,6 +30,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from planner.errors import PlannerError
 from planner.simulate import events, kernels
 from planner.simulate.attention import choose_attention
+from planner.simulate.repeats import Repeats
 from planner.simulate.workspaces import Workspaces
 
 aten = torch.ops.aten
@@ -51,7 +52,8 @@ class FakeGpu(TorchDispatchMode):
     Inside `with FakeGpu(...) as gpu:` tensors are fake; `gpu.trace` gains an event for every storage that is born
     or dies on `device`. `device` is "cuda" for a GPU of the given compute capability, or "cpu" to trace what a CPU
     run would allocate (for comparison with a real one). `attention` forces a scaled-dot-product kernel.
-    `kept_fraction` says which share of elements boolean selections keep: 1.0 is the worst case.
+    `kept_fraction` says which share of elements boolean selections keep: 1.0 is the worst case. `repeat` names
+    modules (patterns) whose calls may be repeated instead of run (repeats.py).
     """
 
     def __init__(
@@ -60,9 +62,9 @@ class FakeGpu(TorchDispatchMode):
         capability: tuple[int, int] = (8, 6),
         attention: str = "auto",
         device: str = "cuda",
-        cublas_workspace_bytes: int = 0,
-        convolution_workspace_bytes: Callable[[tuple[Any, ...]], int] | None = None,
+        workspaces: Workspaces | None = None,
         kept_fraction: float = 1.0,
+        repeat: tuple[str, ...] = (),
     ) -> None:
         super().__init__()
         self.trace = events.Trace()
@@ -72,9 +74,10 @@ class FakeGpu(TorchDispatchMode):
         self.capability = capability
         self.attention = attention
         self.kept_fraction = kept_fraction
-        self._cublas_workspace_bytes = cublas_workspace_bytes
-        self._convolution_workspace_bytes = convolution_workspace_bytes
-        self._cublas_taken = device != "cuda" or not cublas_workspace_bytes
+        self._workspaces = workspaces
+        self._taken: set[str] = set()
+        self._repeats = Repeats(self, repeat) if repeat else None
+        self._silent = False
         self._modules: list[str] = []
         self._names: dict[int, str] = {}
         self._alive: dict[int, tuple[int, weakref.ref[Any]]] = {}
@@ -82,6 +85,11 @@ class FakeGpu(TorchDispatchMode):
         self._alias: dict[Any, bool] = {}
         self._fake = FakeTensorMode(allow_non_fake_inputs=True)
         self._stack = contextlib.ExitStack()
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Spare every operation the wrapper that only a compiler needs (torch 2.9 and later)."""
+        return False
 
     # -- entering and leaving -------------------------------------------------------------------------
 
@@ -182,8 +190,8 @@ class FakeGpu(TorchDispatchMode):
     def _execute(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         self._prepare(args, kwargs)
         name = func._schema.name.removeprefix("aten::")
-        if not self._cublas_taken and name in _GEMM:
-            self._take_cublas_workspace()
+        if name in _GEMM:
+            self._take_blas_workspace(name)
         try:
             result = func(*args, **kwargs)
         except (UnsupportedOperatorException, DynamicOutputShapeException, NotImplementedError) as error:
@@ -197,8 +205,9 @@ class FakeGpu(TorchDispatchMode):
             for item in result:
                 if isinstance(item, torch.Tensor):
                     self._birth(item, name, component)
-        if name == "convolution" and self._convolution_workspace_bytes is not None:
-            self.scratch(self._convolution_workspace_bytes(args), "convolution workspace")
+        if name == "convolution" and self._workspaces is not None:
+            size_bytes = self._workspaces.convolution.bytes(_type_name(result), args[0].numel(), result.numel())
+            self.scratch(size_bytes, "convolution workspace")
         return result
 
     def _prepare(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -256,7 +265,7 @@ class FakeGpu(TorchDispatchMode):
     # -- births and deaths ----------------------------------------------------------------------------
 
     def _birth(self, tensor: torch.Tensor, operation: str, component: str) -> None:
-        if tensor.device.type != self.device:
+        if tensor.device.type != self.device or self._silent:
             return
         storage = tensor.untyped_storage()
         key = storage._cdata
@@ -272,6 +281,24 @@ class FakeGpu(TorchDispatchMode):
         module = self._modules[-1] if self._modules else ""
         return self.trace.born(events.Allocation(size_bytes, operation, module, self.phase, component))
 
+    def index_of(self, key: int) -> int | None:
+        """The number of the allocation with this storage, None for one that is not followed."""
+        entry = self._alive.get(key)
+        return entry[0] if entry is not None and entry[0] >= 0 else None
+
+    def materialize(self, index: int, size_bytes: int, form: tuple[Any, ...]) -> torch.Tensor:
+        """A flat tensor over all of a storage whose birth is in the trace already."""
+        dtype = form[3]
+        self._silent = True
+        try:
+            whole = torch.empty((size_bytes // dtype.itemsize,), dtype=dtype, device=self.device)
+        finally:
+            self._silent = False
+        storage = whole.untyped_storage()
+        key = storage._cdata
+        self._alive[key] = (index, weakref.ref(storage, partial(self._death, key, index)))
+        return whole
+
     def _death(self, key: int, index: int, reference: Any) -> None:
         if self._alive.pop(key, None) is not None:
             self.trace.died(index)
@@ -284,15 +311,36 @@ class FakeGpu(TorchDispatchMode):
         if size_bytes:
             self.trace.died(self._record(size_bytes, operation, events.WORKSPACES))
 
-    def _take_cublas_workspace(self) -> None:
-        self._cublas_taken = True
-        self._record(self._cublas_workspace_bytes, "cuBLAS workspace", events.WORKSPACES)
+    def _take_blas_workspace(self, name: str) -> None:
+        """cuBLAS's workspace, or cuBLASLt's for products with a bias where that has one of its own."""
+        if self._workspaces is None:
+            return
+        product, lt = self._workspaces.cublas, self._workspaces.cublaslt
+        which, workspace = ("cuBLASLt", lt) if name == "addmm" and lt.bytes else ("cuBLAS", product)
+        if workspace.lifetime == "call":
+            self.scratch(workspace.bytes, f"{which} workspace")
+        elif which not in self._taken:
+            self._taken.add(which)
+            self._record(workspace.bytes, f"{which} workspace", events.WORKSPACES)
+
+    def attention_scratch(self, kernel: str, query: torch.Tensor, key: torch.Tensor) -> None:
+        """What a fused attention kernel takes during the call, beside its outputs."""
+        batch, heads, queries, head_dim = query.shape
+        if kernel == "efficient":
+            size = kernels.efficient_accumulator_bytes(batch, heads, queries, head_dim, query.element_size())
+            self.scratch(size, "efficient attention accumulator")
+        elif kernel == "flash" and self._workspaces is not None:
+            count = self._workspaces.multiprocessors.count
+            sizes = kernels.flash_split_bytes(batch, heads, queries, key.shape[2], head_dim, count)
+            indices = [self._record(size, "flash attention split", events.WORKSPACES) for size in sizes if size]
+            for index in indices:
+                self.trace.died(index)
 
     # -- modules --------------------------------------------------------------------------------------
 
     def _module_call(self) -> Callable[..., Any]:
         original = torch.nn.Module.__call__
-        names, stack = self, self._modules
+        names, stack, repeats = self, self._modules, self._repeats
 
         def call(module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
             name = names._names.get(id(module))
@@ -300,11 +348,17 @@ class FakeGpu(TorchDispatchMode):
                 return original(module, *args, **kwargs)
             stack.append(name)
             try:
+                if repeats is not None and repeats.wants(name):
+                    return repeats.call(name, partial(original, module), args, kwargs)
                 return original(module, *args, **kwargs)
             finally:
                 stack.pop()
 
         return call
+
+
+def _type_name(tensor: torch.Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
 
 
 def _tensors(held: Any) -> Iterator[torch.Tensor]:
@@ -346,11 +400,14 @@ def _scaled_dot_product(gpu: FakeGpu, func: Any, args: tuple[Any, ...], kwargs: 
     scale = kwargs.get("scale")
     if query.device.type != "cuda":
         return NotImplemented
-    dtype = str(query.dtype).removeprefix("torch.")
-    head_dim = query.shape[-1]
-    kernel = kernels.choose_attention(
-        capability=gpu.capability, dtype=dtype, head_dim=head_dim, masked=mask is not None, forced=gpu.attention
+    kernel = choose_attention(
+        capability=gpu.capability,
+        dtype=_type_name(query),
+        head_dim=query.shape[-1],
+        masked=mask is not None,
+        forced=gpu.attention,
     )
+    gpu.attention_scratch(kernel, query, key)
     with gpu:
         if kernel == "flash":
             return aten._scaled_dot_product_flash_attention(query, key, value, 0.0, False, False, scale=scale)[0]
@@ -359,12 +416,7 @@ def _scaled_dot_product(gpu: FakeGpu, func: Any, args: tuple[Any, ...], kwargs: 
                 query, key, value, mask, False, 0.0, False, False, scale=scale
             )[0]
         if kernel == "efficient":
-            result = aten._scaled_dot_product_efficient_attention(query, key, value, mask, False, scale=scale)
-            scratch_bytes = kernels.attention_scratch_bytes(
-                kernel, dtype=dtype, query_elements=query.numel(), head_dim=head_dim
-            )
-            gpu.scratch(scratch_bytes, "efficient attention accumulator")
-            return result[0]
+            return aten._scaled_dot_product_efficient_attention(query, key, value, mask, False, scale=scale)[0]
         with _without_autocast():
             return aten._scaled_dot_product_attention_math(query, key, value, mask, scale=scale)[0]
 
@@ -374,7 +426,7 @@ def _scalar(gpu: FakeGpu, func: Any, args: tuple[Any, ...], kwargs: dict[str, An
     try:
         return func(*args, **kwargs)
     except (DataDependentOutputException, DynamicOutputShapeException):
-        return torch.zeros((), dtype=args[0].dtype, device="meta").dtype.is_floating_point and 0.0 or 0
+        return 0.0 if args[0].dtype.is_floating_point else 0
 
 
 def _nonzero(gpu: FakeGpu, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
