@@ -109,9 +109,9 @@ class Repeats:
             key = tensor.untyped_storage()._cdata
             index = self._gpu.index_of(key)
             if key in held:
-                outputs.append(_Output(_form(tensor), None, held[key]))
+                outputs.append(_Output(_form(tensor, arguments[held[key]].storage_offset()), None, held[key]))
             elif index is not None and index - first in living:
-                outputs.append(_Output(_form(tensor), index - first, None))
+                outputs.append(_Output(_form(tensor, 0), index - first, None))
             else:
                 return None
         if living != {output.born for output in outputs if output.born is not None}:
@@ -143,22 +143,23 @@ class Repeats:
         return _filled(call.structure, tensors)
 
 
-def _form(tensor: torch.Tensor) -> Form:
-    return (tuple(tensor.shape), tensor.stride(), tensor.storage_offset(), tensor.dtype, tensor.device.type)
+def _form(tensor: torch.Tensor, origin: int) -> Form:
+    """Shape, strides, offset from `origin`, type and device."""
+    return (tuple(tensor.shape), tensor.stride(), tensor.storage_offset() - origin, tensor.dtype, tensor.device.type)
 
 
 def _view(whole: torch.Tensor, form: Form) -> torch.Tensor:
     shape, stride, offset, dtype, _ = form
     if whole.dtype != dtype:
         whole = whole.view(dtype)
-    return whole.as_strided(shape, stride, offset)
+    return whole.as_strided(shape, stride, whole.storage_offset() + offset)
 
 
 def _forms(value: Any, tensors: list[torch.Tensor]) -> Any:
     """The value with forms in place of tensors, hashable; tensors are collected in order."""
     if isinstance(value, torch.Tensor):
         tensors.append(value)
-        return _form(value)
+        return _form(value, value.storage_offset())  # where in its storage an argument begins changes nothing
     if isinstance(value, (list, tuple)):
         return (type(value).__name__, *(_forms(item, tensors) for item in value))
     if isinstance(value, dict):
