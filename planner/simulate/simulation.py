@@ -64,6 +64,8 @@ class Simulation:
     """operation, module and phase of the highest moment."""
     growth: Growth | None
     """None where the run has no frames."""
+    largest_bytes: int
+    """The largest single allocation."""
     timeline: Timeline
     """Of the traced part."""
     seconds: float
@@ -146,6 +148,7 @@ def simulate(
         ),
         peak={"operation": holding.operation, "module": holding.module, "phase": holding.phase},
         growth=_growth(played, objects) if task == "video" else None,
+        largest_bytes=max(allocation.size_bytes for allocation in trace.allocations),
         timeline=timeline_of(trace),
         seconds=round(time.perf_counter() - began, 3),
         provenance=_provenance(versions, traced_frames, workspaces),

@@ -205,6 +205,8 @@ class FakeGpu(TorchDispatchMode):
             for item in result:
                 if isinstance(item, torch.Tensor):
                     self._birth(item, name, component)
+        if self.device == "cpu":
+            self._cpu_scratch(name, args, result)
         if name == "convolution" and self._workspaces is not None:
             size_bytes = self._workspaces.convolution.bytes(_type_name(result), args[0].numel(), result.numel())
             self.scratch(size_bytes, "convolution workspace")
@@ -310,6 +312,17 @@ class FakeGpu(TorchDispatchMode):
         """A buffer that a kernel takes and gives back within one operation."""
         if size_bytes:
             self.trace.died(self._record(size_bytes, operation, events.WORKSPACES))
+
+    def _cpu_scratch(self, name: str, args: tuple[Any, ...], result: Any) -> None:
+        """Copies that CPU kernels make and CUDA's do not, as a profile of a real run shows them.
+
+        Pooling copies an input that is not contiguous (ATen/native/cpu/MaxPoolKernel.cpp); a transposed convolution
+        by oneDNN makes its output channels-last first. Smaller ones are left out: below 1 % of the peak together.
+        """
+        if name == "max_pool2d_with_indices" and not args[0].is_contiguous():
+            self.scratch(args[0].numel() * args[0].element_size(), "max_pool2d copy")
+        elif name == "convolution" and args[6]:
+            self.scratch(result.numel() * result.element_size(), "conv_transpose2d copy")
 
     def _take_blas_workspace(self, name: str) -> None:
         """cuBLAS's workspace, or cuBLASLt's for products with a bias where that has one of its own."""
