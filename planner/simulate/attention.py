@@ -26,7 +26,9 @@ def choose_attention(
     this GPU, type or head dimension excludes raises UsageError, as torch raises "No available kernel".
     Source: aten/src/ATen/native/transformers/cuda/sdp_utils.cpp (priority_order, can_use_*).
     """
-    possible = [name for name in ("flash", "efficient", "cudnn", "math") if _can_use(name, capability, dtype, head_dim, masked)]
+    possible = [
+        name for name in ("flash", "efficient", "cudnn", "math") if _can_use(name, capability, dtype, head_dim, masked)
+    ]
     if forced != "auto":
         if forced not in possible:
             raise UsageError(

@@ -72,7 +72,7 @@ class Trace:
     def sections(self) -> Iterator[tuple[str, int, int]]:
         """(name, start, stop) of every section; `events[start:stop]` are its events."""
         stops = [position for _, position in self.marks[1:]] + [len(self.events)]
-        for (name, start), stop in zip(self.marks, stops):
+        for (name, start), stop in zip(self.marks, stops, strict=True):
             yield name, start, stop
 
     def curve_bytes(self) -> list[int]:

@@ -7,11 +7,12 @@ the trace, not assumed: the last frames' tokens must be equal.
 Three shortcuts, none of which changes a figure (tests compare with the full trace):
 
 1. Frames further on repeat the last traced one.
-2. Between two moments at which no storage born in this frame lives in a pool, what happens in that pool leaves no
-   mark on it: the allocator merges eagerly, so free space depends only on where the living are. Such a stretch is
-   skipped if the pool has a free block that holds all of it at once; otherwise it is played.
+2. A stretch whose births all die in it, and which gives back nothing else, leaves no mark on a pool: the allocator
+   merges eagerly, so free space depends only on where the living are. Such a stretch is skipped if the pool has a
+   free block that holds all of it at once, for then it asks nothing of the driver; otherwise it is played.
 3. A pool whose free space looks as it did some frames ago has a rhythm; whole periods are counted, not played.
-   Segments that are full and stay full are left out of the comparison.
+   What stays for ever counts as a wall, however thick. The small pool, into which the memory bank of low and middle
+   resolutions grows, seldom has a rhythm: a frame of it costs some 2 ms.
 """
 
 from __future__ import annotations
@@ -28,6 +29,12 @@ ALIKE = 3
 """How many of the last frames must be equal for the trace to count as steady."""
 _LAST_FRAMES = 48
 """Played in full at the end of a long clip: where the peak is. At least a period of the large pool, see `extend`."""
+
+
+_MOST_LOOKS = 48
+"""How many states of a pool are kept for comparison: a pool without a rhythm by then is played on."""
+_NEED_BYTES = 1 << 20
+"""Stretches are joined while one block of this size, which a pool often has free, holds the need of each."""
 
 
 class NotSteady(PlannerError):
@@ -91,7 +98,7 @@ def _frame_sizes(trace: Trace, traced_frames: int, frames: int) -> dict[int, int
 
 
 def _loaded_one_by_one(trace: Trace, section: Section, traced_frames: int) -> int:
-    """How many tokens of "init" have passed when the last frame is loaded; 0 where frames share one storage, or none."""
+    """Tokens of "init" up to the load of the last frame; 0 where frames share one storage, or none."""
     stop = section.start + len(section.tokens)
     births = [
         offset + 1
@@ -153,7 +160,7 @@ def _shorten(pool: PoolPlayer, tokens: list[Token], last: int, until: int) -> tu
         sizes = pool.allocator.free_sizes(pool.small)
         repeated = sizes in sketches
         sketches.add(sizes)
-        if not repeated:
+        if not repeated or len(seen) == _MOST_LOOKS:
             continue
         look = program.look(number)
         now = (number, pool.allocator.allocated_bytes, pool.allocator.reserved_bytes)
@@ -202,28 +209,18 @@ class _Program:
 
     def _stretches(self, own: list[tuple[int, int, int]]) -> list[tuple[int, list[tuple[int, int, int]]]]:
         """(need, tokens) pairs. need 0: must be played. Else: skipped where a free block of `need` bytes exists."""
-        dying_here = {birth for size, age, birth in own if not size and age == 0}
+        partner = _partners(own)
         steps: list[tuple[int, list[tuple[int, int, int]]]] = []
-        stretch: list[tuple[int, int, int]] = []
-        living: dict[int, int] = {}
-        need = highest = 0
-        closed = True
-        for token in own:
-            size, age, birth = token
-            stretch.append(token)
-            if size and birth in dying_here:
-                living[birth] = round_size(size)
-                need += living[birth]
-                highest = max(highest, need)
-            elif not size and age == 0:
-                need -= living.pop(birth)
+        start = 0
+        while start < len(own):
+            stop = _closed_until(start, partner)
+            stretch = own[start:stop]
+            need = _most_at_once(stretch) if stop > start + 1 else 0
+            if steps and (steps[-1][0] > 0) == (need > 0) and max(steps[-1][0], need) <= _NEED_BYTES:
+                steps[-1] = (max(steps[-1][0], need), steps[-1][1] + stretch)
             else:
-                closed = False
-            if not living:
-                steps.append((highest if closed else 0, stretch))
-                stretch, highest, closed = [], 0, True
-        if stretch:
-            steps.append((0, stretch))
+                steps.append((need, stretch))
+            start = stop
         return steps
 
     def run(self, number: int) -> None:
@@ -254,9 +251,55 @@ class _Program:
                     leaving[address] = (age, birth)
         segments = []
         for segment in self._pool.allocator.snapshot():
-            blocks = tuple(
-                (block["size"], block["state"] == INACTIVE, leaving.get(block["address"])) for block in segment["blocks"]
-            )
-            if any(free or name is not None for _, free, name in blocks):
-                segments.append(blocks)
+            form: list[object] = []
+            for block in segment["blocks"]:
+                if block["state"] == INACTIVE:
+                    form.append(block["size"])
+                elif block["address"] in leaving:
+                    form.append((block["size"], leaving[block["address"]]))
+                elif not form or form[-1] is not None:
+                    form.append(None)  # what stays for ever is a wall, however thick
+            if form != [None]:
+                segments.append(tuple(form))
         return tuple(segments)
+
+
+def _partners(own: list[tuple[int, int, int]]) -> list[int | None]:
+    """For each token the position of its counterpart in the same frame: a birth's death, a death's birth."""
+    born: dict[int, int] = {}
+    partner: list[int | None] = [None] * len(own)
+    for position, (size, age, birth) in enumerate(own):
+        if size:
+            born[birth] = position
+        elif age == 0:
+            partner[position] = born[birth]
+            partner[born[birth]] = position
+    return partner
+
+
+def _closed_until(start: int, partner: list[int | None]) -> int:
+    """End of the shortest stretch from `start` whose births all die in it and whose deaths are all its own.
+
+    start + 1 where there is none: the token stands alone.
+    """
+    stop = partner[start]
+    if stop is None or stop < start:
+        return start + 1
+    position = start
+    while position < stop:
+        position += 1
+        other = partner[position]
+        if other is None or other < start:
+            return start + 1
+        stop = max(stop, other)
+    return stop + 1
+
+
+def _most_at_once(stretch: list[tuple[int, int, int]]) -> int:
+    """Bytes, rounded, that a closed stretch holds at its highest."""
+    held = {birth: round_size(size) for size, _, birth in stretch if size}
+    live = highest = 0
+    for size, _, birth in stretch:
+        live += held[birth] if size else -held[birth]
+        highest = max(highest, live)
+    return highest

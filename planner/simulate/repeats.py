@@ -91,9 +91,7 @@ class Repeats:
             self._calls[key] = call
         return result
 
-    def _remember(
-        self, name: str, start: int, first: int, result: Any, arguments: list[torch.Tensor]
-    ) -> _Call | None:
+    def _remember(self, name: str, start: int, first: int, result: Any, arguments: list[torch.Tensor]) -> _Call | None:
         trace = self._gpu.trace
         events = [event - first if event > 0 else event + first for event in trace.events[start:]]
         if any(event == 0 or (event < 0 and -event > len(trace.allocations) - first) for event in events):

@@ -77,7 +77,9 @@ class Simulation:
             field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "timeline"
         }
         result["components"] = [dataclasses.asdict(component) for component in self.components]
-        result["phases"] = [dataclasses.asdict(phase) | {"allocated_bytes": phase.allocated_bytes} for phase in self.phases]
+        result["phases"] = [
+            dataclasses.asdict(phase) | {"allocated_bytes": phase.allocated_bytes} for phase in self.phases
+        ]
         result["growth"] = dataclasses.asdict(self.growth) if self.growth else None
         result["configuration"] = dict(self.configuration)
         result["peak"], result["provenance"] = dict(self.peak), dict(self.provenance)

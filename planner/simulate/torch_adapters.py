@@ -221,7 +221,9 @@ class FakeGpu(TorchDispatchMode):
                         tensor.constant = None
                 elif isinstance(tensor, torch.Tensor) and self.device == "cpu":
                     storage = self._fake.from_tensor(tensor).untyped_storage()
-                    self._alive.setdefault(storage._cdata, (-1, weakref.ref(storage, partial(self._forget, storage._cdata))))
+                    self._alive.setdefault(
+                        storage._cdata, (-1, weakref.ref(storage, partial(self._forget, storage._cdata)))
+                    )
 
     def _is_composite(self, func: Any) -> bool:
         """Whether torch's own C++ decomposition runs; under inference mode it has not run yet when we are asked."""
@@ -497,7 +499,9 @@ def handle_torchvision() -> None:
 # -- patches that last as long as the run -------------------------------------------------------------
 
 
-def _apply_to_module(module: torch.nn.Module, convert: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Any:
+def _apply_to_module(
+    module: torch.nn.Module, convert: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True
+) -> Any:
     """torch.nn.Module._apply with new parameters in place of changed ones, in the same order.
 
     The original changes a parameter's data in place, or swaps tensors; a fake tensor allows neither across devices.
@@ -517,7 +521,7 @@ def _apply_to_module(module: torch.nn.Module, convert: Callable[[torch.Tensor], 
 
 
 def _with_device_index(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """"cuda" as "cuda:0": Tensor.to asks the driver for the current device where the index is missing (torch 2.8)."""
+    """ "cuda" as "cuda:0": Tensor.to asks the driver for the current device where the index is missing (torch 2.8)."""
 
     def indexed(value: Any) -> Any:
         if isinstance(value, torch.device) and value.type == "cuda" and value.index is None:
