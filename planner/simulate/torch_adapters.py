@@ -25,12 +25,14 @@ from torch._subclasses.fake_tensor import (
     FakeTensorMode,
     UnsupportedOperatorException,
 )
+from torch._meta_registrations import meta_conv
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from planner.errors import PlannerError
 from planner.simulate import events, kernels
 from planner.simulate.attention import choose_attention
 from planner.simulate.repeats import Repeats
+from planner.simulate.torch_indexing import WithoutDeviceGuards
 from planner.simulate.workspaces import Workspaces
 
 aten = torch.ops.aten
@@ -77,7 +79,8 @@ class FakeGpu(TorchDispatchMode):
         self._workspaces = workspaces
         self._taken: set[str] = set()
         self._repeats = Repeats(self, repeat) if repeat else None
-        self._silent = False
+        self._silent = self._autocasting = False
+        self._guarded = device == "cuda" and _guards_ask_driver()
         self._modules: list[str] = []
         self._names: dict[int, str] = {}
         self._alive: dict[int, tuple[int, weakref.ref[Any]]] = {}
@@ -108,6 +111,8 @@ class FakeGpu(TorchDispatchMode):
             stack.enter_context(mock.patch.object(torch.nn.Module, "__call__", self._module_call()))
             stack.enter_context(self._fake)
             stack.enter_context(self)
+            if self._guarded:
+                stack.enter_context(WithoutDeviceGuards())
             try:
                 yield self
             finally:
@@ -133,9 +138,12 @@ class FakeGpu(TorchDispatchMode):
         torch.set_autocast_enabled(self.device, True)
         torch.set_autocast_dtype(self.device, dtype)
         torch.autocast_increment_nesting()
+        # Asked inside an operation that casts its arguments, torch.is_autocast_enabled says no.
+        self._autocasting = True
         try:
             yield
         finally:
+            self._autocasting = False
             if torch.autocast_decrement_nesting() == 0:
                 torch.clear_autocast_cache()
             torch.set_autocast_enabled(self.device, before[0])
@@ -193,7 +201,7 @@ class FakeGpu(TorchDispatchMode):
         if name in _GEMM:
             self._take_blas_workspace(name)
         try:
-            result = func(*args, **kwargs)
+            result = self._convolve(args) if name == "convolution" and self._guarded else func(*args, **kwargs)
         except (UnsupportedOperatorException, DynamicOutputShapeException, NotImplementedError) as error:
             raise self._unknown(func, error) from error
         if self._is_alias(func):
@@ -225,6 +233,15 @@ class FakeGpu(TorchDispatchMode):
                         storage._cdata, (-1, weakref.ref(storage, partial(self._forget, storage._cdata)))
                     )
 
+    def _convolve(self, args: tuple[Any, ...]) -> torch.Tensor:
+        """A convolution's output; FakeTensorMode would ask the driver which backend runs it (torch 2.8)."""
+        self._silent = True
+        try:
+            with self:
+                return meta_conv(*args)
+        finally:
+            self._silent = False
+
     def _is_composite(self, func: Any) -> bool:
         """Whether torch's own C++ decomposition runs; under inference mode it has not run yet when we are asked."""
         known = self._composite.get(func)
@@ -248,7 +265,7 @@ class FakeGpu(TorchDispatchMode):
         return known
 
     def _component(self, name: str, args: tuple[Any, ...]) -> str:
-        if name == "_to_copy" and args and isinstance(args[0], torch.Tensor) and torch.is_autocast_enabled(self.device):
+        if name == "_to_copy" and args and isinstance(args[0], torch.Tensor) and self._autocasting:
             entry = self._alive.get(args[0].untyped_storage()._cdata)
             if entry is not None and entry[0] >= 0:
                 if self.trace.allocations[entry[0]].component == events.WEIGHTS:
@@ -518,6 +535,11 @@ def _apply_to_module(
         if buffer is not None:
             module._buffers[key] = convert(buffer)
     return module
+
+
+def _guards_ask_driver() -> bool:
+    """Whether device guards fail without a driver: the CUDA runtime answers cudaGetDevice by itself from 13 on."""
+    return not torch.cuda.is_available() and int((torch.version.cuda or "0").split(".")[0]) < 13
 
 
 def _with_device_index(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
