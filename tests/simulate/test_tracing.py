@@ -1,0 +1,42 @@
+"""The tracer by itself: operations it does not know, births and deaths."""
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="the trace runs torch")
+
+from planner.simulate.torch_adapters import FakeGpu, UnknownOperation
+
+
+def test_an_unknown_operation_names_itself_and_its_module():
+    library = torch.library.Library("planner_test", "DEF")
+    library.define("mystery(Tensor x) -> Tensor")
+
+    class Strange(torch.nn.Module):
+        def forward(self, x):
+            return torch.ops.planner_test.mystery(x)
+
+    model = torch.nn.Sequential(Strange())
+    gpu = FakeGpu()
+    with gpu.run(), torch.inference_mode(), pytest.raises(UnknownOperation, match=r"planner_test::mystery.* in 0"):
+        gpu.name_modules(model)
+        model(torch.zeros(4, device="cuda:0"))
+
+
+def test_a_view_keeps_its_whole_storage():
+    gpu = FakeGpu()
+    with gpu.run(), torch.inference_mode():
+        whole = torch.zeros(1000, device="cuda:0")
+        part = whole[:1]
+        del whole
+        assert gpu.trace.curve_bytes()[-1] == 4000
+        del part
+        assert gpu.trace.curve_bytes()[-1] == 0
+
+
+def test_a_fused_attention_makes_no_scores():
+    gpu = FakeGpu()
+    with gpu.run(), torch.inference_mode():
+        query = torch.zeros(1, 1, 4096, 64, dtype=torch.float16, device="cuda:0")
+        before = len(gpu.trace.allocations)
+        torch.nn.functional.scaled_dot_product_attention(query, query, query)
+    assert max(allocation.size_bytes for allocation in gpu.trace.allocations[before:]) < 4096 * 4096
