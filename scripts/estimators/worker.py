@@ -38,6 +38,9 @@ def main(arguments: list[str]) -> int:
         began = time.perf_counter()
         function = _load(estimator)
         _write(answers, {"version": _version(estimator), "import_seconds": time.perf_counter() - began})
+    except importlib.metadata.PackageNotFoundError as error:
+        _write(answers, {"missing": f"{error.name} is not installed"})
+        return 0
     except ImportError as error:
         _write(answers, {"missing": f"{type(error).__name__}: {error}"})
         return 0
@@ -94,9 +97,14 @@ def _answer(function: Callable[[Case], Answer], case: Case) -> Answer:
     try:
         answer = function(case)
     except Exception as error:  # A tool may fail on a model in any way at all: its own words are the finding.
-        lines = str(error).splitlines() or [""]
-        answer = Answer(reason=f"{type(error).__name__}: {lines[0][:300]}")
+        # What a tool wraps says more than its wrapping.
+        answer = Answer(reason=_in_a_line(error.__cause__ or error))
     return replace(answer, seconds=round(time.perf_counter() - began, 3))
+
+
+def _in_a_line(error: BaseException) -> str:
+    lines = str(error).splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0][:300]}"
 
 
 if __name__ == "__main__":
