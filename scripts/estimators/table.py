@@ -18,8 +18,9 @@ what a tool adds for allocator, context or safety is left out here, because the 
 FakeTensor and MemTracker cannot run stock sam2 by themselves. This script builds the model for real, replaces
 parameters, buffers and the rotary tables (plain attributes, which MemTracker's track_external does not see) by fake
 tensors inside of them, forces autocast, replaces the picture's transforms and the conversion of masks to numpy, and
-resets MemTracker's module statistics between frames. Given that, on the CPU they see what this project's tracer
-sees.""",
+resets MemTracker's module statistics between frames. Given that, they see every tensor that the
+code makes, but not what kernels take for themselves: on the CPU the copy that max_pool2d makes of a query that is not
+contiguous.""",
     PUBLISHED: """## Against a published figure of another stack
 
 `torch.cuda.max_memory_allocated()` as published; the code measured was a re-implementation of SAM 2.0, not the stock
