@@ -1,0 +1,1 @@
+"""Parts of compare_estimators.py: the cases, each estimator, the truth, and the table."""

@@ -1,0 +1,55 @@
+"""What estimates are held against: a real run on the CPU, and figures that others published."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from estimators.cases import Answer, Case
+
+
+def cpu_run(case: Case) -> Answer:
+    """Run the case for real under torch.profiler and add up its memory events, from the building of the model on.
+
+    The events are those of torch's CPU allocator: tensors, and the buffers that kernels take as tensors.
+    """
+    from torch.profiler import ProfilerActivity, profile
+
+    from estimators import harness
+
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        harness.run(case, harness.build(case))
+    results: Any = profiler.profiler.kineto_results
+    live_bytes = peak_bytes = 0
+    for event in results.events():
+        if event.name() == "[memory]":
+            live_bytes += event.nbytes()
+            peak_bytes = max(peak_bytes, live_bytes)
+    return Answer(peak_bytes=peak_bytes)
+
+
+def published(case: Case, folder: Path) -> Answer:
+    """The allocated peak that a profile in `folder` gives for the case's variant, version, resolution and precision."""
+    import yaml
+
+    for path in sorted(folder.glob("*.yaml")):
+        profile = yaml.safe_load(path.read_text(encoding="utf-8"))
+        for measurement in profile.get("measurements", ()):
+            if _same(measurement, case):
+                for figure in measurement["figures"]:
+                    if figure.get("metric") == "allocated" and figure.get("of") == "peak":
+                        implementation = profile["environment"].get("implementation") or "implementation not stated"
+                        note = f"{profile['source']['url']}: {implementation}"
+                        return Answer(peak_bytes=int(figure["bytes"]), note=note)
+    return Answer(reason=f"no such figure in {folder.name}/ of the profiles")
+
+
+def _same(measurement: dict[str, Any], case: Case) -> bool:
+    configuration = measurement["configuration"]
+    return (
+        measurement["workload"]["task"] == case.run
+        and configuration["variant"] == case.variant
+        and str(configuration["version"]) == case.version
+        and configuration["resolution"] == [case.side, case.side]
+        and configuration["precision"] == case.precision
+    )
