@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-__all__ = ["DoesNotFit", "Plan", "PlannerError", "__version__", "plan", "predict", "predict_table"]
+__all__ = ["DoesNotFit", "Plan", "PlannerError", "__version__", "plan", "predict", "predict_table", "simulate"]
 
 if TYPE_CHECKING:
-    from planner.api import DoesNotFit, Plan, plan, predict, predict_table
+    from planner.api import DoesNotFit, Plan, plan, predict, predict_table, simulate
     from planner.errors import PlannerError
 
 

@@ -9,7 +9,7 @@ import random
 import sys
 import time
 
-from planner.simulate.allocator import CachingAllocator
+from planner.simulator.allocator import CachingAllocator
 
 LIVE_BLOCKS = 300
 

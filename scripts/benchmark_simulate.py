@@ -25,7 +25,7 @@ def main() -> int:
     """Run and print."""
     for name, options in RUNS:
         began = time.perf_counter()
-        from planner.simulate import simulate
+        from planner.simulator import simulate
 
         simulation = simulate(**options)
         seconds = time.perf_counter() - began

@@ -4,7 +4,7 @@ Run: python scripts/make_history_examples.py
 
 Every address, size and peak below was worked out by hand from the rules of c10/cuda/CUDACachingAllocator.cpp, not by
 running the project's model: the reasoning stands beside each entry. M is 1 MiB = 1,048,576 B. The format is the one
-that planner/simulate/history.py describes.
+that planner/simulator/history.py describes.
 """
 
 from __future__ import annotations

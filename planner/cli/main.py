@@ -28,6 +28,7 @@ COMMANDS = {
     "predict": "planner.cli.predict",
     "gpus": "planner.cli.gpus",
     "accuracy": "planner.cli.accuracy",
+    "simulate": "planner.cli.simulate",
 }
 
 

@@ -139,19 +139,22 @@ def _speed(chosen: Choice) -> str:
 
 def _memory(estimate: Estimate, scale_bytes: int, style: Style) -> list[str]:
     lines = [style("Memory at the peak", bold=True) + f" (phase: {estimate.peak_phase})"]
-    scale = max(scale_bytes, estimate.total_bytes)
-    for component in estimate.components:
-        lines.append(_bar(component, scale, style))
+    lines += component_bars(estimate.components, max(scale_bytes, estimate.total_bytes), style)
     bound = f"upper bound {format_size(estimate.upper_bytes)}"
     total = f"{format_size(estimate.total_bytes):>9}"
     lines.append(f"  {'total':<{_LABEL}}{style(total, bold=True)}  {bound}")
     return lines
 
 
-def _bar(component: Component, scale_bytes: int, style: Style) -> str:
-    bar = style.block * max(1, round(BAR_WIDTH * component.bytes / scale_bytes))
-    size = format_size(component.bytes)
-    return f"  {component.name:<{_LABEL}}{size:>9}  {style(bar, 'cyan')} {component.provenance}"
+def component_bars(components: Sequence[Component], scale_bytes: int, style: Style) -> list[str]:
+    """A line for each component: name, size, a bar that is full at `scale_bytes`, and where the figure is from."""
+    label = max(_LABEL, *(len(component.name) + 1 for component in components))
+    lines = []
+    for component in components:
+        bar = style.block * max(1, round(BAR_WIDTH * component.bytes / scale_bytes))
+        size = format_size(component.bytes)
+        lines.append(f"  {component.name:<{label}}{size:>9}  {style(bar, 'cyan')} {component.provenance}")
+    return lines
 
 
 def _room(plan: Plan, chosen: Choice, style: Style) -> list[str]:

@@ -150,8 +150,8 @@ ESTIMATORS = (
         title="sam2-plan simulate",
         package=None,
         function="estimators.traced:sam2_plan",
-        imports=("planner.simulate.simulation", "planner.simulate.stock"),
-        what="this project: allocated bytes of planner.simulate; for the CPU the same tracer without the allocator",
+        imports=("planner.simulator.simulation", "planner.simulator.stock"),
+        what="this project: allocated bytes of planner.simulator; for the CPU the same tracer without the allocator",
     ),
 )
 TRUTH = Estimator(

@@ -85,7 +85,7 @@ def sam2_plan(case: Case) -> Answer:
     """This project: `simulate` for CUDA; for the CPU the tracer's curve, since there is no allocator to model there."""
     if case.device == CPU:
         return Answer(peak_bytes=_cpu_peak_bytes(case))
-    from planner.simulate.simulation import simulate
+    from planner.simulator.simulation import simulate
 
     if case.run == "encoder":
         return Answer(reason="simulates whole tasks; the encoder alone is none")
@@ -110,8 +110,8 @@ def sam2_plan(case: Case) -> Answer:
 
 
 def _cpu_peak_bytes(case: Case) -> int:
-    from planner.simulate.stock import StockRun, load, trace_stock
-    from planner.simulate.torch_adapters import FakeGpu
+    from planner.simulator.stock import StockRun, load, trace_stock
+    from planner.simulator.torch_adapters import FakeGpu
 
     task = "video" if case.run == "video" else "image"
     run = StockRun(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 if TYPE_CHECKING:
-    from planner.simulate.torch_adapters import FakeGpu
+    from planner.simulator.torch_adapters import FakeGpu
 
 _NUMBER = re.compile(r"\d+")
 

@@ -20,10 +20,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from planner.errors import PlannerError
-from planner.simulate.events import FRAMES, Trace
-from planner.simulate.playback import Player, PoolPlayer, Section, Token, phases_of, sections_of
-from planner.simulate.rules import round_size
-from planner.simulate.snapshot import INACTIVE
+from planner.simulator.events import FRAMES, Trace
+from planner.simulator.playback import Player, PoolPlayer, Section, Token, phases_of, sections_of
+from planner.simulator.rules import round_size
+from planner.simulator.snapshot import INACTIVE
 
 ALIKE = 3
 """How many of the last frames must be equal for the trace to count as steady."""

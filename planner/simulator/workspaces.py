@@ -15,8 +15,9 @@ from typing import Any
 import yaml
 
 from planner.errors import FileError, UsageError
+from planner.locations import profiles_folder
 
-FILE = Path(__file__).resolve().parents[2] / "profiles" / "workspaces.yaml"
+FILE = profiles_folder() / "workspaces.yaml"
 LIFETIMES = ("kept", "call", "process")
 """kept: taken once from the caching allocator and held; call: taken and freed within one operation; process: outside
 the caching allocator."""

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from planner.errors import FileError, UsageError
-from planner.simulate.kernels import efficient_accumulator_bytes, flash_split_bytes, flash_splits, log_sum_exp_bytes
-from planner.simulate.workspaces import FILE, workspaces_for
+from planner.simulator.kernels import efficient_accumulator_bytes, flash_split_bytes, flash_splits, log_sum_exp_bytes
+from planner.simulator.workspaces import FILE, workspaces_for
 
 MIB = 1 << 20
 DEFAULT_CUBLAS = 2 * 4096 * 1024 + 8 * 16 * 1024

@@ -1,14 +1,15 @@
 """Expandable segments: one growing range of addresses per pool, backed by pages as they are needed.
 
 Follows find_expandable_block, map_block, try_allocate_expandable_block and unmap_block of
-https://github.com/pytorch/pytorch/blob/001074d25084fdb87a799823e395a50f5ec044d3/c10/cuda/CUDACachingAllocator.cpp, for one stream.
+https://github.com/pytorch/pytorch/blob/001074d25084fdb87a799823e395a50f5ec044d3/c10/cuda/CUDACachingAllocator.cpp
+for one stream.
 """
 
 from __future__ import annotations
 
-from planner.simulate.driver import Driver
-from planner.simulate.pool import ALLOCATED, FREE, PENDING, UNMAPPED, Block, Pool
-from planner.simulate.rules import page_size
+from planner.simulator.driver import Driver
+from planner.simulator.pool import ALLOCATED, FREE, PENDING, UNMAPPED, Block, Pool
+from planner.simulator.rules import page_size
 
 UNLIMITED_RANGE_BYTES = 1 << 40
 """Addresses reserved for one segment where no limit says how large the GPU is."""
@@ -35,7 +36,8 @@ class ExpandableSegments:
             return None
         while candidate.size < size:
             following = candidate.next
-            assert following is not None and following.state == UNMAPPED, "free blocks are followed by unmapped ones"
+            assert following is not None
+            assert following.state == UNMAPPED, "free blocks are followed by unmapped ones"
             if not self._map(following, min(size - candidate.size, following.size)):
                 return None
             candidate = following

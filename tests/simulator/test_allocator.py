@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.errors import PlannerError
-from planner.simulate.allocator import CachingAllocator, SimulatedOutOfMemory
-from planner.simulate.checker import find_fault
-from planner.simulate.driver import SegmentEvent
+from planner.simulator.allocator import CachingAllocator, SimulatedOutOfMemory
+from planner.simulator.checker import find_fault
+from planner.simulator.driver import SegmentEvent
 
 KIB, MIB = 1 << 10, 1 << 20
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from planner.simulate.snapshot import BlockState, SegmentState
+from planner.simulator.snapshot import BlockState, SegmentState
 
 GRAIN = 512
 """Bytes: blocks begin and end on multiples of it."""

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from planner.domain import ATTENTIONS, PRECISIONS, TASKS, VARIANTS, VERSIONS, Component, Phase
 from planner.errors import EnvironmentFailure, UsageError
-from planner.simulate.attribution import Holding, Timeline, holding_at, timeline_of
-from planner.simulate.events import FRAMES, OUTPUTS, PHASES, WEIGHTS, WORKSPACES, Trace
-from planner.simulate.extension import Played, extend
-from planner.simulate.workspaces import Workspaces, workspaces_for
+from planner.simulator.attribution import Holding, Timeline, holding_at, timeline_of
+from planner.simulator.events import FRAMES, OUTPUTS, PHASES, WEIGHTS, WORKSPACES, Trace
+from planner.simulator.extension import Played, extend
+from planner.simulator.workspaces import Workspaces, workspaces_for
 from planner.units import parse_count, parse_frame_size, parse_resolution
 
 if TYPE_CHECKING:
-    from planner.simulate.stock import StockRun
+    from planner.simulator.stock import StockRun
 
 TRACED_FRAMES = 20
 """Of a video: the bank is full from frame 16 (pointers) on; three more frames show that nothing changes."""
@@ -197,7 +197,7 @@ def _pair(value: Any, parse: Callable[[str], tuple[int, int]]) -> tuple[int, int
 
 def _stock_run(settings: dict[str, Any]) -> StockRun:
     try:
-        from planner.simulate.stock import StockRun
+        from planner.simulator.stock import StockRun
     except ImportError as error:
         raise EnvironmentFailure(
             f"Simulation runs the real sam2 code, which needs torch and sam2: {error}.",
@@ -216,8 +216,8 @@ def _stock_run(settings: dict[str, Any]) -> StockRun:
 def _trace(
     run: StockRun, settings: dict[str, Any], progress: Progress | None
 ) -> tuple[Trace, Workspaces, dict[str, str]]:
-    from planner.simulate.stock import REPEATED, trace_stock, versions
-    from planner.simulate.torch_adapters import FakeGpu
+    from planner.simulator.stock import REPEATED, trace_stock, versions
+    from planner.simulator.torch_adapters import FakeGpu
 
     installed = versions()
     workspaces = workspaces_for(settings["capability"], installed["torch"])

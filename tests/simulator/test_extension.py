@@ -5,11 +5,11 @@ import pytest
 pytest.importorskip("torch", reason="the trace runs torch")
 pytest.importorskip("sam2", reason="the trace runs the sam2 package")
 
-from planner.simulate.events import Allocation, Trace
-from planner.simulate.extension import NotSteady, extend
-from planner.simulate.playback import Player, phases_of, sections_of
-from planner.simulate.stock import REPEATED, StockRun, trace_stock
-from planner.simulate.torch_adapters import FakeGpu
+from planner.simulator.events import Allocation, Trace
+from planner.simulator.extension import NotSteady, extend
+from planner.simulator.playback import Player, phases_of, sections_of
+from planner.simulator.stock import REPEATED, StockRun, trace_stock
+from planner.simulator.torch_adapters import FakeGpu
 
 
 @pytest.fixture(scope="module", params=["autocast_bfloat16", "float32"])

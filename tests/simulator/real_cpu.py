@@ -13,8 +13,8 @@ from unittest import mock
 
 import torch
 
-from planner.simulate import stock
-from planner.simulate.torch_adapters import FakeGpu, _not_scripted
+from planner.simulator import stock
+from planner.simulator.torch_adapters import FakeGpu, _not_scripted
 
 
 class _Marks:

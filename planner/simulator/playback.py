@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from planner.simulate.allocator import CachingAllocator
-from planner.simulate.events import Trace
-from planner.simulate.rules import SMALL_SIZE, round_size
+from planner.simulator.allocator import CachingAllocator
+from planner.simulator.events import Trace
+from planner.simulator.rules import SMALL_SIZE, round_size
 
 Token = tuple[int, int, int]
 """A birth (size_bytes, 0, 0), or a death (0, age, number): of the birth `number` of the section `age` sections ago."""

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.errors import PlannerError
-from planner.simulate.allocator import CachingAllocator
-from planner.simulate.history import History, HistoryError, HistoryEvent, parse_history, read_history
-from planner.simulate.replay import replay
+from planner.simulator.allocator import CachingAllocator
+from planner.simulator.history import History, HistoryError, HistoryEvent, parse_history, read_history
+from planner.simulator.replay import replay
 
 ROOT = Path(__file__).resolve().parents[2]
 LOGS = sorted((ROOT / "tests" / "data").glob("history-*.json.gz"))

@@ -18,6 +18,7 @@ from unittest import mock
 
 import numpy
 import torch
+from torch._meta_registrations import meta_conv
 from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
     DynamicOutputShapeException,
@@ -25,15 +26,14 @@ from torch._subclasses.fake_tensor import (
     FakeTensorMode,
     UnsupportedOperatorException,
 )
-from torch._meta_registrations import meta_conv
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from planner.errors import PlannerError
-from planner.simulate import events, kernels
-from planner.simulate.attention import choose_attention
-from planner.simulate.repeats import Repeats
-from planner.simulate.torch_indexing import WithoutDeviceGuards
-from planner.simulate.workspaces import Workspaces
+from planner.simulator import events, kernels
+from planner.simulator.attention import choose_attention
+from planner.simulator.repeats import Repeats
+from planner.simulator.torch_indexing import WithoutDeviceGuards
+from planner.simulator.workspaces import Workspaces
 
 aten = torch.ops.aten
 
@@ -267,9 +267,8 @@ class FakeGpu(TorchDispatchMode):
     def _component(self, name: str, args: tuple[Any, ...]) -> str:
         if name == "_to_copy" and args and isinstance(args[0], torch.Tensor) and self._autocasting:
             entry = self._alive.get(args[0].untyped_storage()._cdata)
-            if entry is not None and entry[0] >= 0:
-                if self.trace.allocations[entry[0]].component == events.WEIGHTS:
-                    return events.AUTOCAST_COPIES
+            if entry is not None and entry[0] >= 0 and self.trace.allocations[entry[0]].component == events.WEIGHTS:
+                return events.AUTOCAST_COPIES
         return self.component
 
     def _unknown(self, func: Any, error: Exception) -> UnknownOperation:
@@ -344,7 +343,7 @@ class FakeGpu(TorchDispatchMode):
             self.scratch(result.numel() * result.element_size(), "conv_transpose2d copy")
 
     def _take_blas_workspace(self, name: str) -> None:
-        """cuBLAS's workspace, or cuBLASLt's for products with a bias where that has one of its own."""
+        """The cuBLAS workspace, or cuBLASLt's for products with a bias where that has one of its own."""
         if self._workspaces is None:
             return
         product, lt = self._workspaces.cublas, self._workspaces.cublaslt
@@ -543,7 +542,7 @@ def _guards_ask_driver() -> bool:
 
 
 def _with_device_index(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """ "cuda" as "cuda:0": Tensor.to asks the driver for the current device where the index is missing (torch 2.8)."""
+    """A device "cuda" as "cuda:0": Tensor.to asks the driver for the current device where the index is missing (torch 2.8)."""
 
     def indexed(value: Any) -> Any:
         if isinstance(value, torch.device) and value.type == "cuda" and value.index is None:

@@ -16,9 +16,9 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from planner.simulate.allocator import CachingAllocator, Sample
-from planner.simulate.driver import SegmentEvent
-from planner.simulate.history import (
+from planner.simulator.allocator import CachingAllocator, Sample
+from planner.simulator.driver import SegmentEvent
+from planner.simulator.history import (
     ALLOC,
     FREE_COMPLETED,
     FREE_REQUESTED,

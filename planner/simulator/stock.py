@@ -22,8 +22,8 @@ from unittest import mock
 import numpy
 import torch
 
-from planner.simulate import events
-from planner.simulate.torch_adapters import FakeGpu, handle_torchvision, torch_with_cuda
+from planner.simulator import events
+from planner.simulator.torch_adapters import FakeGpu, handle_torchvision, torch_with_cuda
 
 _CONFIG_NAMES = {"tiny": "t", "small": "s", "base_plus": "b+", "large": "l"}
 _AUTOCAST = {
@@ -49,7 +49,7 @@ REPEATED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StockRun:
-    """What is traced. Field names as in planner.simulate.simulate."""
+    """What is traced. Field names as in planner.simulator.simulate."""
 
     task: str
     variant: str

@@ -14,12 +14,12 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from planner.errors import PlannerError
-from planner.simulate.driver import Driver, Placement, SegmentEvent
-from planner.simulate.expandable import ExpandableSegments
-from planner.simulate.pool import ALLOCATED, FREE, PENDING, UNMAPPED, Block, Pool
-from planner.simulate.rules import SMALL_SIZE, round_size, segment_size, smallest_rest
-from planner.simulate.snapshot import ACTIVE, INACTIVE, BlockState, SegmentState
-from planner.simulate.snapshot import PENDING as PENDING_FREE
+from planner.simulator.driver import Driver, Placement, SegmentEvent
+from planner.simulator.expandable import ExpandableSegments
+from planner.simulator.pool import ALLOCATED, FREE, PENDING, UNMAPPED, Block, Pool
+from planner.simulator.rules import SMALL_SIZE, round_size, segment_size, smallest_rest
+from planner.simulator.snapshot import ACTIVE, INACTIVE, BlockState, SegmentState
+from planner.simulator.snapshot import PENDING as PENDING_FREE
 from planner.units import format_size
 
 _STATE_NAMES = {FREE: INACTIVE, ALLOCATED: ACTIVE, PENDING: PENDING_FREE}

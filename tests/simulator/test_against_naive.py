@@ -8,8 +8,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.simulate.allocator import CachingAllocator
-from planner.simulate.driver import FIRST_ADDRESS
+from planner.simulator.allocator import CachingAllocator
+from planner.simulator.driver import FIRST_ADDRESS
 
 MIB = 1 << 20
 SIZES = st.one_of(

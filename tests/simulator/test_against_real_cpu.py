@@ -5,7 +5,7 @@ import pytest
 pytest.importorskip("torch", reason="the trace runs torch")
 pytest.importorskip("sam2", reason="the trace runs the sam2 package")
 
-from planner.simulate.stock import StockRun
+from planner.simulator.stock import StockRun
 from tests.simulate.real_cpu import measured, traced
 
 CASES = [

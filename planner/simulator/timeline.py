@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from xml.sax.saxutils import escape
 
-from planner.simulate.attribution import Timeline
+from planner.simulator.attribution import Timeline
 from planner.units import format_size
 
 _WIDTH, _HEIGHT = 960, 420

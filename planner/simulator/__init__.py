@@ -3,6 +3,6 @@
 Importing this package needs no torch; `simulate` does, when it is called.
 """
 
-from planner.simulate.simulation import Growth, Simulation, simulate
+from planner.simulator.simulation import Growth, Simulation, simulate
 
 __all__ = ["Growth", "Simulation", "simulate"]

@@ -8,7 +8,7 @@ pytest.importorskip("torch", reason="the trace runs torch")
 pytest.importorskip("sam2", reason="the trace runs the sam2 package")
 
 from planner.errors import UsageError
-from planner.simulate import simulate
+from planner.simulator import simulate
 
 SMALL = dict(variant="tiny", resolution=256, frame_size=(270, 480))
 

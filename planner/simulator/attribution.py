@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from planner.simulate.events import ACTIVATIONS, COMPONENTS, FRAMES, Trace
-from planner.simulate.extension import Played
-from planner.simulate.playback import Moment
+from planner.simulator.events import ACTIVATIONS, COMPONENTS, FRAMES, Trace
+from planner.simulator.extension import Played
+from planner.simulator.playback import Moment
 
 ROUNDING = "allocator rounding"
 _MODULE_DEPTH = 2

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from planner.simulate.checker import find_fault
-from planner.simulate.snapshot import BlockState, SegmentState
+from planner.simulator.checker import find_fault
+from planner.simulator.snapshot import BlockState, SegmentState
 
 MIB = 1 << 20
 BASE = 1 << 40

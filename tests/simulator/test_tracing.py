@@ -4,7 +4,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the trace runs torch")
 
-from planner.simulate.torch_adapters import FakeGpu, UnknownOperation
+from planner.simulator.torch_adapters import FakeGpu, UnknownOperation
 
 
 def test_an_unknown_operation_names_itself_and_its_module():

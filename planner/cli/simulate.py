@@ -1,0 +1,119 @@
+"""`sam2-plan simulate`: the bytes of the stock predictors, from a trace of their own code, without a GPU."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import Any
+
+import click
+
+from planner.cli import options
+from planner.cli.output import echo, style_of
+from planner.domain import ATTENTIONS, PRECISIONS, TASKS, VARIANTS, VERSIONS
+from planner.errors import UsageError
+
+EPILOG = """\b
+Examples:
+  sam2-plan simulate --task image --variant large --precision float16
+  sam2-plan simulate --task video --variant tiny --frames 240 --objects 3 --format json
+  sam2-plan simulate --task video --variant tiny --offload-video --timeline memory.svg
+
+\b
+Exit codes: 0 simulated; 1 failed (torch or sam2 are missing, say); 2 usage. Writes nothing but --timeline's file.
+Needs the extra: pip install "sam2-plan[sam2]". Runs the code of the sam2 package on tensors without data.
+"""
+
+
+@click.command("simulate", epilog=EPILOG)
+@click.option("--task", type=options.Word(TASKS), default="video", show_default=True, help="what is to be done")
+@click.option("--variant", type=options.Word(VARIANTS), default="tiny", show_default=True, help="which SAM 2")
+@click.option("--version", type=options.Word(VERSIONS), default="2.1", show_default=True, help="of the checkpoints")
+@click.option("--resolution", metavar="N", default="1024", show_default=True, help="square, a multiple of 32")
+@click.option(
+    "--precision",
+    type=options.Word(PRECISIONS),
+    default="autocast_bfloat16",
+    show_default=True,
+    help="of weights and activations",
+)
+@click.option(
+    "--attention",
+    type=options.Word(ATTENTIONS),
+    default="auto",
+    show_default=True,
+    help="force a kernel; auto is what torch picks on that GPU",
+)
+@click.option("--frames", metavar="N", help="length of the clip  [default: 100]")
+@click.option("--objects", metavar="N", default="1", show_default=True, help="objects tracked or prompted at once")
+@click.option("--frame-size", metavar="HxW", default="1080x1920", show_default=True, help="of the source pictures")
+@click.option(
+    "--prompt",
+    type=options.Word(("box", "point", "mask")),
+    default="box",
+    show_default=True,
+    help="how objects are prompted",
+)
+@click.option("--points-per-batch", metavar="N", default="64", show_default=True, help="of automatic masks")
+@click.option(
+    "--kept-fraction",
+    type=float,
+    default=1.0,
+    show_default=True,
+    help="share of automatic masks that pass each filter; 1 is the worst case",
+)
+@click.option("--offload-video", is_flag=True, help="decoded frames on the host")
+@click.option("--offload-state", is_flag=True, help="memory bank on the host")
+@click.option("--async-loading", is_flag=True, help="frames loaded while tracking (kept as float64 by stock sam2)")
+@click.option("--extension", "extension_present", is_flag=True, help="sam2's CUDA extension is built")
+@click.option("--legacy", is_flag=True, help="the video predictor that batches its objects")
+@click.option("--stock", is_flag=True, default=True, help="trace the stock predictor: so far the only one, and implied")
+@click.option("--capability", metavar="X.Y", default="8.6", show_default=True, help="compute capability of the GPU")
+@click.option("--expandable-segments", is_flag=True, help="PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True")
+@click.option("--timeline", metavar="FILE", help="draw who holds memory over time (.svg)")
+@options.output_format
+def command(output: str, capability: str, timeline: str | None, **asked: Any) -> None:  # fmt: skip
+    """Simulate the memory of real SAM 2 without a GPU: exact about tensors, through a model of torch's allocator."""
+    from planner.simulator.simulation import simulate
+
+    progress = _Progress() if sys.stderr.isatty() else None
+    try:
+        found = simulate(**asked, capability=parse_capability(capability), progress=progress)
+    finally:
+        if progress:
+            progress.end()
+    if timeline is not None:
+        from pathlib import Path
+
+        from planner.documents import write
+        from planner.report.simulation import simulation_title
+        from planner.simulator.timeline import timeline_svg
+
+        write(Path(timeline), timeline_svg(found.timeline, simulation_title(found)))
+    if output == "json":
+        from planner.report.document import json_text
+        from planner.report.simulation import simulation_document
+
+        echo(json_text(simulation_document(found)))
+    else:
+        from planner.report.simulation import simulation_report
+
+        echo(simulation_report(found, style_of(sys.stdout)))
+
+
+def parse_capability(text: str) -> tuple[int, int]:
+    """(major, minor) of a compute capability such as "8.6"."""
+    match = re.fullmatch(r"(\d{1,2})\.(\d)", text.strip(), re.ASCII)
+    if match is None or not 5 <= int(match[1]) <= 20:
+        raise UsageError(f"{text!r} is not a compute capability.", "Write it as 8.6; 5.0 is the oldest torch runs on.")
+    return int(match[1]), int(match[2])
+
+
+class _Progress:
+    """A line on the terminal that is written over."""
+
+    def __call__(self, done: int, total: int) -> None:
+        click.echo(f"\rtraced {done} of {total}", nl=False, err=True)
+
+    def end(self) -> None:
+        click.echo("\r" + " " * 40 + "\r", nl=False, err=True)

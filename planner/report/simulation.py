@@ -1,0 +1,58 @@
+"""A simulation for people and for programs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from planner.report.document import SCHEMA_VERSION
+from planner.report.text import Style, component_bars, table
+from planner.units import format_resolution, format_size
+
+if TYPE_CHECKING:
+    from planner.simulator.simulation import Simulation
+
+
+def simulation_document(found: Simulation) -> dict[str, Any]:
+    """The simulation as plain data, keys as in the contract."""
+    return {"schema_version": SCHEMA_VERSION, "kind": "simulation", **found.to_dict()}
+
+
+def simulation_report(found: Simulation, style: Style) -> str:
+    """The simulation for people: who holds the peak, the phases, the growth."""
+    lines = [style(simulation_title(found), bold=True), ""]
+    lines.append(f"Memory at the peak (phase: {found.peak['phase']}), from a trace of the sam2 package")
+    lines += component_bars(found.components, found.total_bytes, style)
+    module = f" in {found.peak['module']}" if found.peak["module"] else ""
+    lines += [
+        f"  reached by {found.peak['operation']}{module}",
+        "",
+        f"  allocated {format_size(found.allocated_bytes)}, reserved {format_size(found.reserved_bytes)}, "
+        f"context {format_size(found.context_bytes)}, total {format_size(found.total_bytes)}",
+        "",
+        style("Phases", bold=True),
+    ]
+    rows = [
+        [phase.name, format_size(phase.allocated_bytes), max(phase.components, key=lambda c: c.bytes).name]
+        for phase in found.phases
+    ]
+    lines += [f"  {line}" for line in table([["phase", "allocated", "largest part"], *rows], right=(1,))]
+    if found.growth is not None:
+        growth = found.growth
+        lines += [
+            "",
+            style("Growth", bold=True),
+            f"  {growth.per_frame_bytes:,} B per frame, {growth.per_object_bytes:,} B per frame and object, kept for good",
+        ]
+    versions = ", ".join(f"{name} {version}" for name, version in found.provenance["versions"].items())
+    lines += ["", f"Simulated in {found.seconds:.1f} s with {versions}. Nothing here was measured."]
+    return "\n".join(lines) + "\n"
+
+
+def simulation_title(found: Simulation) -> str:
+    """What was simulated, in one line."""
+    c = found.configuration
+    text = f"stock {c['variant']} {c['version']} at {format_resolution(c['resolution'])}, {c['precision']}: {c['task']}"
+    if c["task"] == "video":
+        text += f", {c['objects']} object{'s' if c['objects'] != 1 else ''}, {c['frames']:,} frames"
+    capability = ".".join(map(str, c["capability"]))
+    return f"{text}, pictures of {format_resolution(c['frame_size'])}, compute capability {capability}"
