@@ -18,6 +18,7 @@ from unittest import mock
 
 import numpy
 import torch
+from torch._meta_registrations import meta_conv
 from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
     DynamicOutputShapeException,
@@ -25,7 +26,6 @@ from torch._subclasses.fake_tensor import (
     FakeTensorMode,
     UnsupportedOperatorException,
 )
-from torch._meta_registrations import meta_conv
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from planner.errors import PlannerError
