@@ -18,13 +18,18 @@ __version__ = "0.1.0"
 __all__ = ["DoesNotFit", "Plan", "PlannerError", "__version__", "plan", "predict", "predict_table", "simulate"]
 
 if TYPE_CHECKING:
-    from planner.api import DoesNotFit, Plan, plan, predict, predict_table, simulate
+    from planner.api import DoesNotFit, Plan, plan, predict, predict_table
     from planner.errors import PlannerError
+    from planner.simulator import simulate
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "simulate":
+        from planner.simulator import simulate
+
+        return simulate
     from planner import api
 
     return getattr(api, name)

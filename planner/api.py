@@ -34,7 +34,6 @@ from planner.domain import (
 from planner.errors import PlannerError, UsageError
 from planner.memory_model import MemoryModel
 from planner.planning import make_plan
-from planner.simulator import simulate
 from planner.units import (
     check_size,
     parse_count,
@@ -45,7 +44,7 @@ from planner.units import (
     parse_size,
 )
 
-__all__ = ["DoesNotFit", "Plan", "PlannerError", "plan", "predict", "predict_table", "simulate"]
+__all__ = ["DoesNotFit", "Plan", "PlannerError", "plan", "predict", "predict_table"]
 
 DEFAULT_FRAME_SIZE = (1080, 1920)
 """Assumed where no frame size is given, and said to be."""

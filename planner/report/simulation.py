@@ -41,7 +41,8 @@ def simulation_report(found: Simulation, style: Style) -> str:
         lines += [
             "",
             style("Growth", bold=True),
-            f"  {growth.per_frame_bytes:,} B per frame, {growth.per_object_bytes:,} B per frame and object, kept for good",
+            f"  {growth.per_frame_bytes:,} B per frame, {growth.per_object_bytes:,} B per frame and object, "
+            "kept for good",
         ]
     versions = ", ".join(f"{name} {version}" for name, version in found.provenance["versions"].items())
     lines += ["", f"Simulated in {found.seconds:.1f} s with {versions}. Nothing here was measured."]

@@ -542,7 +542,7 @@ def _guards_ask_driver() -> bool:
 
 
 def _with_device_index(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """A device "cuda" as "cuda:0": Tensor.to asks the driver for the current device where the index is missing (torch 2.8)."""
+    """Give "cuda" its index: without it, Tensor.to asks the driver for the current device (torch 2.8)."""
 
     def indexed(value: Any) -> Any:
         if isinstance(value, torch.device) and value.type == "cuda" and value.index is None:
