@@ -70,8 +70,23 @@ def accuracy_page() -> str:
             accuracy_report(assess()).rstrip(),
             "```",
             "",
+            "## The simulator beside other estimators",
+            "",
+            "From [the whole comparison](peers.md), which also says what the table leaves out. Truth is a real run on",
+            "the CPU, not on a GPU: it tests the trace, and says nothing of the allocator, workspaces and the context.",
+            "",
+            *peers_summary(),
+            "",
         ]
     )
+
+
+def peers_summary() -> list[str]:
+    """The first table of docs/peers.md, which scripts/compare_estimators.py makes in some ten minutes."""
+    lines = (DOCS / "peers.md").read_text().splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("| estimator"))
+    end = next(number for number in range(start, len(lines)) if not lines[number].startswith("|"))
+    return lines[start:end]
 
 
 def main() -> int:

@@ -86,10 +86,10 @@ def command(output: str, capability: str, timeline: str | None, **asked: Any) ->
         from pathlib import Path
 
         from planner.documents import write
-        from planner.report.simulation import simulation_title
+        from planner.report.simulation import timeline_title
         from planner.simulator.timeline import timeline_svg
 
-        write(Path(timeline), timeline_svg(found.timeline, simulation_title(found)))
+        write(Path(timeline), timeline_svg(found.timeline, timeline_title(found)))
     if output == "json":
         from planner.report.document import json_text
         from planner.report.simulation import simulation_document

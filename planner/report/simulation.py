@@ -49,6 +49,16 @@ def simulation_report(found: Simulation, style: Style) -> str:
     return "\n".join(lines) + "\n"
 
 
+def timeline_title(found: Simulation) -> str:
+    """A line over the picture, which shows the traced frames only."""
+    c, traced = found.configuration, found.provenance["traced_frames"]
+    text = f"{c['variant']} {c['version']} at {format_resolution(c['resolution'])}, {c['precision']}, {c['task']}"
+    if c["task"] == "video" and c["frames"] > traced:
+        peak = format_size(found.allocated_bytes)
+        return f"{text}: the first {traced} of {c['frames']:,} frames (peak of all: {peak})"
+    return text
+
+
 def simulation_title(found: Simulation) -> str:
     """What was simulated, in one line."""
     c = found.configuration

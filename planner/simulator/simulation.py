@@ -149,7 +149,7 @@ def simulate(
             if (moment := played.player.peaks.by_phase.get(name)) is not None
         ),
         peak={"operation": holding.operation, "module": holding.module, "phase": holding.phase},
-        growth=_growth(played, objects) if task == "video" else None,
+        growth=_growth(played, settings["objects"]) if task == "video" else None,
         largest_bytes=max(allocation.size_bytes for allocation in trace.allocations),
         timeline=timeline_of(trace),
         seconds=round(time.perf_counter() - began, 3),
