@@ -82,7 +82,7 @@ def measurement(row: dict[str, Any]) -> Measurement:
         profile=NAME,
         id=row["id"],
         kind="simulated",
-        use="reference",
+        use="fit",
         task=task,
         objects=point["objects"],
         frames=point["frames"],

@@ -22,6 +22,8 @@ POINTER_FRAMES = 16
 """max_obj_ptrs_in_encoder, sam2/modeling/sam2_base.py."""
 POINTER_TOKENS = 64
 """16 pointers of 256 channels, split into 4 tokens of 64 each."""
+GRID_POINTS = 32 * 32
+"""points_per_side of SAM2AutomaticMaskGenerator, squared."""
 FLOAT32, HALF = 4, 2
 
 
@@ -71,11 +73,11 @@ def memory_attention(pixels: Number, item_bytes: Number) -> Number:
 def mask_decoder(pixels: Number, item_bytes: Number) -> Number:
     """Peak of the mask decoder for one prompt (sam2/modeling/sam/mask_decoder.py, predict_masks).
 
-    Four copies of the image embedding (source, position, keys, residual) and twice the upscaled embedding of
-    32 channels at stride 4, before and after its activation.
+    Copies of the image embedding: source, position, keys and their normalised sum in float32 (layer norms keep it
+    under autocast), three more in the working precision; and twice the upscaled embedding of 32 channels at stride 4.
     """
     tokens = pixels / TOKEN_PIXELS
-    return tokens * EMBEDDING_CHANNELS * 4 * item_bytes + pixels / 16 * 32 * 2 * item_bytes
+    return tokens * EMBEDDING_CHANNELS * (4 * FLOAT32 + 3 * item_bytes) + pixels / 16 * 32 * 2 * item_bytes
 
 
 def encoder_scores(pixels: Number, heads: Number, item_bytes: Number) -> Number:
@@ -91,6 +93,14 @@ def memory_scores(pixels: Number, item_bytes: Number) -> Number:
     """
     tokens = pixels / TOKEN_PIXELS
     return tokens * (MEMORY_FRAMES * tokens + POINTER_TOKENS) * item_bytes * 2
+
+
+def kept_masks(pixels: Number, item_bytes: Number) -> Number:
+    """Low-resolution masks of all points of the automatic masks' grid, if every mask is kept: three of each point.
+
+    SAM2AutomaticMaskGenerator concatenates them batch by batch (sam2/automatic_mask_generator.py, _process_crop).
+    """
+    return GRID_POINTS * 3 * pixels / 16 * item_bytes
 
 
 def output_masks(count: Number, frame_pixels: Number) -> Number:

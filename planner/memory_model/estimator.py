@@ -125,6 +125,7 @@ class MemoryModel:
             math_attention=configuration.attention == "math",
             object_batch=configuration.object_batch,
             bounded=configuration.bounded_memory_bank,
+            stock=not configuration.bounded_memory_bank,
             offload_video=configuration.offload_video,
             offload_state=configuration.offload_state,
             objects=workload.objects,

@@ -58,6 +58,8 @@ class Quantities(NamedTuple):
     math_attention: Number
     object_batch: Number
     bounded: Number
+    stock: Number
+    """The opposite of `bounded`."""
     offload_video: Number
     offload_state: Number
     objects: Number
@@ -79,16 +81,23 @@ class Part(NamedTuple):
     """Whether the allocator's reserve grows with it: weights and short-lived tensors, not long-lived arrays."""
 
 
-def encoder_features(pixels: Number, embed_dim: Number, c: Coefficients, ops: Operations) -> tuple[Number, ...]:
-    """What the encoder's activations are regressed on: 1, the step, pixels, pixels x channels."""
+def encoder_features(
+    pixels: Number, embed_dim: Number, c: Coefficients, ops: Operations, whole_step: Number = False
+) -> tuple[Number, ...]:
+    """What the encoder's activations are regressed on: 1, the step, pixels, pixels x channels.
+
+    `whole_step`: the step is there at any resolution, as it is in stock sam2 (docs/log.md, positional tables).
+    """
     low, high = c.step_pixels
     step = ops.minimum(ops.maximum((pixels - low) / (high - low), 0.0), 1.0)
-    return 1.0, step, pixels, pixels * embed_dim
+    return 1.0, ops.where(whole_step, 1.0, step), pixels, pixels * embed_dim
 
 
-def encoder_activations(pixels: Number, embed_dim: Number, c: Coefficients, ops: Operations) -> Number:
+def encoder_activations(
+    pixels: Number, embed_dim: Number, c: Coefficients, ops: Operations, whole_step: Number = False
+) -> Number:
     """Activations of the image encoder in float16 at the peak, bytes."""
-    one, step, per_pixel, per_channel = encoder_features(pixels, embed_dim, c, ops)
+    one, step, per_pixel, per_channel = encoder_features(pixels, embed_dim, c, ops, whole_step)
     return (
         c.constant_bytes * one
         + c.step_bytes * step
@@ -104,9 +113,9 @@ def encoder_activations_upper(q: Quantities, c: Coefficients, ops: Operations) -
     """
     shorter, longer = ops.minimum(q.height, q.width), ops.maximum(q.height, q.width)
     pixels = q.height * q.width
-    bound = encoder_activations(pixels, q.embed_dim, c, ops) * (1 + c.margin_beyond)
+    bound = encoder_activations(pixels, q.embed_dim, c, ops, q.stock) * (1 + c.margin_beyond)
     for height, width in reversed(c.measured_resolutions):
-        measured = encoder_activations(height * width, q.embed_dim, c, ops) * (1 + c.margin_measured)
+        measured = encoder_activations(height * width, q.embed_dim, c, ops, q.stock) * (1 + c.margin_measured)
         if (height, width) == c.measured_resolutions[-1]:
             bound = ops.maximum(bound, measured)
         bound = ops.where((shorter <= height) & (longer <= width), measured, bound)
@@ -147,13 +156,24 @@ def phases(task: str, q: Quantities, c: Coefficients, ops: Operations) -> Iterat
         return
     decoding = passes * arrays.mask_decoder(pixels, item)
     yield "prompt", [*base, _guess("mask decoder", decoding, wider, ops)]
-    outputs = arrays.output_masks(3 * passes, q.frame_pixels)
-    result = [*base, _exact("output masks", outputs, "derived", False, ops)]
-    if task == "automask":
-        # Filtering by quality copies the masks it keeps while the batch is still held: at worst all of them
-        # (sam2/automatic_mask_generator.py, _process_batch; sam2/utils/amg.py, MaskData.filter).
-        result.append(_exact("mask copies", outputs, "assumed", False, ops))
-    yield "output", result
+    outputs = _exact("output masks", arrays.output_masks(3 * passes, q.frame_pixels), "derived", False, ops)
+    if task == "image":
+        yield "output", [*base, outputs]
+        return
+    # At worst every mask is kept: filtering a batch copies its masks while they are still held, the low-resolution
+    # masks of all batches pile up, and suppressing duplicates copies these in float32
+    # (sam2/automatic_mask_generator.py, _process_batch and _process_crop; sam2/utils/amg.py, MaskData.filter).
+    piled = arrays.kept_masks(pixels, item)
+    yield (
+        "filter",
+        [
+            *base,
+            outputs._replace(slack=True),
+            _exact("mask copies", outputs.bytes, "assumed", True, ops),
+            _exact("kept masks", piled, "assumed", False, ops),
+        ],
+    )
+    yield "output", [*base, _exact("kept masks", 2 * arrays.kept_masks(pixels, arrays.FLOAT32), "assumed", False, ops)]
 
 
 def _frames(q: Quantities, pixels: Number, ops: Operations) -> Number:
@@ -173,7 +193,7 @@ def _memory_bank(q: Quantities, pixels: Number, ops: Operations) -> Number:
 
 def _activations(q: Quantities, pixels: Number, c: Coefficients, ops: Operations) -> Part:
     """Encoder activations. No tensor is wider than float32, so its doubling bounds autocast too."""
-    half = encoder_activations(pixels, q.embed_dim, c, ops)
+    half = encoder_activations(pixels, q.embed_dim, c, ops, q.stock)
     factor = ops.where(
         q.half_weights, 1.0, ops.where(q.autocast, AUTOCAST_ACTIVATION_FACTOR, FLOAT32_ACTIVATION_FACTOR)
     )

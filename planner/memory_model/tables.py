@@ -51,6 +51,7 @@ def predict(
         math_attention=_flags(ATTENTIONS, ("math",))[_codes(table["attention"], ATTENTIONS, "attention")],
         object_batch=_counts(table["object_batch"], "object_batch"),
         bounded=np.asarray(table["bounded_memory_bank"], dtype=bool),
+        stock=~np.asarray(table["bounded_memory_bank"], dtype=bool),
         offload_video=np.asarray(table["offload_video"], dtype=bool),
         offload_state=np.asarray(table["offload_state"], dtype=bool),
         objects=_counts(objects, "objects"),
