@@ -50,7 +50,7 @@ def measured(run: stock.StockRun) -> list[tuple[str, int, int]]:
 
     In a fresh process: the profiler remembers blocks of an earlier session, and would count their end.
     """
-    command = [sys.executable, "-m", "tests.simulate.real_cpu", json.dumps(dataclasses.asdict(run))]
+    command = [sys.executable, "-m", "tests.simulator.real_cpu", json.dumps(dataclasses.asdict(run))]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=240)
     return [tuple(section) for section in json.loads(done.stdout.splitlines()[-1])]
 
