@@ -6,7 +6,8 @@ the trace, not assumed: the last frames' tokens must be equal.
 
 Frames further on repeat the last traced one. Most of them are not played, yet no figure changes (tests compare with
 playing every event): what leaves no mark on a pool is skipped (program.py), and whole periods of a pool with a rhythm
-are counted (rhythm.py). Only a pool that shows no rhythm for a thousand frames is estimated, and said to be. The last frames, where the peak is, are played in full.
+are counted (rhythm.py). Only a pool that shows no rhythm for a thousand frames is estimated, and said to be. The last
+frames, where the peak is, are played in full.
 """
 
 from __future__ import annotations

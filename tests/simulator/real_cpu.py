@@ -14,7 +14,8 @@ from unittest import mock
 import torch
 
 from planner.simulator import stock
-from planner.simulator.torch_adapters import FakeGpu, _not_scripted
+from planner.simulator.torch_adapters import FakeGpu
+from planner.simulator.torch_patches import not_scripted
 
 
 class _Marks:
@@ -61,7 +62,7 @@ def _measure(run: stock.StockRun) -> list[tuple[str, int, int]]:
         warnings.simplefilter("ignore")
         for patch in stock._patches(run, cpu):
             stack.enter_context(patch)
-        stack.enter_context(mock.patch.object(torch.jit, "script", _not_scripted))
+        stack.enter_context(mock.patch.object(torch.jit, "script", not_scripted))
         model = stock.load(run, cpu)
         stack.enter_context(torch.inference_mode())
         drive = {"image": stock._drive_image, "video": stock._drive_video}[run.task]
