@@ -4,7 +4,7 @@
 deaths of their storages to a Trace. It knows nothing of SAM 2 beyond the names that callers give it.
 
 This and the other modules named torch_* are all that touches private parts of torch, for 2.8 to 2.14. Used here:
-FakeTensorMode, TorchDispatchMode, FakeTensor.constant, OpOverload._op_dk, torch._C's table of kernels.
+FakeTensorMode, TorchDispatchMode, FakeTensor.constant, OpOverload._op_dk, torch._C's table of kernels, _prims_common.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from unittest import mock
 
 import torch
 from torch._meta_registrations import meta_conv
+from torch._prims_common import suggest_memory_format
 from torch._subclasses.fake_tensor import (
     DynamicOutputShapeException,
     FakeTensor,
@@ -167,8 +168,7 @@ class FakeGpu(TorchDispatchMode, Storages):
             for item in result:
                 if isinstance(item, torch.Tensor):
                     self.birth(item, name, component)
-        if self.device == "cpu":
-            self._cpu_scratch(name, args, result)
+        self._copies(name, args, result)
         if name == "convolution" and self._workspaces is not None:
             size_bytes = self._workspaces.convolution.bytes(type_name(result), args[0].numel(), result.numel())
             self.scratch(size_bytes, "convolution workspace")
@@ -230,15 +230,18 @@ class FakeGpu(TorchDispatchMode, Storages):
         """How many of `count` elements a selection keeps whose outcome depends on data."""
         return round(count * self.kept_fraction)
 
-    def _cpu_scratch(self, name: str, args: tuple[Any, ...], result: Any) -> None:
-        """Copies that CPU kernels make and CUDA's do not, as a profile of a real run shows them.
+    def _copies(self, name: str, args: tuple[Any, ...], result: Any) -> None:
+        """Copies that kernels make of their own accord, as the source or a profile of a real run shows them.
 
-        Pooling copies an input that is not contiguous (ATen/native/cpu/MaxPoolKernel.cpp); a transposed convolution
-        by oneDNN makes its output channels-last first. Smaller ones are left out: below 1 % of the peak together.
+        Pooling wants its input dense, in the format its strides suggest: contiguous or channels-last (ATen/native/cuda/
+        DilatedMaxPool2d.cu, ATen/native/cpu/MaxPoolKernel.cpp). On a CPU a transposed convolution by oneDNN makes its
+        output channels-last first; smaller copies there are left out, below 1 % of the peak together.
         """
-        if name == "max_pool2d_with_indices" and not args[0].is_contiguous():
-            self.scratch(args[0].numel() * args[0].element_size(), "max_pool2d copy")
-        elif name == "convolution" and args[6]:
+        if name == "max_pool2d_with_indices":
+            pooled = args[0]
+            if not pooled.is_contiguous(memory_format=suggest_memory_format(pooled)):
+                self.scratch(pooled.numel() * pooled.element_size(), "max_pool2d copy")
+        elif name == "convolution" and args[6] and self.device == "cpu":
             self.scratch(result.numel() * result.element_size(), "conv_transpose2d copy")
 
     def _take_blas_workspace(self, name: str) -> None:

@@ -6,7 +6,7 @@ pytest.importorskip("torch", reason="the trace runs torch")
 pytest.importorskip("sam2", reason="the trace runs the sam2 package")
 
 from planner.simulator.stock import StockRun
-from tests.simulate.real_cpu import measured, traced
+from tests.simulator.real_cpu import measured, traced
 
 CASES = [
     pytest.param("image", "tiny", 256, 1, id="image, tiny, 256"),
