@@ -142,8 +142,10 @@ class CachingAllocator:
         self.active_bytes += block.size
         self.requested_bytes += size_bytes
         self.allocated_bytes += block.size
-        self.peak_allocated_bytes = max(self.peak_allocated_bytes, self.allocated_bytes)
-        self.peak_requested_bytes = max(self.peak_requested_bytes, self.requested_bytes)
+        if self.allocated_bytes > self.peak_allocated_bytes:
+            self.peak_allocated_bytes = self.allocated_bytes
+        if self.requested_bytes > self.peak_requested_bytes:
+            self.peak_requested_bytes = self.requested_bytes
         self._count_event()
         return block.address
 
@@ -191,9 +193,13 @@ class CachingAllocator:
         self.peak_requested_bytes = self.requested_bytes
         self._driver.peak_reserved_bytes = self._driver.reserved_bytes
 
-    def free_sizes(self, small: bool) -> tuple[int, ...]:
-        """Sizes in bytes of the free blocks of the small or the large pool, ascending."""
-        return tuple(size for size, _, _ in (self._small if small else self._large).free)
+    def pool(self, small: bool) -> Pool:
+        """The free blocks of the small or the large pool."""
+        return self._small if small else self._large
+
+    def block_at(self, address: int) -> Block:
+        """The block in use at this address."""
+        return self._in_use[address]
 
     def largest_free_bytes(self, small: bool) -> int:
         """Size of the largest free block of a pool, 0 where there is none."""

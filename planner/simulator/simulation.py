@@ -153,7 +153,7 @@ def simulate(
         largest_bytes=max(allocation.size_bytes for allocation in trace.allocations),
         timeline=timeline_of(trace),
         seconds=round(time.perf_counter() - began, 3),
-        provenance=_provenance(versions, traced_frames, workspaces),
+        provenance=_provenance(versions, traced_frames, played.estimated_frames, workspaces),
     )
 
 
@@ -250,11 +250,14 @@ def _growth(played: Played, objects: int) -> Growth:
     return Growth(per_frame_bytes=per_frame_bytes, per_object_bytes=per_frame_bytes // objects)
 
 
-def _provenance(versions: dict[str, str], traced_frames: int, workspaces: Workspaces) -> dict[str, Any]:
+def _provenance(
+    versions: dict[str, str], traced_frames: int, estimated_frames: int, workspaces: Workspaces
+) -> dict[str, Any]:
     return {
         "method": "trace of the sam2 package on fake tensors, played through a model of torch's caching allocator",
         "versions": versions,
         "traced_frames": traced_frames,
+        "reserved_estimated_frames": estimated_frames,
         "assumed": {
             name: getattr(workspaces, name).origin.note.strip()
             for name in ("convolution", "context", "multiprocessors")

@@ -13,8 +13,9 @@ from unittest import mock
 
 import torch
 
-from planner.simulator import stock
-from planner.simulator.torch_adapters import FakeGpu, _not_scripted
+from planner.simulator import stock, stock_host, stock_tasks
+from planner.simulator.torch_adapters import FakeGpu
+from planner.simulator.torch_patches import not_scripted
 
 
 class _Marks:
@@ -38,6 +39,9 @@ class RealCpu:
     def phase_of(self, name, component=None):
         yield
 
+    def in_phase(self, method, name, component=None):
+        return method
+
     def label(self, held, component):
         pass
 
@@ -59,12 +63,12 @@ def _measure(run: stock.StockRun) -> list[tuple[str, int, int]]:
     cpu = RealCpu()
     with warnings.catch_warnings(), contextlib.ExitStack() as stack:
         warnings.simplefilter("ignore")
-        for patch in stock._patches(run, cpu):
+        for patch in stock_host.patches(run, cpu):
             stack.enter_context(patch)
-        stack.enter_context(mock.patch.object(torch.jit, "script", _not_scripted))
+        stack.enter_context(mock.patch.object(torch.jit, "script", not_scripted))
         model = stock.load(run, cpu)
         stack.enter_context(torch.inference_mode())
-        drive = {"image": stock._drive_image, "video": stock._drive_video}[run.task]
+        drive = {"image": stock_tasks.drive_image, "video": stock_tasks.drive_video}[run.task]
         activities = [torch.profiler.ProfilerActivity.CPU]
         with torch.profiler.profile(activities=activities, profile_memory=True) as profiler:
             drive(run, cpu, model, lambda done, total: None)

@@ -6,8 +6,9 @@ pytest.importorskip("torch", reason="the trace runs torch")
 pytest.importorskip("sam2", reason="the trace runs the sam2 package")
 
 from planner.simulator.events import Allocation, Trace
-from planner.simulator.extension import NotSteady, extend
+from planner.simulator.extension import NotSteady, _frame_sizes, extend
 from planner.simulator.playback import Player, phases_of, sections_of
+from planner.simulator.program import Program
 from planner.simulator.stock import REPEATED, StockRun, trace_stock
 from planner.simulator.torch_adapters import FakeGpu
 
@@ -64,3 +65,84 @@ def test_frames_that_differ_are_not_extended():
     trace.mark("end")
     with pytest.raises(NotSteady, match="frame 5"):
         extend(trace, 6, 10)
+
+
+@pytest.mark.parametrize("expandable_segments", [False, True], ids=["ordinary segments", "expandable segments"])
+@pytest.mark.parametrize(
+    ("objects", "options", "frames"),
+    [(1, {}, 1000), (2, {"offload_state": True}, 400), (3, {"async_loading": True, "offload_video": True}, 300)],
+    ids=["one object, 1000 frames", "two objects, state offloaded", "three objects, video offloaded"],
+)
+def test_shortcuts_change_no_figure_for_more_objects_and_offloads(objects, options, frames, expandable_segments):
+    run = StockRun(
+        task="video",
+        variant="tiny",
+        version="2.1",
+        side=512 if objects == 1 else 256,
+        frames=20,
+        objects=objects,
+        precision="float32",
+        frame_size=(270, 480),
+        **options,
+    )
+    trace = trace_stock(run, FakeGpu(repeat=REPEATED))
+    quick = extend(trace, 20, frames, expandable_segments)
+    slow = _played(trace, frames, expandable_segments)
+    assert quick.estimated_frames == 0
+    assert quick.player.allocated_bytes == slow.allocated_bytes
+    assert quick.player.reserved_bytes == slow.reserved_bytes
+    assert quick.player.peaks == slow.peaks
+
+
+def _played(trace, frames, expandable_segments):
+    """Every event of a clip whose frames share one storage, or are on the host."""
+    sections = sections_of(trace, _frame_sizes(trace, 20, frames))
+    last = next(number for number, section in enumerate(sections) if section.name == "frame 19")
+    player = Player(expandable_segments)
+    for number in range(last + 1 + frames - 20):
+        section = sections[min(number, last)]
+        player.play(number, section.tokens, phases_of(trace, section))
+    return player
+
+
+@pytest.mark.parametrize("expandable_segments", [False, True], ids=["ordinary segments", "expandable segments"])
+def test_an_estimate_is_off_by_a_segment_at_most_and_says_so(trace, expandable_segments):
+    exact = extend(trace, 20, 900, expandable_segments, most_frames=None)
+    estimate = extend(trace, 20, 900, expandable_segments, most_frames=500)
+    assert exact.estimated_frames == 0
+    assert estimate.estimated_frames == 900 - 20 - 500 - 48
+    assert estimate.player.allocated_bytes == exact.player.allocated_bytes
+    assert estimate.player.peaks == exact.player.peaks
+    assert abs(estimate.player.reserved_bytes - exact.player.reserved_bytes) <= 2 << 20
+
+
+def test_a_rhythm_of_thousands_of_frames_is_found():
+    trace = Trace()
+    trace.mark("load")
+    for frame in range(6):
+        trace.mark(f"frame {frame}")
+        for size_bytes in (512, 1024, 1 << 18, 1 << 19):
+            trace.born(Allocation(size_bytes, "add", "", "track", "memory bank"))
+    trace.mark("end")
+    played = extend(trace, 6, 12_000, most_frames=None)
+    assert played.estimated_frames == 0
+    assert played.player.small.allocator.events < 4 * 12_000
+    slow = Player()
+    for number in range(12_000):
+        slow.play(number, [(size, 0, 0) for size in (512, 1024, 1 << 18, 1 << 19)], ["track"] * 4)
+    assert played.player.reserved_bytes == slow.reserved_bytes
+    assert played.player.allocated_bytes == slow.allocated_bytes
+
+
+def test_a_stretch_needs_room_for_what_it_leaves_in_pieces():
+    """A and B, then A's place is too small for C: never more than 3 kB live, but 4 kB are needed."""
+    kb = 1024
+    tokens = [(kb, 0, 0), (kb, 0, 0), (0, 0, 0), (2 * kb, 0, 0), (0, 0, 1), (0, 0, 2)]
+    player = Player()
+    Program(player.small, tokens).run(0)  # opens a segment
+    filling = (2 << 20) - 3 * kb
+    player.small.allocator.malloc(filling // 2)
+    player.small.allocator.malloc(filling // 2)
+    before = player.reserved_bytes
+    Program(player.small, tokens).run(1)
+    assert player.reserved_bytes == before + (2 << 20)

@@ -40,3 +40,15 @@ def test_a_fused_attention_makes_no_scores():
         before = len(gpu.trace.allocations)
         torch.nn.functional.scaled_dot_product_attention(query, query, query)
     assert max(allocation.size_bytes for allocation in gpu.trace.allocations[before:]) < 4096 * 4096
+
+
+@pytest.mark.parametrize("device", ["cuda", "cpu"])
+def test_pooling_copies_only_what_is_not_dense_in_its_format(device):
+    gpu = FakeGpu(device=device)
+    with gpu.run(), torch.inference_mode():
+        channels_last = torch.zeros(1, 8, 8, 48, device=device)
+        for values in (channels_last.permute(0, 3, 1, 2), channels_last.permute(0, 3, 1, 2)[:, :16]):
+            before = len(gpu.trace.allocations)
+            torch.nn.functional.max_pool2d(values, 2)
+            copies = [a.size_bytes for a in gpu.trace.allocations[before:] if a.operation == "max_pool2d copy"]
+            assert copies == ([] if values.shape[1] == 48 else [8 * 8 * 16 * 4])
