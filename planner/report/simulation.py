@@ -44,6 +44,8 @@ def simulation_report(found: Simulation, style: Style) -> str:
             f"  {growth.per_frame_bytes:,} B per frame, {growth.per_object_bytes:,} B per frame and object, "
             "kept for good",
         ]
+    if estimated := found.provenance["reserved_estimated_frames"]:
+        lines += ["", f"Reserved bytes are estimated for the last {estimated:,} frames; allocated bytes are exact."]
     versions = ", ".join(f"{name} {version}" for name, version in found.provenance["versions"].items())
     lines += ["", f"Simulated in {found.seconds:.1f} s with {versions}. Nothing here was measured."]
     return "\n".join(lines) + "\n"
