@@ -22,12 +22,6 @@ PROVENANCES = ("measured", "published", "simulated", "derived", "assumed")
 """measured: on a GPU by this project; published: from a cited publication or fitted to one; simulated: traced;
 derived: the size of a known array; assumed: a stated allowance that nothing measured supports yet."""
 
-METRICS = ("allocated", "reserved", "context", "total", "out_of_memory_request")
-FIGURE_KINDS = ("peak", "per_object", "per_frame")
-RELATIONS = ("equal", "at_least")
-PROFILE_KINDS = ("published", "measured", "simulated")
-USES = ("fit", "hold_out", "reference")
-
 EXIT_FITS, EXIT_FAILED, EXIT_USAGE, EXIT_DOES_NOT_FIT, EXIT_WARNING, EXIT_NOT_CONFIRMED = range(6)
 
 
@@ -67,69 +61,6 @@ class Configuration:
     """Decoded frames stay on the host. Makes no difference to a bounded memory bank, which streams them."""
     offload_state: bool = False
     """The memory bank stays on the host."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
-    """One number of a measurement, as its source gives it and in bytes."""
-
-    metric: str | None
-    """One of METRICS; None where the source names none."""
-    read_as: str | None
-    """The metric this project takes it for."""
-    of: str
-    """One of FIGURE_KINDS: a peak, or growth per object or per frame."""
-    relation: str
-    """One of RELATIONS."""
-    value: float
-    unit: str
-    bytes: int
-    rounding_bytes: int
-    """Half a step of what the source rounds to."""
-    phase: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Environment:
-    """What a measurement ran on; None for what its source does not say."""
-
-    gpu: str | None = None
-    driver: str | None = None
-    torch: str | None = None
-    cuda: str | None = None
-    sam2: str | None = None
-    command: str | None = None
-    implementation: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measurement:
-    """One configuration and workload, its bytes, and where the figures come from. None: not said."""
-
-    profile: str
-    id: str
-    kind: str
-    """One of PROFILE_KINDS."""
-    use: str
-    """One of USES: whether the memory model may be fitted to it."""
-    task: str
-    objects: int | None
-    frames: int | None
-    frame_size: tuple[int, int] | None
-    variant: str | None
-    version: str | None
-    resolution: tuple[int, int] | None
-    precision: str | None
-    attention: str | None
-    object_batch: int | None
-    bounded_memory_bank: bool | None
-    offload_video: bool | None
-    offload_state: bool | None
-    figures: tuple[Figure, ...]
-    environment: Environment
-    date: str | None
-    url: str | None
-    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

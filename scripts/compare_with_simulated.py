@@ -11,8 +11,8 @@ from collections import defaultdict
 from statistics import median
 
 import planner
-from planner.domain import Measurement
 from planner.locations import profiles_folder
+from planner.measurement import Measurement
 from planner.profiles import load_profile
 from planner.report.text import table
 

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from planner.documents import write
-from planner.domain import Environment, Figure, Measurement
 from planner.locations import profiles_folder
+from planner.measurement import Environment, Figure, Measurement
 from planner.profiles import profile_text
 from planner.simulator.grid import grid, run_grid
 

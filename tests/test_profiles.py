@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.catalog import load_catalog
-from planner.domain import Figure, Measurement
 from planner.errors import FileError
 from planner.locations import profiles_folder
+from planner.measurement import Figure, Measurement
 from planner.memory_model.coefficients import load_coefficients
 from planner.profiles import load_folder, load_profile, parse_profile, profile_text
 from tests.conftest import refusal

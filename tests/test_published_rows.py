@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 import planner
-from planner.domain import Measurement
 from planner.locations import profiles_folder
+from planner.measurement import Measurement
 from planner.profiles import load_folder
 
 ROWS = load_folder(profiles_folder() / "published")

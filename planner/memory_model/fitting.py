@@ -16,8 +16,9 @@ from sklearn.model_selection import LeaveOneGroupOut
 
 from planner.catalog import Catalog
 from planner.documents import dump
-from planner.domain import Configuration, Figure, Measurement, Workload
+from planner.domain import Configuration, Workload
 from planner.errors import PlannerError
+from planner.measurement import Figure, Measurement
 from planner.memory_model.coefficients import Coefficients
 from planner.memory_model.estimator import MemoryModel
 from planner.memory_model.formulas import CUBLAS_WORKSPACE_BYTES, SCALAR, encoder_features

@@ -5,21 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from planner.documents import Fields, parse, read
-from planner.domain import (
-    ATTENTIONS,
-    FIGURE_KINDS,
-    METRICS,
-    PRECISIONS,
-    PROFILE_KINDS,
-    RELATIONS,
-    TASKS,
-    USES,
-    VARIANTS,
-    VERSIONS,
-    Environment,
-    Figure,
-    Measurement,
-)
+from planner.domain import ATTENTIONS, PRECISIONS, TASKS, VARIANTS, VERSIONS
+from planner.measurement import FIGURE_KINDS, METRICS, PROFILE_KINDS, RELATIONS, USES, Environment, Figure, Measurement
 from planner.units import UNITS, resolution_field
 
 SCHEMA_VERSION = 1

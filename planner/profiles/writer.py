@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from planner.documents import dump
-from planner.domain import Environment, Measurement
+from planner.measurement import Environment, Measurement
 from planner.profiles.reader import SCHEMA_VERSION
 
 _WORKLOAD = ("task", "objects", "frames", "frame_size")
