@@ -119,6 +119,11 @@ class Budget:
         """The budget less its headroom."""
         return self.total_bytes - self.headroom_bytes
 
+    @property
+    def capability(self) -> tuple[int, int] | None:
+        """Of the GPU, where one is named and its capability is known."""
+        return self.gpu.capability if self.gpu else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pins:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from planner.catalog import Catalog, load_catalog
-from planner.domain import ATTENTIONS, PRECISIONS, VARIANTS, Component, Configuration, Estimate, Phase, Workload
+from planner.domain import Component, Configuration, Estimate, Phase, Workload
 from planner.errors import UsageError
 from planner.memory_model import formulas
 from planner.memory_model.coefficients import Coefficients, load_coefficients
@@ -191,14 +191,3 @@ def workspace_bytes(capability: tuple[int, int] | None) -> int:
     if capability is not None and capability[0] in HOPPER_WORKSPACE_CAPABILITIES:
         return formulas.HOPPER_CUBLAS_WORKSPACE_BYTES
     return formulas.CUBLAS_WORKSPACE_BYTES
-
-
-def check_words(variant: str, precision: str, attention: str) -> None:
-    """Raise UsageError for a word that is none of the domain's."""
-    for what, word, known in (
-        ("variant", variant, VARIANTS),
-        ("precision", precision, PRECISIONS),
-        ("attention", attention, ATTENTIONS),
-    ):
-        if word not in known:
-            raise UsageError(f"{word!r} is not a {what}.", f"Use one of: {', '.join(known)}.")

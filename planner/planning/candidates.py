@@ -85,7 +85,7 @@ def resolutions(request: Request) -> list[tuple[int, int]]:
 
 def candidate_classes(request: Request, budget: Budget, model: MemoryModel) -> list[CandidateClass]:
     """All classes that the pins leave open, each with its members' bytes."""
-    capability = budget.gpu.capability if budget.gpu else None
+    capability = budget.capability
     pins = request.pins
     attention = pins.attention or "auto"
     known: dict[tuple[str, tuple[int, int], str], tuple[Member, ...]] = {}
@@ -107,7 +107,7 @@ def smallest_need(request: Request, budget: Budget, model: MemoryModel) -> int |
 
     Bytes never fall with the variant or the pixels, so only the smallest corner of the candidates is worked out.
     """
-    capability = budget.gpu.capability if budget.gpu else None
+    capability = budget.capability
     attention = request.pins.attention or "auto"
     resolution = min(resolutions(request), key=lambda pair: pair[0] * pair[1])
     variant = request.pins.variant or VARIANTS[0]

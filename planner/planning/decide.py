@@ -34,7 +34,7 @@ def make_plan(
     Raises UsageError only for a request that contradicts itself; that nothing fits is a Plan, not an error.
     """
     workload = request.workload
-    capability = budget.gpu.capability if budget.gpu else None
+    capability = budget.capability
     classes = candidate_classes(request, budget, model)
     usable = budget.usable_bytes
     runnable = [candidate for candidate in classes if not candidate.unsupported]

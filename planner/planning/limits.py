@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from planner.domain import Budget, Choice, Limits, Workload
+from planner.domain import Budget, Choice, Configuration, Limits, Workload
 from planner.memory_model import MemoryModel
 from planner.units import MAXIMUM_SIDE, RESOLUTION_STEP
 
@@ -62,7 +62,7 @@ def _objects(
         return None
 
     def fits(objects: int) -> bool:
-        return _fits(choice, replace(workload, objects=objects), budget, model)
+        return _fits(choice.configuration, replace(workload, objects=objects), budget, model)
 
     return _largest(fits, workload.objects, MAXIMUM_OBJECTS)
 
@@ -78,17 +78,14 @@ def _resolution(choice: Choice, workload: Workload, budget: Budget, model: Memor
         return (short, side) if height < width else (side, short)
 
     def fits(steps: int) -> bool:
-        configuration = replace(choice.configuration, resolution=scaled(steps))
-        need = model.totals(configuration, workload, budget.gpu.capability if budget.gpu else None).total
-        return bool(need <= budget.usable_bytes)
+        return _fits(replace(choice.configuration, resolution=scaled(steps)), workload, budget, model)
 
     steps = _largest(fits, longer // RESOLUTION_STEP, MAXIMUM_SIDE // RESOLUTION_STEP)
     return scaled(steps)
 
 
-def _fits(choice: Choice, workload: Workload, budget: Budget, model: MemoryModel) -> bool:
-    need = model.totals(choice.configuration, workload, budget.gpu.capability if budget.gpu else None).total
-    return bool(need <= budget.usable_bytes)
+def _fits(configuration: Configuration, workload: Workload, budget: Budget, model: MemoryModel) -> bool:
+    return bool(model.totals(configuration, workload, budget.capability).total <= budget.usable_bytes)
 
 
 def _largest(fits: Callable[[int], bool], known: int, most: int) -> int:

@@ -40,7 +40,7 @@ def _reject(
         )
     key = id(candidate.members), candidate.variant, candidate.resolution
     if key not in estimates:
-        estimates[key] = model.estimate(configuration, workload, budget.gpu.capability if budget.gpu else None)
+        estimates[key] = model.estimate(configuration, workload, budget.capability)
     estimate = estimates[key]
     binding = max(estimate.components, key=lambda component: component.bytes)
     short = estimate.total_bytes - limit

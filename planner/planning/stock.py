@@ -30,7 +30,7 @@ def stock(request: Request, budget: Budget, chosen: Configuration | None, model:
         )
     if workload.task == "video":
         return _video(configuration, workload, budget, model)
-    total = int(model.totals(configuration, workload, _capability(budget)).total)
+    total = int(model.totals(configuration, workload, budget.capability).total)
     fits = total <= budget.total_bytes
     reason = "" if fits else "it runs out of memory at its peak"
     return Stock(
@@ -81,7 +81,7 @@ def _where_it_stops(
     """The frame (from 1) at work when memory runs out, in loading or in tracking."""
     pixels = configuration.resolution[0] * configuration.resolution[1]
     per_frame = int(frame_bytes(1, pixels))
-    empty = model.estimate(configuration, replace(workload, frames=1), _capability(budget))
+    empty = model.estimate(configuration, replace(workload, frames=1), budget.capability)
     load = next(phase for phase in empty.phases if phase.name == "load").allocated_bytes
     loadable = (budget.total_bytes - load - empty.context_bytes) // per_frame
     if loadable < frames:
@@ -106,8 +106,4 @@ def _first_too_long(configuration: Configuration, workload: Workload, budget: Bu
 
 
 def _total(configuration: Configuration, workload: Workload, frames: int, budget: Budget, model: MemoryModel) -> int:
-    return int(model.totals(configuration, replace(workload, frames=frames), _capability(budget)).total)
-
-
-def _capability(budget: Budget) -> tuple[int, int] | None:
-    return budget.gpu.capability if budget.gpu else None
+    return int(model.totals(configuration, replace(workload, frames=frames), budget.capability).total)
