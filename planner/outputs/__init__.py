@@ -1,0 +1,1 @@
+"""Files of masks: indexed PNG, COCO RLE, NPZ and overlays, written whole or not at all."""

@@ -1,0 +1,1 @@
+"""Load and run a configuration of SAM 2: images, video without end, automatic masks."""
