@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from planner.errors import FileError
-from planner.outputs.files import whole_file
+from planner.outputs.files import failing_as, whole_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,7 +81,7 @@ def join_coco_parts(parts: Sequence[Path], path: Path, info: Mapping[str, Any]) 
     Reads the parts twice, a line at a time. Raises EnvironmentFailure where it cannot be written, FileError for a
     part that is gone.
     """
-    with whole_file(path) as file:
+    with whole_file(path) as file, failing_as(path):
         file.write(b'{"info":' + json.dumps(info, separators=(",", ":")).encode("ascii") + b',"images":[')
         _write_list(file, _lines(parts, _IMAGE))
         file.write(b'],"annotations":[')

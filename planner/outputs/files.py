@@ -30,34 +30,30 @@ class WriteFailure(EnvironmentFailure):
 def whole_file(path: Path) -> Iterator[IO[bytes]]:
     """A binary file, seekable and readable, that becomes `path` when the block ends well and vanishes when not.
 
-    Raises WriteFailure naming the path; other errors of the block come out as they are.
+    Raises WriteFailure for what opening and completing meet; errors of the block come out as they are, so that
+    writes inside it stand in `failing_as`.
     """
     neighbour = neighbour_of(path)
     with failing_as(path):
         file = neighbour.open("w+b")
-        try:
-            with file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(neighbour, path)
-        except BaseException:
-            with suppress(OSError):
-                neighbour.unlink()
-            raise
-
-
-def settle(neighbour: Path, path: Path) -> None:
-    """Flush a file that something else wrote as `neighbour`, and give it its name. Raises WriteFailure."""
-    with failing_as(path):
-        with neighbour.open("rb+") as file:
+    try:
+        yield file
+        with failing_as(path):
+            file.flush()
             os.fsync(file.fileno())
-        os.replace(neighbour, path)
+            file.close()
+            os.replace(neighbour, path)
+    except BaseException:
+        with suppress(OSError):
+            file.close()  # writes what is left in its buffer
+        with suppress(OSError):
+            neighbour.unlink()
+        raise
 
 
 def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Write a file by a function of the open file, whole or not at all."""
-    with whole_file(path) as file:
+    with whole_file(path) as file, failing_as(path):
         write(file)
 
 

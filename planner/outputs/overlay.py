@@ -28,7 +28,7 @@ def overlay(picture: np.ndarray, masks: Masks) -> np.ndarray:
     import numpy as np
 
     labels = label_map(masks, picture.shape[:2])
-    result = picture.copy()
+    result: np.ndarray = picture.copy()
     rows, columns = _extent(labels)
     labels, part = labels[rows, columns], result[rows, columns]
     if not labels.size:
