@@ -14,7 +14,6 @@ from fractions import Fraction
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from planner import __version__
 from planner.domain import Configuration, Plan
 from planner.errors import Interrupted, PlannerError
 from planner.outputs.clip import ClipPart, join_clip
@@ -130,7 +129,7 @@ class _Run:
     def join(self) -> None:
         """The files of the whole clip, the last record, and the parts away."""
         record = self.record
-        info = {"description": f"masks of {self.job.name}", "version": f"sam2-plan {__version__}"}
+        info = {"description": f"masks of {self.job.name} by sam2-plan"}
         join_clip(self.layout, record.parts, self.job.saves, self._rate, info)
         self.record = record if record.status == "stopped" else replace(record, status="finished")
         self.record.write(self.layout.record)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from planner import __version__
 from planner.errors import PlannerError, UsageError
 from planner.outputs.coco import CocoPart, automatic_entry, image_entry, join_coco_parts, mask_entry
 from planner.outputs.files import failing_as, sync_folder, whole_file
@@ -171,7 +170,7 @@ def _write(job: Job, layout: Layout, masks: Masks, entries: list[dict[str, Any]]
     if "coco" in job.saves:
         with whole_file(layout.coco_part(0)) as file, failing_as(layout.coco_part(0)):
             CocoPart(file).add(image_entry(0, job.name, size), entries)
-        info = {"description": f"masks of {job.name}", "version": f"sam2-plan {__version__}"}
+        info = {"description": f"masks of {job.name} by sam2-plan"}
         join_coco_parts([layout.coco_part(0)], layout.coco, info)
     if "overlay" in job.saves:
         write_overlay_picture(layout.picture, job.picture, masks)
