@@ -94,7 +94,7 @@ def _prompts(points: tuple[str, ...], boxes: tuple[str, ...], masks: tuple[str, 
     if path is None:
         if not (points or boxes or masks):
             return ()
-        from planner.runtime.prompts import prompts_from_options
+        from planner.runtime.prompt_options import prompts_from_options
 
         return prompts_from_options(points, boxes, masks)
     if points or boxes or masks:

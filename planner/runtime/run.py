@@ -181,7 +181,8 @@ def _prompts(
     given: str | Path | Iterable[Any], task: str, size: tuple[int, int], length: int | None, saves: tuple[str, ...]
 ) -> tuple[Any, ...]:
     """The prompts, checked against the source and what is saved."""
-    from planner.runtime.prompts import prompts_from, read_prompts
+    from planner.runtime.prompt_files import read_prompts
+    from planner.runtime.prompts import prompts_from
 
     if isinstance(given, (str, os.PathLike)):
         found = tuple(read_prompts(Path(given), size, length))
