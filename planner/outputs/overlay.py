@@ -29,13 +29,14 @@ def overlay(picture: np.ndarray, masks: Masks) -> np.ndarray:
 
     labels = label_map(masks, picture.shape[:2])
     result: np.ndarray = picture.copy()
-    rows, columns = _extent(labels)
+    width = max(1, round(min(picture.shape[:2]) / CONTOUR_SHARE))
+    rows, columns = _extent(labels, width)
     labels, part = labels[rows, columns], result[rows, columns]
     if not labels.size:
         return result
     colours = palette_array()
     covered = labels != 0
-    edge = _edges(labels, covered, max(1, round(min(picture.shape[:2]) / CONTOUR_SHARE)))
+    edge = _edges(labels, covered, width)
     inside = covered & ~edge
     for channel in range(3):
         levels = part[..., channel]
@@ -63,12 +64,16 @@ def write_overlay_picture(path: Path, picture: np.ndarray, masks: Masks) -> None
     write_whole(path, save)
 
 
-def _extent(labels: np.ndarray) -> tuple[slice, slice]:
-    """The rows and columns that hold any label."""
+def _extent(labels: np.ndarray, margin: int) -> tuple[slice, slice]:
+    """The rows and columns that hold any label, and a margin."""
     rows, columns = labels.any(axis=1).nonzero()[0], labels.any(axis=0).nonzero()[0]
     if not rows.size:
         return slice(0, 0), slice(0, 0)
-    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+    def stretch(found: np.ndarray) -> slice:
+        return slice(max(0, int(found[0]) - margin), int(found[-1]) + 1 + margin)
+
+    return stretch(rows), stretch(columns)
 
 
 def _edges(labels: np.ndarray, covered: np.ndarray, width: int) -> np.ndarray:
