@@ -48,13 +48,7 @@ class OverlayVideo:
         height, width = size
         self._even = (height + height % 2, width + width % 2)
         self._container = av.open(file, "w", format="mp4")
-        codec, options = _codec()
-        self._stream: Any = self._container.add_stream(codec, rate=rate, options=options)
-        self._stream.height, self._stream.width = self._even
-        self._stream.pix_fmt = "yuv420p"
-        context = self._stream.codec_context
-        context.thread_count = THREADS
-        context.time_base = 1 / rate
+        self._stream = _encoding(self._container, self._even, rate)
         self._written = 0
 
     def add(self, picture: np.ndarray) -> None:
@@ -129,6 +123,17 @@ def join_video_parts(parts: Sequence[Path], path: Path, rate: Fraction) -> None:
                     start += count
         finally:
             container.close()
+
+
+def _encoding(container: Any, size: tuple[int, int], rate: Fraction) -> Any:
+    """A new stream of the container, for frames of an even size."""
+    codec, options = _codec()
+    stream = container.add_stream(codec, rate=rate, options=options)
+    stream.height, stream.width = size
+    stream.pix_fmt = "yuv420p"
+    stream.codec_context.thread_count = THREADS
+    stream.codec_context.time_base = 1 / rate
+    return stream
 
 
 def _opened(part: Path) -> Any:
