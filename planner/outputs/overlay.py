@@ -36,13 +36,13 @@ def overlay(picture: np.ndarray, masks: Masks) -> np.ndarray:
         return result
     colours = palette_array()
     covered = labels != 0
-    edge = _edges(labels, covered, width)
-    inside = covered & ~edge
+    # A channel at a time, from contiguous tables: several times as fast as picking whole colours per pixel.
+    halves = np.ascontiguousarray((colours >> 1).T)
     for channel in range(3):
         levels = part[..., channel]
-        mixed = (levels >> 1) + (colours[:, channel] >> 1)[labels]
-        np.copyto(levels, mixed, where=inside)
-        np.copyto(levels, colours[:, channel][labels], where=edge)
+        np.copyto(levels, (levels >> 1) + halves[channel].take(labels), where=covered)
+    edge = _edges(labels, covered, width)
+    part[edge] = colours[labels[edge]]
     return result
 
 
