@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,7 +50,7 @@ def _in_order(folder: Path) -> list[Path]:
         raise FileError(f"{folder} holds no pictures.", f"Pictures end in {', '.join(SUFFIXES)}.")
     numbered = all(_INTEGER.fullmatch(path.stem) for path in files)
     files.sort(key=lambda path: (int(path.stem) if numbered else 0, _natural(path.stem), path.name))
-    for first, second in zip(files, files[1:], strict=False):
+    for first, second in itertools.pairwise(files):
         if first.stem == second.stem:
             raise FileError(
                 f"{folder} holds both {first.name} and {second.name}, which would be two frames.",
