@@ -14,7 +14,6 @@ from planner.runtime.pictures import Picture, PictureWarning
 
 OPENING_SECONDS, READING_SECONDS = 15.0, 30.0
 """How long a network stream may keep silent."""
-_CAMERAS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}"), "win32": ("dshow", "video={}")}
 
 
 class StreamFrames(Frames):
@@ -48,9 +47,9 @@ class StreamFrames(Frames):
     @classmethod
     def of_camera(cls, number: int) -> StreamFrames:
         """The camera with that number, as the system counts them."""
-        kind, address = _CAMERAS.get(sys.platform, _CAMERAS["linux"])
+        kind, address = _camera(number)
         hint = "Check that it is connected, that no other program uses it, and that you may read it."
-        return cls(f"camera:{number}", address.format(number), kind, {}, hint)
+        return cls(f"camera:{number}", address, kind, {}, hint)
 
     @classmethod
     def of_address(cls, address: str) -> StreamFrames:
@@ -97,3 +96,22 @@ class StreamFrames(Frames):
                     text = f"{self.name}: damaged frames are passed over ({decoding.reason(error)})."
                     warnings.warn(text, PictureWarning, stacklevel=2)
             yield from frames
+
+
+def _camera(number: int) -> tuple[str, str]:
+    """FFmpeg's kind of device and its address."""
+    if sys.platform == "darwin":
+        return "avfoundation", f"{number}:none"
+    if sys.platform != "win32":
+        return "v4l2", f"/dev/video{number}"
+    return "dshow", _camera_of_windows(decoding.pyav(), number)  # type: ignore[unreachable, unused-ignore]
+
+
+def _camera_of_windows(av: Any, number: int) -> str:
+    """DirectShow knows cameras by name only."""
+    if not hasattr(av, "enumerate_input_devices"):
+        raise EnvironmentFailure("This PyAV cannot list cameras.", "Install a newer PyAV: pip install -U av.")
+    names = [device.name for device in av.enumerate_input_devices("dshow") if "video" in str(device.media_types)]
+    if number >= len(names):
+        raise EnvironmentFailure(f"There is no camera {number}: {len(names)} are connected.", "Number them from 0.")
+    return f"video={names[number]}"

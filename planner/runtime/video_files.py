@@ -7,7 +7,6 @@ there. Whether it got there is seen by the frames' own times, never assumed.
 from __future__ import annotations
 
 import itertools
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,15 +16,11 @@ import numpy as np
 from planner.errors import FileError
 from planner.runtime import decoding
 from planner.runtime.frames import Frames
-from planner.runtime.pictures import Picture, PictureWarning
+from planner.runtime.pictures import Picture
 from planner.runtime.video_index import FrameOrder, index_of, repair_hint
 
 FEWEST_HELD, HELD_BYTES = 16, 64 * 2**20
 """Backward, frames are decoded in blocks: as many as fit these bytes, but at least so many."""
-MOST_REPEATED = 8
-"""Frames in a row that may be missing without any complaint of the decoder: those say "as before" (MPEG-4's empty
-frames). More is damage."""
-
 SEEKS = 4
 """Key frames to try before decoding from the beginning."""
 
@@ -98,7 +93,7 @@ class VideoFrames(Frames):
                 if frame.is_corrupt or frame.pts in self._index.corrupt:
                     raise self._damage(number if before or number == expected else expected, decoder.complaint)
                 while expected < min(number, end):
-                    self._check_gap(before, expected, number, decoder.complaint)
+                    self._check_gap(before, expected, decoder.complaint)
                     if expected >= start:
                         yield expected, self._picture(before, expected)
                     expected += 1
@@ -108,20 +103,16 @@ class VideoFrames(Frames):
                 if expected >= end:
                     return
             while expected < end:
-                self._check_gap(before, expected, end, decoder.complaint)
+                self._check_gap(before, expected, decoder.complaint)
                 if expected >= start:
                     yield expected, self._picture(before, expected)
                 expected += 1
 
-    def _check_gap(self, before: Any, expected: int, number: int, complaint: str | None) -> None:
-        """Frames that the decoder passed over in silence are like the one before; otherwise they are damaged."""
-        if complaint is not None or before is None or number - expected > MOST_REPEATED:
+    def _check_gap(self, before: Any, expected: int, complaint: str | None) -> None:
+        """A frame that did not come is like the one before if it says so; otherwise it is damaged."""
+        said = self._order is not None and self._order.time_of(expected) in self._index.empty
+        if complaint is not None or before is None or not said:
             raise self._damage(expected, complaint)
-        warnings.warn(
-            f"{self.name}: frame {expected} has no picture of its own; the one before is repeated.",
-            PictureWarning,
-            stacklevel=2,
-        )
 
     def _numbered(self, decoder: _Decoder, packets: Iterator[Any]) -> Iterator[tuple[int, Any]]:
         """Each decoded frame with its number; counted where the times do not tell."""
@@ -135,14 +126,15 @@ class VideoFrames(Frames):
 
         That is frame 0 where there is none, or where seeking does not get to it.
         """
-        last = int(np.searchsorted(self._key_numbers, start, side="right"))
+        last = int(np.searchsorted(self._key_numbers, start, side="right")) if start else 0
         for seek in self._key_seeks[max(0, last - SEEKS) : last][::-1].tolist():
             packets = decoder.packets_from(seek)
             first = next(packets, None)
             number = None if first is None or self._order is None else self._order.number_of(first.pts)
             if number is not None and number <= start:
                 return number, itertools.chain([first], packets)
-        decoder.reopen()
+        if last:
+            decoder.reopen()
         return 0, decoder.packets()
 
     def _order_of_decoder(self) -> FrameOrder | None:

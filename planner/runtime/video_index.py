@@ -25,6 +25,8 @@ LONGEST_REORDERING = 64
 """Frames by which display and decoding order may differ; more means that the clock was set back on the way."""
 _SHORT = 0.95
 """Of the duration in the header; to hold less is worth a warning."""
+_EMPTY_BYTES = 32
+"""MPEG-4 (Xvid) writes frames that only say "as before"; the decoder passes over them in silence."""
 _NO_TIME = -(2**63)
 _CLOCK = re.compile(r"(\d{1,4}):(\d\d):(\d\d(?:\.\d{1,9})?)", re.ASCII)
 
@@ -46,6 +48,10 @@ class FrameOrder:
             return None
         return int(self._numbers[at])
 
+    def time_of(self, number: int) -> int:
+        """The time of a frame."""
+        return int(self._times[number])
+
     def numbers_of(self, times: NDArray[np.int64]) -> NDArray[np.int64]:
         """The frames with those times, all of which must be known."""
         return self._numbers[np.searchsorted(self._sorted, times)]
@@ -63,6 +69,8 @@ class VideoIndex:
     """True for key frames."""
     corrupt: frozenset[int]
     """Times of the packets that the container itself calls corrupt."""
+    empty: frozenset[int]
+    """Times of the packets that repeat the frame before."""
     distinct: bool
     """True where each frame has a time of its own."""
     in_order: bool
@@ -91,6 +99,7 @@ class VideoIndex:
             seeks=self.seeks[kept],
             keys=self.keys[kept],
             corrupt=self.corrupt,
+            empty=self.empty,
             distinct=self.distinct,
             in_order=self.in_order,
         )
@@ -119,6 +128,7 @@ def index_of(container: Any, stream: Any, name: str) -> VideoIndex:
         seeks=seeks,
         keys=np.array([entry.key for entry in entries]),
         corrupt=frozenset(entry.time for entry in entries if entry.corrupt and entry.time is not None),
+        empty=frozenset(entry.time for entry in entries if entry.empty and entry.time is not None),
         distinct=distinct,
         in_order=distinct and _times_tell_the_order(times, reorders),
     )
@@ -137,11 +147,13 @@ class _Entry:
     key: bool
     corrupt: bool
     shown: bool
+    empty: bool
 
 
 def _entries(container: Any, stream: Any, name: str) -> list[_Entry]:
     av = decoding.pyav()
-    hides = stream.codec_context.name in ("vp8", "libvpx")
+    codec = stream.codec_context.name
+    hides, repeats = codec in ("vp8", "libvpx"), codec == "mpeg4"
     entries: list[_Entry] = []
     try:
         for packet in container.demux(stream):
@@ -157,6 +169,7 @@ def _entries(container: Any, stream: Any, name: str) -> list[_Entry]:
                     key=bool(packet.is_keyframe),
                     corrupt=bool(packet.is_corrupt),
                     shown=not hidden,
+                    empty=repeats and packet.size <= _EMPTY_BYTES,
                 )
             )
     except (av.FFmpegError, OSError) as error:
