@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from planner.domain import Plan
-from planner.errors import FileError, UsageError
+from planner.errors import EnvironmentFailure, FileError, UsageError
 from planner.outputs.labels import check_label_ids
 from planner.outputs.layout import SAVES, Layout
 from planner.runtime.run_clip import plan_after, run_clip
 from planner.runtime.run_folder import claim, held_folder
 from planner.runtime.run_identity import identity_of
 from planner.runtime.run_nouns import (
+    PART_FRAMES,
     FramesLike,
     Job,
     Progress,
@@ -31,7 +32,8 @@ from planner.runtime.run_picture import run_picture
 from planner.runtime.run_record import Record
 from planner.units import format_resolution
 
-UNCOUNTED = "the device does not count: only CUDA does"
+UNCOUNTED = "{device} does not count its memory; only CUDA does"
+NEEDED = {"png": ("PIL",), "coco": ("pycocotools.mask",), "npz": ("numpy",), "overlay": ("PIL", "av")}
 PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp")
 
 
@@ -72,6 +74,7 @@ def run(
     task = plan.request.workload.task
     _check_options(task, reverse, frames, multimask)
     kept = check_saves(saves, task)
+    _require_libraries(kept)
     weights = Weights(checkpoint=_checkpoint(checkpoint, random_weights), seed=seed, device=device, fallback=fallback)
     with ExitStack() as stack:
         heard = stack.enter_context(_heard())
@@ -81,7 +84,7 @@ def run(
         job = Job(
             plan=plan, source=source, frames=clip, picture=picture, out=Path(out),
             prompts=_prompts(prompts, task, size, length, kept), saves=kept, weights=weights, load=_loader(weights),
-            reverse=reverse, limit=frames, multimask=multimask, progress=progress,
+            reverse=reverse, limit=frames, multimask=multimask, progress=progress, part_frames=PART_FRAMES,
         )  # fmt: skip
         return perform(job, overwrite=overwrite, heard=heard)
 
@@ -103,9 +106,9 @@ def perform(job: Job, *, overwrite: bool = False, heard: Sequence[str] = ()) -> 
 
 def _loader(weights: Weights) -> Callable[[Plan], SessionLike]:
     def load(plan: Plan) -> SessionLike:
-        from planner.runtime import session
+        from planner import loading
 
-        loaded: SessionLike = session.load(
+        loaded: SessionLike = loading.load(
             plan,
             weights.checkpoint,
             weights.device,
@@ -128,6 +131,19 @@ def check_saves(saves: Sequence[str] | None, task: str) -> tuple[str, ...]:
     if not saves:
         raise UsageError("There is nothing to save.", f"Choose from {', '.join(SAVES)}.")
     return tuple(save for save in SAVES if save in saves)
+
+
+def _require_libraries(saves: Sequence[str]) -> None:
+    """Raise EnvironmentFailure for a library that is missing, before an hour of work is lost to it."""
+    from importlib import import_module
+
+    for save in saves:
+        for name in NEEDED[save]:
+            try:
+                import_module(name)
+            except ImportError as error:
+                hint = 'Run pip install "sam2-plan[run]", or leave it out of --save.'
+                raise EnvironmentFailure(f"Saving {save} needs {name}: {error}.", hint) from None
 
 
 def _check_options(task: str, reverse: bool, frames: int | None, multimask: bool) -> None:
@@ -256,7 +272,7 @@ def _summary(job: Job, layout: Layout, record: Record, before: int, finished: bo
         memory=RunMemory(
             allocated_bytes=record.allocated_bytes,
             reserved_bytes=record.reserved_bytes,
-            reason=UNCOUNTED if record.reserved_bytes is None else None,
+            reason=UNCOUNTED.format(device=record.device) if record.reserved_bytes is None else None,
             planned_allocated_bytes=estimate.allocated_bytes,
             planned_reserved_bytes=estimate.reserved_bytes,
             planned_total_bytes=estimate.total_bytes,

@@ -78,7 +78,7 @@ class FakeTracking:
         return self
 
     def __next__(self) -> tuple[int, dict[int, np.ndarray]]:
-        if not 0 <= self.next < self.frames.count:
+        if not 0 <= self.next < (self.frames.count if isinstance(self.frames, FakeFrames) else self.frames.length):
             raise StopIteration
         index, self.next = self.next, self.next + self.step
         self.session.on_frame(index)
