@@ -15,7 +15,7 @@ from tests.conftest import ROOT, invoke, validate
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100", "SAM2_PLAN_TRACEBACK": ""}
 MAIN_COMMAND = ("--vram", "2GB", "--task", "video", "--objects", "10")
-COMMANDS = ((), ("predict",), ("gpus",), ("accuracy",))
+COMMANDS = ((), ("predict",), ("gpus",), ("accuracy",), ("run",))
 ANSWERS = (
     MAIN_COMMAND,
     ("--vram", "0.5GB"),
