@@ -7,6 +7,7 @@ there. Whether it got there is seen by the frames' own times, never assumed.
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import numpy as np
 from planner.errors import FileError
 from planner.runtime import decoding
 from planner.runtime.frames import Frames
-from planner.runtime.pictures import Picture
+from planner.runtime.pictures import Picture, PictureWarning
 from planner.runtime.video_index import FrameOrder, index_of, repair_hint
 
 FEWEST_HELD, HELD_BYTES = 16, 64 * 2**20
@@ -43,6 +44,7 @@ class VideoFrames(Frames):
         self._index = index
         self._order: FrameOrder | None = None
         self.length = index.length
+        self._told = False
         self._look_at_first()
 
     def _look_at_first(self) -> None:
@@ -90,7 +92,8 @@ class VideoFrames(Frames):
             for number, frame in self._numbered(decoder, packets):
                 if number < expected:
                     continue  # it needs frames before the key frame, or is shown twice
-                if frame.is_corrupt or frame.pts in self._index.corrupt:
+                self._tell_of_corrupt(number, frame)
+                if frame.is_corrupt:
                     raise self._damage(number if before or number == expected else expected, decoder.complaint)
                 while expected < min(number, end):
                     self._check_gap(before, expected, decoder.complaint)
@@ -107,6 +110,16 @@ class VideoFrames(Frames):
                 if expected >= start:
                     yield expected, self._picture(before, expected)
                 expected += 1
+
+    def _tell_of_corrupt(self, number: int, frame: Any) -> None:
+        """Warn of what the container calls corrupt and the decoder does not: a lost piece, or two clips joined."""
+        if frame.pts in self._index.corrupt and not self._told:
+            self._told = True
+            warnings.warn(
+                f"{self.name}: frame {number} may be damaged: the file marks its data as corrupt.",
+                PictureWarning,
+                stacklevel=2,
+            )
 
     def _check_gap(self, before: Any, expected: int, complaint: str | None) -> None:
         """A frame that did not come is like the one before if it says so; otherwise it is damaged."""

@@ -109,6 +109,7 @@ def index_of(container: Any, stream: Any, name: str) -> VideoIndex:
     """Read every packet of the stream once. Raises FileError where the file breaks off or holds nothing."""
     entries = _entries(container, stream, name)
     _check_table(container, stream, name, entries)
+    _check_duration(stream, name, entries)
     while entries and entries[-1].corrupt:
         entries.pop()  # cut short within a frame
     keys = [entry.key for entry in entries]
@@ -118,7 +119,6 @@ def index_of(container: Any, stream: Any, name: str) -> VideoIndex:
     entries = [entry for entry in entries if entry.shown]
     if not entries:
         raise FileError(f"{name} holds no frames.", "It may have been cut short: take another copy.")
-    _check_duration(stream, name, entries)
     times = np.array([_NO_TIME if entry.time is None else entry.time for entry in entries], dtype=np.int64)
     seeks = np.array([time if entry.seek is None else entry.seek for entry, time in zip(entries, times, strict=True)])
     distinct = len(np.unique(times)) == len(times) and _NO_TIME not in times
@@ -204,8 +204,11 @@ def _check_duration(stream: Any, name: str, entries: list[_Entry]) -> None:
     times = [entry.time for entry in entries if entry.time is not None]
     if not promised or not times:
         return
-    found = float((max(times) + max(entry.duration for entry in entries) - min(times)) * stream.time_base)
-    if found < _SHORT * promised:
+    frame = max(entry.duration for entry in entries)
+    # Matroska counts from zero and not from the first frame, hence the larger of both.
+    ticks = max(times) + frame - min(0, *times)
+    found = float(ticks * stream.time_base)
+    if found < _SHORT * promised and promised - found > 2 * float(frame * stream.time_base):
         warnings.warn(
             f"{name} may be cut short: its header promises {promised:.1f} s of video, "
             f"the {len(entries)} frames that are there last {found:.1f} s.",

@@ -15,6 +15,8 @@ from PIL import Image
 BLOCK, BITS = 16, 8
 SIZE = (2 * BLOCK, BITS * BLOCK)
 """Height and width of a frame: a black or white block per bit of its number."""
+FIXED_GROUPS = {"libx264": "0", "mpeg4": "1000000000"}
+"""The sc_threshold at which a codec sets key frames by the count alone."""
 PIXELS = {"ffv1": "bgr0", "gif": "rgb8", "mjpeg": "yuvj420p"}
 
 
@@ -61,7 +63,8 @@ def video(
         stream = container.add_stream(codec, rate=25)
         stream.height, stream.width = size
         stream.pix_fmt = PIXELS.get(codec, "yuv420p")
-        stream.codec_context.options = {"threads": "1", **(options or {})}
+        groups = {"sc_threshold": FIXED_GROUPS[codec]} if codec in FIXED_GROUPS else {}
+        stream.codec_context.options = {"threads": "1", **groups, **(options or {})}
         stream.codec_context.gop_size = gop
         if codec != "ffv1":
             stream.codec_context.max_b_frames = b_frames
