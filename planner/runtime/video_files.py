@@ -54,7 +54,7 @@ class VideoFrames(Frames):
                 raise self._damage(0, decoder.complaint)
             self.size = frame.height, frame.width
             decoding.tell_of_rotation(frame, self.name)
-            self._index = self._index.without_leading(frame.pts)
+            self._index = self._index.without_leading(frame.pts, self.name)
         self.length = self._index.length
         self._set_order(self._index.order())
 
@@ -64,7 +64,9 @@ class VideoFrames(Frames):
         keys = self._index.keys if order else np.zeros_like(self._index.keys)
         numbers = order.numbers_of(self._index.times[keys]) if order else np.empty(0, dtype=np.int64)
         ascending = np.argsort(numbers)
-        self._key_numbers, self._key_seeks = numbers[ascending], self._index.seeks[keys][ascending]
+        self._key_numbers = numbers[ascending]
+        self._key_times = self._index.times[keys][ascending]
+        self._key_seeks = self._index.seeks[keys][ascending]
 
     def _pictures(self, start: int, step: int) -> Iterator[tuple[int, Picture]]:
         if self._order is None and self._index.distinct and (start or step == -1):
@@ -140,7 +142,9 @@ class VideoFrames(Frames):
         That is frame 0 where there is none, or where seeking does not get to it.
         """
         last = int(np.searchsorted(self._key_numbers, start, side="right")) if start else 0
-        for seek in self._key_seeks[max(0, last - SEEKS) : last][::-1].tolist():
+        # Containers seek by presentation time or by decoding time; the latter lies earlier, hence surely not too late.
+        seeks = self._key_seeks[max(0, last - SEEKS) : last][::-1].tolist()
+        for seek in [*self._key_times[max(0, last - 1) : last].tolist(), *seeks]:
             packets = decoder.packets_from(seek)
             first = next(packets, None)
             number = None if first is None or self._order is None else self._order.number_of(first.pts)

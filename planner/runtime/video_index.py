@@ -85,15 +85,16 @@ class VideoIndex:
         """The display order, where times tell it."""
         return FrameOrder(np.sort(self.times)) if self.in_order else None
 
-    def without_leading(self, first: int | None) -> VideoIndex:
+    def without_leading(self, first: int | None, name: str) -> VideoIndex:
         """Without the frames before the first that can be shown: they need frames that were cut off.
 
-        `first` is the time of the first frame that the decoder gave.
+        `first` is the time of the first frame that the decoder gave; `name` is for the warning.
         """
         start = self.times[0]
         if not self.in_order or first != start:
             return self
         kept = self.times >= start
+        _tell_of_start(name, int((~kept).sum()))
         return VideoIndex(
             times=self.times[kept],
             seeks=self.seeks[kept],
@@ -115,6 +116,7 @@ def index_of(container: Any, stream: Any, name: str) -> VideoIndex:
     keys = [entry.key for entry in entries]
     if any(keys):
         # A recording that starts between key frames: nothing can be shown before the first.
+        _tell_of_start(name, sum(entry.shown for entry in entries[: keys.index(True)]))
         entries = entries[keys.index(True) :]
     entries = [entry for entry in entries if entry.shown]
     if not entries:
@@ -130,7 +132,7 @@ def index_of(container: Any, stream: Any, name: str) -> VideoIndex:
         corrupt=frozenset(entry.time for entry in entries if entry.corrupt and entry.time is not None),
         empty=frozenset(entry.time for entry in entries if entry.empty and entry.time is not None),
         distinct=distinct,
-        in_order=distinct and _times_tell_the_order(times, reorders),
+        in_order=distinct and _times_tell_the_order(times, reorders and container.format.name == "avi"),
     )
 
 
@@ -178,10 +180,19 @@ def _entries(container: Any, stream: Any, name: str) -> list[_Entry]:
     return entries
 
 
-def _times_tell_the_order(times: NDArray[np.int64], reorders: bool) -> bool:
-    """False where a reordering codec's times run on as if nothing were reordered, or where they jump back."""
+def _tell_of_start(name: str, lost: int) -> None:
+    if lost:
+        warnings.warn(
+            f"{name} starts between key frames: its first {lost} frames cannot be shown and are not counted.",
+            PictureWarning,
+            stacklevel=5,
+        )
+
+
+def _times_tell_the_order(times: NDArray[np.int64], made_up: bool) -> bool:
+    """False where times run on although frames are reordered (AVI's are made up), or where they jump back."""
     if bool(np.all(np.diff(times) > 0)):
-        return not reorders
+        return not made_up
     places = np.arange(len(times))
     shown_at = np.empty_like(places)
     shown_at[np.argsort(times, kind="stable")] = places

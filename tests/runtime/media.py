@@ -64,6 +64,8 @@ def video(
         stream.height, stream.width = size
         stream.pix_fmt = PIXELS.get(codec, "yuv420p")
         groups = {"sc_threshold": FIXED_GROUPS[codec]} if codec in FIXED_GROUPS else {}
+        if codec == "libx264" and b_frames:
+            groups["b_strategy"] = "0"  # B-frames always, not where they pay
         stream.codec_context.options = {"threads": "1", **groups, **(options or {})}
         stream.codec_context.gop_size = gop
         if codec != "ffv1":
