@@ -21,8 +21,9 @@ from planner.errors import FileError
 from planner.runtime import decoding
 from planner.runtime.pictures import PictureWarning
 
-LONGEST_REORDERING = 64
-"""Frames by which display and decoding order may differ; more means that the clock was set back on the way."""
+LONGEST_REORDERING = 20
+"""Frames by which display and decoding order may differ (16 in H.264 and HEVC); more means that the clock was set
+back on the way."""
 _SHORT = 0.95
 """Of the duration in the header; to hold less is worth a warning."""
 _EMPTY_BYTES = 32

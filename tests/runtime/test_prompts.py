@@ -181,7 +181,7 @@ def test_what_is_no_list_of_prompts(items: Any) -> None:
 
 @pytest.mark.parametrize("item", [None, "points", 3, [1, 2]], ids=repr)
 def test_entries_that_are_no_mapping(item: Any) -> None:
-    with pytest.raises(UsageError, match="Prompt 1 is .*, not a mapping"):
+    with pytest.raises(UsageError, match=r"Prompt 1 is .*, not a mapping"):
         prompts_from([item], SIZE, 10)
 
 
@@ -231,7 +231,7 @@ def written(path: Path, document: Any) -> Path:
     return path
 
 
-@pytest.fixture()
+@pytest.fixture
 def folder(tmp_path: Path) -> Path:
     Image.fromarray(MASK).save(tmp_path / "mask.png")
     return tmp_path
@@ -300,7 +300,14 @@ def test_the_schema_agrees_with_the_reader(folder: Path) -> None:
     schema.validate(GOOD_FILE["prompts"])
     by_size = {"a frame beyond the clip", "run lengths of another size", "run lengths too short"}
     by_size |= {"right of the picture", "below the picture", "a box turned round", "a flat box", "a box elsewhere"}
-    beyond = {"a coordinate beyond floats", "too few labels", "labels alone", "a mask with points", "a mask with a box", "run lengths of a word"}
+    beyond = {
+        "a coordinate beyond floats",
+        "too few labels",
+        "labels alone",
+        "a mask with points",
+        "a mask with a box",
+        "run lengths of a word",
+    }
     for name, (entry, _, _) in BAD.items():
         if name in by_size | beyond | {"run lengths that go on"}:
             continue
@@ -350,8 +357,27 @@ def test_file_names_with_colons(text: str, number: int, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "1", "1,", ",1", "1,2,3", "a,b", "1;2", "nan,1", "inf,1", "1e3,1", "0:1,1", ":1,1", "-1:1,1", "1:", "١,١",
-             "2:3:1,1", "99999999999:1,1", "1,2\n3"]
+    "text",
+    [
+        "",
+        "1",
+        "1,",
+        ",1",
+        "1,2,3",
+        "a,b",
+        "1;2",
+        "nan,1",
+        "inf,1",
+        "1e3,1",
+        "0:1,1",
+        ":1,1",
+        "-1:1,1",
+        "1:",
+        "١,١",
+        "2:3:1,1",
+        "99999999999:1,1",
+        "1,2\n3",
+    ],
 )
 def test_bad_points_show_the_accepted_form(text: str) -> None:
     with pytest.raises(UsageError) as caught:
