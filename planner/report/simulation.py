@@ -65,7 +65,9 @@ def simulation_title(found: Simulation) -> str:
     """What was simulated, in one line."""
     c = found.configuration
     kind = "stock" if c["stock"] else "own runtime,"
-    text = f"{kind} {c['variant']} {c['version']} at {format_resolution(c['resolution'])}, {c['precision']}: {c['task']}"
+    text = (
+        f"{kind} {c['variant']} {c['version']} at {format_resolution(c['resolution'])}, {c['precision']}: {c['task']}"
+    )
     if c["task"] == "video":
         frames = "a clip without end" if c["frames"] is None else f"{c['frames']:,} frames"
         text += f", {c['objects']} object{'s' if c['objects'] != 1 else ''}, {frames}"

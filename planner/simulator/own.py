@@ -86,7 +86,11 @@ def _patches(gpu: FakeGpu) -> Iterator[contextlib.AbstractContextManager[Any]]:
     for module in (segmentation, automatic):
         yield mock.patch.object(module, "predict", gpu.in_phase(module.predict, "prompt"))
     yield mock.patch.object(Network, "enlarge", gpu.in_phase(Network.enlarge, "output", events.OUTPUTS))
-    yield mock.patch.object(automatic, "_encoder", lambda: lambda pixels: {})
+    yield mock.patch.object(automatic, "_encoder", _no_encoder)
+
+
+def _no_encoder() -> Callable[[Any], dict[str, Any]]:
+    return lambda pixels: {}
 
 
 def _picture(gpu: FakeGpu, network: Network) -> torch.Tensor:
@@ -135,8 +139,8 @@ def _prompt(run: OwnRun, number: int) -> Any:
 
 
 def _label(gpu: FakeGpu, following: Tracker) -> None:
-    for memory in following.memories.values():
-        for entry in (*memory.conditioning.values(), *memory.recent.values()):
+    for known in following.memories.values():
+        for entry in (*known.conditioning.values(), *known.recent.values()):
             gpu.label([entry.features, entry.pointer, entry.scores], events.MEMORY_BANK)
     if following.features is not None:
         gpu.label([following.features.coarse, *following.features.fine], events.FEATURES)

@@ -87,7 +87,14 @@ class Repeats:
         tensors: list[torch.Tensor] = []
         forms = _forms((args, kwargs), tensors)
         gpu = self._gpu
-        key = (_NUMBER.sub("*", name), self._shapes_of(name, module), forms, gpu.phase, gpu.component, torch.is_autocast_enabled(gpu.device))
+        key = (
+            _NUMBER.sub("*", name),
+            self._shapes_of(name, module),
+            forms,
+            gpu.phase,
+            gpu.component,
+            torch.is_autocast_enabled(gpu.device),
+        )
         known = self._calls.get(key)
         if known is not None and known.confirmed:
             return self._repeat(known, name, tensors)

@@ -75,7 +75,9 @@ def _check_runs(settings: dict[str, Any]) -> None:
     if not settings["stock"]:
         for name in STOCK_ONLY:
             if settings[name]:
-                raise UsageError(f"{name} is a matter of the stock predictors.", "Leave it out, or ask with stock=True.")
+                raise UsageError(
+                    f"{name} is a matter of the stock predictors.", "Leave it out, or ask with stock=True."
+                )
         return
     height, width = settings["resolution"]
     if height != width:

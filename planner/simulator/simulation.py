@@ -22,7 +22,7 @@ from planner.simulator.workspaces import Workspaces
 
 CACHE, CONTEXT = "allocator cache", "CUDA context"
 _DERIVED = (WEIGHTS, FRAMES, OUTPUTS)
-ENDLESS_FRAMES = 1000
+ENDLESS_FRAMES = 300
 """Played for a clip without end: what is allocated is the same in each frame, what is reserved settles by then."""
 
 
@@ -109,10 +109,11 @@ def simulate(
 
     With `stock` that code is sam2's own predictor; without, the runtime behind `planner.load`, which `object_batch`,
     resolutions that are not square and a clip without end (frames="unlimited") are for. `resolution` is what SAM 2
-    computes at; `frame_size` is (height, width) of the source. `frames` defaults to 1 for images and 100 for a video. `kept_fraction` is the share of automatic masks that
-    pass each filter: 1.0 is the worst case. `extension_present`: whether sam2 was built with its CUDA extension.
-    `legacy`: the video predictor that batches its objects. `full_trace` traces every frame where a long clip would be
-    extended from its first. `progress(done, total)` is called as the trace goes on.
+    computes at; `frame_size` is (height, width) of the source. `frames` defaults to 1 for images and 100 for a video.
+    `kept_fraction` is the share of automatic masks that pass each filter: 1.0 is the worst case. `extension_present`:
+    whether sam2 was built with its CUDA extension. `legacy`: the video predictor that batches its objects.
+    `full_trace` traces every frame where a long clip would be extended from its first. `progress(done, total)` is
+    called as the trace goes on.
 
     Raises UsageError for a value that cannot be run, EnvironmentFailure where torch or sam2 are missing,
     UnknownOperation where the code does what the tracer cannot follow.
