@@ -180,6 +180,22 @@ def test_planning_loads_neither_torch_nor_scikit_learn_nor_numpy() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("words", [MAIN_COMMAND, (*MAIN_COMMAND, "--format", "json")], ids=" ".join)
+def test_an_interruption_is_exit_1_and_one_document(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(**_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("planner.api.plan", interrupted)
+    outcome = invoke(*words)
+    assert outcome.code == 1
+    if "json" in words:
+        validate(document := json.loads(outcome.out))
+        assert document["error"]["code"] == "interrupted"
+    else:
+        assert outcome.out == ""
+        assert "error: Interrupted." in outcome.err
+
+
 def test_explain_shows_everything_that_was_turned_down() -> None:
     words = ("--vram", "1.5GB", "--objects", "10")
     rejected = invoke(*words, "--format", "json").document["rejected"]
