@@ -131,6 +131,16 @@ def test_options_reach_the_session(inputs: Path, tmp_path: Path, sessions: list[
 
 
 @pytest.mark.usefixtures("sessions")
+def test_what_the_reader_warns_of_is_in_the_answer(inputs: Path, tmp_path: Path) -> None:
+    exif = image_module.Exif()
+    exif[0x0112] = 6
+    image_module.fromarray(picture(3)).save(tmp_path / "turned.jpg", exif=exif)
+    words = ("--point", "10,12", "--random-weights", "--format", "json")
+    outcome = run(inputs, tmp_path / "out", *words, plan="image.yaml", source=str(tmp_path / "turned.jpg"))
+    assert [line for line in outcome.document["warnings"] if "turned.jpg" in line]
+
+
+@pytest.mark.usefixtures("sessions")
 def test_backward_from_a_later_frame(inputs: Path, tmp_path: Path) -> None:
     words = ("--prompts", str(inputs / "prompts.json"), "--reverse", "--random-weights")
     assert run(inputs, tmp_path / "out", *words).code == 0

@@ -52,7 +52,7 @@ Needs the extra: pip install "sam2-plan[run]".
 @click.option("--device", default="auto", show_default=True, metavar="auto|cuda[:N]|mps|cpu", help="where to run")
 @click.option("--fallback", is_flag=True, help="where memory runs out, go on with the next smaller configuration")
 @click.option("--save", metavar="LIST", help="of png,coco,npz,overlay  [default: png,coco,overlay; automask: no png]")
-@click.option("--reverse", is_flag=True, help="track backward, from the last prompted frame")
+@click.option("--reverse", is_flag=True, help="track backward, from the last prompted frame; so plays the overlay")
 @click.option("--frames", type=int, metavar="N", help="stop after so many frames")
 @click.option("--multimask", is_flag=True, help="keep the best of three masks per object (pictures)")
 @click.option("--overwrite", is_flag=True, help="delete the files of another run in DIR first")

@@ -99,8 +99,9 @@ def perform(job: Job, *, overwrite: bool = False, heard: Sequence[str] = ()) -> 
         if not finished:
             record = run_clip(job, layout, record) if job.task == "video" else run_picture(job, layout, record)
             told = dict.fromkeys((*record.warnings, *_mismatches(job, record), *heard))
-            record = replace(record, warnings=tuple(told))
-            record.write(layout.record)
+            if told:
+                record = replace(record, warnings=tuple(told))
+                record.write(layout.record)
         return _summary(job, layout, record, before, finished)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -76,15 +76,38 @@ def _found(layout: Layout, identity: Mapping[str, Any], rereadable: bool) -> Rec
     layout.clear_partial()
     if record.status == "finished":
         layout.clear_parts()
-    needed = [layout.answer(save, record.identity["task"]) for save in identity["save"]]
-    if record.status == "running":
-        needed = []
-        if record.parts and not record.ended:
-            needed = [layout.state(record.parts)]
-    for path in needed:
+    for path in _spoken_of(layout, record, identity["save"]):
         if not path.exists():
             raise FileError(f"{path} is gone, which run.json says was written.", OTHERWISE)
+    for kind in {"png", "npz"} & set(identity["save"]):
+        present = {path.name for path in (layout.folder / kind).glob("[0-9]*")}
+        for index in _frames(record):
+            if layout.frame(kind, index).name not in present:
+                raise FileError(f"{layout.frame(kind, index)} is gone, which run.json says was written.", OTHERWISE)
     return record
+
+
+def _frames(record: Record) -> range:
+    """Indices of the frames of complete parts: they follow each other, forward or backward."""
+    if record.last_frame is None:
+        return range(0)
+    if record.identity["reverse"]:
+        return range(record.last_frame, record.last_frame + record.frames)
+    return range(record.last_frame - record.frames + 1, record.last_frame + 1)
+
+
+def _spoken_of(layout: Layout, record: Record, saves: Sequence[str]) -> Iterator[Path]:
+    """The files without which a run cannot go on, or is not finished; those of frames are counted instead."""
+    if record.status == "finished":
+        yield from (layout.answer(save, record.identity["task"]) for save in saves)
+        return
+    if record.parts and not record.ended:
+        yield layout.state(record.parts)
+    for part in range(record.parts):
+        if "coco" in saves:
+            yield layout.coco_part(part)
+        if "overlay" in saves:
+            yield layout.video_part(part)
 
 
 @contextmanager

@@ -281,8 +281,16 @@ def test_a_record_that_is_none_is_refused(text: str, tmp_path: Path) -> None:
     assert perform(job(tmp_path / "out", limit=3), overwrite=True).frames == 3
 
 
-@pytest.mark.parametrize("gone", ["coco.json", "overlay.mp4", "png", ".parts/state-000002.pt"])
+@pytest.mark.parametrize(
+    "gone",
+    [
+        "coco.json", "overlay.mp4", "png", "npz/00003.npz", ".parts/state-000002.pt", ".parts/coco-000000.jsonl",
+        ".parts/../png/00007.png",
+    ],
+)  # fmt: skip
 def test_what_the_record_speaks_of_and_is_gone_is_named(gone: str, tmp_path: Path) -> None:
+    """Of a finished run, and (.parts) of one that was stopped at frame 9."""
+
     def fail(index: int) -> None:
         if index == 9:
             raise FileError("torn.", "")
@@ -295,8 +303,33 @@ def test_what_the_record_speaks_of_and_is_gone_is_named(gone: str, tmp_path: Pat
         perform(job(out))
     path = out / gone
     path.rename(tmp_path / "elsewhere")
-    with pytest.raises(FileError, match=path.name):
+    with pytest.raises(FileError, match=path.name) as caught:
         perform(job(out))
+    assert "--overwrite" in caught.value.hint
+    assert perform(job(out), overwrite=True).frames == 25
+
+
+def test_a_state_that_is_damaged_does_not_promise_to_go_on(tmp_path: Path) -> None:
+    def fail(index: int) -> None:
+        if index == 9:
+            raise FileError("torn.", "")
+
+    with pytest.raises(FileError):
+        perform(job(tmp_path / "out", on_frame=fail))
+
+    def load(plan: Any) -> FakeSession:
+        session = FakeSession(plan.chosen.configuration)
+
+        def track(*_: Any, **__: Any) -> Any:
+            raise FileError("no saved tracking.", "")
+
+        session.track = track  # type: ignore[method-assign]
+        return session
+
+    with pytest.raises(FileError) as caught:
+        perform(job(tmp_path / "out", load=load))
+    assert "--overwrite" in caught.value.hint
+    assert "goes on" not in caught.value.hint
 
 
 class TestSourcesThatPassByOnce:
