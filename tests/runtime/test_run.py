@@ -97,7 +97,7 @@ def test_an_error_at_any_frame_leaves_what_the_next_call_goes_on_from(
 
 # A file that was opened in the very moment stays open until the process ends.
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", range(15))
 def test_keyboard_interrupts_anywhere_leave_nothing_corrupt(seed: int, tmp_path: Path, whole: dict[str, bytes]) -> None:
     """Raised between two lines of the project's own code, as a second Ctrl-C is; three times, then let through."""
     choice = random.Random(seed)
