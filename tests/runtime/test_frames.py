@@ -622,3 +622,13 @@ def test_damaged_frames_of_a_stream_are_passed_over(served: tuple[Path, str]) ->
         numbers = [number_in(picture) for _, picture in frames.read()]
     assert numbers == [number for number in range(COUNT) if number != 5]
     frames.close()
+
+
+def test_a_stream_closed_under_its_reader_ends(served: tuple[Path, str]) -> None:
+    path, address = served
+    video(path / "a.ts", count=200)
+    frames = open_frames(f"{address}/a.ts")
+    with Ahead(frames.read()) as ahead:
+        assert next(ahead)[0] == 0
+        frames.close()
+        assert len(list(ahead)) < 200
