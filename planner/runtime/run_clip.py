@@ -96,6 +96,7 @@ class _Run:
                     break
             cut = interruption.requested and count < wanted
             if cut and self._frames.rereadable:
+                part.wait()
                 raise self._interrupted(last)
         ended = count < wanted or record.frames + count == job.limit
         record = replace(
