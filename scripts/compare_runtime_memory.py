@@ -9,13 +9,15 @@ Both sides are traces of the real code on tensors without data (planner.simulate
 from __future__ import annotations
 
 import argparse
+import inspect
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from planner import simulate
 from planner.domain import VARIANTS
-from planner.simulator.simulation import Simulation
+from planner.simulator.extension import extend
+from planner.simulator.settings import checked, trace
 
 FRAMES = (50, 500, 5000)
 OBJECTS = (1, 10)
@@ -60,24 +62,32 @@ def _table_head() -> str:
 def _rows(variants: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
     for variant in variants:
         for precision in PRECISIONS:
-            ours = {count: _ours(variant, precision, count) for count in OBJECTS}
-            further = (ours[10].allocated_bytes - ours[1].allocated_bytes) / 9
+            ours, versions = {}, {}
             for count in OBJECTS:
-                stock = [
-                    _stock(variant, precision, count, frames, offload) for offload in (False, True) for frames in FRAMES
-                ]
-                cells = [variant, precision, str(count), _mb(ours[count].allocated_bytes), f"{further / 1e6:.2f}"]
-                cells += [_mb(one.allocated_bytes) for one in stock]
-                yield f"| {' | '.join(cells)} |", dict(ours[count].provenance["versions"])
+                print(f"{variant} {precision} {count} objects", file=sys.stderr, flush=True)
+                found = simulate(stock=False, variant=variant, precision=precision, objects=count, frames="unlimited")
+                ours[count], versions = found.allocated_bytes, dict(found.provenance["versions"])
+            further = (ours[10] - ours[1]) / 9
+            for count in OBJECTS:
+                cells = [variant, precision, str(count), _mb(ours[count]), f"{further / 1e6:.2f}"]
+                for offload in (False, True):
+                    cells += map(_mb, _stock(variant, precision, count, offload))
+                yield f"| {' | '.join(cells)} |", versions
 
 
-def _ours(variant: str, precision: str, objects: int) -> Simulation:
-    print(f"{variant} {precision} {objects} objects", file=sys.stderr)
-    return simulate(stock=False, variant=variant, precision=precision, objects=objects, frames="unlimited")
-
-
-def _stock(variant: str, precision: str, objects: int, frames: int, offload: bool) -> Simulation:
-    return simulate(variant=variant, precision=precision, objects=objects, frames=frames, offload_video=offload)
+def _stock(variant: str, precision: str, objects: int, offload: bool) -> list[int]:
+    """Allocated bytes at the peak for each of FRAMES, from one trace."""
+    # What planner.simulate does, with the trace kept: it is the same for every length.
+    settings = checked(
+        {
+            name: parameter.default
+            for name, parameter in inspect.signature(simulate).parameters.items()
+            if name != "progress"
+        }
+        | {"variant": variant, "precision": precision, "objects": objects, "offload_video": offload, "frames": 1000}
+    )
+    traced = trace(settings, None)
+    return [extend(traced.trace, traced.frames, frames).player.peaks.highest.allocated_bytes for frames in FRAMES]
 
 
 def _mb(size_bytes: int) -> str:
