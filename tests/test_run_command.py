@@ -266,6 +266,23 @@ def test_an_interruption_is_exit_1_with_a_document(
     assert outcome.document["error"]["code"] == "interrupted"
 
 
+def test_a_second_interruption_is_exit_1_with_a_document(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(index: int) -> None:
+        if index == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(
+        "planner.loading.load", lambda plan, *_, **__: FakeSession(plan.chosen.configuration, interrupt)
+    )
+    outcome = run(inputs, tmp_path / "out", *PROMPT, "--random-weights", "--format", "json")
+    assert outcome.code == 1
+    assert outcome.document["error"]["code"] == "interrupted"
+    assert str(tmp_path / "out") in outcome.document["error"]["hint"]
+
+
 def test_a_missing_library_is_named_before_anything_is_loaded(
     inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,7 @@ import click
 
 from planner.cli import options
 from planner.cli.output import echo, style_of
-from planner.errors import UsageError
+from planner.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
     from planner.runtime.run_nouns import Progress
@@ -75,6 +75,9 @@ def command(
         summary = run(
             plan, source, saves=saves, prompts=_prompts(points, boxes, masks, prompts_path), progress=progress, **asked
         )
+    except KeyboardInterrupt:
+        hint = f"What was complete is kept in {asked['out']}; the same command goes on from there."
+        raise Interrupted("Stopped at once.", hint) from None
     finally:
         if progress:
             progress.end()

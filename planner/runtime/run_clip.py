@@ -154,7 +154,7 @@ class _Run:
         if record.ended:
             return f"All {record.frames:,} frames are kept in {out}; the same command completes the files."
         if not record.frames:
-            return f"The same command starts again; it can go on only after {self.job.part_frames} frames."
+            return f"No part of {self.job.part_frames} frames is complete yet: the same command starts again."
         return (
             f"{record.frames:,} frames, up to frame {record.last_frame}, are kept in {out}; the same command goes on "
             "from there."
