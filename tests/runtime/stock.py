@@ -160,6 +160,7 @@ class StockTracking:
         # Left alone, the predictor begins at the first prompted frame whichever way it goes.
         start = max(numbers) if script.reverse else min(numbers)
         step = -1 if script.reverse else 1
+        pending = dict(script.afterwards)
         given = 0
         while 0 <= start < self.state["num_frames"]:
             interrupted = False
@@ -170,15 +171,17 @@ class StockTracking:
                 given += 1
                 if given == script.frames:
                     return
-                if frame in script.afterwards:
+                if frame in pending:
                     interrupted = True
                     break
             stream.close()
             if not interrupted:
                 return
-            for action in script.afterwards[frame]:
+            actions = pending.pop(frame)
+            for action in actions:
                 self._do(action, answered=True)
-            start = frame + step
+            # A prompt on an earlier frame: what came after it is tracked again.
+            start = step * min([step * frame, *(step * action.get("frame", frame) for action in actions)]) + step
 
     def _do(self, action: Mapping[str, Any], answered: bool = False) -> None:
         if "remove" in action:

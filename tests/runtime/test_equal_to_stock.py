@@ -193,12 +193,13 @@ def ours_of(script: Script, wanted: Configuration, source: Any = None, **options
     said = {}
     loaded = options.pop("loaded", None) or session(wanted, options.pop("presence", 0.5))
     source = script.folder if source is None else source
+    pending = dict(script.afterwards)
     with loaded.track(source, script.prompts, reverse=script.reverse, scores=True, **options) as tracking:
         for frame, scores in tracking:
             found.append((frame, {name: torch.as_tensor(values).clone() for name, values in scores.items()}))
             if len(found) == script.frames:
                 break
-            for action in script.afterwards.get(frame, ()):
+            for action in pending.pop(frame, ()):
                 if "remove" in action:
                     tracking.remove(action["remove"])
                 else:
