@@ -1,0 +1,103 @@
+"""Attention of SAM 2's memory in little memory, and the kernel that a plan asks for."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from sam2.modeling.sam.transformer import RoPEAttention
+from torch import Tensor
+
+from planner.errors import UsageError
+
+HEAD_DIMENSIONS = {
+    "tiny": (96, 256, 32, 16),
+    "small": (96, 256, 32, 16),
+    "base_plus": (56, 256, 32, 16),
+    "large": (72, 256, 32, 16),
+}
+"""Of the attentions a variant runs: image encoder, memory attention, mask decoder (sam2/configs, dim / num_heads)."""
+
+
+class RotaryAttention(RoPEAttention):  # type: ignore[misc]
+    """sam2's attention with rotary positions, for feature maps of any shape.
+
+    The same values as RoPEAttention, which makes its table for a square and rotates all keys at once in float32: here
+    one table serves all layers, and keys are rotated in place, one remembered frame at a time.
+    """
+
+    def use_table(self, table: Tensor) -> None:
+        """Rotate by `table`: height·width × channels/2, complex64."""
+        self.freqs_cis = table
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor, num_k_exclude_rope: int = 0) -> Tensor:
+        """Attend from q (B×N×C) to k and v; the last `num_k_exclude_rope` keys have no position."""
+        q = self._separate_heads(self.q_proj(q), self.num_heads)
+        k = self._separate_heads(self.k_proj(k), self.num_heads)
+        v = self._separate_heads(self.v_proj(v), self.num_heads)
+        tokens = self.freqs_cis.shape[0]
+        _rotate(q, self.freqs_cis)
+        for start in range(0, k.shape[-2] - num_k_exclude_rope, tokens):
+            _rotate(k[:, :, start : start + tokens], self.freqs_cis)
+        attended = F.scaled_dot_product_attention(q, k, v)
+        del q, k, v
+        return self.out_proj(self._recombine_heads(attended))
+
+
+def _rotate(x: Tensor, table: Tensor) -> None:
+    """Turn pairs of channels by the table's angles, in place (sam2.modeling.position_encoding.apply_rotary_enc)."""
+    pairs = torch.view_as_complex(x.float().reshape(*x.shape[:-1], -1, 2))
+    x.copy_(torch.view_as_real(pairs * table).flatten(3))
+
+
+@contextlib.contextmanager
+def kernel(attention: str) -> Iterator[None]:
+    """Scaled-dot-product attention by the kernel named; auto leaves the choice to torch."""
+    if attention == "auto":
+        yield
+        return
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    backend = {
+        "flash": SDPBackend.FLASH_ATTENTION,
+        "efficient": SDPBackend.EFFICIENT_ATTENTION,
+        "cudnn": SDPBackend.CUDNN_ATTENTION,
+        "math": SDPBackend.MATH,
+    }[attention]
+    with sdpa_kernel(backend):
+        yield
+
+
+def check_kernel(attention: str, variant: str, device: torch.device, dtype: torch.dtype) -> None:
+    """Run the kernel once in each shape it will meet; raises UsageError where this device has none for it."""
+    if attention == "auto":
+        return
+    for head_dim in HEAD_DIMENSIONS[variant]:
+        probe = torch.zeros(1, 1, 8, head_dim, device=device, dtype=dtype)
+        try:
+            with _quiet(), torch.inference_mode(), kernel(attention):
+                F.scaled_dot_product_attention(probe, probe, probe)
+        except RuntimeError as error:
+            raise UsageError(
+                f"Attention {attention!r} cannot run here: {_where(device)} has no such kernel for "
+                f"{str(dtype).removeprefix('torch.')} with head dimension {head_dim}.",
+                "Plan with --attention auto, or with a kernel this device has.",
+            ) from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """torch explains in warnings why each kernel was refused."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _where(device: torch.device) -> str:
+    if device.type == "cuda":
+        major, minor = torch.cuda.get_device_capability(device)
+        return f"{torch.cuda.get_device_name(device)} (compute capability {major}.{minor})"
+    return {"cpu": "the CPU", "mps": "Apple's GPU"}.get(device.type, device.type)

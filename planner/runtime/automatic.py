@@ -1,0 +1,159 @@
+"""All masks of one picture (SAM2AutomaticMaskGenerator), without ever holding a batch at the picture's size.
+
+sam2 enlarges the three masks of each of 64 points to the picture's size before it drops any (1.6 GB at 1080p) and
+keeps the small masks of all points. The quality that SAM 2 expects needs no enlarging, so it is asked first; what is
+left is enlarged a few at a time. The masks that remain are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy
+import torch
+from torch import Tensor
+
+from planner.errors import EnvironmentFailure, UsageError
+from planner.runtime.heads import to_network
+from planner.runtime.network import Network
+from planner.runtime.segmentation import Asked, picture_features, predict
+
+ENLARGED_BYTES = 64 * 2**20
+"""Of masks at the picture's size at once; one mask at least."""
+STABILITY_OFFSET = 1.0
+"""Default of SAM2AutomaticMaskGenerator."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AutomaticMask:
+    """A mask that nobody asked for."""
+
+    rle: dict[str, Any]
+    """COCO run-length encoding: size [H, W] and counts."""
+    area: int
+    """Pixels."""
+    bbox: tuple[float, float, float, float]
+    """x, y, width, height in pixels."""
+    predicted_iou: float
+    """The quality that SAM 2 expects."""
+    stability_score: float
+    """IoU of the mask cut a little higher and a little lower."""
+    point: tuple[float, float]
+    """x, y of the point that gave it."""
+
+    @property
+    def segmentation(self) -> numpy.ndarray:
+        """H×W bool, decoded each time it is asked for."""
+        from pycocotools import mask
+
+        pixels: numpy.ndarray = mask.decode(self.rle).astype(bool)
+        return pixels
+
+
+def automask(
+    network: Network,
+    picture: numpy.ndarray,
+    *,
+    points_per_side: int,
+    pred_iou_threshold: float,
+    stability_threshold: float,
+    nms_threshold: float,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[AutomaticMask]:
+    """See planner.runtime.session.Session.automask."""
+    from sam2.utils.amg import build_point_grid
+
+    encode_rle = _encoder()
+    if not 1 <= points_per_side <= 256:
+        raise UsageError(f"{points_per_side} points per side are too few or too many.", "Give 1 to 256.")
+    height, width = picture.shape[:2]
+    points = build_point_grid(points_per_side) * numpy.array([[width, height]])
+    features = picture_features(network, picture)
+    found: list[_Found] = []
+    size = network.configuration.object_batch
+    for start in range(0, len(points), size):
+        batch = torch.as_tensor(points[start : start + size], dtype=torch.float32)
+        found += _batch(network, features, batch, (height, width), pred_iou_threshold, stability_threshold, encode_rle)
+        if progress:
+            progress(min(start + size, len(points)), len(points))
+    return [one.mask for one in _distinct(found, nms_threshold)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    mask: AutomaticMask
+    corners: tuple[float, float, float, float]
+
+
+def _batch(
+    network: Network,
+    features: Any,
+    points: Tensor,
+    size: tuple[int, int],
+    pred_iou_threshold: float,
+    stability_threshold: float,
+    encode_rle: Callable[[numpy.ndarray], dict[str, Any]],
+) -> Iterator[_Found]:
+    """Masks of one pass of points (SAM2AutomaticMaskGenerator._process_batch)."""
+    from sam2.utils.amg import batched_mask_to_box, calculate_stability_score, is_box_near_crop_edge
+
+    height, width = size
+    coordinates = to_network(network, points, size).to(network.device)[:, None]
+    labels = torch.ones(coordinates.shape[:2], dtype=torch.int32, device=network.device)
+    low, quality = predict(network, features, Asked(coordinates=coordinates, labels=labels, masks=None), True)
+    origins = points.repeat_interleave(low.shape[1], dim=0)
+    low, quality = low.flatten(0, 1), quality.flatten(0, 1)
+    kept = torch.nonzero(quality > pred_iou_threshold)[:, 0] if pred_iou_threshold > 0 else torch.arange(len(low))
+    step = max(1, ENLARGED_BYTES // (height * width * 4))
+    for chosen in kept.split(step):
+        masks = network.enlarge(low[chosen][:, None], size)[:, 0]
+        stability = calculate_stability_score(masks, 0.0, STABILITY_OFFSET)
+        masks = masks > 0
+        boxes = batched_mask_to_box(masks)
+        edge = is_box_near_crop_edge(boxes, [0, 0, width, height], [0, 0, width, height])
+        stays = (stability >= stability_threshold) & ~edge
+        for index in torch.nonzero(stays)[:, 0].tolist():
+            number = int(chosen[index])
+            pixels = masks[index].cpu().numpy()
+            x0, y0, x1, y1 = map(float, boxes[index].tolist())
+            yield _Found(
+                AutomaticMask(
+                    rle=encode_rle(pixels),
+                    area=int(pixels.sum()),
+                    bbox=(x0, y0, x1 - x0, y1 - y0),
+                    predicted_iou=float(quality[number]),
+                    stability_score=float(stability[index]),
+                    point=(float(origins[number, 0]), float(origins[number, 1])),
+                ),
+                (x0, y0, x1, y1),
+            )
+
+
+def _distinct(found: list[_Found], threshold: float) -> list[_Found]:
+    """Without duplicates: of boxes that overlap more than `threshold`, the best (sam2: batched_nms)."""
+    from torchvision.ops.boxes import batched_nms
+
+    if not found:
+        return []
+    boxes = torch.tensor([one.corners for one in found])
+    scores = torch.tensor([one.mask.predicted_iou for one in found])
+    kept = batched_nms(boxes, scores, torch.zeros(len(found)), iou_threshold=threshold)
+    return [found[index] for index in kept.tolist()]
+
+
+def _encoder() -> Callable[[numpy.ndarray], dict[str, Any]]:
+    try:
+        from pycocotools import mask
+    except ImportError as error:
+        raise EnvironmentFailure(
+            "Automatic masks are kept run-length encoded, which needs pycocotools.",
+            'Install it with: pip install "sam2-plan[run]"',
+        ) from error
+
+    def encode(pixels: numpy.ndarray) -> dict[str, Any]:
+        coded: dict[str, Any] = mask.encode(numpy.asfortranarray(pixels.astype(numpy.uint8)))
+        return {"size": list(coded["size"]), "counts": coded["counts"].decode("ascii")}
+
+    return encode

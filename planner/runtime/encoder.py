@@ -1,0 +1,136 @@
+"""The image encoder in strips: the same values as sam2's forward_image, in a fraction of its memory.
+
+sam2 runs each block on the whole picture; its largest arrays (queries, keys and values, the hidden layer of each MLP,
+256 channels at a quarter of the resolution and their positions in float32) exist at once and make the peak of every
+run. Windows do not see each other, and neither do tokens in an MLP, so strips of rows give the same values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from sam2.modeling.backbones.hieradet import do_pool
+from sam2.modeling.backbones.utils import window_partition, window_unpartition
+from torch import Tensor
+
+from planner.runtime.network import Network
+
+STRIP_BYTES = 16 * 2**20
+"""What the hidden layer of an MLP may take; some seven thousand tokens of large's first stage in float16, enough to
+keep a GPU busy."""
+
+
+class Features(NamedTuple):
+    """What the image encoder makes of one picture."""
+
+    coarse: Tensor
+    """1×256×h×w, with h and w a sixteenth of the resolution."""
+    fine: tuple[Tensor, Tensor]
+    """1×32×4h×4w and 1×64×2h×2w, for the mask decoder."""
+
+
+def encode(network: Network, picture: Tensor) -> Features:
+    """Features of `picture`, 1×3×H×W at the network's resolution, normalised."""
+    encoder, decoder = network.model.image_encoder, network.model.sam_mask_decoder
+    trunk, neck = encoder.trunk, encoder.neck
+    x = trunk.patch_embed(network.cast(picture))
+    x = _add(x, _positions(trunk, x.shape[1:3]))
+    maps: list[Tensor] = []
+    finest = len(trunk.stage_ends) - 1
+    projections = {finest: decoder.conv_s0, finest - 1: decoder.conv_s1}
+    for number, block in enumerate(trunk.blocks):
+        x = _block(block, x)
+        if number in trunk.stage_ends:
+            level = finest - len(maps)
+            lateral = neck.convs[level]
+            project = projections.get(level)
+            # The two finest levels take nothing from the coarser ones: what the mask decoder needs is made at once.
+            maps.append(_lateral(lateral, project, x) if project else lateral(x.permute(0, 3, 1, 2)))
+    del x
+    fine0, fine1, coarse, coarsest = maps
+    del maps
+    # FpnNeck.forward for levels 3 and 2, and ImageEncoder.scalp, which drops level 3.
+    from_above = F.interpolate(coarsest.to(torch.float32), scale_factor=2.0, mode=neck.fpn_interp_model)
+    coarse = network.cast(coarse + from_above)
+    return Features(_through_sequence(coarse), (_through_sequence(fine0), _through_sequence(fine1)))
+
+
+def _add(x: Tensor, y: Tensor) -> Tensor:
+    """x + y, into x where that has the type of the sum."""
+    return x.add_(y) if torch.result_type(x, y) == x.dtype else x + y
+
+
+def _positions(trunk: Any, size: tuple[int, int]) -> Tensor:
+    """Hiera._get_pos_embed without a copy per term: 1×H×W×C."""
+    positions = F.interpolate(trunk.pos_embed, size=tuple(size), mode="bicubic")
+    window = trunk.pos_embed_window
+    side = window.shape[-1]
+    batch, channels, height, width = positions.shape
+    tiles = positions.view(batch, channels, height // side, side, width // side, side)
+    tiles.add_(window[:, :, None, :, None, :])
+    return positions.permute(0, 2, 3, 1)
+
+
+def _block(block: Any, x: Tensor) -> Tensor:
+    """One MultiScaleBlock on x, 1×H×W×C; writes into x where the block keeps its shape."""
+    x = _attend(block, x)
+    for start, stop in _strips(x, block.mlp.layers[0].out_features, 1):
+        strip = x[:, start:stop]
+        strip.add_(block.mlp(block.norm2(strip)))
+    return x
+
+
+def _attend(block: Any, x: Tensor) -> Tensor:
+    """The attention half of MultiScaleBlock.forward: x plus what the tokens see in each other."""
+    if block.window_size == 0:
+        return x.add_(block.attn(block.norm1(x)))
+    strips = []
+    for start, stop in _strips(x, 4 * block.dim_out, block.window_size):
+        strip = x[:, start:stop]
+        normed = block.norm1(strip)
+        if block.dim == block.dim_out:
+            strip.add_(_windowed(block, normed, strip.shape[1:3]))
+        else:
+            shortcut = do_pool(block.proj(normed), block.pool)
+            strips.append(shortcut.add_(_windowed(block, normed, shortcut.shape[1:3])))
+    return torch.cat(strips, dim=1) if strips else x
+
+
+def _windowed(block: Any, x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Attention inside windows of x, 1×H×W×C; the result has `size`, which is smaller where the block pools."""
+    window = block.window_size
+    windows, padded = window_partition(x, window)
+    attended = block.attn(windows)
+    if block.q_stride:
+        window //= block.q_stride[0]
+        padded = tuple(-(-length // window) * window for length in size)
+    return window_unpartition(attended, window, padded, size)
+
+
+def _through_sequence(x: Tensor) -> Tensor:
+    """1×C×H×W as sam2 has it after it was a sequence of pixels: the same values, with the strides of that view.
+
+    On a CPU torch chooses how to convolve by the strides, even by that of a dimension of size one, and the last bit
+    of the result follows.
+    """
+    return x.flatten(2).permute(2, 0, 1).permute(1, 2, 0).view(x.shape)
+
+
+def _lateral(lateral: Any, project: Any, x: Tensor) -> Tensor:
+    """project(lateral(x)), two 1×1 convolutions, without the 256 channels between them at once."""
+    strips = [
+        project(lateral(x[:, start:stop].permute(0, 3, 1, 2))) for start, stop in _strips(x, project.in_channels, 1)
+    ]
+    return torch.cat(strips, dim=2)
+
+
+def _strips(x: Tensor, channels: int, step: int) -> Iterator[tuple[int, int]]:
+    """Even ranges of rows of x, 1×H×W×C, in multiples of `step`, whose `channels` fit into STRIP_BYTES."""
+    height, steps = x.shape[1], -(-x.shape[1] // step)
+    count = min(steps, -(-height * x.shape[2] * channels * x.element_size() // STRIP_BYTES))
+    rows = -(-steps // count) * step
+    for start in range(0, height, rows):
+        yield start, min(start + rows, height)

@@ -1,0 +1,123 @@
+"""What to try when memory runs out: the next smaller configuration of the plan."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import torch
+
+from planner.commands import describe
+from planner.domain import EXIT_NOT_CONFIRMED, Configuration, Plan
+from planner.errors import PlannerError
+from planner.runtime.network import Network
+from planner.units import format_size
+
+Load = Callable[[Configuration], Network]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step down."""
+
+    frame: int
+    """Where memory ran out; that frame was tracked again."""
+    reason: str
+    """What torch said."""
+    configuration: Configuration
+    """What goes on from there."""
+    carried_over: bool
+    """Whether the memory bank went along; else the objects were prompted again by their last masks."""
+
+
+class OutOfMemory(PlannerError):
+    """The GPU has not enough memory for the configuration that was loaded."""
+
+    code = "out_of_memory"
+    exit_code = EXIT_NOT_CONFIRMED
+
+
+class Ladder:
+    """The network in use and what may take its place."""
+
+    def __init__(
+        self, network: Network, load: Load, plan: Plan | None, *, fallback: bool, task: str
+    ) -> None:  # fmt: skip
+        self.network = network
+        self._load = load
+        self._plan = plan
+        self._fallback = fallback
+        self._rungs = list(rungs(network.configuration, plan, task))
+
+    def step_down(self, frame: int | None, reason: str) -> None:
+        """Load the next smaller configuration. Raises OutOfMemory where there is none, or none was asked for."""
+        self.require_rung(frame, reason)
+        configuration = self._rungs.pop(0)
+        before = self.network.configuration
+        if not _same_weights(before, configuration):
+            # The old weights go before the new ones come.
+            del self.network
+            _collect()
+            self.network = self._load(configuration)
+        else:
+            _collect()
+            self.network = self.network.reconfigured(configuration)
+
+    def require_rung(self, frame: int | None, reason: str) -> None:
+        """Raises OutOfMemory where there is nothing smaller, or stepping down was not asked for."""
+        if not self._fallback or not self._rungs:
+            raise self._failure(frame, reason)
+
+    def same_memories(self, before: Configuration) -> bool:
+        """Whether what was remembered under `before` means something to the network in use."""
+        now = self.network.configuration
+        return (before.variant, before.version, before.resolution) == (now.variant, now.version, now.resolution)
+
+    def _failure(self, frame: int | None, reason: str) -> OutOfMemory:
+        where = "" if frame is None else f" on frame {frame}"
+        message = f"Memory ran out{where} with {describe(self.network.configuration)}: {reason.rstrip('.')}."
+        if self._plan is not None and self._plan.estimate is not None:
+            need, usable = self._plan.estimate.total_bytes, self._plan.budget.usable_bytes
+            message += f" The plan predicted {format_size(need)} of {format_size(usable)} usable."
+        if not self._rungs:
+            return OutOfMemory(message, "Plan for less memory (--vram), fewer objects or a lower resolution.")
+        following = self._rungs[0]
+        extra = _differences(self.network.configuration, following)
+        return OutOfMemory(message, f"Next to try: {describe(following)}{extra}; fallback (--fallback) goes on with it.")
+
+
+def rungs(configuration: Configuration, plan: Plan | None, task: str) -> Iterator[Configuration]:
+    """Smaller configurations, the least loss first: fewer objects at once, the bank on the host, then the plan's."""
+    if configuration.object_batch > 1:
+        configuration = replace(configuration, object_batch=1)
+        yield configuration
+    if task == "video" and not configuration.offload_state:
+        yield replace(configuration, offload_state=True)
+    if plan is None or plan.estimate is None:
+        return
+    lowest = plan.estimate.total_bytes
+    for choice in plan.alternatives:
+        if choice.estimate.total_bytes < lowest:
+            lowest = choice.estimate.total_bytes
+            yield choice.configuration
+
+
+def _same_weights(one: Configuration, other: Configuration) -> bool:
+    names = ("variant", "version", "resolution", "precision", "attention")
+    return all(getattr(one, name) == getattr(other, name) for name in names)
+
+
+def _differences(one: Configuration, other: Configuration) -> str:
+    words = []
+    if one.object_batch != other.object_batch:
+        words.append(f"objects in passes of {other.object_batch}")
+    if one.offload_state != other.offload_state:
+        words.append("memory bank on the host")
+    return "".join(f", {word}" for word in words)
+
+
+def _collect() -> None:
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

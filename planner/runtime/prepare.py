@@ -1,0 +1,50 @@
+"""Pictures as sam2 wants them: resized on the host, normalised, one at a time.
+
+sam2 resizes frames of a video with Pillow and pictures of the image predictor with torchvision; so does this, to the
+last bit at square resolutions.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy
+import torch
+from torch import Tensor
+
+from planner.runtime.network import Network
+
+MEAN = (0.485, 0.456, 0.406)
+DEVIATION = (0.229, 0.224, 0.225)
+"""Of ImageNet (sam2/utils/misc.py, load_video_frames; sam2/utils/transforms.py)."""
+
+
+def prepare_frame(network: Network, picture: numpy.ndarray) -> Tensor:
+    """A frame of a video, H×W×3 uint8, as a 1×3×h×w tensor on the host in the type of the weights.
+
+    Pinned where the device is a GPU, so that it can be copied while something else is computed.
+    """
+    from PIL import Image
+
+    height, width = network.resolution
+    small = numpy.asarray(Image.fromarray(picture).resize((width, height)))
+    frame = torch.empty((1, 3, height, width), dtype=network.dtype, pin_memory=network.device.type == "cuda")
+    for channel, values in enumerate(_normalised()):
+        # Into the tensor's own type: the levels are looked up in float32 and rounded once.
+        frame[0, channel].copy_(torch.from_numpy(values[small[..., channel]]))
+    return frame
+
+
+@lru_cache
+def _normalised() -> tuple[numpy.ndarray, ...]:
+    """For each channel the value of each of the 256 levels, after load_video_frames: through float64, then float32."""
+    levels = torch.from_numpy(numpy.arange(256) / 255.0).to(torch.float32)
+    return tuple(((levels - mean) / deviation).numpy() for mean, deviation in zip(MEAN, DEVIATION, strict=True))
+
+
+def prepare_picture(network: Network, picture: numpy.ndarray) -> Tensor:
+    """A picture, H×W×3 uint8, as a 1×3×h×w tensor on the device (sam2.utils.transforms.SAM2Transforms)."""
+    from torchvision.transforms.functional import normalize, resize, to_tensor
+
+    small = resize(to_tensor(picture), list(network.resolution), antialias=True)
+    return network.cast(normalize(small, list(MEAN), list(DEVIATION))[None]).to(network.device)

@@ -1,0 +1,283 @@
+"""A configuration, loaded: segment pictures, track through videos, find all masks.
+
+    session = planner.load(plan, checkpoint="sam2.1_hiera_tiny.pt")
+    masks = session.segment(picture, boxes=[x0, y0, x1, y1])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from planner.domain import PRECISIONS, TASKS, Configuration, Plan
+from planner.errors import EnvironmentFailure, UsageError
+from planner.planning.candidates import why_unsupported
+from planner.runtime.attention import check_kernel
+from planner.runtime.automatic import AutomaticMask, automask
+from planner.runtime.fallback import Ladder
+from planner.runtime.frames import open_frames
+from planner.runtime.network import AUTOCAST, WEIGHTS, Network, place
+from planner.runtime.pictures import read_picture
+from planner.runtime.prompts import Prompt
+from planner.runtime.segmentation import Segmentation, segment
+from planner.runtime.tracking import Tracking
+from planner.runtime.weights import model_from, random_model
+from planner.units import RESOLUTION_STEP
+
+DEVICES = ("auto", "cuda", "cuda:N", "mps", "cpu")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryUse:
+    """What torch's caching allocator counts on the device, in bytes; peaks since the session was loaded."""
+
+    allocated_bytes: int
+    """Tensors."""
+    reserved_bytes: int
+    """What the allocator holds."""
+    peak_allocated_bytes: int
+    """Highest of allocated_bytes."""
+    peak_reserved_bytes: int
+    """Highest of reserved_bytes."""
+
+
+def load(
+    plan_or_configuration: Plan | Configuration,
+    checkpoint: str | Path | None = None,
+    device: str = "auto",
+    *,
+    random_weights: bool = False,
+    seed: int = 0,
+    fallback: bool = False,
+    task: str | None = None,
+) -> Session:
+    """The chosen configuration on a device, ready to run.
+
+    `checkpoint` is a file, a folder that holds official files (then fallback may change the variant), or an official
+    hub id. `random_weights` stands in for one to try memory and speed; its masks mean nothing. `device`: auto takes
+    CUDA, else MPS, else the CPU. With `fallback`, running out of memory steps down to the plan's next smaller
+    configuration. `task` (default: the plan's; else video, which can do all) says which parts of SAM 2 are needed.
+
+    Raises DoesNotFit for a plan without a choice, UsageError for a device or kernel that is not there, FileError for a
+    checkpoint that is damaged, hostile or of another variant.
+    """
+    plan, configuration = _chosen(plan_or_configuration)
+    if (checkpoint is None) != random_weights:
+        raise UsageError(
+            "There are no weights." if checkpoint is None else "A checkpoint and random weights exclude each other.",
+            "Give a checkpoint, or random_weights=True to try memory and speed.",
+        )
+    task = task or (plan.request.workload.task if plan else "video")
+    if task not in TASKS:
+        raise UsageError(f"{task!r} is not a task.", f"Choose from {', '.join(TASKS)}.")
+    where = find_device(device)
+
+    def make(wanted: Configuration) -> Network:
+        check_configuration(wanted, where)
+        model = random_model(wanted, seed) if checkpoint is None else model_from(wanted, checkpoint)
+        place(model, wanted, where, video=task == "video")
+        return Network(model, wanted, where)
+
+    if where.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(where)
+    return Session(make(configuration), make, plan, fallback=fallback, task=task)
+
+
+class Session:
+    """A loaded configuration. Made by `planner.load`; one thread at a time."""
+
+    def __init__(
+        self,
+        network: Network,
+        make: Callable[[Configuration], Network],
+        plan: Plan | None,
+        *,
+        fallback: bool = False,
+        task: str = "video",
+    ) -> None:
+        self._task = task
+        self._ladder = Ladder(network, make, plan, fallback=fallback, task=task)
+
+    @property
+    def configuration(self) -> Configuration:
+        """What is loaded now; fallback may have changed it."""
+        return self._ladder.network.configuration
+
+    @property
+    def device(self) -> str:
+        """Where it is loaded, as torch names it."""
+        return str(self._ladder.network.device)
+
+    def segment(
+        self,
+        image: Any,
+        points: Any = None,
+        labels: Any = None,
+        boxes: Any = None,
+        masks: Any = None,
+        multimask: bool = False,
+    ) -> Segmentation:
+        """Masks of the prompted objects of one picture.
+
+        `image`: a path, a PIL image or an array (H×W×3 uint8 RGB; see planner.runtime.pictures). Prompts in pixels of
+        the picture: `points` P×2 of one object or N×P×2 (x, y) with `labels` of the same leading shape (1 object, 0
+        background; default 1), `boxes` (x0, y0, x1, y1) or N×4, `masks` H×W bool or the logits of an earlier answer.
+        `multimask` gives three candidates per object instead of one. Objects go through the mask decoder in passes of
+        the configuration's object_batch.
+
+        Raises UsageError for prompts that do not fit, FileError for a picture that cannot be read.
+        """
+        picture = read_picture(image)
+        return self._run(
+            lambda network: segment(
+                network, picture, points=points, labels=labels, boxes=boxes, masks=masks, multimask=multimask
+            )
+        )
+
+    def automask(
+        self,
+        image: Any,
+        *,
+        points_per_side: int = 32,
+        pred_iou_threshold: float = 0.8,
+        stability_threshold: float = 0.95,
+        nms_threshold: float = 0.7,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[AutomaticMask]:
+        """All masks of one picture, from a grid of points, the best first; defaults as SAM2AutomaticMaskGenerator's.
+
+        Points go through the mask decoder in passes of the configuration's object_batch. `progress(done, total)` is
+        called after each. Raises as `segment` does.
+        """
+        picture = read_picture(image)
+        return self._run(
+            lambda network: automask(
+                network,
+                picture,
+                points_per_side=points_per_side,
+                pred_iou_threshold=pred_iou_threshold,
+                stability_threshold=stability_threshold,
+                nms_threshold=nms_threshold,
+                progress=progress,
+            )
+        )
+
+    def track(
+        self,
+        source: Any,
+        prompts: Iterable[Mapping[str, Any] | Prompt] = (),
+        *,
+        reverse: bool = False,
+        start: int | None = None,
+        history: int = 0,
+        scores: bool = False,
+        resume: str | Path | None = None,
+    ) -> Tracking:
+        """Follow objects through a video: iterate over (frame index, {object: H×W bool}).
+
+        `source`: a video file, a folder of pictures, arrays, a generator, "camera:0" or a stream's address (see
+        planner.runtime.frames.open_frames). `prompts`: {"frame", "object", and "points" with "labels", "box" or
+        "mask"} in pixels of the source; what is prompted on later frames is known from the beginning where the source
+        can be read again, else when that frame arrives. Tracking begins at the first prompted frame (`reverse`: at the
+        last, and goes back), or at `start`. `history` frames back prompts may be added later, at the cost of their
+        memory. `scores` gives float32 mask scores instead of masks. `resume` goes on from a file of Tracking.save.
+
+        Memory on the device does not depend on the length. Raises UsageError for prompts that do not fit, FileError
+        for a source that cannot be read, OutOfMemory where the device is too small.
+        """
+        if self._task != "video":
+            raise UsageError(f"This session was loaded for the task {self._task}.", 'Load with task="video".')
+        frames = open_frames(source)
+        try:
+            return Tracking(
+                self._ladder,
+                frames,
+                prompts,
+                reverse=reverse,
+                start=start,
+                history=history,
+                scores=scores,
+                resume=resume,
+            )
+        except BaseException:
+            frames.close()
+            raise
+
+    def memory(self) -> MemoryUse | None:
+        """What the device's allocator counts; None where it does not count (CPU, MPS)."""
+        device = self._ladder.network.device
+        if device.type != "cuda":
+            return None
+        return MemoryUse(
+            allocated_bytes=torch.cuda.memory_allocated(device),
+            reserved_bytes=torch.cuda.memory_reserved(device),
+            peak_allocated_bytes=torch.cuda.max_memory_allocated(device),
+            peak_reserved_bytes=torch.cuda.max_memory_reserved(device),
+        )
+
+    def _run(self, action: Callable[[Network], Any]) -> Any:
+        while True:
+            network = self._ladder.network
+            try:
+                with network.computing():
+                    return action(network)
+            except torch.OutOfMemoryError as error:
+                reason = str(error).splitlines()[0]
+            del network
+            self._ladder.step_down(None, reason)
+
+
+def find_device(name: str) -> torch.device:
+    """The device that `name` means. Raises UsageError for a name that is none, EnvironmentFailure for one not here."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except (RuntimeError, TypeError) as error:
+        raise UsageError(f"{name!r} is not a device.", f"Choose from {', '.join(DEVICES)}.") from error
+    if device.type not in ("cuda", "mps", "cpu"):
+        raise UsageError(f"{name!r} is not a device that is supported.", f"Choose from {', '.join(DEVICES)}.")
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= count:
+            raise EnvironmentFailure(f"There is no {name}: torch sees {count} GPUs.", "Use --device cpu, or check the driver.")
+        # Named with its index, so that tensors and device compare equal.
+        return torch.device("cuda", device.index or 0)
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise EnvironmentFailure("torch has no MPS on this machine.", "Use --device cpu.")
+    return device
+
+
+def check_configuration(configuration: Configuration, device: torch.device) -> None:
+    """Raises UsageError where the device cannot run the configuration, with the reason."""
+    height, width = configuration.resolution
+    if min(height, width) <= 0 or height % RESOLUTION_STEP or width % RESOLUTION_STEP:
+        raise UsageError(f"{height}x{width} is no resolution of SAM 2.", f"Use multiples of {RESOLUTION_STEP}.")
+    if configuration.precision not in PRECISIONS:
+        raise UsageError(f"{configuration.precision!r} is not a precision.", f"Choose from {', '.join(PRECISIONS)}.")
+    if configuration.object_batch < 1:
+        raise UsageError(f"object_batch {configuration.object_batch} is not positive.", "Use 1 or more.")
+    if device.type == "cuda":
+        capability = torch.cuda.get_device_capability(device)
+        reason = why_unsupported(configuration.precision, configuration.attention, capability)
+        if reason:
+            raise UsageError(f"The configuration cannot run here: {reason}.", "Plan for this GPU (--device).")
+    dtype = WEIGHTS.get(configuration.precision, AUTOCAST.get(configuration.precision, torch.float32))
+    check_kernel(configuration.attention, configuration.variant, device, dtype)
+
+
+def _chosen(plan_or_configuration: Plan | Configuration) -> tuple[Plan | None, Configuration]:
+    if isinstance(plan_or_configuration, Configuration):
+        return None, plan_or_configuration
+    if not isinstance(plan_or_configuration, Plan):
+        raise UsageError(
+            f"{type(plan_or_configuration).__name__} is neither a plan nor a configuration.",
+            "Give what planner.plan or planner.Plan.load returns.",
+        )
+    if plan_or_configuration.chosen is None:
+        raise UsageError("Nothing fits this plan's budget, so there is nothing to load.", "See its suggestions.")
+    return plan_or_configuration, plan_or_configuration.chosen.configuration

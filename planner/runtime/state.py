@@ -1,0 +1,91 @@
+"""The memory bank as a file, so that a long run can go on where it stopped."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from planner.errors import EnvironmentFailure, FileError, UsageError
+from planner.runtime.memory_bank import Entry, ObjectMemory
+
+if TYPE_CHECKING:
+    from planner.runtime.tracker import Tracker
+
+VERSION = 1
+
+
+def write_state(path: Path, tracker: Tracker, frame: int) -> None:
+    """Write the memories of `tracker` after `frame`, whole or not at all."""
+    content = {
+        "version": VERSION,
+        "made_for": _made_for(tracker),
+        "frame": frame,
+        "objects": {name: _plain(memory) for name, memory in tracker.memories.items()},
+    }
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(draft, "wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    except (OSError, RuntimeError) as error:
+        draft.unlink(missing_ok=True)
+        raise EnvironmentFailure(f"{path} cannot be written: {error}.", "Free some space, or write elsewhere.") from error
+
+
+def read_state(path: Path, tracker: Tracker) -> int:
+    """Fill `tracker` from a file; returns the frame it stands after. Nothing the file may contain is run."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        version = content["version"]
+    except FileNotFoundError as error:
+        raise FileError(f"There is no {path} to go on from.", "Start from the beginning.") from error
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, TypeError, pickle.UnpicklingError) as error:
+        raise FileError(f"{path} is no saved tracking, or is damaged.", "Start from the beginning.") from error
+    if version != VERSION or content["made_for"] != _made_for(tracker):
+        raise UsageError(
+            f"{path} was saved for {content['made_for']}, not for {_made_for(tracker)}.",
+            "Go on with the same plan, input and direction, or start from the beginning.",
+        )
+    tracker.adopt({name: _memory(plain) for name, plain in content["objects"].items()})
+    return int(content["frame"])
+
+
+def _made_for(tracker: Tracker) -> dict[str, Any]:
+    configuration = tracker.network.configuration
+    return {
+        "variant": configuration.variant,
+        "version": configuration.version,
+        "resolution": list(configuration.resolution),
+        "precision": configuration.precision,
+        "size": list(tracker.size),
+        "direction": tracker.direction,
+        "history": tracker.history,
+    }
+
+
+def _plain(memory: ObjectMemory) -> dict[str, Any]:
+    return {
+        "conditioning": [(frame, *_tensors(entry)) for frame, entry in memory.conditioning.items()],
+        "recent": [(frame, *_tensors(entry)) for frame, entry in memory.recent.items()],
+        "tracked": sorted(memory.tracked),
+    }
+
+
+def _tensors(entry: Entry) -> tuple[torch.Tensor | None, ...]:
+    values = (entry.features, entry.pointer, entry.scores)
+    # A clone, because a view would be written with all of its storage.
+    return tuple(None if value is None else value.detach().cpu().clone() for value in values)
+
+
+def _memory(plain: dict[str, Any]) -> ObjectMemory:
+    return ObjectMemory(
+        {frame: Entry(*tensors) for frame, *tensors in plain["conditioning"]},
+        {frame: Entry(*tensors) for frame, *tensors in plain["recent"]},
+        set(plain["tracked"]),
+    )

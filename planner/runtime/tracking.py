@@ -1,0 +1,295 @@
+"""A video, object by object and frame by frame, in constant memory: what Session.track returns."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy
+import torch
+from torch import Tensor
+
+from planner.errors import UsageError
+from planner.runtime.ahead import Ahead
+from planner.runtime.fallback import Ladder, Step
+from planner.runtime.frames import Frames
+from planner.runtime.prepare import prepare_frame
+from planner.runtime.prompts import Prompt, prompts_from
+from planner.runtime.state import read_state, write_state
+from planner.runtime.tracker import Tracker
+
+if TYPE_CHECKING:
+    from planner.runtime.network import Network
+
+AHEAD = 2
+"""Frames decoded and resized ahead of the one that is tracked."""
+
+
+class Shot(NamedTuple):
+    """One frame of the source."""
+
+    index: int
+    picture: numpy.ndarray
+    """H×W×3 uint8."""
+    tensor: Tensor | None
+    """As the network wants it, on the host; None where it must be made again."""
+
+
+class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
+    """Iterate over (frame index, {object: H×W bool}); add, correct and remove objects between two frames.
+
+    With `scores=True` the arrays are float32 mask scores instead. Close it, or use it in a `with` statement, where it
+    is not run to its end.
+    """
+
+    def __init__(
+        self,
+        ladder: Ladder,
+        frames: Frames,
+        prompts: Iterable[Mapping[str, Any] | Prompt],
+        *,
+        reverse: bool = False,
+        start: int | None = None,
+        history: int = 0,
+        scores: bool = False,
+        resume: str | Path | None = None,
+    ) -> None:
+        self.frames = frames
+        """The source."""
+        self.picture: numpy.ndarray | None = None
+        """H×W×3 uint8: the frame last given."""
+        self.steps: tuple[Step, ...] = ()
+        """Steps down that running out of memory forced."""
+        self._ladder = ladder
+        self._direction = -1 if reverse else 1
+        self._scores = scores
+        self._history = history
+        self._last: int | None = None
+        self._waiting: dict[int, list[Prompt]] = {}
+        self._recent: deque[Shot] = deque(maxlen=history + 1)
+        self._again: deque[Shot] = deque()
+        self._masks: dict[int, numpy.ndarray] = {}
+        self._shots: Ahead[Shot] | None = None
+        if history < 0:
+            raise UsageError(f"history {history} is negative.", "Give how many frames back a prompt may go.")
+        entered = prompts_from(prompts, frames.size, frames.length)
+        self._tracker = self._new_tracker()
+        if resume is not None:
+            self._last = read_state(Path(resume), self._tracker)
+            self._start = self._last + self._direction
+        elif not entered:
+            raise UsageError("There is nothing to track: no prompts were given.", "Give at least one.")
+        else:
+            self._start = self._first_frame(entered, start)
+            self._begin(entered)
+
+    # -- iteration ------------------------------------------------------------------------------------
+
+    @property
+    def objects(self) -> tuple[int, ...]:
+        """Objects known, in the order in which they came."""
+        return tuple(self._tracker.memories)
+
+    def __next__(self) -> tuple[int, dict[int, numpy.ndarray]]:
+        while True:
+            shot = self._next_shot()
+            self._guarded(shot.index, lambda shot=shot: self._track(shot))  # type: ignore[misc]
+            if self._masks or self._last is not None or shot.index in self._waiting:
+                self.picture = shot.picture
+                self._last = shot.index
+                self._recent.append(shot._replace(tensor=None))
+                return shot.index, self._masks
+            # A stream that runs before its first prompt.
+
+    def _track(self, shot: Shot) -> None:
+        for prompt in self._waiting.get(shot.index, ()):
+            self._tracker.prompt(prompt, lambda: self._tensor(shot))
+        self._waiting.pop(shot.index, None)
+        self._tracker.track(shot.index, lambda: self._tensor(shot))
+        self._masks = self._answers(shot.index)
+        self._tracker.forget(shot.index)
+
+    def _answers(self, frame: int) -> dict[int, numpy.ndarray]:
+        """Of all objects on `frame`; one at a time is on the device at the source's size."""
+        found = {}
+        for name in self._tracker.memories:
+            scores = self._tracker.scores(name, frame)
+            if scores is not None:
+                found[name] = to_host(scores if self._scores else scores > 0)
+        return found
+
+    def _next_shot(self) -> Shot:
+        if self._again:
+            return self._again.popleft()
+        if self._shots is None:
+            self._shots = Ahead(self._prepared(self._start), depth=AHEAD)
+        return next(self._shots)
+
+    def _prepared(self, start: int) -> Iterator[Shot]:
+        for index, picture in self.frames.read(start, self._direction):
+            yield Shot(index, picture, prepare_frame(self._network, picture))
+
+    def _tensor(self, shot: Shot) -> Tensor:
+        """The frame on the device."""
+        tensor = shot.tensor
+        if tensor is None or tensor.dtype != self._network.dtype or tensor.shape[2:] != self._network.resolution:
+            tensor = prepare_frame(self._network, shot.picture)
+        return tensor.to(self._network.device, non_blocking=True)
+
+    # -- prompts --------------------------------------------------------------------------------------
+
+    def add(self, prompt: Mapping[str, Any] | Prompt) -> dict[int, numpy.ndarray]:
+        """Enter a prompt for a new object, or correct one; returns the masks of its frame, as iteration does.
+
+        The frame is the one last given, or up to `history` before it: then the frames since are given again. A frame
+        still to come is prompted at once where the source can be read again, else when it arrives (returns {}).
+        Raises UsageError for a frame that is gone.
+        """
+        entered = prompts_from([prompt], self.frames.size, self.frames.length)[0]
+        back = 0 if self._last is None else (self._last - entered.frame) * self._direction
+        if self._last is None or back < 0:
+            return self._enter_later(entered)
+        shot = next((shot for shot in self._recent if shot.index == entered.frame), None)
+        if shot is None:
+            raise UsageError(
+                f"Frame {entered.frame} is gone: the last one was {self._last}, and a prompt may go back"
+                f" {self._history} frames.",
+                f"Track with history={back} or more, or prompt frame {self._last}.",
+            )
+        self._go_back(entered.frame)
+        self._guarded(entered.frame, lambda: self._tracker.prompt(entered, lambda: self._tensor(shot)))
+        self._masks = self._guarded(entered.frame, lambda: self._answers(entered.frame))
+        return self._masks
+
+    def remove(self, name: int) -> None:
+        """Stop to follow an object. Raises UsageError for one that is not there."""
+        self._tracker.remove(name)
+
+    def _enter_later(self, prompt: Prompt) -> dict[int, numpy.ndarray]:
+        if not self.frames.rereadable:
+            self._waiting.setdefault(prompt.frame, []).append(prompt)
+            return {}
+        shot = self._read(prompt.frame)
+        self._guarded(prompt.frame, lambda: self._tracker.prompt(prompt, lambda: self._tensor(shot)))
+        return self._guarded(prompt.frame, lambda: self._answers(prompt.frame))
+
+    def _go_back(self, frame: int) -> None:
+        self._tracker.rewind(frame)
+        later = [shot for shot in self._recent if (shot.index - frame) * self._direction > 0]
+        for shot in reversed(later):
+            self._again.appendleft(shot)
+            self._recent.remove(shot)
+        self._last = frame
+
+    # -- beginning and end ----------------------------------------------------------------------------
+
+    def _first_frame(self, prompts: tuple[Prompt, ...], start: int | None) -> int:
+        """Where to begin: the first prompted frame, backward the last; a stream at its own beginning."""
+        if start is not None:
+            if start < 0 or (self.frames.length is not None and start >= self.frames.length):
+                raise UsageError(f"The clip has no frame {start}.", f"It has {self.frames.length} frames.")
+            return start
+        if not self.frames.rereadable:
+            return 0
+        numbers = [prompt.frame for prompt in prompts]
+        return min(numbers) if self._direction > 0 else max(numbers)
+
+    def _begin(self, prompts: tuple[Prompt, ...]) -> None:
+        """Enter all prompts before the first frame is tracked, as sam2 does, where their frames can be read."""
+        for prompt in prompts:
+            if not self.frames.rereadable:
+                self._waiting.setdefault(prompt.frame, []).append(prompt)
+        shot: Shot | None = None
+        for prompt in prompts if self.frames.rereadable else ():
+            if shot is None or shot.index != prompt.frame:
+                shot = self._read(prompt.frame)
+            self._prompt_first(prompt, shot)
+
+    def _prompt_first(self, prompt: Prompt, shot: Shot) -> None:
+        self._guarded(prompt.frame, lambda: self._tracker.prompt(prompt, lambda: self._tensor(shot)))
+
+    def _read(self, frame: int) -> Shot:
+        for index, picture in self.frames.read(frame, 1):
+            return Shot(index, picture, None)
+        raise UsageError(f"Frame {frame} cannot be read.", f"The clip has {self.frames.length} frames.")
+
+    def save(self, path: str | Path) -> None:
+        """Write the memory bank, so that `track(source, resume=path)` goes on after the frame last given."""
+        if self._last is None:
+            raise UsageError("Nothing has been tracked yet.", "Save after the first frame.")
+        write_state(Path(path), self._tracker, self._last)
+
+    def close(self) -> None:
+        """Stop reading ahead and close the source."""
+        if self._shots is not None:
+            self._shots.close()
+        self.frames.close()
+
+    def __enter__(self) -> Tracking:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    # -- running out of memory ------------------------------------------------------------------------
+
+    @property
+    def _network(self) -> Network:
+        return self._ladder.network
+
+    def _new_tracker(self) -> Tracker:
+        return Tracker(
+            self._network,
+            self.frames.size,
+            length=self.frames.length,
+            direction=self._direction,
+            history=self._history,
+        )
+
+    def _guarded(self, frame: int, action: Callable[[], Any]) -> Any:
+        """Run `action`; where memory runs out, step down and run it again."""
+        while True:
+            try:
+                with self._network.computing():
+                    return action()
+            except torch.OutOfMemoryError as error:
+                reason = str(error).splitlines()[0]
+            # Outside the handler, whose traceback holds on to the tensors that did not fit.
+            self._step_down(frame, reason)
+
+    def _step_down(self, frame: int, reason: str) -> None:
+        self._tracker.release(frame)
+        self._ladder.require_rung(frame, reason)
+        before, memories = self._network.configuration, self._tracker.memories
+        # The tracker holds on to the network whose weights are to go.
+        del self._tracker
+        self._ladder.step_down(frame, reason)
+        carried = self._ladder.same_memories(before)
+        self._tracker = self._new_tracker()
+        self.steps += (Step(frame, reason, self._network.configuration, carried),)
+        if carried:
+            self._tracker.adopt(memories)
+            return
+        self._prompt_again(frame, tuple(memories))
+
+    def _prompt_again(self, frame: int, names: tuple[int, ...]) -> None:
+        """Tell another network where the objects were: by their last masks, on the frame last given."""
+        if self._last is None or not self._recent:
+            raise UsageError(
+                f"Memory ran out on frame {frame}, before any mask could be carried over.",
+                "Start again with the configuration stepped down to, or plan for a smaller budget.",
+            )
+        shot = self._recent[-1]
+        for name in names:
+            mask = self._masks.get(name)
+            if mask is not None:
+                again = Prompt(frame=shot.index, object=name, mask=mask > 0)
+                self._guarded(shot.index, lambda again=again: self._tracker.prompt(again, lambda: self._tensor(shot)))  # type: ignore[misc]
+
+
+def to_host(values: Tensor) -> numpy.ndarray:
+    """A copy on the host."""
+    array: numpy.ndarray = values.cpu().numpy()
+    return array
