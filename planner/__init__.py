@@ -15,21 +15,32 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-__all__ = ["DoesNotFit", "Plan", "PlannerError", "__version__", "plan", "predict", "predict_table", "simulate"]
+__all__ = [
+    "DoesNotFit",
+    "Plan",
+    "PlannerError",
+    "Session",
+    "__version__",
+    "load",
+    "plan",
+    "predict",
+    "predict_table",
+    "simulate",
+]
+_IN = {"simulate": "planner.simulator", "load": "planner.loading", "Session": "planner.runtime.session"}
+"""Where a name is, if not in planner.api."""
 
 if TYPE_CHECKING:
     from planner.api import DoesNotFit, Plan, plan, predict, predict_table
     from planner.errors import PlannerError
+    from planner.loading import load
+    from planner.runtime.session import Session
     from planner.simulator import simulate
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if name == "simulate":
-        from planner.simulator import simulate
+    from importlib import import_module
 
-        return simulate
-    from planner import api
-
-    return getattr(api, name)
+    return getattr(import_module(_IN.get(name, "planner.api")), name)

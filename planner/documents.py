@@ -180,8 +180,8 @@ def parse(text: str, source: str) -> Any:
         ) from None
 
 
-def read(path: Path) -> Any:
-    """Plain data of a file; a FileError says why it cannot be had."""
+def read(path: Path, what: str = "a plan or a profile") -> Any:
+    """Plain data of a file; a FileError says why it cannot be had, and that it is not `what`."""
     try:
         with path.open("rb") as file:
             data = file.read(MAXIMUM_BYTES + 1)
@@ -190,11 +190,11 @@ def read(path: Path) -> Any:
     except ValueError as error:
         raise FileError(f"{str(path)!r} is not a path ({error}).", "Check the path.") from None
     if len(data) > MAXIMUM_BYTES:
-        raise FileError(f"{path}: larger than {MAXIMUM_BYTES >> 20} MiB.", "This is not a plan or a profile.")
+        raise FileError(f"{path}: larger than {MAXIMUM_BYTES >> 20} MiB.", f"This is not {what}.")
     try:
         return parse(data.decode("utf-8"), str(path))
     except UnicodeDecodeError as error:
-        raise FileError(f"{path}: not UTF-8 text at byte {error.start}.", "This is not a plan or a profile.") from None
+        raise FileError(f"{path}: not UTF-8 text at byte {error.start}.", f"This is not {what}.") from None
 
 
 def dump(data: object) -> str:

@@ -8,7 +8,7 @@ left is enlarged a few at a time. The masks that remain are the same.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy
@@ -30,7 +30,7 @@ STABILITY_OFFSET = 1.0
 class AutomaticMask:
     """A mask that nobody asked for."""
 
-    rle: dict[str, Any]
+    rle: dict[str, Any] = field(repr=False)
     """COCO run-length encoding: size [H, W] and counts."""
     area: int
     """Pixels."""

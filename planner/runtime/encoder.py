@@ -21,6 +21,8 @@ from planner.runtime.network import Network
 STRIP_BYTES = 16 * 2**20
 """What the hidden layer of an MLP may take; some seven thousand tokens of large's first stage in float16, enough to
 keep a GPU busy."""
+CPU_STRIP_BYTES = 64 * 2**20
+"""On a CPU memory is not short, and shorter products may round differently (torch 2.14, 1024x1024, two threads)."""
 
 
 class Features(NamedTuple):
@@ -130,7 +132,8 @@ def _lateral(lateral: Any, project: Any, x: Tensor) -> Tensor:
 def _strips(x: Tensor, channels: int, step: int) -> Iterator[tuple[int, int]]:
     """Even ranges of rows of x, 1×H×W×C, in multiples of `step`, whose `channels` fit into STRIP_BYTES."""
     height, steps = x.shape[1], -(-x.shape[1] // step)
-    count = min(steps, -(-height * x.shape[2] * channels * x.element_size() // STRIP_BYTES))
+    limit = CPU_STRIP_BYTES if x.device.type == "cpu" else STRIP_BYTES
+    count = min(steps, -(-height * x.shape[2] * channels * x.element_size() // limit))
     rows = -(-steps // count) * step
     for start in range(0, height, rows):
         yield start, min(start + rows, height)

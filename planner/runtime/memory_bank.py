@@ -47,21 +47,23 @@ class ObjectMemory:
         return self.conditioning.get(frame) or self.recent.get(frame)
 
     def forget(self, frame: int, direction: int, history: int) -> None:
-        """Drop what no frame from `frame` + 1 on reads (`direction` -1: from `frame` - 1 back).
+        """Drop what no frame after `frame` reads (`direction` -1: no frame before it).
 
         `history` frames more are kept, for corrections that far back.
         """
-        for number, entry in [*self.recent.items(), *self.conditioning.items()]:
+        for number in list(self.recent):
             age = (frame - number) * direction
-            if age > history:
-                entry.scores = None
-                self.tracked.discard(number)
-            if number in self.conditioning:
-                continue
             if age >= REMEMBERED_FRAMES + history:
-                entry.features = None
+                self.recent[number].features = None
             if age >= REMEMBERED_POINTERS + history:
                 del self.recent[number]
+
+    def forget_masks(self, frame: int, direction: int, history: int) -> None:
+        """Drop the masks on which no correction builds once `frame` is begun."""
+        for number, entry in (*self.recent.items(), *self.conditioning.items()):
+            if (frame - number) * direction > history:
+                entry.scores = None
+                self.tracked.discard(number)
 
     def rewind(self, frame: int, direction: int) -> None:
         """Drop what was tracked after `frame`."""
@@ -99,7 +101,7 @@ class ObjectMemory:
 
 
 class Shelf:
-    """Where remembered features lie: on the device, or in pinned memory of the host.
+    """Where remembered features lie: on the device, or on the host.
 
     From the host they come back on a stream of their own, asked for one pass ahead, so that the copy runs beside the
     computation of the pass before.
@@ -108,27 +110,30 @@ class Shelf:
     def __init__(self, device: torch.device, *, offload: bool) -> None:
         self._device = device
         self._offload = offload and device.type != "cpu"
-        self._stream: Any = torch.cuda.Stream(device) if self._offload and device.type == "cuda" else None
+        streams = self._offload and device.type == "cuda" and torch.cuda.is_available()
+        self._stream: Any = torch.cuda.Stream(device) if streams else None
         self._coming: dict[int, Tensor] = {}
 
     def put(self, features: Tensor) -> Tensor:
         """`features` where they are kept."""
         if not self._offload:
             return features
-        kept = torch.empty(features.shape, dtype=features.dtype, pin_memory=self._stream is not None)
-        # On the stream that computed them, hence after it; pinned memory is not reused before the copy has run.
-        kept.copy_(features, non_blocking=self._stream is not None)
-        return kept
+        if self._stream is None:
+            return features.cpu()
+        kept = torch.empty(features.shape, dtype=features.dtype, pin_memory=True)
+        # On the stream that computed them, hence after it; whoever reads them on another waits for that one.
+        return kept.copy_(features, non_blocking=True)
 
     def ask(self, entries: list[Entry]) -> None:
         """Start to bring the features of `entries` to the device."""
-        if self._stream is None:
+        if not self._offload:
             return
-        self._stream.wait_stream(torch.cuda.current_stream(self._device))
+        if self._stream is not None:
+            self._stream.wait_stream(torch.cuda.current_stream(self._device))
         with torch.cuda.stream(self._stream):
             for entry in entries:
                 if entry.features is not None and id(entry) not in self._coming:
-                    self._coming[id(entry)] = entry.features.to(self._device, non_blocking=True)
+                    self._coming[id(entry)] = entry.features.to(self._device, non_blocking=self._stream is not None)
 
     def get(self, entry: Entry) -> Tensor:
         """The features of `entry` on the device."""
@@ -138,7 +143,8 @@ class Shelf:
         coming = self._coming.pop(id(entry), None)
         if coming is None:
             return entry.features.to(self._device)
-        current = torch.cuda.current_stream(self._device)
-        current.wait_stream(self._stream)
-        coming.record_stream(current)
+        if self._stream is not None:
+            current = torch.cuda.current_stream(self._device)
+            current.wait_stream(self._stream)
+            coming.record_stream(current)
         return coming

@@ -45,7 +45,7 @@ class MemoryUse:
     """Highest of reserved_bytes."""
 
 
-def load(
+def load_session(
     plan_or_configuration: Plan | Configuration,
     checkpoint: str | Path | None = None,
     device: str = "auto",
@@ -55,16 +55,7 @@ def load(
     fallback: bool = False,
     task: str | None = None,
 ) -> Session:
-    """The chosen configuration on a device, ready to run.
-
-    `checkpoint` is a file, a folder that holds official files (then fallback may change the variant), or an official
-    hub id. `random_weights` stands in for one to try memory and speed; its masks mean nothing. `device`: auto takes
-    CUDA, else MPS, else the CPU. With `fallback`, running out of memory steps down to the plan's next smaller
-    configuration. `task` (default: the plan's; else video, which can do all) says which parts of SAM 2 are needed.
-
-    Raises DoesNotFit for a plan without a choice, UsageError for a device or kernel that is not there, FileError for a
-    checkpoint that is damaged, hostile or of another variant.
-    """
+    """See planner.loading.load, which is planner.load."""
     plan, configuration = _chosen(plan_or_configuration)
     if (checkpoint is None) != random_weights:
         raise UsageError(
@@ -279,5 +270,7 @@ def _chosen(plan_or_configuration: Plan | Configuration) -> tuple[Plan | None, C
             "Give what planner.plan or planner.Plan.load returns.",
         )
     if plan_or_configuration.chosen is None:
+        if hasattr(plan_or_configuration, "require"):
+            plan_or_configuration.require()
         raise UsageError("Nothing fits this plan's budget, so there is nothing to load.", "See its suggestions.")
     return plan_or_configuration, plan_or_configuration.chosen.configuration

@@ -108,6 +108,8 @@ class Tracker:
 
     def track(self, frame: int, picture: Callable[[], Tensor]) -> None:
         """Find every object on `frame`; those prompted there are known already."""
+        for memory in self.memories.values():
+            memory.forget_masks(frame, self.direction, self.history)
         passes = list(self._passes(frame))
         for number, objects in enumerate(passes):
             memories = [self.memories[name] for name in objects]
@@ -119,6 +121,10 @@ class Tracker:
             decoded = decode(self.network, coarse, features.fine, None, None, multimask)
             del coarse
             self._store(features, decoded, memories, frame)
+            del decoded
+            for memory in memories:
+                # At once, not after the last object: each would hold a frame more.
+                memory.forget(frame, self.direction, self.history)
         for memory in self.memories.values():
             memory.tracked.add(frame)
 
@@ -168,6 +174,11 @@ class Tracker:
             self._features = (frame, encode(self.network, picture()))
         return self._features[1]
 
+    @property
+    def features(self) -> Features | None:
+        """Of the frame seen last."""
+        return self._features[1] if self._features else None
+
     # -- results and upkeep ---------------------------------------------------------------------------
 
     def scores(self, name: int, frame: int) -> Tensor | None:
@@ -176,11 +187,6 @@ class Tracker:
         if entry is None or entry.scores is None:
             return None
         return self.network.enlarge(entry.scores, self.size)[0, 0]
-
-    def forget(self, frame: int) -> None:
-        """Drop what will not be read again once `frame` is done."""
-        for memory in self.memories.values():
-            memory.forget(frame, self.direction, self.history)
 
     def rewind(self, frame: int) -> None:
         """Go back to `frame`, as if nothing had been tracked after it."""

@@ -109,7 +109,6 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
         self._waiting.pop(shot.index, None)
         self._tracker.track(shot.index, lambda: self._tensor(shot))
         self._masks = self._answers(shot.index)
-        self._tracker.forget(shot.index)
 
     def _answers(self, frame: int) -> dict[int, numpy.ndarray]:
         """Of all objects on `frame`; one at a time is on the device at the source's size."""

@@ -13,13 +13,15 @@ WEIGHTS = "weights"
 AUTOCAST_COPIES = "autocast copies"
 TABLES = "positional tables"
 FRAMES = "frames"
+FRAME = "current frame"
 MEMORY_BANK = "memory bank"
 FEATURES = "image features"
 OUTPUTS = "outputs"
 WORKSPACES = "workspaces"
 ACTIVATIONS = "activations"
-COMPONENTS = (WEIGHTS, AUTOCAST_COPIES, TABLES, FRAMES, MEMORY_BANK, FEATURES, OUTPUTS, WORKSPACES, ACTIVATIONS)
-"""Who holds bytes. Positional tables: sine and rotary encodings that sam2 computes once and keeps."""
+COMPONENTS = (WEIGHTS, AUTOCAST_COPIES, TABLES, FRAMES, FRAME, MEMORY_BANK, FEATURES, OUTPUTS, WORKSPACES, ACTIVATIONS)
+"""Who holds bytes. Frames: a clip that is held whole; the current frame: one of a clip that is not. Positional tables:
+sine and rotary encodings that are computed once and kept."""
 
 PHASES = ("load", "init", "encode", "prompt", "track", "output")
 

@@ -66,6 +66,7 @@ class Repeats:
         self._patterns = re.compile("|".join(names))
         self._calls: dict[Form, _Call] = {}
         self._wanted: dict[str, bool] = {}
+        self._shapes: dict[str, tuple[Any, ...]] = {}
 
     def wants(self, name: str) -> bool:
         """Whether calls of this module are to be repeated."""
@@ -74,12 +75,12 @@ class Repeats:
             known = self._wanted[name] = self._patterns.fullmatch(name) is not None
         return known
 
-    def call(self, name: str, run: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run the module, or repeat what it did on arguments of this form."""
+    def call(self, name: str, module: torch.nn.Module, run: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run the module, or repeat what it, or one of its kind, did on arguments of this form."""
         tensors: list[torch.Tensor] = []
         forms = _forms((args, kwargs), tensors)
         gpu = self._gpu
-        key = (_NUMBER.sub("*", name), forms, gpu.phase, gpu.component, torch.is_autocast_enabled(gpu.device))
+        key = (_NUMBER.sub("*", name), self._shapes_of(name, module), forms, gpu.phase, gpu.component, torch.is_autocast_enabled(gpu.device))
         known = self._calls.get(key)
         if known is not None and known.confirmed:
             return self._repeat(known, name, tensors)
@@ -90,6 +91,13 @@ class Repeats:
             call.confirmed = known is not None and known.does_as(call)
             self._calls[key] = call
         return result
+
+    def _shapes_of(self, name: str, module: torch.nn.Module) -> tuple[Any, ...]:
+        """Of the module's parameters: modules whose names differ by a number only may differ in these."""
+        known = self._shapes.get(name)
+        if known is None:
+            known = self._shapes[name] = tuple(tuple(parameter.shape) for parameter in module.parameters())
+        return known
 
     def _remember(self, name: str, start: int, first: int, result: Any, arguments: list[torch.Tensor]) -> _Call | None:
         trace = self._gpu.trace

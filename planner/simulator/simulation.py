@@ -99,6 +99,7 @@ def simulate(
     offload_video: bool = False,
     offload_state: bool = False,
     async_loading: bool = False,
+    object_batch: int = 1,
     stock: bool = True,
     capability: tuple[int, int] = (8, 6),
     frame_size: str | tuple[int, int] = (1080, 1920),

@@ -282,7 +282,7 @@ class FakeGpu(TorchDispatchMode, Storages):
             stack.append(name)
             try:
                 if repeats is not None and repeats.wants(name):
-                    return repeats.call(name, partial(original, module), args, kwargs)
+                    return repeats.call(name, module, partial(original, module), args, kwargs)
                 return original(module, *args, **kwargs)
             finally:
                 stack.pop()

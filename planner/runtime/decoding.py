@@ -1,0 +1,96 @@
+"""PyAV's corners in one place: import, opening, the video stream, colours, warnings.
+
+Knows nothing of frame numbers. A stream must not be touched after its container is closed: PyAV would read
+freed memory.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from planner.errors import EnvironmentFailure, FileError
+from planner.runtime.pictures import Picture, PictureWarning
+
+VIDEO_FORMS = "Give a video file (mp4, mkv, avi, webm, gif, ...) or a folder of pictures."
+_TEXT_ART = ("tty", "bin", "xbin", "adf", "idf")
+"""Demuxers that play text files as video."""
+
+
+def pyav() -> Any:
+    """The av package, imported when the first video is opened."""
+    try:
+        import av
+    except ImportError as error:
+        raise EnvironmentFailure(f"PyAV cannot be imported: {error}.", 'Run pip install "sam2-plan[run]".') from None
+    return av
+
+
+def open_file(name: str) -> Any:
+    """The container of a local file, which cannot make the program read other files or addresses."""
+    av = pyav()
+    try:
+        # Without the prefix a name such as "concat:a.ts" would be taken for a protocol.
+        return av.open(f"file:{name}", container_options={"protocol_whitelist": "file"})
+    except (av.FFmpegError, OSError, ValueError) as error:
+        if isinstance(error, PermissionError):
+            raise FileError(f"{name}: permission denied.", "Check the file's permissions.") from None
+        raise FileError(
+            f"{name} cannot be read as a video: {reason(error)}.", f"It may be broken or cut short. {VIDEO_FORMS}"
+        ) from None
+
+
+def video_stream(container: Any, name: str) -> Any:
+    """The first stream of moving pictures; a FileError where there is none."""
+    kind = container.format.name
+    if kind.endswith("_pipe") or kind.startswith("image2"):
+        raise FileError(f"{name} is a single picture, not a video.", f"Segment it as an image. {VIDEO_FORMS}")
+    if kind in _TEXT_ART:
+        raise FileError(f"{name} is text, not a video.", VIDEO_FORMS)
+    streams = [stream for stream in container.streams.video if not _is_cover(stream)]
+    if not streams:
+        if container.streams.audio:
+            raise FileError(f"{name} holds sound but no video.", VIDEO_FORMS)
+        raise FileError(f"{name} holds no video.", f"It may have been cut short. {VIDEO_FORMS}")
+    stream = streams[0]
+    if getattr(stream, "codec_context", None) is None:
+        raise FileError(f"{name} is coded in a way that this PyAV cannot decode.", "Convert it to H.264 with ffmpeg.")
+    # With slices, unlike frames, decoded in parallel, an error comes with the packet that is to blame.
+    stream.thread_type = "SLICE"
+    return stream
+
+
+def _is_cover(stream: Any) -> bool:
+    return "ATTACHED_PIC" in str(getattr(stream.disposition, "name", stream.disposition)).upper()
+
+
+def rate_of(stream: Any) -> float | None:
+    """Frames per second as the file says, or None."""
+    rate = stream.average_rate or stream.guessed_rate
+    return float(rate) if rate else None
+
+
+def picture_of(frame: Any) -> Picture:
+    """A decoded frame as height × width × 3 uint8 RGB; raises what PyAV raises."""
+    return np.ascontiguousarray(frame.to_ndarray(format="rgb24"))
+
+
+def tell_of_rotation(frame: Any, name: str) -> None:
+    """Warn of a rotation that players would apply."""
+    rotation = getattr(frame, "rotation", 0)
+    if rotation:
+        warnings.warn(
+            f"{name} asks to be shown rotated by {rotation} degrees, which is not applied: stock SAM 2 does not. "
+            "Points and masks are in the pixels as they are stored.",
+            PictureWarning,
+            stacklevel=4,
+        )
+
+
+def reason(error: BaseException) -> str:
+    """FFmpeg's words without the number and the file name that PyAV puts around them."""
+    words = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    text = str(words).strip().rstrip(".")
+    return text[:1].lower() + text[1:]
