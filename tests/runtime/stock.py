@@ -35,7 +35,7 @@ def quiet() -> Iterator[None]:
 # -- models -----------------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=4)
 def stock_model(variant: str, version: str, side: int, *, video: bool, weights: Path | None = None) -> Any:
     """sam2's model at `side`×`side` on the CPU, with all post-processing that its builders add by default."""
     from sam2.build_sam import build_sam2, build_sam2_video_predictor
@@ -43,12 +43,23 @@ def stock_model(variant: str, version: str, side: int, *, video: bool, weights: 
     prefix = "2.1" if version == "2.1" else "2"
     build = build_sam2_video_predictor if video else build_sam2
     with quiet():
-        return build(
+        model = build(
             f"configs/sam{prefix}/sam{prefix}_hiera_{NAMES[variant]}.yaml",
             ckpt_path=None if weights is None else str(weights),
             device="cpu",
             hydra_overrides_extra=[f"++model.image_size={side}"],
         )
+    model.memory_attention.register_forward_pre_hook(widen_memory, with_kwargs=True)
+    return model
+
+
+def widen_memory(module: Any, arguments: Any, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Memories in float32, which sam2 stores in bfloat16.
+
+    Joined with pointers they are widened by sam2 itself. An object that is prompted on later frames only has no
+    pointers yet, and there sam2 stops without autocast: "mat1 and mat2 must have the same dtype".
+    """
+    return arguments, options | {"memory": options["memory"].float()}
 
 
 @lru_cache(maxsize=1)
@@ -58,12 +69,18 @@ def checkpoints() -> tempfile.TemporaryDirectory[str]:
 
 
 @lru_cache(maxsize=8)
-def checkpoint(variant: str, version: str, presence: float = 0.5, seed: int = 0) -> Path:
-    """A file like an official checkpoint. `presence` is added to what the model says of an object being visible."""
-    torch.manual_seed(seed)
+def checkpoint(variant: str, version: str, presence: float = 0.5, *, patchy: bool = False) -> Path:
+    """A file like an official checkpoint.
+
+    `presence` is added to what the model says of an object being visible. `patchy` weights give masks of small
+    patches, which differ from prompt to prompt.
+    """
+    torch.manual_seed(0)
     model = stock_model.__wrapped__(variant, version, 256, video=False)
     enliven(model, presence)
-    path = Path(checkpoints().name) / f"{variant}-{version}-{presence}-{seed}.pt"
+    if patchy:
+        subtract(model, 2.0)
+    path = Path(checkpoints().name) / f"{variant}-{version}-{presence}-{patchy}.pt"
     torch.save({"model": model.state_dict()}, path)
     return path
 
@@ -82,6 +99,23 @@ def enliven(model: Any, presence: float) -> None:
             mlp.layers[-1].weight *= 12.0
             mlp.layers[-1].bias *= 12.0
         decoder.pred_obj_score_head.layers[-1].bias += presence
+
+
+def subtract(model: Any, offset: float) -> None:
+    """Make masks positive where they were above `offset`, and eight times as steep: one channel of theirs is given up
+    for a constant.
+    """
+    decoder = model.sam_mask_decoder
+    with torch.no_grad():
+        decoder.conv_s0.weight[0] = 0.0
+        decoder.conv_s0.bias[0] = 0.0
+        decoder.output_upscaling[3].weight[:, 0] = 0.0
+        decoder.output_upscaling[3].bias[0] = 3.0
+        for mlp in decoder.output_hypernetworks_mlps:
+            mlp.layers[-1].weight[0] = 0.0
+            mlp.layers[-1].bias[0] = -offset / 3.0
+            mlp.layers[-1].weight *= 8.0
+            mlp.layers[-1].bias *= 8.0
 
 
 # -- pictures ---------------------------------------------------------------------------------------------
