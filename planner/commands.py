@@ -27,6 +27,11 @@ def planning_command(request: Request, budget: Budget, *extra: str) -> str:
     return shlex.join([*words, *extra])
 
 
+def running_command(request: Request, budget: Budget) -> str:
+    """What makes the plan again, keeps it and runs it; INPUT stands for the user's file, prompts and weights follow."""
+    return f"{planning_command(request, budget, '-o', 'plan.yaml')} && sam2-plan run plan.yaml INPUT --out masks"
+
+
 def describe(configuration: Configuration) -> str:
     """A configuration in a few words: "large 2.1 at 1024x1024, float16"."""
     text = f"{configuration.variant} {configuration.version} at {format_resolution(configuration.resolution)}"

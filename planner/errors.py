@@ -44,3 +44,9 @@ class EnvironmentFailure(PlannerError):
 
     code = "environment"
     exit_code = 1
+
+
+class Interrupted(PlannerError):
+    """Long work that the user stopped (exit code 1); the hint says what is kept and how to go on."""
+
+    code = "interrupted"

@@ -71,6 +71,8 @@ def _verdict(plan: Document) -> Iterator[Fault]:
         yield Fault("wrong exit code", f"{plan['exit_code']} for {verdict}")
     if estimate and verdict != ("fits" if estimate["upper_bytes"] <= plan["budget"]["usable_bytes"] else "tight"):
         yield Fault("verdict is not what the bound says", f"{verdict} at {estimate['upper_bytes']}")
+    if (chosen is None) == (plan["command"] is not None) or (chosen is None) != (plan["command_reason"] is not None):
+        yield Fault("command and choice disagree", str(plan["command"]))
     if chosen is None and plan["alternatives"]:
         yield Fault("alternatives without a choice", str(len(plan["alternatives"])))
     if chosen is None and not plan["rejected"]:

@@ -31,7 +31,7 @@ def world_faults(plan: Document, follow_advice: bool = True) -> list[Fault]:
     """Everything that the memory model and the command line have to say against a plan."""
     found = [*_prediction(plan), *_better(plan), *_limits(plan), *_stock(plan)]
     if follow_advice:
-        found += [*_smallest(plan), *_advice(plan)]
+        found += [*_smallest(plan), *_advice(plan), *_command(plan)]
     return found
 
 
@@ -207,6 +207,18 @@ def _smallest(plan: Document) -> Iterator[Fault]:
         yield Fault("smallest_total_bytes has no plan", str(smallest))
     if planner.plan(vram=smallest - 1, **asked).fits:
         yield Fault("smallest_total_bytes is not the smallest", str(smallest))
+
+
+def _command(plan: Document) -> Iterator[Fault]:
+    """`command` plans the same again, keeps it, and runs what was kept."""
+    if plan["command"] is None:
+        return
+    words = shlex.split(plan["command"])
+    planning, running = words[: words.index("&&")], words[words.index("&&") + 1 :]
+    if running != ["sam2-plan", "run", "plan.yaml", "INPUT", "--out", "masks"] or planning[-2:] != ["-o", "plan.yaml"]:
+        yield Fault("the command does not run what it keeps", plan["command"])
+    elif document_of(planning[1:-2])["chosen"] != plan["chosen"]:
+        yield Fault("the command plans something else", plan["command"])
 
 
 def _advice(plan: Document) -> Iterator[Fault]:

@@ -107,13 +107,15 @@ WORLD_FAULTS = [
     ("stock.reason", lambda _: "", "stock does not fit without a reason"),
     ("stock.first_frame_out_of_memory", lambda frame: frame + 5, "stock runs out earlier"),
     ("try.0.command", lambda _: "sam2-plan --vram 0.5GB --format json", "advice that does not fit"),
+    ("command", lambda text: text.replace("--vram ", "--vram 2"), "the command plans something else"),
+    ("command", lambda text: text.replace("run plan", "run other"), "the command does not run what it keeps"),
 ]
 
 
 @pytest.mark.parametrize(("path", "change", "fault"), WORLD_FAULTS, ids=[f"{p}: {f}" for p, _, f in WORLD_FAULTS])
 def test_a_fault_against_the_world_is_named(path: str, change: Callable[[Any], Any], fault: str) -> None:
     sound = document_of(TIGHT)
-    advice = path.startswith(("try", "limits.smallest"))
+    advice = path.startswith(("try", "limits.smallest", "command"))
     assert fault not in names(world_faults(sound, follow_advice=advice))
     assert fault in names(world_faults(seed(sound, path, change), follow_advice=advice))
 

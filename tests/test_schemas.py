@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -18,26 +20,41 @@ PRINTED = {
     "accuracy": ("accuracy",),
     "error": ("--vram", "2"),
 }
+KINDS = (*PRINTED, "run")
+
+
+def run_document_of_a_fake() -> dict[str, Any]:
+    """What `run` prints; running for real needs torch."""
+    pytest.importorskip("av", reason="runs write videos")
+    pytest.importorskip("pycocotools", reason="runs write COCO documents")
+    from planner.report.run import run_document
+    from planner.runtime.run import perform
+    from tests.runtime.fakes import job
+
+    with tempfile.TemporaryDirectory() as folder:
+        return run_document(perform(job(Path(folder), limit=2)))
 
 
 def document(kind: str) -> dict[str, Any]:
+    if kind == "run":
+        return run_document_of_a_fake()
     found = invoke(*PRINTED[kind], "--format", "json").document
     assert kind_of(found) == kind
     return found
 
 
-@pytest.mark.parametrize("kind", PRINTED)
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_schema_is_sound_and_names_its_dialect(kind: str) -> None:
     jsonschema.Draft202012Validator.check_schema(schema_of(kind))
     assert schema_of(kind)["$schema"] == "https://json-schema.org/draft/2020-12/schema"
 
 
-@pytest.mark.parametrize("kind", PRINTED)
+@pytest.mark.parametrize("kind", KINDS)
 def test_what_is_printed_is_valid(kind: str) -> None:
     validate(document(kind))
 
 
-@pytest.mark.parametrize("kind", PRINTED)
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_document_without_one_of_its_keys_is_invalid(kind: str) -> None:
     sound = document(kind)
     for key in sound:
@@ -46,7 +63,7 @@ def test_a_document_without_one_of_its_keys_is_invalid(kind: str) -> None:
             validate(less)
 
 
-@pytest.mark.parametrize("kind", PRINTED)
+@pytest.mark.parametrize("kind", KINDS)
 def test_figures_in_bytes_are_integers_everywhere(kind: str) -> None:
     sound = document(kind)
     for path in _paths(sound):

@@ -29,6 +29,7 @@ COMMANDS = {
     "gpus": "planner.cli.gpus",
     "accuracy": "planner.cli.accuracy",
     "simulate": "planner.cli.simulate",
+    "run": "planner.cli.run",
 }
 
 

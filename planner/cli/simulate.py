@@ -1,4 +1,4 @@
-"""`sam2-plan simulate`: the bytes of the stock predictors, from a trace of their own code, without a GPU."""
+"""`sam2-plan simulate`: the bytes of a run of SAM 2, from a trace of the code that runs it, without a GPU."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ Examples:
   sam2-plan simulate --task image --variant large --precision float16
   sam2-plan simulate --task video --variant tiny --frames 240 --objects 3 --format json
   sam2-plan simulate --task video --variant tiny --offload-video --timeline memory.svg
+  sam2-plan simulate --own --variant large --precision float16 --objects 10 --frames unlimited
 
 \b
 Exit codes: 0 simulated; 1 failed (torch or sam2 are missing, say); 2 usage. Writes nothing but --timeline's file.
@@ -29,7 +30,7 @@ Needs the extra: pip install "sam2-plan[sam2]". Runs the code of the sam2 packag
 @click.option("--task", type=options.Word(TASKS), default="video", show_default=True, help="what is to be done")
 @click.option("--variant", type=options.Word(VARIANTS), default="tiny", show_default=True, help="which SAM 2")
 @click.option("--version", type=options.Word(VERSIONS), default="2.1", show_default=True, help="of the checkpoints")
-@click.option("--resolution", metavar="N", default="1024", show_default=True, help="square, a multiple of 32")
+@click.option("--resolution", metavar="N|HxW", default="1024", show_default=True, help="multiples of 32; stock: square")
 @click.option(
     "--precision",
     type=options.Word(PRECISIONS),
@@ -44,7 +45,7 @@ Needs the extra: pip install "sam2-plan[sam2]". Runs the code of the sam2 packag
     show_default=True,
     help="force a kernel; auto is what torch picks on that GPU",
 )
-@click.option("--frames", metavar="N", help="length of the clip  [default: 100]")
+@click.option("--frames", metavar="N|unlimited", help="length of the clip; unlimited only --own  [default: 100]")
 @click.option("--objects", metavar="N", default="1", show_default=True, help="objects tracked or prompted at once")
 @click.option("--frame-size", metavar="HxW", default="1080x1920", show_default=True, help="of the source pictures")
 @click.option(
@@ -67,7 +68,13 @@ Needs the extra: pip install "sam2-plan[sam2]". Runs the code of the sam2 packag
 @click.option("--async-loading", is_flag=True, help="frames loaded while tracking (kept as float64 by stock sam2)")
 @click.option("--extension", "extension_present", is_flag=True, help="sam2's CUDA extension is built")
 @click.option("--legacy", is_flag=True, help="the video predictor that batches its objects")
-@click.option("--stock", is_flag=True, default=True, help="trace the stock predictor: so far the only one, and implied")
+@click.option(
+    "--stock/--own",
+    default=True,
+    show_default=True,
+    help="trace sam2's own predictor, or the runtime that runs a plan",
+)
+@click.option("--object-batch", metavar="N", default="1", show_default=True, help="objects of one pass (--own)")
 @click.option("--capability", metavar="X.Y", default="8.6", show_default=True, help="compute capability of the GPU")
 @click.option("--expandable-segments", is_flag=True, help="PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True")
 @click.option("--timeline", metavar="FILE", help="draw who holds memory over time (.svg)")

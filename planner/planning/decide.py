@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from planner.commands import describe
+from planner.commands import describe, running_command
 from planner.domain import Budget, Choice, Plan, Provenance, Request
 from planner.memory_model import MemoryModel
 from planner.planning.candidates import CandidateClass, candidate_classes, smallest_need
@@ -16,7 +16,6 @@ from planner.planning.suggestions import suggestions
 from planner.units import format_size
 
 DEFAULT_ALTERNATIVES = 5
-NOT_RUNNABLE_YET = "this release plans and predicts; it cannot run a plan yet"
 
 
 def make_plan(
@@ -70,8 +69,8 @@ def make_plan(
             smallest,
         ),
         warnings=(*warnings, *_warnings(chosen, verdict, usable)),
-        command=None,
-        command_reason="nothing fits" if chosen is None else NOT_RUNNABLE_YET,
+        command=running_command(request, budget) if chosen else None,
+        command_reason=None if chosen else "nothing fits",
         candidates=sum(len(candidate.members) for candidate in classes),
         provenance=provenance,
     )

@@ -20,7 +20,7 @@ def simulation_document(found: Simulation) -> dict[str, Any]:
 def simulation_report(found: Simulation, style: Style) -> str:
     """The simulation for people: who holds the peak, the phases, the growth."""
     lines = [style(simulation_title(found), bold=True), ""]
-    lines.append(f"Memory at the peak (phase: {found.peak['phase']}), from a trace of the sam2 package")
+    lines.append(f"Memory at the peak (phase: {found.peak['phase']}), from a trace of {_code(found)}")
     lines += component_bars(found.components, found.total_bytes, style)
     module = f" in {found.peak['module']}" if found.peak["module"] else ""
     lines += [
@@ -55,7 +55,7 @@ def timeline_title(found: Simulation) -> str:
     """A line over the picture, which shows the traced frames only."""
     c, traced = found.configuration, found.provenance["traced_frames"]
     text = f"{c['variant']} {c['version']} at {format_resolution(c['resolution'])}, {c['precision']}, {c['task']}"
-    if c["task"] == "video" and c["frames"] > traced:
+    if c["task"] == "video" and c["frames"] is not None and c["frames"] > traced:
         peak = format_size(found.allocated_bytes)
         return f"{text}: the first {traced} of {c['frames']:,} frames (peak of all: {peak})"
     return text
@@ -64,8 +64,16 @@ def timeline_title(found: Simulation) -> str:
 def simulation_title(found: Simulation) -> str:
     """What was simulated, in one line."""
     c = found.configuration
-    text = f"stock {c['variant']} {c['version']} at {format_resolution(c['resolution'])}, {c['precision']}: {c['task']}"
+    kind = "stock" if c["stock"] else "own runtime,"
+    text = (
+        f"{kind} {c['variant']} {c['version']} at {format_resolution(c['resolution'])}, {c['precision']}: {c['task']}"
+    )
     if c["task"] == "video":
-        text += f", {c['objects']} object{'s' if c['objects'] != 1 else ''}, {c['frames']:,} frames"
+        frames = "a clip without end" if c["frames"] is None else f"{c['frames']:,} frames"
+        text += f", {c['objects']} object{'s' if c['objects'] != 1 else ''}, {frames}"
     capability = ".".join(map(str, c["capability"]))
     return f"{text}, pictures of {format_resolution(c['frame_size'])}, compute capability {capability}"
+
+
+def _code(found: Simulation) -> str:
+    return "the sam2 package" if found.configuration["stock"] else "the runtime that runs a plan"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from planner.commands import describe, planning_command
+from planner.commands import describe, running_command
 from planner.domain import Choice, Component, Configuration, Estimate, Plan, Rejection, Workload
 from planner.units import format_exact_size, format_resolution, format_size
 
@@ -243,6 +243,8 @@ def _next(plan: Plan, style: Style) -> list[str]:
         for suggestion in plan.suggestions:
             lines += [f"  {suggestion.change}:", f"    {suggestion.command}"]
     if plan.chosen:
-        lines += ["", style("Next", bold=True), "  keep this plan:"]
-        lines.append(f"    {plan.command or planning_command(plan.request, plan.budget, '-o', 'plan.yaml')}")
+        # A plan of a release that could not run it yet names no command.
+        command = plan.command or running_command(plan.request, plan.budget)
+        lines += ["", style("Next", bold=True), "  keep this plan and run it (prompts, weights: sam2-plan run --help):"]
+        lines.append(f"    {command}")
     return lines

@@ -7,9 +7,9 @@ import warnings
 from collections.abc import Iterator
 
 import torch
-import torch.nn.functional as F
 from sam2.modeling.sam.transformer import RoPEAttention
 from torch import Tensor
+from torch.nn import functional
 
 from planner.errors import UsageError
 
@@ -42,7 +42,7 @@ class RotaryAttention(RoPEAttention):  # type: ignore[misc]
         _rotate(q, self.freqs_cis)
         for start in range(0, k.shape[-2] - num_k_exclude_rope, tokens):
             _rotate(k[:, :, start : start + tokens], self.freqs_cis)
-        attended = F.scaled_dot_product_attention(q, k, v)
+        attended = functional.scaled_dot_product_attention(q, k, v)
         del q, k, v
         return self.out_proj(self._recombine_heads(attended))
 
@@ -79,7 +79,7 @@ def check_kernel(attention: str, variant: str, device: torch.device, dtype: torc
         probe = torch.zeros(1, 1, 8, head_dim, device=device, dtype=dtype)
         try:
             with _quiet(), torch.inference_mode(), kernel(attention):
-                F.scaled_dot_product_attention(probe, probe, probe)
+                functional.scaled_dot_product_attention(probe, probe, probe)
         except RuntimeError as error:
             raise UsageError(
                 f"Attention {attention!r} cannot run here: {_where(device)} has no such kernel for "
@@ -90,7 +90,7 @@ def check_kernel(attention: str, variant: str, device: torch.device, dtype: torc
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """torch explains in warnings why each kernel was refused."""
+    """Without the warnings in which torch explains why each kernel was refused."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -132,14 +132,14 @@ def _batch(
 
 
 def _distinct(found: list[_Found], threshold: float) -> list[_Found]:
-    """Without duplicates: of boxes that overlap more than `threshold`, the best (sam2: batched_nms)."""
-    from torchvision.ops.boxes import batched_nms
+    """Without duplicates: of boxes that overlap more than `threshold`, the best (sam2: batched_nms, one category)."""
+    from torchvision.ops import nms
 
     if not found:
         return []
     boxes = torch.tensor([one.corners for one in found])
     scores = torch.tensor([one.mask.predicted_iou for one in found])
-    kept = batched_nms(boxes, scores, torch.zeros(len(found)), iou_threshold=threshold)
+    kept = nms(boxes, scores, threshold)
     return [found[index] for index in kept.tolist()]
 
 

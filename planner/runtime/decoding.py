@@ -18,6 +18,9 @@ VIDEO_FORMS = "Give a video file (mp4, mkv, avi, webm, gif, ...) or a folder of 
 _TEXT_ART = ("tty", "bin", "xbin", "adf", "idf")
 """Demuxers that play text files as video."""
 
+_PLAYLISTS = (b"#EXTM3U", b"\xef\xbb\xbf#EXTM3U", b"ffconcat")
+"""How lists of other files begin; FFmpeg would try for minutes to open what it may not."""
+
 
 def pyav() -> Any:
     """The av package, imported when the first video is opened."""
@@ -32,6 +35,10 @@ def open_file(name: str) -> Any:
     """The container of a local file, which cannot make the program read other files or addresses."""
     av = pyav()
     try:
+        with open(name, "rb") as file:
+            head = file.read(16)
+        if head.startswith(_PLAYLISTS):
+            raise FileError(f"{name} is a playlist, not a video.", "Give one of the files that it names.")
         # Without the prefix a name such as "concat:a.ts" would be taken for a protocol.
         return av.open(f"file:{name}", container_options={"protocol_whitelist": "file"})
     except (av.FFmpegError, OSError, ValueError) as error:

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from sam2.modeling.backbones.hieradet import do_pool
 from sam2.modeling.backbones.utils import window_partition, window_unpartition
 from torch import Tensor
+from torch.nn import functional
 
 from planner.runtime.network import Network
 
@@ -55,19 +55,19 @@ def encode(network: Network, picture: Tensor) -> Features:
     fine0, fine1, coarse, coarsest = maps
     del maps
     # FpnNeck.forward for levels 3 and 2, and ImageEncoder.scalp, which drops level 3.
-    from_above = F.interpolate(coarsest.to(torch.float32), scale_factor=2.0, mode=neck.fpn_interp_model)
+    from_above = functional.interpolate(coarsest.to(torch.float32), scale_factor=2.0, mode=neck.fpn_interp_model)
     coarse = network.cast(coarse + from_above)
     return Features(_through_sequence(coarse), (_through_sequence(fine0), _through_sequence(fine1)))
 
 
 def _add(x: Tensor, y: Tensor) -> Tensor:
-    """x + y, into x where that has the type of the sum."""
+    """The sum, in x where that has its type."""
     return x.add_(y) if torch.result_type(x, y) == x.dtype else x + y
 
 
 def _positions(trunk: Any, size: tuple[int, int]) -> Tensor:
     """Hiera._get_pos_embed without a copy per term: 1×H×W×C."""
-    positions = F.interpolate(trunk.pos_embed, size=tuple(size), mode="bicubic")
+    positions = functional.interpolate(trunk.pos_embed, size=tuple(size), mode="bicubic")
     window = trunk.pos_embed_window
     side = window.shape[-1]
     batch, channels, height, width = positions.shape
@@ -94,10 +94,10 @@ def _attend(block: Any, x: Tensor) -> Tensor:
         strip = x[:, start:stop]
         normed = block.norm1(strip)
         if block.dim == block.dim_out:
-            strip.add_(_windowed(block, normed, strip.shape[1:3]))
+            strip.add_(_windowed(block, normed, (strip.shape[1], strip.shape[2])))
         else:
             shortcut = do_pool(block.proj(normed), block.pool)
-            strips.append(shortcut.add_(_windowed(block, normed, shortcut.shape[1:3])))
+            strips.append(shortcut.add_(_windowed(block, normed, (shortcut.shape[1], shortcut.shape[2]))))
     return torch.cat(strips, dim=1) if strips else x
 
 

@@ -38,6 +38,15 @@ class OutOfMemory(PlannerError):
     exit_code = EXIT_NOT_CONFIRMED
 
 
+def out_of_memory(error: RuntimeError) -> str | None:
+    """What torch says, where `error` means that a device's memory, or the host's, ran out."""
+    text = str(error)
+    signs = ("out of memory", "can't allocate memory", "not enough memory")
+    if isinstance(error, torch.OutOfMemoryError) or any(sign in text for sign in signs):
+        return text.splitlines()[0] if text else "out of memory"
+    return None
+
+
 class Ladder:
     """The network in use and what may take its place."""
 
@@ -84,7 +93,9 @@ class Ladder:
             return OutOfMemory(message, "Plan for less memory (--vram), fewer objects or a lower resolution.")
         following = self._rungs[0]
         extra = _differences(self.network.configuration, following)
-        return OutOfMemory(message, f"Next to try: {describe(following)}{extra}; fallback (--fallback) goes on with it.")
+        return OutOfMemory(
+            message, f"Next to try: {describe(following)}{extra}; fallback (--fallback) goes on with it."
+        )
 
 
 def rungs(configuration: Configuration, plan: Plan | None, task: str) -> Iterator[Configuration]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from sam2.modeling.sam2_base import NO_OBJ_SCORE
 from torch import Tensor
+from torch.nn import functional
 
 from planner.runtime.network import Network
 
@@ -104,7 +104,7 @@ def decode(
 def decode_mask(network: Network, coarse: Tensor, fine: tuple[Tensor, Tensor], mask: Tensor) -> Decoded:
     """SAM2Base._use_mask_as_output: the mask given (1×1×H×W, 0 or 1) is the answer; its pointer comes from SAM."""
     scores = mask * (2 * MASK_SCORE) - MASK_SCORE
-    low = F.interpolate(scores, size=network.low_size, align_corners=False, mode="bilinear", antialias=True)
+    low = functional.interpolate(scores, size=network.low_size, align_corners=False, mode="bilinear", antialias=True)
     del scores
     shrunk = network.model.mask_downsample(mask)
     pointer = decode(network, coarse, fine, None, shrunk, multimask=False).pointer
@@ -118,7 +118,9 @@ def mask_input(network: Network, mask: Tensor) -> Tensor:
     scores = mask[None, None].float().to(network.device)
     if scores.shape[-2:] == network.resolution:
         return scores
-    scores = F.interpolate(scores, size=network.resolution, align_corners=False, mode="bilinear", antialias=True)
+    scores = functional.interpolate(
+        scores, size=network.resolution, align_corners=False, mode="bilinear", antialias=True
+    )
     return (scores >= 0.5).float()
 
 

@@ -9,7 +9,7 @@ import torch
 from sam2.modeling.sam2_utils import get_1d_sine_pe
 from torch import Tensor
 
-from planner.runtime.memory_bank import REMEMBERED_FRAMES, REMEMBERED_POINTERS, Entry, ObjectMemory, Shelf
+from planner.runtime.memory_bank import REMEMBERED_FRAMES, REMEMBERED_POINTERS, ObjectMemory, Shelf
 from planner.runtime.network import Network
 
 HIDDEN_BYTES = 8 * 2**20
@@ -101,11 +101,10 @@ def _sequence(
         position = entries[0][0]
         when = model.maskmem_tpos_enc[REMEMBERED_FRAMES - position]
         keys[:, rows] = (network.memory_positions + when).transpose(0, 1)
-    for index, entries in enumerate(pointing):
-        if entries:
-            stacked = torch.cat([entry.pointer for _, entry in entries])
-            values[index, length - excluded :] = stacked.reshape(-1, model.mem_dim)
     if excluded:
+        for index, pointed in enumerate(pointing):
+            stacked = torch.cat([entry.pointer for _, entry in pointed])
+            values[index, length - excluded :] = stacked.reshape(-1, model.mem_dim)
         distances = torch.tensor([distance for distance, _ in pointing[0]])
         keys[:, length - excluded :] = _pointer_positions(network, distances, pointers).repeat_interleave(split, dim=0)
     keys += values

@@ -94,9 +94,9 @@ class ObjectMemory:
             if age >= 0:
                 found.append((age, entry))
         for age in range(1, count):
-            entry = self.recent.get(frame - age * direction)
-            if entry is not None:
-                found.append((age, entry))
+            tracked = self.recent.get(frame - age * direction)
+            if tracked is not None:
+                found.append((age, tracked))
         return found
 
 

@@ -13,8 +13,8 @@ from copy import copy
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
 from planner.domain import Configuration
 from planner.runtime.attention import RotaryAttention, kernel
@@ -87,7 +87,7 @@ class Network:
         """Mask scores N×M×h×w at `size`, float32, as sam2 resizes them."""
         if masks.shape[-2:] == size:
             return masks
-        return F.interpolate(masks, size=size, mode="bilinear", align_corners=False)
+        return functional.interpolate(masks, size=size, mode="bilinear", align_corners=False)
 
     # -- tables ---------------------------------------------------------------------------------------
 
@@ -173,4 +173,4 @@ def _widen_norms(model: Any) -> None:
 
 def _norm_channels(norm: Any, x: Tensor) -> Tensor:
     shape = (x.shape[1],)
-    return F.layer_norm(x.permute(0, 2, 3, 1), shape, norm.weight, norm.bias, norm.eps).permute(0, 3, 1, 2)
+    return functional.layer_norm(x.permute(0, 2, 3, 1), shape, norm.weight, norm.bias, norm.eps).permute(0, 3, 1, 2)

@@ -136,13 +136,13 @@ class _Entry:
         points = self._points(size)
         labels = self._labels(len(points))
         box = self._box(size) if self._has("box") else None
-        mask = self._mask(size) if self._has("mask") else None
-        if not points and box is None and mask is None:
-            raise self.fault("is empty: it has no points, no box and no mask", PROMPT_FORMS)
-        if mask is not None and (points or box is not None):
+        if self._has("mask") and (points or box is not None):
             raise self.fault(
                 "has a mask together with points or a box", "SAM 2 takes one or the other: make it two frames.", "mask"
             )
+        mask = self._mask(size) if self._has("mask") else None
+        if not points and box is None and mask is None:
+            raise self.fault("is empty: it has no points, no box and no mask", PROMPT_FORMS)
         return Prompt(frame=frame, object=number, points=points, labels=labels, box=box, mask=mask)
 
     def joined(self, before: Prompt, prompt: Prompt) -> Prompt:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
 from planner.errors import UsageError
 from planner.runtime.encoder import Features, encode
@@ -199,7 +199,7 @@ def _masks(network: Network, masks: Any, size: tuple[int, int]) -> Tensor | None
     if (height, width) == network.low_size and values.dtype.kind == "f":
         return scores.to(device=network.device, dtype=torch.float32)
     if (height, width) == size and values.dtype.kind == "b":
-        shrunk = F.interpolate(
+        shrunk = functional.interpolate(
             scores.float(), size=network.low_size, mode="bilinear", align_corners=False, antialias=True
         )
         return ((2 * shrunk - 1) * MASK_SCORE).to(network.device)

@@ -1,8 +1,4 @@
-"""A configuration, loaded: segment pictures, track through videos, find all masks.
-
-    session = planner.load(plan, checkpoint="sam2.1_hiera_tiny.pt")
-    masks = session.segment(picture, boxes=[x0, y0, x1, y1])
-"""
+"""A configuration, loaded: segment pictures, track through videos, find all masks. `planner.load` makes it."""
 
 from __future__ import annotations
 
@@ -18,7 +14,7 @@ from planner.errors import EnvironmentFailure, UsageError
 from planner.planning.candidates import why_unsupported
 from planner.runtime.attention import check_kernel
 from planner.runtime.automatic import AutomaticMask, automask
-from planner.runtime.fallback import Ladder
+from planner.runtime.fallback import Ladder, out_of_memory
 from planner.runtime.frames import open_frames
 from planner.runtime.network import AUTOCAST, WEIGHTS, Network, place
 from planner.runtime.pictures import read_picture
@@ -216,8 +212,10 @@ class Session:
             try:
                 with network.computing():
                     return action(network)
-            except torch.OutOfMemoryError as error:
-                reason = str(error).splitlines()[0]
+            except RuntimeError as error:
+                reason = out_of_memory(error)
+                if reason is None:
+                    raise
             del network
             self._ladder.step_down(None, reason)
 
@@ -235,7 +233,9 @@ def find_device(name: str) -> torch.device:
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (device.index or 0) >= count:
-            raise EnvironmentFailure(f"There is no {name}: torch sees {count} GPUs.", "Use --device cpu, or check the driver.")
+            raise EnvironmentFailure(
+                f"There is no {name}: torch sees {count} GPUs.", "Use --device cpu, or check the driver."
+            )
         # Named with its index, so that tensors and device compare equal.
         return torch.device("cuda", device.index or 0)
     if device.type == "mps" and not torch.backends.mps.is_available():

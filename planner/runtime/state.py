@@ -35,7 +35,9 @@ def write_state(path: Path, tracker: Tracker, frame: int) -> None:
         os.replace(draft, path)
     except (OSError, RuntimeError) as error:
         draft.unlink(missing_ok=True)
-        raise EnvironmentFailure(f"{path} cannot be written: {error}.", "Free some space, or write elsewhere.") from error
+        raise EnvironmentFailure(
+            f"{path} cannot be written: {error}.", "Free some space, or write elsewhere."
+        ) from error
 
 
 def read_state(path: Path, tracker: Tracker) -> int:

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy
-import torch
 from torch import Tensor
 
 from planner.errors import UsageError
 from planner.runtime.ahead import Ahead
-from planner.runtime.fallback import Ladder, Step
+from planner.runtime.fallback import Ladder, Step, out_of_memory
 from planner.runtime.frames import Frames
 from planner.runtime.prepare import prepare_frame
 from planner.runtime.prompts import Prompt, prompts_from
@@ -30,7 +29,7 @@ AHEAD = 2
 class Shot(NamedTuple):
     """One frame of the source."""
 
-    index: int
+    frame: int
     picture: numpy.ndarray
     """H×W×3 uint8."""
     tensor: Tensor | None
@@ -95,20 +94,20 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
     def __next__(self) -> tuple[int, dict[int, numpy.ndarray]]:
         while True:
             shot = self._next_shot()
-            self._guarded(shot.index, lambda shot=shot: self._track(shot))  # type: ignore[misc]
-            if self._masks or self._last is not None or shot.index in self._waiting:
+            self._guarded(shot.frame, lambda shot=shot: self._track(shot))  # type: ignore[misc]
+            if self._masks or self._last is not None:
                 self.picture = shot.picture
-                self._last = shot.index
+                self._last = shot.frame
                 self._recent.append(shot._replace(tensor=None))
-                return shot.index, self._masks
+                return shot.frame, self._masks
             # A stream that runs before its first prompt.
 
     def _track(self, shot: Shot) -> None:
-        for prompt in self._waiting.get(shot.index, ()):
+        for prompt in self._waiting.get(shot.frame, ()):
             self._tracker.prompt(prompt, lambda: self._tensor(shot))
-        self._waiting.pop(shot.index, None)
-        self._tracker.track(shot.index, lambda: self._tensor(shot))
-        self._masks = self._answers(shot.index)
+        self._waiting.pop(shot.frame, None)
+        self._tracker.track(shot.frame, lambda: self._tensor(shot))
+        self._masks = self._answers(shot.frame)
 
     def _answers(self, frame: int) -> dict[int, numpy.ndarray]:
         """Of all objects on `frame`; one at a time is on the device at the source's size."""
@@ -124,7 +123,16 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
             return self._again.popleft()
         if self._shots is None:
             self._shots = Ahead(self._prepared(self._start), depth=AHEAD)
-        return next(self._shots)
+        try:
+            return next(self._shots)
+        except StopIteration:
+            if self._waiting:
+                frame = min(self._waiting)
+                raise UsageError(
+                    f"The prompt on frame {frame} never took effect: {self.frames.name} ended before it.",
+                    "Prompt a frame that comes.",
+                ) from None
+            raise
 
     def _prepared(self, start: int) -> Iterator[Shot]:
         for index, picture in self.frames.read(start, self._direction):
@@ -150,7 +158,7 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
         back = 0 if self._last is None else (self._last - entered.frame) * self._direction
         if self._last is None or back < 0:
             return self._enter_later(entered)
-        shot = next((shot for shot in self._recent if shot.index == entered.frame), None)
+        shot = next((shot for shot in self._recent if shot.frame == entered.frame), None)
         if shot is None:
             raise UsageError(
                 f"Frame {entered.frame} is gone: the last one was {self._last}, and a prompt may go back"
@@ -158,7 +166,7 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
                 f"Track with history={back} or more, or prompt frame {self._last}.",
             )
         self._go_back(entered.frame)
-        self._guarded(entered.frame, lambda: self._tracker.prompt(entered, lambda: self._tensor(shot)))
+        self._prompt(entered, shot)
         self._masks = self._guarded(entered.frame, lambda: self._answers(entered.frame))
         return self._masks
 
@@ -170,13 +178,16 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
         if not self.frames.rereadable:
             self._waiting.setdefault(prompt.frame, []).append(prompt)
             return {}
+        if self._shots is None:
+            first = min if self._direction > 0 else max
+            self._start = first(self._start, prompt.frame)
         shot = self._read(prompt.frame)
-        self._guarded(prompt.frame, lambda: self._tracker.prompt(prompt, lambda: self._tensor(shot)))
+        self._prompt(prompt, shot)
         return self._guarded(prompt.frame, lambda: self._answers(prompt.frame))
 
     def _go_back(self, frame: int) -> None:
         self._tracker.rewind(frame)
-        later = [shot for shot in self._recent if (shot.index - frame) * self._direction > 0]
+        later = [shot for shot in self._recent if (shot.frame - frame) * self._direction > 0]
         for shot in reversed(later):
             self._again.appendleft(shot)
             self._recent.remove(shot)
@@ -202,11 +213,11 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
                 self._waiting.setdefault(prompt.frame, []).append(prompt)
         shot: Shot | None = None
         for prompt in prompts if self.frames.rereadable else ():
-            if shot is None or shot.index != prompt.frame:
+            if shot is None or shot.frame != prompt.frame:
                 shot = self._read(prompt.frame)
-            self._prompt_first(prompt, shot)
+            self._prompt(prompt, shot)
 
-    def _prompt_first(self, prompt: Prompt, shot: Shot) -> None:
+    def _prompt(self, prompt: Prompt, shot: Shot) -> None:
         self._guarded(prompt.frame, lambda: self._tracker.prompt(prompt, lambda: self._tensor(shot)))
 
     def _read(self, frame: int) -> Shot:
@@ -253,8 +264,10 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
             try:
                 with self._network.computing():
                     return action()
-            except torch.OutOfMemoryError as error:
-                reason = str(error).splitlines()[0]
+            except RuntimeError as error:
+                reason = out_of_memory(error)
+                if reason is None:
+                    raise
             # Outside the handler, whose traceback holds on to the tensors that did not fit.
             self._step_down(frame, reason)
 
@@ -284,8 +297,8 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
         for name in names:
             mask = self._masks.get(name)
             if mask is not None:
-                again = Prompt(frame=shot.index, object=name, mask=mask > 0)
-                self._guarded(shot.index, lambda again=again: self._tracker.prompt(again, lambda: self._tensor(shot)))  # type: ignore[misc]
+                again = Prompt(frame=shot.frame, object=name, mask=mask > 0)
+                self._prompt(again, shot)
 
 
 def to_host(values: Tensor) -> numpy.ndarray:

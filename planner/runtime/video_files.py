@@ -7,6 +7,7 @@ there. Whether it got there is seen by the frames' own times, never assumed.
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import numpy as np
 from planner.errors import FileError
 from planner.runtime import decoding
 from planner.runtime.frames import Frames
-from planner.runtime.pictures import Picture
+from planner.runtime.pictures import Picture, PictureWarning
 from planner.runtime.video_index import FrameOrder, index_of, repair_hint
 
 FEWEST_HELD, HELD_BYTES = 16, 64 * 2**20
@@ -43,6 +44,7 @@ class VideoFrames(Frames):
         self._index = index
         self._order: FrameOrder | None = None
         self.length = index.length
+        self._told = False
         self._look_at_first()
 
     def _look_at_first(self) -> None:
@@ -52,7 +54,7 @@ class VideoFrames(Frames):
                 raise self._damage(0, decoder.complaint)
             self.size = frame.height, frame.width
             decoding.tell_of_rotation(frame, self.name)
-            self._index = self._index.without_leading(frame.pts)
+            self._index = self._index.without_leading(frame.pts, self.name)
         self.length = self._index.length
         self._set_order(self._index.order())
 
@@ -62,7 +64,9 @@ class VideoFrames(Frames):
         keys = self._index.keys if order else np.zeros_like(self._index.keys)
         numbers = order.numbers_of(self._index.times[keys]) if order else np.empty(0, dtype=np.int64)
         ascending = np.argsort(numbers)
-        self._key_numbers, self._key_seeks = numbers[ascending], self._index.seeks[keys][ascending]
+        self._key_numbers = numbers[ascending]
+        self._key_times = self._index.times[keys][ascending]
+        self._key_seeks = self._index.seeks[keys][ascending]
 
     def _pictures(self, start: int, step: int) -> Iterator[tuple[int, Picture]]:
         if self._order is None and self._index.distinct and (start or step == -1):
@@ -90,7 +94,8 @@ class VideoFrames(Frames):
             for number, frame in self._numbered(decoder, packets):
                 if number < expected:
                     continue  # it needs frames before the key frame, or is shown twice
-                if frame.is_corrupt or frame.pts in self._index.corrupt:
+                self._tell_of_corrupt(number, frame)
+                if frame.is_corrupt:
                     raise self._damage(number if before or number == expected else expected, decoder.complaint)
                 while expected < min(number, end):
                     self._check_gap(before, expected, decoder.complaint)
@@ -107,6 +112,16 @@ class VideoFrames(Frames):
                 if expected >= start:
                     yield expected, self._picture(before, expected)
                 expected += 1
+
+    def _tell_of_corrupt(self, number: int, frame: Any) -> None:
+        """Warn of what the container calls corrupt and the decoder does not: a lost piece, or two clips joined."""
+        if frame.pts in self._index.corrupt and not self._told:
+            self._told = True
+            warnings.warn(
+                f"{self.name}: frame {number} may be damaged: the file marks its data as corrupt.",
+                PictureWarning,
+                stacklevel=2,
+            )
 
     def _check_gap(self, before: Any, expected: int, complaint: str | None) -> None:
         """A frame that did not come is like the one before if it says so; otherwise it is damaged."""
@@ -127,7 +142,9 @@ class VideoFrames(Frames):
         That is frame 0 where there is none, or where seeking does not get to it.
         """
         last = int(np.searchsorted(self._key_numbers, start, side="right")) if start else 0
-        for seek in self._key_seeks[max(0, last - SEEKS) : last][::-1].tolist():
+        # Containers seek by presentation time or by decoding time; the latter lies earlier, hence surely not too late.
+        seeks = self._key_seeks[max(0, last - SEEKS) : last][::-1].tolist()
+        for seek in [*self._key_times[max(0, last - 1) : last].tolist(), *seeks]:
             packets = decoder.packets_from(seek)
             first = next(packets, None)
             number = None if first is None or self._order is None else self._order.number_of(first.pts)

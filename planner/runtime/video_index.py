@@ -21,8 +21,9 @@ from planner.errors import FileError
 from planner.runtime import decoding
 from planner.runtime.pictures import PictureWarning
 
-LONGEST_REORDERING = 64
-"""Frames by which display and decoding order may differ; more means that the clock was set back on the way."""
+LONGEST_REORDERING = 20
+"""Frames by which display and decoding order may differ (16 in H.264 and HEVC); more means that the clock was set
+back on the way."""
 _SHORT = 0.95
 """Of the duration in the header; to hold less is worth a warning."""
 _EMPTY_BYTES = 32
@@ -85,15 +86,16 @@ class VideoIndex:
         """The display order, where times tell it."""
         return FrameOrder(np.sort(self.times)) if self.in_order else None
 
-    def without_leading(self, first: int | None) -> VideoIndex:
+    def without_leading(self, first: int | None, name: str) -> VideoIndex:
         """Without the frames before the first that can be shown: they need frames that were cut off.
 
-        `first` is the time of the first frame that the decoder gave.
+        `first` is the time of the first frame that the decoder gave; `name` is for the warning.
         """
         start = self.times[0]
         if not self.in_order or first != start:
             return self
         kept = self.times >= start
+        _tell_of_start(name, int((~kept).sum()))
         return VideoIndex(
             times=self.times[kept],
             seeks=self.seeks[kept],
@@ -109,16 +111,17 @@ def index_of(container: Any, stream: Any, name: str) -> VideoIndex:
     """Read every packet of the stream once. Raises FileError where the file breaks off or holds nothing."""
     entries = _entries(container, stream, name)
     _check_table(container, stream, name, entries)
+    _check_duration(stream, name, entries)
     while entries and entries[-1].corrupt:
         entries.pop()  # cut short within a frame
     keys = [entry.key for entry in entries]
     if any(keys):
         # A recording that starts between key frames: nothing can be shown before the first.
+        _tell_of_start(name, sum(entry.shown for entry in entries[: keys.index(True)]))
         entries = entries[keys.index(True) :]
     entries = [entry for entry in entries if entry.shown]
     if not entries:
         raise FileError(f"{name} holds no frames.", "It may have been cut short: take another copy.")
-    _check_duration(stream, name, entries)
     times = np.array([_NO_TIME if entry.time is None else entry.time for entry in entries], dtype=np.int64)
     seeks = np.array([time if entry.seek is None else entry.seek for entry, time in zip(entries, times, strict=True)])
     distinct = len(np.unique(times)) == len(times) and _NO_TIME not in times
@@ -130,7 +133,7 @@ def index_of(container: Any, stream: Any, name: str) -> VideoIndex:
         corrupt=frozenset(entry.time for entry in entries if entry.corrupt and entry.time is not None),
         empty=frozenset(entry.time for entry in entries if entry.empty and entry.time is not None),
         distinct=distinct,
-        in_order=distinct and _times_tell_the_order(times, reorders),
+        in_order=distinct and _times_tell_the_order(times, reorders and container.format.name == "avi"),
     )
 
 
@@ -178,10 +181,19 @@ def _entries(container: Any, stream: Any, name: str) -> list[_Entry]:
     return entries
 
 
-def _times_tell_the_order(times: NDArray[np.int64], reorders: bool) -> bool:
-    """False where a reordering codec's times run on as if nothing were reordered, or where they jump back."""
+def _tell_of_start(name: str, lost: int) -> None:
+    if lost:
+        warnings.warn(
+            f"{name} starts between key frames: its first {lost} frames cannot be shown and are not counted.",
+            PictureWarning,
+            stacklevel=5,
+        )
+
+
+def _times_tell_the_order(times: NDArray[np.int64], made_up: bool) -> bool:
+    """False where times run on although frames are reordered (AVI's are made up), or where they jump back."""
     if bool(np.all(np.diff(times) > 0)):
-        return not reorders
+        return not made_up
     places = np.arange(len(times))
     shown_at = np.empty_like(places)
     shown_at[np.argsort(times, kind="stable")] = places
@@ -204,8 +216,11 @@ def _check_duration(stream: Any, name: str, entries: list[_Entry]) -> None:
     times = [entry.time for entry in entries if entry.time is not None]
     if not promised or not times:
         return
-    found = float((max(times) + max(entry.duration for entry in entries) - min(times)) * stream.time_base)
-    if found < _SHORT * promised:
+    frame = max(entry.duration for entry in entries)
+    # Matroska counts from zero and not from the first frame, hence the larger of both.
+    ticks = max(times) + frame - min(0, *times)
+    found = float(ticks * stream.time_base)
+    if found < _SHORT * promised and promised - found > 2 * float(frame * stream.time_base):
         warnings.warn(
             f"{name} may be cut short: its header promises {promised:.1f} s of video, "
             f"the {len(entries)} frames that are there last {found:.1f} s.",

@@ -24,7 +24,7 @@ _EXPECTED = "image_encoder.trunk.patch_embed.proj.weight"
 
 
 def random_model(configuration: Configuration, seed: int) -> Any:
-    """A model with random weights, the same for the same seed: its memory is that of trained ones, its masks are not."""
+    """A model with random weights, the same for the same seed: its memory is a trained one's, its masks are not."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build(configuration)
@@ -155,6 +155,7 @@ def _without_initial_values() -> Iterator[None]:
     def leave(tensor: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         return tensor
 
-    names = ("kaiming_uniform_", "uniform_", "normal_")
-    with mock.patch.multiple(torch.nn.init, **dict.fromkeys(names, leave)):
+    with contextlib.ExitStack() as stack:
+        for name in ("kaiming_uniform_", "uniform_", "normal_"):
+            stack.enter_context(mock.patch.object(torch.nn.init, name, leave))
         yield

@@ -19,20 +19,15 @@ import torch
 import torchvision  # noqa: F401  (registers its operations)
 
 from planner.domain import Configuration
-from planner.runtime import automatic, segmentation, tracker
+from planner.runtime import automatic, memory, segmentation, tracker
 from planner.runtime.network import AUTOCAST, Network, build, place
 from planner.runtime.tracker import Tracker
 from planner.simulator import events
 from planner.simulator.torch_adapters import FakeGpu
 from planner.simulator.torch_operations import handle_torchvision
 
-REPEATED = (
-    r"image_encoder\.trunk\.blocks\.\d+\.(attn|mlp|norm1|norm2)",
-    r"memory_attention\.layers\.\d+\.(self_attn|cross_attn_image)",
-    r"memory_encoder\.(mask_downsampler|fuser)",
-    r"sam_mask_decoder",
-)
-"""Modules whose calls depend on nothing but the form of their arguments."""
+REPEATED = (r"sam_mask_decoder", r"memory_encoder\.\w+")
+"""Modules whose calls depend on nothing but the form of their arguments; functions that do are wrapped below."""
 ROUNDS = 3
 """How often a picture is segmented: from the second on, old features are replaced."""
 
@@ -82,12 +77,20 @@ def _load(run: OwnRun, gpu: FakeGpu) -> Network:
 
 def _patches(gpu: FakeGpu) -> Iterator[contextlib.AbstractContextManager[Any]]:
     for module in (tracker, segmentation):
-        yield mock.patch.object(module, "encode", gpu.in_phase(module.encode, "encode"))
+        encode = gpu.repeated(module.encode, "encode")
+        yield mock.patch.object(module, "encode", gpu.in_phase(encode, "encode"))
+    for name in ("decode", "remember"):
+        yield mock.patch.object(tracker, name, gpu.repeated(getattr(tracker, name), name))
+    yield mock.patch.object(memory, "_attend", gpu.repeated(memory._attend, "attend"))
     yield mock.patch.object(segmentation, "prepare_picture", lambda network, picture: _picture(gpu, network))
     for module in (segmentation, automatic):
         yield mock.patch.object(module, "predict", gpu.in_phase(module.predict, "prompt"))
     yield mock.patch.object(Network, "enlarge", gpu.in_phase(Network.enlarge, "output", events.OUTPUTS))
-    yield mock.patch.object(automatic, "_encoder", lambda: lambda pixels: {})
+    yield mock.patch.object(automatic, "_encoder", _no_encoder)
+
+
+def _no_encoder() -> Callable[[Any], dict[str, Any]]:
+    return lambda pixels: {}
 
 
 def _picture(gpu: FakeGpu, network: Network) -> torch.Tensor:
@@ -136,8 +139,8 @@ def _prompt(run: OwnRun, number: int) -> Any:
 
 
 def _label(gpu: FakeGpu, following: Tracker) -> None:
-    for memory in following.memories.values():
-        for entry in (*memory.conditioning.values(), *memory.recent.values()):
+    for known in following.memories.values():
+        for entry in (*known.conditioning.values(), *known.recent.values()):
             gpu.label([entry.features, entry.pointer, entry.scores], events.MEMORY_BANK)
     if following.features is not None:
         gpu.label([following.features.coarse, *following.features.fine], events.FEATURES)

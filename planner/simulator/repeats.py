@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -75,12 +75,26 @@ class Repeats:
             known = self._wanted[name] = self._patterns.fullmatch(name) is not None
         return known
 
-    def call(self, name: str, module: torch.nn.Module, run: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run the module, or repeat what it, or one of its kind, did on arguments of this form."""
+    def call(
+        self,
+        name: str,
+        module: torch.nn.Module | None,
+        run: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        """Run a module or a function, or repeat what it, or a module of its kind, did on arguments of this form."""
         tensors: list[torch.Tensor] = []
         forms = _forms((args, kwargs), tensors)
         gpu = self._gpu
-        key = (_NUMBER.sub("*", name), self._shapes_of(name, module), forms, gpu.phase, gpu.component, torch.is_autocast_enabled(gpu.device))
+        key = (
+            _NUMBER.sub("*", name),
+            self._shapes_of(name, module),
+            forms,
+            gpu.phase,
+            gpu.component,
+            torch.is_autocast_enabled(gpu.device),
+        )
         known = self._calls.get(key)
         if known is not None and known.confirmed:
             return self._repeat(known, name, tensors)
@@ -92,10 +106,11 @@ class Repeats:
             self._calls[key] = call
         return result
 
-    def _shapes_of(self, name: str, module: torch.nn.Module) -> tuple[Any, ...]:
+    def _shapes_of(self, name: str, module: torch.nn.Module | None) -> tuple[Any, ...]:
         """Of the module's parameters: modules whose names differ by a number only may differ in these."""
-        known = self._shapes.get(name)
+        known = self._shapes.get(name) if module is not None else ()
         if known is None:
+            assert module is not None
             known = self._shapes[name] = tuple(tuple(parameter.shape) for parameter in module.parameters())
         return known
 
@@ -186,7 +201,7 @@ def _structure(value: Any, tensors: list[torch.Tensor]) -> Any:
         tensors.append(value)
         return _Place(len(tensors) - 1)
     if isinstance(value, (list, tuple)):
-        return type(value)(_structure(item, tensors) for item in value)
+        return _like(value, (_structure(item, tensors) for item in value))
     if isinstance(value, dict):
         return {name: _structure(item, tensors) for name, item in value.items()}
     return value
@@ -196,7 +211,12 @@ def _filled(structure: Any, tensors: list[torch.Tensor]) -> Any:
     if isinstance(structure, _Place):
         return tensors[structure.number]
     if isinstance(structure, (list, tuple)):
-        return type(structure)(_filled(item, tensors) for item in structure)
+        return _like(structure, (_filled(item, tensors) for item in structure))
     if isinstance(structure, dict):
         return {name: _filled(item, tensors) for name, item in structure.items()}
     return structure
+
+
+def _like(value: Any, items: Iterable[Any]) -> Any:
+    """A list, tuple or named tuple as `value`, of other items."""
+    return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)

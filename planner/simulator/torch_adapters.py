@@ -271,6 +271,12 @@ class FakeGpu(TorchDispatchMode, Storages):
 
     # -- modules --------------------------------------------------------------------------------------
 
+    def repeated(self, function: Callable[..., Any], name: str) -> Callable[..., Any]:
+        """The function, repeated like a module where that is wanted. `name` tells it from others."""
+        if self._repeats is None:
+            return function
+        return lambda *args, **kwargs: self._repeats.call(name, None, function, args, kwargs)  # type: ignore[union-attr]
+
     def _module_call(self) -> Callable[..., Any]:
         original = torch.nn.Module.__call__
         names, stack, repeats = self, self.modules, self._repeats

@@ -1,0 +1,134 @@
+"""`sam2-plan run`: the masks of a clip or a picture, with the configuration of a plan."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from planner.cli import options
+from planner.cli.output import echo, style_of
+from planner.errors import UsageError
+
+if TYPE_CHECKING:
+    from planner.runtime.run_nouns import Progress
+
+EPILOG = """\b
+Examples:
+  sam2-plan run plan.yaml clip.mp4 --out masks --point 960,540 --checkpoint sam2.1_hiera_large.pt
+  sam2-plan run plan.yaml clip.mp4 --out masks --prompts prompts.json --checkpoint facebook/sam2.1-hiera-large
+  sam2-plan run plan.yaml truck.jpg --out masks --box 1:75,275,1725,850 --save png,npz --random-weights
+
+\b
+INPUT of a video plan is a video file, a folder of pictures, camera:0 or an address of a stream; else a picture.
+Writes only below --out, whose parent must be there: run.json, png/, npz/, coco.json, overlay.mp4 (or .jpg).
+The same command again goes on where it was stopped or killed, after the last 100 frames that were complete, and
+ends with the same files; when it is done, it does nothing. Ctrl-C once finishes the frame, twice stops at once.
+
+\b
+Exit codes: 0 done; 1 failed or interrupted (a full disk, Ctrl-C); 2 usage; 3 the plan does not fit;
+5 ran out of the GPU's memory.
+Needs the extra: pip install "sam2-plan[run]".
+"""
+
+
+@click.command("run", epilog=EPILOG)
+@click.argument("plan_path", metavar="PLAN")
+@click.argument("source", metavar="INPUT")
+@click.option("--out", required=True, metavar="DIR", help="folder for the files; it is made")
+@click.option(
+    "--point",
+    "points",
+    multiple=True,
+    metavar="[OBJECT:]X,Y",
+    help="a point on an object, in pixels of frame 0; without OBJECT: a new one (repeatable)",
+)
+@click.option("--box", "boxes", multiple=True, metavar="[OBJECT:]X0,Y0,X1,Y1", help="a box around one (repeatable)")
+@click.option("--mask", "masks", multiple=True, metavar="[OBJECT:]FILE", help="a picture of one's mask (repeatable)")
+@click.option("--prompts", "prompts_path", metavar="FILE", help="prompts on any frames, as JSON")
+@click.option("--checkpoint", metavar="PATH|ID", help="weights: a file, or an official id of the hub")
+@click.option("--random-weights", is_flag=True, help="no checkpoint: to try memory and speed; masks mean nothing")
+@click.option("--device", default="auto", show_default=True, metavar="auto|cuda[:N]|mps|cpu", help="where to run")
+@click.option("--fallback", is_flag=True, help="where memory runs out, go on with the next smaller configuration")
+@click.option("--save", metavar="LIST", help="of png,coco,npz,overlay  [default: png,coco,overlay; automask: no png]")
+@click.option("--reverse", is_flag=True, help="track backward, from the last prompted frame")
+@click.option("--frames", type=int, metavar="N", help="stop after so many frames")
+@click.option("--multimask", is_flag=True, help="keep the best of three masks per object (pictures)")
+@click.option("--overwrite", is_flag=True, help="delete the files of another run in DIR first")
+@options.output_format
+def command(
+    output: str, plan_path: str, source: str, points: tuple[str, ...], boxes: tuple[str, ...], masks: tuple[str, ...],
+    prompts_path: str | None, save: str | None, **asked: Any,
+) -> None:  # fmt: skip
+    """Segment INPUT, or track through it, with what PLAN chose; a long run can be stopped and gone on with."""
+    from planner.api import Plan
+
+    plan = Plan.load(plan_path)
+    if plan.chosen is None:
+        plan.require()
+    from planner.runtime.run import run
+
+    progress = _ProgressLine() if sys.stderr.isatty() else None
+    saves = None if save is None else [word.strip() for word in save.split(",")]
+    try:
+        summary = run(
+            plan, source, saves=saves, prompts=_prompts(points, boxes, masks, prompts_path), progress=progress, **asked
+        )
+    finally:
+        if progress:
+            progress.end()
+    if output == "json":
+        from planner.report.document import json_text
+        from planner.report.run import run_document
+
+        echo(json_text(run_document(summary)))
+    else:
+        from planner.report.run import run_report
+
+        echo(run_report(summary, style_of(sys.stdout)))
+
+
+def _prompts(points: tuple[str, ...], boxes: tuple[str, ...], masks: tuple[str, ...], path: str | None) -> Any:
+    """What to hand on: the path of a JSON file, or the prompts of the options."""
+    if path is None:
+        if not (points or boxes or masks):
+            return ()
+        from planner.runtime.prompt_options import prompts_from_options
+
+        return prompts_from_options(points, boxes, masks)
+    if points or boxes or masks:
+        raise UsageError("--prompts excludes --point, --box and --mask.", f"Put all prompts into {path}.")
+    from pathlib import Path
+
+    return Path(path)
+
+
+class _ProgressLine:
+    """A line on the terminal that is written over, a few times a second."""
+
+    INTERVAL_SECONDS = 0.1
+
+    def __init__(self) -> None:
+        self._width = 0
+        self._next = 0.0
+
+    def __call__(self, progress: Progress) -> None:
+        import shutil
+        import time
+
+        from planner.report.run import progress_line
+
+        now = time.monotonic()
+        if now < self._next and progress.done != progress.total:
+            return
+        self._next = now + self.INTERVAL_SECONDS
+        # One that is wrapped could not be written over.
+        text = progress_line(progress)[: shutil.get_terminal_size().columns - 1]
+        self._width = max(self._width, len(text))
+        click.echo("\r" + text.ljust(self._width), nl=False, err=True)
+
+    def end(self) -> None:
+        """Leave the line empty."""
+        if self._width:
+            click.echo("\r" + " " * self._width + "\r", nl=False, err=True)

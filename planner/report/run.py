@@ -1,0 +1,129 @@
+"""A run for people and for programs, and its progress on a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from planner.commands import describe
+from planner.domain import Configuration
+from planner.report.document import SCHEMA_VERSION, configuration_document
+from planner.report.text import Style, table
+from planner.units import format_resolution, format_size
+
+if TYPE_CHECKING:
+    from planner.runtime.run_nouns import Progress, RunSummary, WrittenFiles
+
+NO_TIME = "no time was taken"
+_WHAT = {"png": "indexed PNG", "coco": "COCO RLE", "npz": "NPZ", "overlay": "overlay"}
+
+
+def run_document(summary: RunSummary) -> dict[str, Any]:
+    """The run as plain data. Nothing is omitted: what is not known is null, with a reason beside it."""
+    memory, speed = summary.memory, summary.frames_per_second
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "kind": "run",
+        "already_finished": summary.already_finished,
+        "task": summary.task,
+        "input": summary.source,
+        "out": str(summary.out),
+        "configuration": configuration_document(summary.configuration),
+        "weights": summary.weights,
+        "device": summary.device,
+        "frame_size": list(summary.frame_size),
+        "frames": summary.frames,
+        "frames_before": summary.frames_before,
+        "objects": summary.objects,
+        "files": [
+            {"save": entry.save, "path": str(entry.path), "files": entry.files, "size_bytes": entry.bytes}
+            for entry in summary.written
+        ],
+        "seconds": round(summary.seconds, 3),
+        "frames_per_second": None if speed is None else round(speed, 3),
+        "frames_per_second_reason": NO_TIME if speed is None else None,
+        "memory": {
+            "allocated_bytes": memory.allocated_bytes,
+            "reserved_bytes": memory.reserved_bytes,
+            "reason": memory.reason,
+            "planned_allocated_bytes": memory.planned_allocated_bytes,
+            "planned_reserved_bytes": memory.planned_reserved_bytes,
+            "planned_total_bytes": memory.planned_total_bytes,
+        },
+        "fallback_steps": [dict(step) for step in summary.steps],
+        "warnings": list(summary.warnings),
+    }
+
+
+def run_report(summary: RunSummary, style: Style) -> str:
+    """The run for people: what lies where, how fast it went, what it took beside the plan."""
+    done = "ALREADY DONE" if summary.already_finished else "DONE"
+    lines = [f"{style(done, 'green', bold=True)}  {_work(summary)}"]
+    lines.append(f"  with {describe(summary.configuration)} on {summary.device}, weights: {summary.weights}")
+    lines += ["", style("Written", bold=True)]
+    lines += [f"  {line}" for line in table([_files(entry) for entry in summary.written], right=(3,))]
+    lines += ["", style("Memory at the peak", bold=True), *(f"  {line}" for line in _memory(summary))]
+    if summary.steps:
+        lines += ["", style("Fallback", bold=True), *(f"  {_step(step)}" for step in summary.steps)]
+    if summary.warnings:
+        lines += ["", *(style(f"! {warning}", "yellow") for warning in summary.warnings)]
+    return "\n".join(lines) + "\n"
+
+
+def progress_line(progress: Progress) -> str:
+    """Where a run stands, in one line."""
+    of = f" of {progress.total:,}" if progress.total is not None else ""
+    parts = [f"{progress.unit} {progress.done:,}{of}"]
+    if progress.per_second is not None:
+        parts.append(f"{progress.per_second:.1f} {progress.unit}s/s")
+    if progress.seconds_left is not None:
+        parts.append(f"{format_seconds(progress.seconds_left)} left")
+    if progress.reserved_bytes is not None:
+        planned = format_size(progress.planned_reserved_bytes)
+        parts.append(f"GPU {format_size(progress.reserved_bytes)} reserved, {planned} planned")
+    return ", ".join(parts)
+
+
+def format_seconds(seconds: float) -> str:
+    """A time for people: "1:05:09", "0:42"."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _work(summary: RunSummary) -> str:
+    objects = f"{summary.objects:,} {'mask' if summary.task == 'automask' else 'object'}"
+    objects += "" if summary.objects == 1 else "s"
+    size = format_resolution(summary.frame_size)
+    seconds = f"in {summary.seconds:.1f} s"
+    if summary.task != "video":
+        return f"{summary.source}: {objects}, a picture of {size}, {seconds}"
+    speed = summary.frames_per_second
+    rate = "" if speed is None else f" ({speed:.1f} frames/s)"
+    before = (
+        f", {summary.frames_before:,} of them by earlier calls" if 0 < summary.frames_before < summary.frames else ""
+    )
+    return f"{summary.source}: {objects}, {summary.frames:,} frames of {size}{before}, {seconds}{rate}"
+
+
+def _files(entry: WrittenFiles) -> list[str]:
+    count = f"{entry.files:,} files" if entry.files != 1 or entry.save in ("png", "npz") else ""
+    return [_WHAT[entry.save], str(entry.path), count.replace("1 files", "1 file"), format_size(entry.bytes)]
+
+
+def _memory(summary: RunSummary) -> list[str]:
+    memory = summary.memory
+    if memory.allocated_bytes is None or memory.reserved_bytes is None:
+        return [f"not known: {memory.reason}; planned total {format_size(memory.planned_total_bytes)}"]
+    rows = [
+        ["allocated", format_size(memory.allocated_bytes), f"planned {format_size(memory.planned_allocated_bytes)}"],
+        ["reserved", format_size(memory.reserved_bytes), f"planned {format_size(memory.planned_reserved_bytes)}"],
+        ["total", "not counted", f"planned {format_size(memory.planned_total_bytes)} (with the CUDA context)"],
+    ]
+    return table(rows, right=(1,))
+
+
+def _step(step: Any) -> str:
+    plain = step["configuration"]
+    name = describe(Configuration(**{**plain, "resolution": tuple(plain["resolution"])}))
+    bank = "the memory bank went along" if step["carried_over"] else "prompted again by the last masks"
+    return f"frame {step['frame']}: {name}; {bank}. {step['reason']}"

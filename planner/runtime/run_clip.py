@@ -1,0 +1,234 @@
+"""A clip in parts: when the files of a part are complete, the state of tracking is saved, and last the record.
+
+So a process may be killed at any moment and the next one goes on after the last complete part, with the same
+bytes: frames are written anew, and what spans frames is made of whole parts only.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, replace
+from fractions import Fraction
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from planner.domain import Configuration, Plan
+from planner.errors import Interrupted, PlannerError
+from planner.outputs.clip import ClipPart, join_clip
+from planner.outputs.files import failing_as
+from planner.outputs.layout import Layout
+from planner.outputs.overlay_video import frame_rate
+from planner.runtime.interruption import Interruption
+from planner.runtime.run_nouns import FramesLike, Job, Progress, SessionLike, StepDown, TrackingLike
+from planner.runtime.run_record import Record
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Shots = Iterator[tuple[int, "dict[int, np.ndarray]"]]
+
+
+def run_clip(job: Job, layout: Layout, record: Record, clock: Callable[[], float] = time.monotonic) -> Record:
+    """Track what is left of a clip, join the parts, and return the record of the finished run.
+
+    Raises Interrupted after a first Ctrl-C, and whatever the session or the disk raises, with what is kept and how to
+    go on in the hint; a second Ctrl-C comes out as KeyboardInterrupt.
+    """
+    run = _Run(job, layout, record, clock)
+    try:
+        if not record.ended:
+            run.track()
+        run.join()
+    except PlannerError as error:
+        run.salvage()
+        error.hint = f"{error.hint} {run.kept()}".strip()
+        raise
+    return run.record
+
+
+class _Run:
+    """The moving parts of a run: the record so far, and what this call has done."""
+
+    def __init__(self, job: Job, layout: Layout, record: Record, clock: Callable[[], float]) -> None:
+        assert job.frames is not None
+        self.job, self.layout, self.record, self._clock = job, layout, record, clock
+        self._frames: FramesLike = job.frames
+        self._rate: Fraction = frame_rate(job.frames.frames_per_second)
+        self._earlier = record
+        self._done, self._began = 0, 0.0
+
+    def track(self) -> None:
+        """Write parts until the clip ends, the limit is reached, or the user stops it."""
+        job, record = self.job, self.record
+        with failing_as(self.layout.folder):
+            self.layout.make(job.saves)
+        if record.parts and self._is_last(record.last_frame):
+            self.record = replace(record, ended=True)
+            return
+        resume = self.layout.state(record.parts) if record.parts else None
+        session = job.load(plan_after(job.plan, record.steps))
+        self.record = replace(record, device=session.device)
+        with Interruption() as interruption:
+            tracking: Any = session.track(job.frames, () if resume else job.prompts, reverse=job.reverse, resume=resume)
+            try:
+                self._began = self._clock()
+                shots = iter(tracking)
+                while not self.record.ended:
+                    self._part(session, tracking, shots, interruption)
+            finally:
+                tracking.close()
+
+    def _part(self, session: SessionLike, tracking: TrackingLike, shots: Shots, interruption: Interruption) -> None:
+        """One part: its files, the state after it, the record."""
+        job, record = self.job, self.record
+        wanted = job.part_frames
+        if job.limit is not None:
+            wanted = min(wanted, job.limit - record.frames)
+        began, count, last = self._clock(), 0, record.last_frame
+        with ClipPart(self.layout, record.parts, job.saves, self._frames.size, self._rate) as part:
+            for last, masks in islice(shots, wanted):
+                part.add(last, tracking.picture, masks)
+                count += 1
+                self._tell(session, record.frames + count)
+                if interruption.requested:
+                    break
+            cut = interruption.requested and count < wanted
+            if cut and self._frames.rereadable:
+                raise self._interrupted(last)
+        ended = count < wanted or record.frames + count == job.limit
+        record = replace(
+            self._measured(session, tracking),
+            parts=record.parts + 1 if count else record.parts,
+            frames=record.frames + count,
+            last_frame=last,
+            ended=ended,
+            seconds=record.seconds + self._clock() - began,
+            objects=max(record.objects, len(tracking.objects)),
+            status="stopped" if cut else "running",
+        )
+        self._commit(record, tracking)
+        if interruption.requested and not ended:
+            raise self._interrupted(last)
+        if cut:
+            self.join()
+            raise self._interrupted(last)
+
+    def _commit(self, record: Record, tracking: TrackingLike) -> None:
+        if not record.ended and self._frames.rereadable:
+            path = self.layout.state(record.parts)
+            # Nobody looks at it, torn or not, before the record speaks of it.
+            with failing_as(path):
+                tracking.save(path)
+        record.write(self.layout.record)
+        # Only now that the record speaks of the new state may the old one go.
+        self.layout.state(self.record.parts).unlink(missing_ok=True)
+        self.record = record
+
+    def join(self) -> None:
+        """The files of the whole clip, the last record, and the parts away."""
+        record = self.record
+        info = {"description": f"masks of {self.job.name} by sam2-plan"}
+        join_clip(self.layout, record.parts, self.job.saves, self._rate, info)
+        self.record = record if record.status == "stopped" else replace(record, status="finished")
+        self.record.write(self.layout.record)
+        self.layout.clear_parts()
+
+    def salvage(self) -> None:
+        """Of a source that passes by once: join the complete parts, since no later call can."""
+        if self._frames.rereadable or self.record.status == "stopped" or not self.record.parts:
+            return
+        self.record = replace(self.record, status="stopped", ended=True)
+        with suppress(PlannerError):
+            self.join()
+
+    def kept(self) -> str:
+        """What an error has left, and how to go on."""
+        record, out = self.record, self.job.out
+        if record.status == "stopped":
+            return f"What is in {out} is complete up to frame {record.last_frame}; such an input cannot go on later."
+        if not self._frames.rereadable:
+            return f"Nothing in {out} is complete but the files of single frames; start again with --overwrite."
+        if record.ended:
+            return f"All {record.frames:,} frames are kept in {out}; the same command completes the files."
+        if not record.frames:
+            return f"The same command starts again; it can go on only after {self.job.part_frames} frames."
+        return (
+            f"{record.frames:,} frames, up to frame {record.last_frame}, are kept in {out}; the same command goes on "
+            "from there."
+        )
+
+    def _is_last(self, frame: int | None) -> bool:
+        return frame == 0 if self.job.reverse else frame is not None and frame + 1 == self._frames.length
+
+    def _interrupted(self, last: int | None) -> Interrupted:
+        return Interrupted("Interrupted." if last is None else f"Interrupted after frame {last}.")
+
+    def _measured(self, session: SessionLike, tracking: TrackingLike) -> Record:
+        """The record with the device's peaks and the steps of fallback."""
+        record, memory = self.record, session.memory()
+        if memory is not None:
+            record = replace(
+                record,
+                allocated_bytes=max(record.allocated_bytes or 0, memory.peak_allocated_bytes),
+                reserved_bytes=max(record.reserved_bytes or 0, memory.peak_reserved_bytes),
+            )
+        return replace(record, steps=(*self._earlier.steps, *map(_step, tracking.steps)))
+
+    def _tell(self, session: SessionLike, done: int) -> None:
+        if self.job.progress is None:
+            return
+        here = done - self._earlier.frames
+        seconds = self._clock() - self._began
+        total = self._total(done)
+        speed = here / seconds if seconds > 0 else None
+        memory = session.memory()
+        estimate = self.job.plan.estimate
+        assert estimate is not None
+        self.job.progress(
+            Progress(
+                done=done,
+                total=total,
+                unit="frame",
+                per_second=speed,
+                seconds_left=(total - done) / speed if speed and total is not None else None,
+                reserved_bytes=memory.peak_reserved_bytes if memory else None,
+                planned_reserved_bytes=estimate.reserved_bytes,
+            )
+        )
+
+    def _total(self, done: int) -> int | None:
+        """How many frames there will be, as far as is known: tracking begins at the first prompted frame."""
+        length, limit = self._frames.length, self.job.limit
+        first = 0
+        if self._frames.rereadable:
+            numbers = [prompt.frame for prompt in self.job.prompts]
+            if self.job.reverse:
+                length = max(numbers) + 1
+            else:
+                first = min(numbers)
+        known = [number for number in (None if length is None else length - first, limit) if number is not None]
+        return max(done, min(known)) if known else None
+
+
+def plan_after(plan: Plan, steps: Sequence[Mapping[str, Any]]) -> Plan:
+    """The plan with what fallback stepped down to as its choice, where it did."""
+    if not steps or plan.chosen is None:
+        return plan
+    plain = steps[-1]["configuration"]
+    configuration = Configuration(**{**plain, "resolution": tuple(plain["resolution"])})
+    for place, choice in enumerate(plan.alternatives):
+        if choice.configuration == configuration:
+            return replace(plan, chosen=choice, alternatives=plan.alternatives[place + 1 :])
+    return replace(plan, chosen=replace(plan.chosen, configuration=configuration))
+
+
+def _step(step: StepDown) -> dict[str, Any]:
+    configuration = {**asdict(step.configuration), "resolution": list(step.configuration.resolution)}
+    return {
+        "frame": step.frame,
+        "reason": step.reason,
+        "configuration": configuration,
+        "carried_over": step.carried_over,
+    }

@@ -1,0 +1,283 @@
+"""What a run is told, how far it is, and what it leaves. Values only; bytes are integers, sizes (height, width)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from planner.domain import Configuration, Plan
+
+if TYPE_CHECKING:
+    import numpy as np
+
+PART_FRAMES = 100
+"""Frames of one part of a clip: what a killed run loses at most."""
+
+
+class MemoryCount(Protocol):
+    """What a device counts (planner.runtime.session.MemoryUse)."""
+
+    @property
+    def peak_allocated_bytes(self) -> int:
+        """Tensors, at most so far."""
+
+    @property
+    def peak_reserved_bytes(self) -> int:
+        """What the allocator held, at most so far."""
+
+
+class StepDown(Protocol):
+    """A step of fallback (planner.runtime.fallback.Step)."""
+
+    @property
+    def frame(self) -> int:
+        """Where memory ran out."""
+
+    @property
+    def reason(self) -> str:
+        """What torch said."""
+
+    @property
+    def configuration(self) -> Configuration:
+        """What went on from there."""
+
+    @property
+    def carried_over(self) -> bool:
+        """Whether the memory bank went along."""
+
+
+class TrackingLike(Protocol):
+    """What a run needs of planner.runtime.tracking.Tracking."""
+
+    @property
+    def picture(self) -> np.ndarray | None:
+        """H×W×3 uint8 RGB: the frame last given."""
+
+    @property
+    def steps(self) -> tuple[StepDown, ...]:
+        """Steps of fallback so far."""
+
+    @property
+    def objects(self) -> tuple[int, ...]:
+        """Ids of what is tracked."""
+
+    def __iter__(self) -> Iterator[tuple[int, dict[int, np.ndarray]]]: ...
+
+    def save(self, path: Path) -> None:
+        """Write what `resume` goes on from."""
+
+    def close(self) -> None:
+        """Let go of the source."""
+
+
+class SessionLike(Protocol):
+    """What a run needs of planner.runtime.session.Session."""
+
+    @property
+    def device(self) -> str:
+        """Where it is loaded."""
+
+    @property
+    def configuration(self) -> Configuration:
+        """What is loaded."""
+
+    def segment(
+        self,
+        image: Any,
+        points: Any = None,
+        labels: Any = None,
+        boxes: Any = None,
+        masks: Any = None,
+        multimask: bool = False,
+    ) -> Any:
+        """Masks of prompted objects."""
+
+    def automask(self, image: Any, *, progress: Callable[[int, int], None] | None = None) -> Any:
+        """All masks of a picture."""
+
+    def track(self, source: Any, prompts: Any = (), *, reverse: bool = False, resume: str | Path | None = None) -> Any:
+        """Masks of a clip, frame by frame."""
+
+    def memory(self) -> MemoryCount | None:
+        """What the device counts."""
+
+
+class FramesLike(Protocol):
+    """What a run needs of planner.runtime.frames.Frames."""
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Of every frame."""
+
+    @property
+    def length(self) -> int | None:
+        """Frames, where known."""
+
+    @property
+    def frames_per_second(self) -> float | None:
+        """Where known."""
+
+    @property
+    def rereadable(self) -> bool:
+        """Whether it can be read again."""
+
+    def close(self) -> None:
+        """Let go of the source."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
+    """Where the weights come from and where they run."""
+
+    checkpoint: str | None = None
+    """A path or an official id; None: random weights."""
+    seed: int = 0
+    """Of random weights."""
+    device: str = "auto"
+    """As given; auto takes CUDA, else MPS, else the CPU."""
+    fallback: bool = False
+    """Step down the plan's alternatives where memory runs out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a run is."""
+
+    done: int
+    """Frames with their masks written (automatic masks: points)."""
+    total: int | None
+    """Of how many; None where that is not known."""
+    unit: str
+    """frame or point."""
+    per_second: float | None
+    """Units a second since this call began; None before there are any."""
+    seconds_left: float | None
+    """At that speed; None where it cannot be said."""
+    reserved_bytes: int | None
+    """The allocator's peak so far; None where the device does not count."""
+    planned_reserved_bytes: int
+    """What the plan predicts of that."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One run, checked: what to do, and the outside world that it needs."""
+
+    plan: Plan
+    """With a choice."""
+    source: Any
+    """As the user gave it."""
+    frames: FramesLike | None
+    """The opened clip; None for pictures."""
+    picture: np.ndarray | None
+    """H×W×3 uint8 RGB; None for clips."""
+    out: Path
+    """The folder that the files go to."""
+    prompts: tuple[Any, ...]
+    """planner.runtime.prompts.Prompt."""
+    saves: tuple[str, ...]
+    """Of planner.outputs.layout.SAVES, in that order."""
+    weights: Weights
+    load: Callable[[Plan], SessionLike]
+    """Loads what a plan chose, from those weights."""
+    reverse: bool = False
+    """Track backward."""
+    limit: int | None = None
+    """Frames to track at most."""
+    multimask: bool = False
+    """Keep the best of three masks per object (task image)."""
+    progress: Callable[[Progress], None] | None = None
+    """Told after every frame."""
+    part_frames: int = PART_FRAMES
+    """Frames of one part."""
+
+    @property
+    def task(self) -> str:
+        """Of the plan."""
+        return self.plan.request.workload.task
+
+    @property
+    def name(self) -> str:
+        """What files and messages call the source: the last part of a path."""
+        if isinstance(self.source, (str, os.PathLike)):
+            return Path(self.source).name or str(self.source)
+        return self.frames.name if self.frames is not None else "a picture"
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Of the source."""
+        if self.frames is not None:
+            return self.frames.size
+        assert self.picture is not None
+        return self.picture.shape[0], self.picture.shape[1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenFiles:
+    """What a run left for one of its saves."""
+
+    save: str
+    """Of planner.outputs.layout.SAVES."""
+    path: Path
+    """A file, or the folder of files per frame."""
+    files: int
+    """How many."""
+    bytes: int
+    """Of all of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunMemory:
+    """Bytes on the GPU beside the plan's."""
+
+    allocated_bytes: int | None
+    """Peak of tensors; None where the device does not count."""
+    reserved_bytes: int | None
+    """Peak of what the allocator held."""
+    reason: str | None
+    """Why they are None."""
+    planned_allocated_bytes: int
+    planned_reserved_bytes: int
+    planned_total_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSummary:
+    """What a finished run did."""
+
+    already_finished: bool
+    """An earlier call had done it all; this one did nothing."""
+    task: str
+    source: str
+    out: Path
+    configuration: Configuration
+    """What was loaded at the end."""
+    weights: str
+    """The checkpoint, or that they were random."""
+    device: str
+    frame_size: tuple[int, int]
+    frames: int
+    """Frames with masks, those of earlier calls included."""
+    frames_before: int
+    """Of these, done by earlier calls."""
+    objects: int
+    """Objects tracked or prompted; automatic masks found."""
+    written: tuple[WrittenFiles, ...]
+    seconds: float
+    """Of tracking and writing, loading left out."""
+    memory: RunMemory
+    steps: tuple[Mapping[str, Any], ...]
+    """Steps of fallback: frame, reason, configuration, carried_over."""
+    warnings: tuple[str, ...]
+
+    @property
+    def frames_per_second(self) -> float | None:
+        """None where no time was taken."""
+        return self.frames / self.seconds if self.seconds > 0 else None
