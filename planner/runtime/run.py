@@ -22,7 +22,7 @@ from planner.runtime.run_arguments import (
     require_libraries,
 )
 from planner.runtime.run_clip import plan_after, run_clip
-from planner.runtime.run_folder import claim, held_folder
+from planner.runtime.run_folder import claim, held_folder, require_apart
 from planner.runtime.run_identity import identity_of
 from planner.runtime.run_nouns import (
     PART_FRAMES,
@@ -111,6 +111,7 @@ def perform(job: Job, *, overwrite: bool = False, heard: Sequence[str] = ()) -> 
     identity = identity_of(job)
     rereadable = job.frames is None or job.frames.rereadable
     with held_folder(job.out) as layout:
+        require_apart(layout, job.source)
         record = claim(layout, identity, rereadable, overwrite)
         before, finished = record.frames, record.status == "finished"
         if not finished:

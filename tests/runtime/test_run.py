@@ -264,11 +264,24 @@ def test_overwriting_deletes_the_run_and_nothing_else(tmp_path: Path, whole: dic
     assert found == whole
 
 
-def test_files_without_a_record_are_not_written_over(tmp_path: Path) -> None:
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_files_that_no_record_speaks_of_are_never_touched(overwrite: bool, tmp_path: Path) -> None:
+    """They may be the user's own frames."""
     (tmp_path / "out" / "png").mkdir(parents=True)
+    (tmp_path / "out" / "png" / "00001.png").write_text("mine")
     with pytest.raises(UsageError, match="png"):
-        perform(job(tmp_path / "out"))
+        perform(job(tmp_path / "out"), overwrite=overwrite)
+    assert files_of(tmp_path / "out") == {"png/00001.png": b"mine"}
     assert not (tmp_path / "out" / "run.json").exists()
+
+
+@pytest.mark.parametrize("source", ["out/png", "out/overlay.mp4", "out/png/00001.png", "out/../out/npz"])
+def test_an_input_that_the_run_would_write_over_is_refused(source: str, tmp_path: Path) -> None:
+    perform(job(tmp_path / "out"))
+    before = files_of(tmp_path / "out")
+    with pytest.raises(UsageError, match="INPUT"):
+        perform(job(tmp_path / "out", source=str(tmp_path / source)), overwrite=True)
+    assert files_of(tmp_path / "out") == before
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"kind": "plan"}', "\0", "[" * 5000])
@@ -277,8 +290,10 @@ def test_a_record_that_is_none_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "out" / "run.json").write_text(text)
     with pytest.raises(FileError) as caught:
         perform(job(tmp_path / "out"))
-    assert "--overwrite" in caught.value.hint
-    assert perform(job(tmp_path / "out", limit=3), overwrite=True).frames == 3
+    assert "another folder" in caught.value.hint
+    with pytest.raises(FileError):
+        perform(job(tmp_path / "out"), overwrite=True)
+    assert (tmp_path / "out" / "run.json").read_text() == text
 
 
 @pytest.mark.parametrize(
