@@ -1,6 +1,6 @@
 """Make docs/runtime-memory.md: bytes of our runtime beside those of the stock video predictor, both simulated.
 
-    python scripts/compare_runtime_memory.py            # all variants, some ten minutes on two cores
+    python scripts/compare_runtime_memory.py            # all variants, some minutes
     python scripts/compare_runtime_memory.py --print    # the table only
 
 Both sides are traces of the real code on tensors without data (planner.simulate): nothing here was measured on a GPU.
