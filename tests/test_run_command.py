@@ -21,7 +21,7 @@ av = pytest.importorskip("av", reason="running needs PyAV")
 pytest.importorskip("pycocotools", reason="COCO documents need pycocotools")
 image_module = pytest.importorskip("PIL.Image", reason="running needs Pillow")
 
-from planner.runtime.run_nouns import Weights
+from planner.runs.nouns import Weights
 from tests.runtime.fakes import SIZE, FakeSession, picture
 
 PROMPT = ("--point", "10,12", "--box", "5:3,4,20,30")
@@ -55,7 +55,7 @@ def sessions(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         loaded.append(weights)
         return FakeSession(plan.chosen.configuration)
 
-    monkeypatch.setattr("planner.runtime.run.load_for", load)
+    monkeypatch.setattr("planner.runs.run.load_for", load)
     return loaded
 
 
@@ -153,7 +153,7 @@ def test_progress_only_on_a_terminal(inputs: Path, tmp_path: Path, monkeypatch: 
 
 def test_progress_shows_memory_beside_the_plan(inputs: Path) -> None:
     from planner.report.run import format_seconds, progress_line
-    from planner.runtime.run_nouns import Progress
+    from planner.runs.nouns import Progress
 
     progress = Progress(
         done=1200, total=3000, unit="frame", per_second=12.34, seconds_left=3909.4, reserved_bytes=1_410_000_000,
@@ -247,7 +247,7 @@ def test_a_torn_source_says_how_far_it_got(inputs: Path, tmp_path: Path, monkeyp
         if index == 5:
             raise FileError("clip: frame 5 is damaged.", "Mend it.")
 
-    monkeypatch.setattr("planner.runtime.run.load_for", lambda plan, _: FakeSession(plan.chosen.configuration, tear))
+    monkeypatch.setattr("planner.runs.run.load_for", lambda plan, _: FakeSession(plan.chosen.configuration, tear))
     outcome = run(inputs, tmp_path / "out", *PROMPT, "--random-weights")
     assert outcome.code == 2
     assert "frame 5 is damaged" in outcome.err
@@ -261,9 +261,7 @@ def test_an_interruption_is_exit_1_with_a_document(
         if index == 5:
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(
-        "planner.runtime.run.load_for", lambda plan, _: FakeSession(plan.chosen.configuration, interrupt)
-    )
+    monkeypatch.setattr("planner.runs.run.load_for", lambda plan, _: FakeSession(plan.chosen.configuration, interrupt))
     outcome = run(inputs, tmp_path / "out", *PROMPT, "--random-weights", "--format", "json")
     assert outcome.code == 1
     assert outcome.document["error"]["code"] == "interrupted"
@@ -277,9 +275,7 @@ def test_a_second_interruption_is_exit_1_with_a_document(
             os.kill(os.getpid(), signal.SIGINT)
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(
-        "planner.runtime.run.load_for", lambda plan, _: FakeSession(plan.chosen.configuration, interrupt)
-    )
+    monkeypatch.setattr("planner.runs.run.load_for", lambda plan, _: FakeSession(plan.chosen.configuration, interrupt))
     outcome = run(inputs, tmp_path / "out", *PROMPT, "--random-weights", "--format", "json")
     assert outcome.code == 1
     assert outcome.document["error"]["code"] == "interrupted"
@@ -333,7 +329,7 @@ class TestSam2:
         from planner.outputs.clip import ClipPart
         from tests.runtime.fakes import files_of
 
-        add, part_frames = ClipPart.add, "planner.runtime.run.PART_FRAMES"
+        add, part_frames = ClipPart.add, "planner.runs.run.PART_FRAMES"
         monkeypatch.setattr(part_frames, 3)
         words = (*PROMPT, "--random-weights", "--frames", "8", "--device", "cpu")
         assert run(inputs, tmp_path / "whole", *words).code == 0

@@ -28,7 +28,7 @@ def run_document_of_a_fake() -> dict[str, Any]:
     pytest.importorskip("av", reason="runs write videos")
     pytest.importorskip("pycocotools", reason="runs write COCO documents")
     from planner.report.run import run_document
-    from planner.runtime.run import perform
+    from planner.runs.run import perform
     from tests.runtime.fakes import job
 
     with tempfile.TemporaryDirectory() as folder:

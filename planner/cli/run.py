@@ -12,7 +12,7 @@ from planner.cli.output import echo, style_of
 from planner.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
-    from planner.runtime.run_nouns import Progress
+    from planner.runs.nouns import Progress
 
 EPILOG = """\b
 Examples:
@@ -67,7 +67,7 @@ def command(
     plan = Plan.load(plan_path)
     if plan.chosen is None:
         plan.require()
-    from planner.runtime.run import run
+    from planner.runs.run import run
 
     progress = _ProgressLine() if sys.stderr.isatty() else None
     saves = None if save is None else [word.strip() for word in save.split(",")]
@@ -97,7 +97,7 @@ def _prompts(points: tuple[str, ...], boxes: tuple[str, ...], masks: tuple[str, 
     if path is None:
         if not (points or boxes or masks):
             return ()
-        from planner.runtime.prompt_options import prompts_from_options
+        from planner.prompts.options import prompts_from_options
 
         return prompts_from_options(points, boxes, masks)
     if points or boxes or masks:

@@ -11,7 +11,7 @@ from planner.report.text import Style, table
 from planner.units import format_resolution, format_size
 
 if TYPE_CHECKING:
-    from planner.runtime.run_nouns import Progress, RunSummary, WrittenFiles
+    from planner.runs.nouns import Progress, RunSummary, WrittenFiles
 
 NO_TIME = "no time was taken"
 _WHAT = {"png": "indexed PNG", "coco": "COCO RLE", "npz": "NPZ", "overlay": "overlay"}

@@ -9,7 +9,7 @@ import torch
 from sam2.modeling.sam2_utils import get_1d_sine_pe
 from torch import Tensor
 
-from planner.runtime.memory_bank import REMEMBERED_FRAMES, REMEMBERED_POINTERS, ObjectMemory, Shelf
+from planner.runtime.memory_bank import REMEMBERED_POINTERS, ObjectMemory, Shelf
 from planner.runtime.network import Network
 
 HIDDEN_BYTES = 8 * 2**20
@@ -98,9 +98,7 @@ def _sequence(
         rows = slice(place * tokens, (place + 1) * tokens)
         for index, (_, entry) in enumerate(entries):
             values[index, rows] = shelf.get(entry).flatten(2)[0].transpose(0, 1)
-        position = entries[0][0]
-        when = model.maskmem_tpos_enc[REMEMBERED_FRAMES - position]
-        keys[:, rows] = (network.memory_positions + when).transpose(0, 1)
+        keys[:, rows] = network.memory_positions[entries[0][0]]
     if excluded:
         for index, pointed in enumerate(pointing):
             stacked = torch.cat([entry.pointer for _, entry in pointed])

@@ -104,8 +104,9 @@ class Network:
                 return
             self.image_positions = self._sine(model.image_encoder.neck.position_encoding, 1)
             """(h·w)×1×256: added to the image in memory attention."""
-            self.memory_positions = self._sine(model.memory_encoder.position_encoding, 1)
-            """(h·w)×1×64: added to each remembered frame."""
+            where = self._sine(model.memory_encoder.position_encoding, 1)[:, 0]
+            self.memory_positions = [where + when.reshape(-1) for when in model.maskmem_tpos_enc.flip(0)]
+            """For each temporal position (planner.runtime.memory_bank) h·w×64: added to a remembered frame."""
             layer = model.memory_attention.layers[0].self_attn
             table = layer.compute_cis(end_x=width, end_y=height).to(self.device)
             for module in model.modules():

@@ -12,16 +12,16 @@ import torch
 from planner.domain import PRECISIONS, TASKS, Configuration, Plan
 from planner.errors import EnvironmentFailure, UsageError
 from planner.planning.candidates import why_unsupported
+from planner.prompts.prompts import Prompt
 from planner.runtime.attention import check_kernel
 from planner.runtime.automatic import AutomaticMask, automask
 from planner.runtime.fallback import Ladder, out_of_memory
-from planner.runtime.frames import open_frames
 from planner.runtime.network import AUTOCAST, WEIGHTS, Network, place
-from planner.runtime.pictures import read_picture
-from planner.runtime.prompts import Prompt
 from planner.runtime.segmentation import Segmentation, segment
 from planner.runtime.tracking import Tracking
 from planner.runtime.weights import model_from, random_model
+from planner.sources.frames import open_frames
+from planner.sources.pictures import read_picture
 from planner.units import RESOLUTION_STEP
 
 DEVICES = ("auto", "cuda", "cuda:N", "mps", "cpu")
@@ -110,7 +110,7 @@ class Session:
     ) -> Segmentation:
         """Masks of the prompted objects of one picture.
 
-        `image`: a path, a PIL image or an array (H×W×3 uint8 RGB; see planner.runtime.pictures). Prompts in pixels of
+        `image`: a path, a PIL image or an array (H×W×3 uint8 RGB; see planner.sources.pictures). Prompts in pixels of
         the picture: `points` P×2 of one object or N×P×2 (x, y) with `labels` of the same leading shape (1 object, 0
         background; default 1), `boxes` (x0, y0, x1, y1) or N×4, `masks` H×W bool or the logits of an earlier answer.
         `multimask` gives three candidates per object instead of one. Objects go through the mask decoder in passes of
@@ -167,7 +167,7 @@ class Session:
         """Follow objects through a video: iterate over (frame index, {object: H×W bool}).
 
         `source`: a video file, a folder of pictures, arrays, a generator, "camera:0" or a stream's address (see
-        planner.runtime.frames.open_frames). `prompts`: {"frame", "object", and "points" with "labels", "box" or
+        planner.sources.frames.open_frames). `prompts`: {"frame", "object", and "points" with "labels", "box" or
         "mask"} in pixels of the source; what is prompted on later frames is known from the beginning where the source
         can be read again, else when that frame arrives. Tracking begins at the first prompted frame (`reverse`: at the
         last, and goes back), or at `start`. `history` frames back prompts may be added later, at the cost of their

@@ -29,7 +29,7 @@ from planner.runtime.memory_bank import REMEMBERED_POINTERS, Entry, ObjectMemory
 from planner.runtime.network import Network
 
 if TYPE_CHECKING:
-    from planner.runtime.prompts import Prompt
+    from planner.prompts.prompts import Prompt
 
 FILLED_HOLES = 8
 """Holes up to this many pixels are filled in the low-resolution masks, where sam2 has its compiled extension

@@ -11,13 +11,13 @@ import numpy
 from torch import Tensor
 
 from planner.errors import UsageError
-from planner.runtime.ahead import Ahead
+from planner.prompts.prompts import Prompt, prompts_from
 from planner.runtime.fallback import Ladder, Step, out_of_memory
-from planner.runtime.frames import Frames
 from planner.runtime.prepare import prepare_frame
-from planner.runtime.prompts import Prompt, prompts_from
 from planner.runtime.state import read_state, write_state
 from planner.runtime.tracker import Tracker
+from planner.sources.ahead import Ahead
+from planner.sources.frames import Frames
 
 if TYPE_CHECKING:
     from planner.runtime.network import Network

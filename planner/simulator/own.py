@@ -26,7 +26,12 @@ from planner.simulator import events
 from planner.simulator.torch_adapters import FakeGpu
 from planner.simulator.torch_operations import handle_torchvision
 
-REPEATED = (r"sam_mask_decoder", r"memory_encoder\.\w+")
+REPEATED = (
+    r"sam_mask_decoder",
+    r"memory_encoder\.\w+",
+    r"memory_attention\.layers\.\d+\.\w+",
+    r"image_encoder\.trunk\.blocks\.\d+\.\w+",
+)
 """Modules whose calls depend on nothing but the form of their arguments; functions that do are wrapped below."""
 ROUNDS = 3
 """How often a picture is segmented: from the second on, old features are replaced."""

@@ -15,7 +15,7 @@ import numpy as np
 
 import planner
 from planner.domain import Configuration
-from planner.runtime.run_nouns import Job, Weights
+from planner.runs.nouns import Job, Weights
 
 SIZE = (37, 52)
 
@@ -184,7 +184,7 @@ def main() -> None:
     """`python -m tests.runtime.fakes OUT SECONDS`: the job in a process that can be killed."""
     import sys
 
-    from planner.runtime.run import perform
+    from planner.runs.run import perform
 
     seconds = float(sys.argv[2])
     perform(job(Path(sys.argv[1]), on_frame=lambda _: time.sleep(seconds)))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from planner.errors import UsageError
-from planner.runtime.ahead import Ahead
+from planner.sources.ahead import Ahead
 
 
 @pytest.fixture(autouse=True)
@@ -139,7 +139,7 @@ def test_a_depth_below_one_is_refused(depth: object) -> None:
 def test_ctrl_c_while_waiting_for_an_item_ends_the_program() -> None:
     program = """
 import os, signal, threading, time
-from planner.runtime.ahead import Ahead
+from planner.sources.ahead import Ahead
 def make():
     yield 1
     time.sleep(1)
@@ -155,7 +155,7 @@ with Ahead(make()) as ahead:
 
 def test_the_program_ends_with_one_still_open() -> None:
     program = """
-from planner.runtime.ahead import Ahead
+from planner.sources.ahead import Ahead
 ahead = Ahead(iter(int, 1))
 next(ahead)
 """

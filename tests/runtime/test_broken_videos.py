@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from planner.errors import FileError
-from planner.runtime.frames import open_frames
-from planner.runtime.pictures import PictureWarning
+from planner.sources.frames import open_frames
+from planner.sources.pictures import PictureWarning
 from tests.runtime.media import (
     SIZE,
     cut,
@@ -111,7 +111,7 @@ def test_an_mp4_cut_short_says_how_far_it_goes_or_cannot_be_opened(tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi", "a.ts", "a.webm", "a.gif"])
-@pytest.mark.filterwarnings("ignore::planner.runtime.pictures.PictureWarning")
+@pytest.mark.filterwarnings("ignore::planner.sources.pictures.PictureWarning")
 def test_bytes_of_no_meaning_anywhere_give_frames_or_our_error(tmp_path: Path, name: str) -> None:
     codec = {"a.webm": "libvpx-vp9", "a.gif": "gif"}.get(name, "libx264")
     data = video(tmp_path / name, codec, count=20, b_frames=0 if codec != "libx264" else 2).read_bytes()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from planner.errors import FileError, PlannerError, UsageError
-from planner.runtime.pictures import PictureWarning, read_picture
+from planner.sources.pictures import PictureWarning, read_picture
 from tests.runtime.media import noise, picture_file
 
 RAMP = np.arange(24 * 40 * 3, dtype=np.uint32).reshape(24, 40, 3)

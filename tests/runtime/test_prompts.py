@@ -15,10 +15,10 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from planner.errors import FileError, PlannerError, UsageError
-from planner.runtime.mask_files import mask_from, read_mask
-from planner.runtime.prompt_files import read_prompts
-from planner.runtime.prompt_options import prompts_from_options
-from planner.runtime.prompts import Prompt, prompts_from
+from planner.prompts.files import read_prompts
+from planner.prompts.masks import mask_from, read_mask
+from planner.prompts.options import prompts_from_options
+from planner.prompts.prompts import Prompt, prompts_from
 from tests.conftest import refusal, validator_of
 
 SIZE = (48, 64)

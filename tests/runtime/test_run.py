@@ -15,7 +15,7 @@ pytest.importorskip("pycocotools", reason="COCO documents need pycocotools")
 pytest.importorskip("PIL", reason="PNGs need Pillow")
 
 from planner.errors import EnvironmentFailure, FileError, UsageError
-from planner.runtime.run import perform
+from planner.runs.run import perform
 from tests.runtime.fakes import FakeFrames, FakePrompt, FakeSession, job, video_plan
 
 

@@ -13,7 +13,7 @@ pytest.importorskip("pycocotools", reason="COCO documents need pycocotools")
 pytest.importorskip("PIL", reason="PNGs need Pillow")
 
 from planner.errors import EnvironmentFailure, FileError, UsageError
-from planner.runtime.run import perform
+from planner.runs.run import perform
 from tests.runtime.fakes import FakePrompt, FakeSession, files_of, job, video_plan
 
 DIFFERENT: dict[str, tuple[dict[str, Any], str]] = {

@@ -21,7 +21,7 @@ pytest.importorskip("PIL", reason="PNGs need Pillow")
 
 from planner.errors import EnvironmentFailure, FileError, Interrupted, PlannerError, UsageError
 from planner.outputs import files
-from planner.runtime.run import perform
+from planner.runs.run import perform
 from tests.conftest import ROOT
 from tests.runtime.fakes import FakeFrames, files_of, job
 
@@ -173,7 +173,7 @@ def test_a_clip_that_ends_with_a_part_goes_on_without_a_frame_that_is_not_there(
         raise EnvironmentFailure("no.")
 
     with monkeypatch.context() as patch:
-        patch.setattr("planner.runtime.run_clip.join_clip", full)
+        patch.setattr("planner.runs.clip.join_clip", full)
         with pytest.raises(EnvironmentFailure) as caught:
             perform(job(tmp_path / "out", **eight))
     assert "8 frames" in caught.value.hint

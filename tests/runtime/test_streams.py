@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from planner.errors import EnvironmentFailure, UsageError
-from planner.runtime.ahead import Ahead
-from planner.runtime.frames import open_frames
-from planner.runtime.pictures import PictureWarning
+from planner.sources.ahead import Ahead
+from planner.sources.frames import open_frames
+from planner.sources.pictures import PictureWarning
 from tests.runtime.media import (
     SIZE,
     noise,

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from planner.runtime import video_files
-from planner.runtime.ahead import Ahead
-from planner.runtime.frames import open_frames
-from planner.runtime.pictures import PictureWarning
+from planner.sources import video_files
+from planner.sources.ahead import Ahead
+from planner.sources.frames import open_frames
+from planner.sources.pictures import PictureWarning
 from tests.runtime.media import (
     SIZE,
     number_in,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from planner.errors import EnvironmentFailure, FileError
-from planner.runtime.pictures import Picture, PictureWarning
+from planner.sources.pictures import Picture, PictureWarning
 
 VIDEO_FORMS = "Give a video file (mp4, mkv, avi, webm, gif, ...) or a folder of pictures."
 _TEXT_ART = ("tty", "bin", "xbin", "adf", "idf")

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from planner.domain import Plan
-from planner.errors import EnvironmentFailure, FileError, UsageError
+from planner.errors import FileError, UsageError
+from planner.loading import load
 from planner.outputs.layout import Layout
-from planner.runtime.run_arguments import (
+from planner.runs.arguments import (
     check_options,
     check_saves,
     checked_prompts,
@@ -21,10 +22,10 @@ from planner.runtime.run_arguments import (
     opened_picture,
     require_libraries,
 )
-from planner.runtime.run_clip import plan_after, run_clip
-from planner.runtime.run_folder import claim, held_folder, require_apart
-from planner.runtime.run_identity import identity_of
-from planner.runtime.run_nouns import (
+from planner.runs.clip import plan_after, run_clip
+from planner.runs.folder import claim, held_folder, require_apart
+from planner.runs.identity import identity_of
+from planner.runs.nouns import (
     PART_FRAMES,
     Job,
     Progress,
@@ -34,8 +35,8 @@ from planner.runtime.run_nouns import (
     Weights,
     WrittenFiles,
 )
-from planner.runtime.run_picture import run_picture
-from planner.runtime.run_record import Record
+from planner.runs.picture import run_picture
+from planner.runs.record import Record
 from planner.units import format_resolution
 
 UNCOUNTED = "{device} does not count its memory; only CUDA does"
@@ -125,12 +126,7 @@ def perform(job: Job, *, overwrite: bool = False, heard: Sequence[str] = ()) -> 
 
 def load_for(plan: Plan, weights: Weights) -> SessionLike:
     """What the plan chose, loaded. Raises EnvironmentFailure where torch or sam2 are missing, and as planner.load."""
-    try:
-        from planner.runtime.session import load_session
-    except ImportError as error:
-        hint = 'Install them with: pip install "sam2-plan[run]"'
-        raise EnvironmentFailure(f"Running SAM 2 needs torch and sam2: {error}.", hint) from error
-    return load_session(
+    return load(
         plan,
         weights.checkpoint,
         weights.device,
@@ -143,7 +139,7 @@ def load_for(plan: Plan, weights: Weights) -> SessionLike:
 @contextmanager
 def _heard() -> Iterator[list[str]]:
     """What readers of pictures and clips warn of in the block, for the summary; other warnings are shown as ever."""
-    from planner.runtime.pictures import PictureWarning
+    from planner.sources.pictures import PictureWarning
 
     heard: list[str] = []
     show = warnings.showwarning

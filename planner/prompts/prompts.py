@@ -18,7 +18,7 @@ import numpy as np
 
 from planner.documents import Mapping as DocumentMapping
 from planner.errors import FileError, PlannerError, UsageError
-from planner.runtime.mask_files import Mask, mask_from
+from planner.prompts.masks import Mask, mask_from
 
 KEYS = ("frame", "object", "points", "labels", "box", "mask")
 PROMPT_FORMS = (

@@ -11,8 +11,8 @@ from typing import Any
 
 from planner.errors import EnvironmentFailure, FileError, UsageError
 from planner.outputs.layout import Layout
-from planner.runtime.run_identity import require_same
-from planner.runtime.run_record import Record, read_record
+from planner.runs.identity import require_same
+from planner.runs.record import Record, read_record
 
 OTHERWISE = "Give another folder, or --overwrite to delete that run and start again."
 

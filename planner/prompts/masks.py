@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.errors import FileError, PlannerError, UsageError
-from planner.runtime.pictures import open_image
+from planner.sources.pictures import open_image
 
 Mask: TypeAlias = NDArray[np.bool_]
 """Height × width, true where the object is."""

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.errors import UsageError
-from planner.runtime.frames import Frames
-from planner.runtime.pictures import Picture, read_picture
+from planner.sources.frames import Frames
+from planner.sources.pictures import Picture, read_picture
 
 CLIP_FORMS = "Give frames × height × width × 3, uint8 in RGB; one picture is a clip as array[None]."
 

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.errors import FileError
-from planner.runtime import decoding
-from planner.runtime.pictures import PictureWarning
+from planner.sources import decoding
+from planner.sources.pictures import PictureWarning
 
 LONGEST_REORDERING = 20
 """Frames by which display and decoding order may differ (16 in H.264 and HEVC); more means that the clock was set

@@ -17,7 +17,7 @@ from typing import ClassVar
 import numpy as np
 
 from planner.errors import FileError, PlannerError, UsageError
-from planner.runtime.pictures import Picture
+from planner.sources.pictures import Picture
 
 SOURCE_FORMS = (
     "Give a video file, a folder of pictures, camera:0, a URL (rtsp, http, https, udp, tcp), "
@@ -131,7 +131,7 @@ def open_frames(source: object) -> Frames:
         return _open_path(Path(source))
     if isinstance(source, (bytes, bytearray, memoryview, dict, set)):
         raise UsageError(f"A {type(source).__name__} is not a clip.", SOURCE_FORMS)
-    from planner.runtime.sequences import IteratorFrames, SequenceFrames
+    from planner.sources.sequences import IteratorFrames, SequenceFrames
 
     if isinstance(source, (np.ndarray, Sequence)):
         return SequenceFrames(source)
@@ -147,7 +147,7 @@ def _open_path(path: Path) -> Frames:
         raise FileError(f"{text!r} is not a path.", SOURCE_FORMS)
     try:
         if path.is_dir():
-            from planner.runtime.folders import FolderFrames
+            from planner.sources.folders import FolderFrames
 
             return FolderFrames(path)
         if not path.exists():
@@ -156,13 +156,13 @@ def _open_path(path: Path) -> Frames:
             raise FileError(f"{path} is not a regular file.", "Give a camera as camera:0; save a pipe to a file first.")
     except OSError as error:
         raise FileError(f"{path}: {error.strerror or error}.", "Check the path.") from None
-    from planner.runtime.video_files import VideoFrames
+    from planner.sources.video_files import VideoFrames
 
     return VideoFrames(path)
 
 
 def _open_stream(text: str) -> Frames:
-    from planner.runtime.streams import StreamFrames
+    from planner.sources.streams import StreamFrames
 
     camera = _CAMERA.fullmatch(text)
     if camera is not None:

@@ -14,8 +14,8 @@ from planner.outputs.labels import Masks, check_label_ids, write_label_png
 from planner.outputs.layout import Layout
 from planner.outputs.npz import write_npz
 from planner.outputs.overlay import write_overlay_picture
-from planner.runtime.run_nouns import Job, Progress, SessionLike
-from planner.runtime.run_record import Record
+from planner.runs.nouns import Job, Progress, SessionLike
+from planner.runs.record import Record
 
 if TYPE_CHECKING:
     import numpy as np

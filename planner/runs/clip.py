@@ -21,9 +21,9 @@ from planner.outputs.clip import ClipPart, join_clip
 from planner.outputs.files import failing_as
 from planner.outputs.layout import Layout
 from planner.outputs.overlay_video import frame_rate
-from planner.runtime.interruption import Interruption
-from planner.runtime.run_nouns import FramesLike, Job, Progress, SessionLike, StepDown, TrackingLike
-from planner.runtime.run_record import Record
+from planner.runs.interruption import Interruption
+from planner.runs.nouns import FramesLike, Job, Progress, SessionLike, StepDown, TrackingLike
+from planner.runs.record import Record
 
 if TYPE_CHECKING:
     import numpy as np

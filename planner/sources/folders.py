@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from planner.errors import FileError
-from planner.runtime.frames import Frames
-from planner.runtime.pictures import Picture, read_picture
+from planner.sources.frames import Frames
+from planner.sources.pictures import Picture, read_picture
 
 SUFFIXES = (".avif", ".bmp", ".jp2", ".jpeg", ".jpg", ".png", ".pgm", ".ppm", ".tga", ".tif", ".tiff", ".webp")
 _INTEGER = re.compile(r"[-+]?[0-9]+", re.ASCII)

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from planner.errors import FileError
-from planner.runtime import decoding
-from planner.runtime.frames import Frames
-from planner.runtime.pictures import Picture, PictureWarning
-from planner.runtime.video_index import FrameOrder, index_of, repair_hint
+from planner.sources import decoding
+from planner.sources.frames import Frames
+from planner.sources.pictures import Picture, PictureWarning
+from planner.sources.video_index import FrameOrder, index_of, repair_hint
 
 FEWEST_HELD, HELD_BYTES = 16, 64 * 2**20
 """Backward, frames are decoded in blocks: as many as fit these bytes, but at least so many."""

@@ -106,7 +106,7 @@ class SessionLike(Protocol):
 
 
 class FramesLike(Protocol):
-    """What a run needs of planner.runtime.frames.Frames."""
+    """What a run needs of planner.sources.frames.Frames."""
 
     @property
     def name(self) -> str:
@@ -181,7 +181,7 @@ class Job:
     out: Path
     """The folder that the files go to."""
     prompts: tuple[Any, ...]
-    """planner.runtime.prompts.Prompt."""
+    """planner.prompts.prompts.Prompt."""
     saves: tuple[str, ...]
     """Of planner.outputs.layout.SAVES, in that order."""
     weights: Weights

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from planner.errors import UsageError
-from planner.runtime.run_nouns import Job
+from planner.runs.nouns import Job
 
 SAMPLE_BYTES = 2**20
 """Of a file's beginning and end: enough to tell two files of one size apart, without reading gigabytes."""

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from planner.errors import EnvironmentFailure
-from planner.runtime import decoding
-from planner.runtime.frames import Frames
-from planner.runtime.pictures import Picture, PictureWarning
+from planner.sources import decoding
+from planner.sources.frames import Frames
+from planner.sources.pictures import Picture, PictureWarning
 
 OPENING_SECONDS, READING_SECONDS = 15.0, 30.0
 """How long a network stream may keep silent."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from planner import documents
 from planner.errors import FileError
-from planner.runtime.prompts import PROMPT_FORMS, Prompt, checked
+from planner.prompts.prompts import PROMPT_FORMS, Prompt, checked
 
 FILE_FORMS = f'Write {{"prompts": [...]}}. {PROMPT_FORMS}'
 

@@ -11,7 +11,7 @@ from typing import Any
 from planner.errors import EnvironmentFailure, UsageError
 from planner.outputs.labels import check_label_ids
 from planner.outputs.layout import SAVES
-from planner.runtime.run_nouns import FramesLike
+from planner.runs.nouns import FramesLike
 
 NEEDED = {"png": ("PIL",), "coco": ("pycocotools.mask",), "npz": ("numpy",), "overlay": ("PIL", "av")}
 PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp")
@@ -71,7 +71,7 @@ def one_checkpoint(checkpoint: str | Path | None, random_weights: bool) -> str |
 
 def opened_clip(source: Any, stack: ExitStack) -> FramesLike:
     """The opened clip, closed with the stack; a picture in its place is told apart from a broken video."""
-    from planner.runtime.frames import open_frames
+    from planner.sources.frames import open_frames
 
     is_file = isinstance(source, (str, os.PathLike)) and Path(source).is_file()
     if is_file and Path(source).suffix.lower() in PICTURE_ENDINGS:
@@ -83,7 +83,7 @@ def opened_clip(source: Any, stack: ExitStack) -> FramesLike:
 
 def opened_picture(source: Any) -> Any:
     """The picture, H×W×3 uint8 RGB. Raises UsageError for a folder, and as read_picture."""
-    from planner.runtime.pictures import read_picture
+    from planner.sources.pictures import read_picture
 
     if isinstance(source, (str, os.PathLike)) and Path(source).is_dir():
         raise UsageError(
@@ -97,8 +97,8 @@ def checked_prompts(
     given: str | Path | Iterable[Any], task: str, size: tuple[int, int], length: int | None, saves: tuple[str, ...]
 ) -> tuple[Any, ...]:
     """The prompts, checked against the source and what is saved."""
-    from planner.runtime.prompt_files import read_prompts
-    from planner.runtime.prompts import prompts_from
+    from planner.prompts.files import read_prompts
+    from planner.prompts.prompts import prompts_from
 
     if isinstance(given, (str, os.PathLike)):
         found = tuple(read_prompts(Path(given), size, length))

@@ -1,0 +1,1 @@
+"""Where pictures come from: files, folders, arrays, generators and streams, one frame at a time."""
