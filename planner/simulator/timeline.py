@@ -12,7 +12,18 @@ from planner.units import format_size
 
 _WIDTH, _HEIGHT = 960, 420
 _LEFT, _RIGHT, _TOP, _BOTTOM = 76, 190, 48, 46
-_COLOURS = ("#4e79a7", "#a0cbe8", "#9c755f", "#f28e2b", "#59a14f", "#8cd17d", "#b07aa1", "#bab0ac", "#e15759")
+_COLOURS = (
+    "#4e79a7",
+    "#a0cbe8",
+    "#9c755f",
+    "#f28e2b",
+    "#edc948",
+    "#59a14f",
+    "#8cd17d",
+    "#b07aa1",
+    "#bab0ac",
+    "#e15759",
+)
 """Tableau 10, one for each of events.COMPONENTS."""
 _LABELLED = ("load", "init", "propagate", "image")
 
