@@ -27,11 +27,11 @@ HEADER = """# Memory of the runtime beside the stock predictor
 
 Made by `python scripts/compare_runtime_memory.py` with
 {versions}:
-allocated bytes at the peak (what `torch.cuda.max_memory_allocated` would say) in MB (10⁶ bytes), **simulated** for a GPU
-of compute capability 8.6, video at 1024×1024, frames of 1080×1920, one box per object. Simulated means: a trace of the real code
-on tensors without data, kernel workspaces included as assumed in profiles/workspaces.yaml. Nothing here was measured on
-a GPU. *Stock* keeps all frames on the GPU, its default; *stock, frames on the host* is `offload_video_to_cpu`.
-Our runtime needs the same for a clip without end as for a short one.
+allocated bytes at the peak (what `torch.cuda.max_memory_allocated` would say) in MB (10⁶ bytes), **simulated** for a
+GPU of compute capability 8.6, video at 1024×1024, frames of 1080×1920, one box per object. Simulated means: a trace of
+the real code on tensors without data, kernel workspaces included as assumed in profiles/workspaces.yaml. Nothing here
+was measured on a GPU. *Stock* keeps all frames on the GPU, its default; *stock, frames on the host* is
+`offload_video_to_cpu`. Our runtime needs the same for a clip without end as for a short one.
 
 """
 

@@ -47,7 +47,7 @@ def test_repeating_what_was_traced_changes_no_byte():
     [
         pytest.param({"task": "image"}, id="image"),
         pytest.param({"task": "video", "frames": 26, "offload_video": True}, id="video, frames on the host"),
-        pytest.param({"task": "automask", "points_per_batch": 16}, id="automatic masks"),
+        pytest.param({"task": "automask", "kept_fraction": 0.1}, id="automatic masks"),
     ],
 )
 def test_it_needs_less_than_the_stock_predictor(asked):
