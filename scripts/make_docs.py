@@ -38,6 +38,7 @@ def cli_reference() -> str:
         "| 2 | usage: a bad option, file or value |",
         "| 3 | nothing fits |",
         "| 4 | fits tightly, under `--strict` |",
+        "| 5 | predicted to fit, but a run ran out of memory |",
         "",
         "With `--format json` stdout holds one JSON document whatever the exit code; an error is",
         '`{"error": {"code", "message", "hint"}}`. Schemas ship in the package, `planner/report/schemas/`.',

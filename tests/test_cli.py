@@ -15,7 +15,7 @@ from tests.conftest import ROOT, invoke, validate
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100", "SAM2_PLAN_TRACEBACK": ""}
 MAIN_COMMAND = ("--vram", "2GB", "--task", "video", "--objects", "10")
-COMMANDS = ((), ("predict",), ("gpus",), ("accuracy",))
+COMMANDS = ((), ("predict",), ("gpus",), ("accuracy",), ("run",))
 ANSWERS = (
     MAIN_COMMAND,
     ("--vram", "0.5GB"),
@@ -178,6 +178,22 @@ def test_planning_loads_neither_torch_nor_scikit_learn_nor_numpy() -> None:
         [sys.executable, "-c", program], cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=60
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("words", [MAIN_COMMAND, (*MAIN_COMMAND, "--format", "json")], ids=" ".join)
+def test_an_interruption_is_exit_1_and_one_document(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(**_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("planner.api.plan", interrupted)
+    outcome = invoke(*words)
+    assert outcome.code == 1
+    if "json" in words:
+        validate(document := json.loads(outcome.out))
+        assert document["error"]["code"] == "interrupted"
+    else:
+        assert outcome.out == ""
+        assert "error: Interrupted." in outcome.err
 
 
 def test_explain_shows_everything_that_was_turned_down() -> None:

@@ -21,6 +21,7 @@ av = pytest.importorskip("av", reason="running needs PyAV")
 pytest.importorskip("pycocotools", reason="COCO documents need pycocotools")
 image_module = pytest.importorskip("PIL.Image", reason="running needs Pillow")
 
+from planner.runtime.run_nouns import Weights
 from tests.runtime.fakes import SIZE, FakeSession, picture
 
 PROMPT = ("--point", "10,12", "--box", "5:3,4,20,30")
@@ -50,11 +51,11 @@ def sessions(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Fakes in place of SAM 2, with how each was loaded."""
     loaded: list[Any] = []
 
-    def load(plan: Any, checkpoint: Any = None, device: str = "auto", **options: Any) -> FakeSession:
-        loaded.append({"checkpoint": checkpoint, "device": device, **options})
+    def load(plan: Any, weights: Any) -> FakeSession:
+        loaded.append(weights)
         return FakeSession(plan.chosen.configuration)
 
-    monkeypatch.setattr("planner.loading.load", load)
+    monkeypatch.setattr("planner.runtime.run.load_for", load)
     return loaded
 
 
@@ -115,19 +116,21 @@ def test_options_reach_the_session(inputs: Path, tmp_path: Path, sessions: list[
         "cpu",
     )
     outcome = run(inputs, tmp_path / "out", *words, "--checkpoint", "facebook/sam2.1-hiera-tiny", "--format", "json")
-    assert sessions == [
-        {
-            "checkpoint": "facebook/sam2.1-hiera-tiny",
-            "device": "cpu",
-            "random_weights": False,
-            "seed": 0,
-            "fallback": True,
-        }
-    ]
+    assert sessions == [Weights(checkpoint="facebook/sam2.1-hiera-tiny", device="cpu", fallback=True)]
     assert outcome.document["frames"] == 3
     assert sorted(path.name for path in (tmp_path / "out" / "npz").iterdir()) == ["00002.npz", "00003.npz", "00004.npz"]
     with np.load(tmp_path / "out" / "npz" / "00002.npz") as found:
         assert found["objects"].tolist() == [4]
+
+
+@pytest.mark.usefixtures("sessions")
+def test_what_the_reader_warns_of_is_in_the_answer(inputs: Path, tmp_path: Path) -> None:
+    exif = image_module.Exif()
+    exif[0x0112] = 6
+    image_module.fromarray(picture(3)).save(tmp_path / "turned.jpg", exif=exif)
+    words = ("--point", "10,12", "--random-weights", "--format", "json")
+    outcome = run(inputs, tmp_path / "out", *words, plan="image.yaml", source=str(tmp_path / "turned.jpg"))
+    assert [line for line in outcome.document["warnings"] if "turned.jpg" in line]
 
 
 @pytest.mark.usefixtures("sessions")
@@ -244,7 +247,7 @@ def test_a_torn_source_says_how_far_it_got(inputs: Path, tmp_path: Path, monkeyp
         if index == 5:
             raise FileError("clip: frame 5 is damaged.", "Mend it.")
 
-    monkeypatch.setattr("planner.loading.load", lambda plan, *_, **__: FakeSession(plan.chosen.configuration, tear))
+    monkeypatch.setattr("planner.runtime.run.load_for", lambda plan, _: FakeSession(plan.chosen.configuration, tear))
     outcome = run(inputs, tmp_path / "out", *PROMPT, "--random-weights")
     assert outcome.code == 2
     assert "frame 5 is damaged" in outcome.err
@@ -259,11 +262,28 @@ def test_an_interruption_is_exit_1_with_a_document(
             os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(
-        "planner.loading.load", lambda plan, *_, **__: FakeSession(plan.chosen.configuration, interrupt)
+        "planner.runtime.run.load_for", lambda plan, _: FakeSession(plan.chosen.configuration, interrupt)
     )
     outcome = run(inputs, tmp_path / "out", *PROMPT, "--random-weights", "--format", "json")
     assert outcome.code == 1
     assert outcome.document["error"]["code"] == "interrupted"
+
+
+def test_a_second_interruption_is_exit_1_with_a_document(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(index: int) -> None:
+        if index == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(
+        "planner.runtime.run.load_for", lambda plan, _: FakeSession(plan.chosen.configuration, interrupt)
+    )
+    outcome = run(inputs, tmp_path / "out", *PROMPT, "--random-weights", "--format", "json")
+    assert outcome.code == 1
+    assert outcome.document["error"]["code"] == "interrupted"
+    assert str(tmp_path / "out") in outcome.document["error"]["hint"]
 
 
 def test_a_missing_library_is_named_before_anything_is_loaded(

@@ -12,7 +12,7 @@ import click
 from planner import __version__
 from planner.cli import options
 from planner.cli.output import OutputFailure, echo, report_error, style_of, writing_document
-from planner.errors import PlannerError, UsageError
+from planner.errors import Interrupted, PlannerError, UsageError
 
 EPILOG = """\b
 Examples:
@@ -94,12 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code = cli.main(args=words, prog_name="sam2-plan", standalone_mode=False)
         return code if isinstance(code, int) else 0
-    except click.exceptions.Abort:
-        click.echo("interrupted", err=True)
-        return 1
-    except KeyboardInterrupt:
-        click.echo("interrupted", err=True)
-        return 1
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        return report_error(Interrupted("Interrupted.", "Files that were complete are kept."), writing_document(words))
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.ClickException as error:

@@ -9,7 +9,7 @@ import click
 
 from planner.cli import options
 from planner.cli.output import echo, style_of
-from planner.errors import UsageError
+from planner.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
     from planner.runtime.run_nouns import Progress
@@ -52,7 +52,7 @@ Needs the extra: pip install "sam2-plan[run]".
 @click.option("--device", default="auto", show_default=True, metavar="auto|cuda[:N]|mps|cpu", help="where to run")
 @click.option("--fallback", is_flag=True, help="where memory runs out, go on with the next smaller configuration")
 @click.option("--save", metavar="LIST", help="of png,coco,npz,overlay  [default: png,coco,overlay; automask: no png]")
-@click.option("--reverse", is_flag=True, help="track backward, from the last prompted frame")
+@click.option("--reverse", is_flag=True, help="track backward, from the last prompted frame; so plays the overlay")
 @click.option("--frames", type=int, metavar="N", help="stop after so many frames")
 @click.option("--multimask", is_flag=True, help="keep the best of three masks per object (pictures)")
 @click.option("--overwrite", is_flag=True, help="delete the files of another run in DIR first")
@@ -75,6 +75,9 @@ def command(
         summary = run(
             plan, source, saves=saves, prompts=_prompts(points, boxes, masks, prompts_path), progress=progress, **asked
         )
+    except KeyboardInterrupt:
+        hint = f"What was complete is kept in {asked['out']}; the same command goes on from there."
+        raise Interrupted("Stopped at once.", hint) from None
     finally:
         if progress:
             progress.end()

@@ -8,6 +8,7 @@ from fractions import Fraction
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from planner.outputs.behind import Behind
 from planner.outputs.coco import CocoPart, image_entry, join_coco_parts, mask_entry
 from planner.outputs.files import failing_as, sync_folder, whole_file
 from planner.outputs.labels import Masks, write_label_png
@@ -30,6 +31,7 @@ class ClipPart:
     def __init__(self, layout: Layout, part: int, saves: Sequence[str], size: tuple[int, int], rate: Fraction) -> None:
         self._layout, self._part, self._saves, self._size, self._rate = layout, part, saves, size, rate
         self._files = ExitStack()
+        self._behind = Behind()
         self._coco: CocoPart | None = None
         self._video: OverlayVideo | None = None
 
@@ -41,14 +43,23 @@ class ClipPart:
                 path = self._layout.video_part(self._part)
                 file = files.enter_context(whole_file(path))
                 self._video = files.enter_context(OverlayVideo(file, self._size, self._rate))
+            files.enter_context(self._behind)
             self._files = files.pop_all()
         return self
 
     def add(self, index: int, picture: np.ndarray | None, masks: Masks) -> None:
-        """Write a frame: its index in the source, H×W×3 uint8 RGB (for overlays), H×W bool by object id.
+        """Take a frame: its index in the source, H×W×3 uint8 RGB (for overlays), H×W bool by object id.
 
-        Raises EnvironmentFailure naming the file that cannot be written.
+        The arrays are read later, in a thread, and must not be changed. Raises EnvironmentFailure naming a file of
+        this frame or an earlier one that cannot be written.
         """
+        self._behind.do(self._write, index, picture, masks)
+
+    def wait(self) -> None:
+        """Wait until all frames that were taken are written. Raises as `add` does."""
+        self._behind.wait()
+
+    def _write(self, index: int, picture: np.ndarray | None, masks: Masks) -> None:
         if "png" in self._saves:
             write_label_png(self._layout.frame("png", index), masks, self._size)
         if "npz" in self._saves:

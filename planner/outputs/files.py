@@ -15,7 +15,7 @@ from typing import IO
 from planner.errors import EnvironmentFailure
 
 SUFFIX = ".partial"
-SPACE = "Free some space or choose a writable place; what was complete before is kept."
+SPACE = "Free some space or choose a writable place."
 
 
 class WriteFailure(EnvironmentFailure):

@@ -7,6 +7,7 @@ the order in which they are shown, and joining is a shift of their time stamps.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +26,9 @@ LARGEST_DENOMINATOR = 65535
 """MPEG-4 part 2 counts time in 16 bits."""
 THREADS = 2
 """Fixed: x264's choices hang on how many threads there are, and files shall not differ between two runs."""
+BT601, LIMITED_RANGE = 6, 1
+"""What swscale turns RGB into, as FFmpeg numbers it (AVCOL_SPC_SMPTE170M, AVCOL_RANGE_MPEG): players guess by size
+where a file does not say."""
 H264 = {"preset": "veryfast", "crf": "20", "bf": "0"}
 MPEG4 = {"qscale": "3", "bf": "0", "flags": "+qscale"}
 
@@ -74,8 +78,6 @@ class OverlayVideo:
 
     def abandon(self) -> None:
         """Let go of the encoder, whatever becomes of the file."""
-        from contextlib import suppress
-
         with suppress(OSError, ValueError):
             self._container.close()
 
@@ -133,6 +135,8 @@ def _encoding(container: Any, size: tuple[int, int], rate: Fraction) -> Any:
     stream.pix_fmt = "yuv420p"
     stream.codec_context.thread_count = THREADS
     stream.codec_context.time_base = 1 / rate
+    with suppress(AttributeError):  # an older PyAV
+        stream.codec_context.colorspace, stream.codec_context.color_range = BT601, LIMITED_RANGE
     return stream
 
 

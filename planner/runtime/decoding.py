@@ -70,7 +70,9 @@ def video_stream(container: Any, name: str) -> Any:
 
 
 def _is_cover(stream: Any) -> bool:
-    return "ATTACHED_PIC" in str(getattr(stream.disposition, "name", stream.disposition)).upper()
+    """An audio file's cover is a video stream of one picture."""
+    disposition = getattr(stream, "disposition", None)
+    return "ATTACHED_PIC" in str(getattr(disposition, "name", disposition)).upper()
 
 
 def rate_of(stream: Any) -> float | None:

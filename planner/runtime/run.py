@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -12,14 +11,21 @@ from typing import Any
 
 from planner.domain import Plan
 from planner.errors import EnvironmentFailure, FileError, UsageError
-from planner.outputs.labels import check_label_ids
-from planner.outputs.layout import SAVES, Layout
+from planner.outputs.layout import Layout
+from planner.runtime.run_arguments import (
+    check_options,
+    check_saves,
+    checked_prompts,
+    one_checkpoint,
+    opened_clip,
+    opened_picture,
+    require_libraries,
+)
 from planner.runtime.run_clip import plan_after, run_clip
-from planner.runtime.run_folder import claim, held_folder
+from planner.runtime.run_folder import claim, held_folder, require_apart
 from planner.runtime.run_identity import identity_of
 from planner.runtime.run_nouns import (
     PART_FRAMES,
-    FramesLike,
     Job,
     Progress,
     RunMemory,
@@ -33,8 +39,6 @@ from planner.runtime.run_record import Record
 from planner.units import format_resolution
 
 UNCOUNTED = "{device} does not count its memory; only CUDA does"
-NEEDED = {"png": ("PIL",), "coco": ("pycocotools.mask",), "npz": ("numpy",), "overlay": ("PIL", "av")}
-PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp")
 
 
 def run(
@@ -72,20 +76,33 @@ def run(
     if plan.chosen is None:
         raise UsageError("The plan has no choice: nothing fits its budget.", "Plan again for more memory.")
     task = plan.request.workload.task
-    _check_options(task, reverse, frames, multimask)
+    check_options(task, reverse, frames, multimask)
     kept = check_saves(saves, task)
-    _require_libraries(kept)
-    weights = Weights(checkpoint=_checkpoint(checkpoint, random_weights), seed=seed, device=device, fallback=fallback)
+    require_libraries(kept)
+    weights = Weights(
+        checkpoint=one_checkpoint(checkpoint, random_weights), seed=seed, device=device, fallback=fallback
+    )
     with ExitStack() as stack:
         heard = stack.enter_context(_heard())
-        clip = _clip(source, stack) if task == "video" else None
-        picture: Any = _picture(source) if clip is None else None
+        clip = opened_clip(source, stack) if task == "video" else None
+        picture: Any = opened_picture(source) if clip is None else None
         size, length = (clip.size, clip.length) if clip is not None else (picture.shape[:2], 1)
         job = Job(
-            plan=plan, source=source, frames=clip, picture=picture, out=Path(out),
-            prompts=_prompts(prompts, task, size, length, kept), saves=kept, weights=weights, load=_loader(weights),
-            reverse=reverse, limit=frames, multimask=multimask, progress=progress, part_frames=PART_FRAMES,
-        )  # fmt: skip
+            plan=plan,
+            source=source,
+            frames=clip,
+            picture=picture,
+            out=Path(out),
+            prompts=checked_prompts(prompts, task, size, length, kept),
+            saves=kept,
+            weights=weights,
+            load=lambda chosen: load_for(chosen, weights),
+            reverse=reverse,
+            limit=frames,
+            multimask=multimask,
+            progress=progress,
+            part_frames=PART_FRAMES,
+        )
         return perform(job, overwrite=overwrite, heard=heard)
 
 
@@ -94,127 +111,33 @@ def perform(job: Job, *, overwrite: bool = False, heard: Sequence[str] = ()) -> 
     identity = identity_of(job)
     rereadable = job.frames is None or job.frames.rereadable
     with held_folder(job.out) as layout:
+        require_apart(layout, job.source)
         record = claim(layout, identity, rereadable, overwrite)
         before, finished = record.frames, record.status == "finished"
         if not finished:
             record = run_clip(job, layout, record) if job.task == "video" else run_picture(job, layout, record)
             told = dict.fromkeys((*record.warnings, *_mismatches(job, record), *heard))
-            record = replace(record, warnings=tuple(told))
-            record.write(layout.record)
+            if told:
+                record = replace(record, warnings=tuple(told))
+                record.write(layout.record)
         return _summary(job, layout, record, before, finished)
 
 
-def _loader(weights: Weights) -> Callable[[Plan], SessionLike]:
-    def load(plan: Plan) -> SessionLike:
-        from planner import loading
-
-        loaded: SessionLike = loading.load(
-            plan,
-            weights.checkpoint,
-            weights.device,
-            random_weights=weights.checkpoint is None,
-            seed=weights.seed,
-            fallback=weights.fallback,
-        )
-        return loaded
-
-    return load
-
-
-def check_saves(saves: Sequence[str] | None, task: str) -> tuple[str, ...]:
-    """What to save, in a fixed order; None is the default of the task. Raises UsageError for an unknown word."""
-    if saves is None:
-        return ("coco", "overlay") if task == "automask" else ("png", "coco", "overlay")
-    for save in saves:
-        if save not in SAVES:
-            raise UsageError(f"{save!r} cannot be saved.", f"Choose from {', '.join(SAVES)}.")
-    if not saves:
-        raise UsageError("There is nothing to save.", f"Choose from {', '.join(SAVES)}.")
-    return tuple(save for save in SAVES if save in saves)
-
-
-def _require_libraries(saves: Sequence[str]) -> None:
-    """Raise EnvironmentFailure for a library that is missing, before an hour of work is lost to it."""
-    from importlib import import_module
-
-    for save in saves:
-        for name in NEEDED[save]:
-            try:
-                import_module(name)
-            except ImportError as error:
-                hint = 'Run pip install "sam2-plan[run]", or leave it out of --save.'
-                raise EnvironmentFailure(f"Saving {save} needs {name}: {error}.", hint) from None
-
-
-def _check_options(task: str, reverse: bool, frames: int | None, multimask: bool) -> None:
-    if task != "video":
-        for name, given in (("--reverse", reverse), ("--frames", frames is not None)):
-            if given:
-                raise UsageError(f"{name} is for videos; the plan's task is {task}.", "Leave it out, or plan a video.")
-    if multimask and task != "image":
-        raise UsageError(
-            f"--multimask is for prompted pictures; the plan's task is {task}.", "Leave it out, or plan for an image."
-        )
-    if frames is not None and (isinstance(frames, bool) or frames < 1):
-        raise UsageError(f"{frames} frames cannot be tracked.", "Give 1 or more.")
-
-
-def _checkpoint(checkpoint: str | Path | None, random_weights: bool) -> str | None:
-    if checkpoint is None and not random_weights:
-        raise UsageError(
-            "There are no weights: neither a checkpoint nor random ones were asked for.",
-            "Give --checkpoint with a file of SAM 2 or an official id (facebook/sam2.1-hiera-tiny), or "
-            "--random-weights to try memory and speed; the masks of those mean nothing.",
-        )
-    if checkpoint is not None and random_weights:
-        raise UsageError("--checkpoint and --random-weights exclude each other.", "Give one of them.")
-    return None if checkpoint is None else str(checkpoint)
-
-
-def _clip(source: Any, stack: ExitStack) -> FramesLike:
-    """The opened clip, closed with the stack; a picture in its place is told apart from a broken video."""
-    from planner.runtime.frames import open_frames
-
-    if isinstance(source, (str, os.PathLike)) and Path(source).suffix.lower() in PICTURE_ENDINGS:
-        raise UsageError(f"{source} is a picture; the plan's task is video.", "Give a clip, or plan with --task image.")
-    clip = open_frames(source)
-    stack.callback(clip.close)
-    return clip
-
-
-def _picture(source: Any) -> Any:
-    from planner.runtime.pictures import read_picture
-
-    if isinstance(source, (str, os.PathLike)) and Path(source).is_dir():
-        raise UsageError(
-            f"{source} is a folder; a plan for pictures runs on one picture at a time.",
-            "Give a file of it, or plan with --task video to track through the folder's pictures.",
-        )
-    return read_picture(source)
-
-
-def _prompts(
-    given: str | Path | Iterable[Any], task: str, size: tuple[int, int], length: int | None, saves: tuple[str, ...]
-) -> tuple[Any, ...]:
-    """The prompts, checked against the source and what is saved."""
-    from planner.runtime.prompt_files import read_prompts
-    from planner.runtime.prompts import prompts_from
-
-    if isinstance(given, (str, os.PathLike)):
-        found = tuple(read_prompts(Path(given), size, length))
-    else:
-        items = tuple(given)
-        found = tuple(prompts_from(items, size, length)) if items else ()
-    if task == "automask" and found:
-        raise UsageError("Automatic masks take no prompts.", "Leave them out, or plan with --task image.")
-    if task != "automask" and not found:
-        raise UsageError(
-            "There is nothing to segment: no prompts were given.",
-            "Give --point X,Y, --box X0,Y0,X1,Y1, --mask FILE or --prompts FILE (JSON).",
-        )
-    if "png" in saves:
-        check_label_ids(prompt.object for prompt in found)
-    return found
+def load_for(plan: Plan, weights: Weights) -> SessionLike:
+    """What the plan chose, loaded. Raises EnvironmentFailure where torch or sam2 are missing, and as planner.load."""
+    try:
+        from planner.runtime.session import load_session
+    except ImportError as error:
+        hint = 'Install them with: pip install "sam2-plan[run]"'
+        raise EnvironmentFailure(f"Running SAM 2 needs torch and sam2: {error}.", hint) from error
+    return load_session(
+        plan,
+        weights.checkpoint,
+        weights.device,
+        random_weights=weights.checkpoint is None,
+        seed=weights.seed,
+        fallback=weights.fallback,
+    )
 
 
 @contextmanager

@@ -12,10 +12,11 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from fractions import Fraction
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planner.domain import Configuration, Plan
-from planner.errors import Interrupted, PlannerError
+from planner.errors import FileError, Interrupted, PlannerError, UsageError
 from planner.outputs.clip import ClipPart, join_clip
 from planner.outputs.files import failing_as
 from planner.outputs.layout import Layout
@@ -57,7 +58,7 @@ class _Run:
         self._frames: FramesLike = job.frames
         self._rate: Fraction = frame_rate(job.frames.frames_per_second)
         self._earlier = record
-        self._done, self._began = 0, 0.0
+        self._began, self._stuck = 0.0, False
 
     def track(self) -> None:
         """Write parts until the clip ends, the limit is reached, or the user stops it."""
@@ -71,7 +72,7 @@ class _Run:
         session = job.load(plan_after(job.plan, record.steps))
         self.record = replace(record, device=session.device)
         with Interruption() as interruption:
-            tracking: Any = session.track(job.frames, () if resume else job.prompts, reverse=job.reverse, resume=resume)
+            tracking = self._tracking(session, resume)
             try:
                 self._began = self._clock()
                 shots = iter(tracking)
@@ -79,6 +80,17 @@ class _Run:
                     self._part(session, tracking, shots, interruption)
             finally:
                 tracking.close()
+
+    def _tracking(self, session: SessionLike, resume: Path | None) -> Any:
+        """From the first frame, or after the last complete part."""
+        job = self.job
+        if resume is None:
+            return session.track(job.frames, job.prompts, reverse=job.reverse)
+        try:
+            return session.track(job.frames, (), reverse=job.reverse, resume=resume)
+        except (FileError, UsageError):
+            self._stuck = True
+            raise
 
     def _part(self, session: SessionLike, tracking: TrackingLike, shots: Shots, interruption: Interruption) -> None:
         """One part: its files, the state after it, the record."""
@@ -96,6 +108,7 @@ class _Run:
                     break
             cut = interruption.requested and count < wanted
             if cut and self._frames.rereadable:
+                part.wait()
                 raise self._interrupted(last)
         ended = count < wanted or record.frames + count == job.limit
         record = replace(
@@ -146,6 +159,8 @@ class _Run:
     def kept(self) -> str:
         """What an error has left, and how to go on."""
         record, out = self.record, self.job.out
+        if self._stuck:
+            return f"The files of single frames in {out} are complete; --overwrite starts again."
         if record.status == "stopped":
             return f"What is in {out} is complete up to frame {record.last_frame}; such an input cannot go on later."
         if not self._frames.rereadable:
@@ -153,7 +168,7 @@ class _Run:
         if record.ended:
             return f"All {record.frames:,} frames are kept in {out}; the same command completes the files."
         if not record.frames:
-            return f"The same command starts again; it can go on only after {self.job.part_frames} frames."
+            return f"No part of {self.job.part_frames} frames is complete yet: the same command starts again."
         return (
             f"{record.frames:,} frames, up to frame {record.last_frame}, are kept in {out}; the same command goes on "
             "from there."

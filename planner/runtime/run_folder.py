@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ def held_folder(folder: Path) -> Iterator[Layout]:
     """
     try:
         folder.mkdir(exist_ok=True)
-        if not os.access(folder, os.W_OK | os.X_OK):
+        if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except FileExistsError:
         raise UsageError(f"{folder} is a file, not a folder.", "Give a folder for --out; it is made.") from None
@@ -47,16 +47,21 @@ def claim(layout: Layout, identity: Mapping[str, Any], rereadable: bool, overwri
     """The record to go on from: of the same run, interrupted or finished, or a new one that has been written.
 
     Raises UsageError where the folder holds another run, or one that cannot go on, unless `overwrite`, which deletes
-    that run's files and nothing else.
+    that run's files and nothing else; and where it holds files of such names that no run's record speaks of.
     """
     try:
-        if overwrite:
+        if layout.record.exists():
+            record = read_record(layout.record)
+            if not overwrite:
+                return _found(layout, record, identity, rereadable)
             layout.clear()
-        elif layout.record.exists():
-            return _found(layout, identity, rereadable)
         elif present := layout.present():
+            # They may be anything, the user's own frames for one: no option deletes them.
             names = ", ".join(path.name for path in present)
-            raise UsageError(f"{layout.folder} already holds {names}, and no record of a run (run.json).", OTHERWISE)
+            raise UsageError(
+                f"{layout.folder} already holds {names}, and no record of a run (run.json).",
+                "Give another folder, or move them away.",
+            )
         record = Record(identity=identity)
         record.write(layout.record)
         return record
@@ -64,8 +69,17 @@ def claim(layout: Layout, identity: Mapping[str, Any], rereadable: bool, overwri
         raise EnvironmentFailure(f"{layout.folder}: {error.strerror or error}.", "Give another --out.") from None
 
 
-def _found(layout: Layout, identity: Mapping[str, Any], rereadable: bool) -> Record:
-    record = read_record(layout.record)
+def require_apart(layout: Layout, source: Any) -> None:
+    """Raise UsageError for a source that is among the files that a run in this folder writes or deletes."""
+    if not isinstance(source, (str, os.PathLike)):
+        return
+    path = Path(source).resolve()
+    for own in (layout.record, layout.png, layout.npz, layout.coco, layout.video, layout.picture, layout.parts):
+        if own.resolve() in (path, *path.parents):
+            raise UsageError(f"INPUT {source} is what a run in {layout.folder} writes.", "Give another --out.")
+
+
+def _found(layout: Layout, record: Record, identity: Mapping[str, Any], rereadable: bool) -> Record:
     require_same(record.identity, identity, layout.folder)
     if record.status == "stopped" or (record.status == "running" and record.frames and not rereadable):
         raise UsageError(
@@ -76,15 +90,38 @@ def _found(layout: Layout, identity: Mapping[str, Any], rereadable: bool) -> Rec
     layout.clear_partial()
     if record.status == "finished":
         layout.clear_parts()
-    needed = [layout.answer(save, record.identity["task"]) for save in identity["save"]]
-    if record.status == "running":
-        needed = []
-        if record.parts and not record.ended:
-            needed = [layout.state(record.parts)]
-    for path in needed:
+    for path in _spoken_of(layout, record, identity["save"]):
         if not path.exists():
             raise FileError(f"{path} is gone, which run.json says was written.", OTHERWISE)
+    for kind in {"png", "npz"} & set(identity["save"]):
+        present = {path.name for path in (layout.folder / kind).glob("[0-9]*")}
+        for index in _frames(record):
+            if layout.frame(kind, index).name not in present:
+                raise FileError(f"{layout.frame(kind, index)} is gone, which run.json says was written.", OTHERWISE)
     return record
+
+
+def _frames(record: Record) -> range:
+    """Indices of the frames of complete parts: they follow each other, forward or backward."""
+    if record.last_frame is None:
+        return range(0)
+    if record.identity["reverse"]:
+        return range(record.last_frame, record.last_frame + record.frames)
+    return range(record.last_frame - record.frames + 1, record.last_frame + 1)
+
+
+def _spoken_of(layout: Layout, record: Record, saves: Sequence[str]) -> Iterator[Path]:
+    """The files without which a run cannot go on, or is not finished; those of frames are counted instead."""
+    if record.status == "finished":
+        yield from (layout.answer(save, record.identity["task"]) for save in saves)
+        return
+    if record.parts and not record.ended:
+        yield layout.state(record.parts)
+    for part in range(record.parts):
+        if "coco" in saves:
+            yield layout.coco_part(part)
+        if "overlay" in saves:
+            yield layout.video_part(part)
 
 
 @contextmanager

@@ -151,7 +151,7 @@ class Progress:
     """How far a run is."""
 
     done: int
-    """Frames with their masks written (automatic masks: points)."""
+    """Frames tracked (automatic masks: points)."""
     total: int | None
     """Of how many; None where that is not known."""
     unit: str

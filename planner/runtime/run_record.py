@@ -15,7 +15,7 @@ from planner.outputs.files import sync_folder, write_whole
 VERSION = 1
 STATUSES = ("running", "finished", "stopped")
 MAXIMUM_BYTES = 2**28
-HINT = "Give another folder, or --overwrite to delete that run and start again."
+HINT = "Give another folder, or move away what is there."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -26,6 +27,7 @@ class StreamFrames(Frames):
         self.name = name
         self.length = None
         self._hint = hint
+        self._lock = threading.Lock()
         av = decoding.pyav()
         try:
             self._container = av.open(address, format=kind, options=options, timeout=(OPENING_SECONDS, READING_SECONDS))
@@ -61,7 +63,8 @@ class StreamFrames(Frames):
     def close(self) -> None:
         """Let go of the device or the connection."""
         super().close()
-        self._container.close()
+        with self._lock:
+            self._container.close()
 
     def _pictures(self, start: int, step: int) -> Iterator[tuple[int, Picture]]:
         first, self._first = self._first, None
@@ -78,23 +81,28 @@ class StreamFrames(Frames):
     def _decoded(self, stream: Any) -> Iterator[Any]:
         """Whole frames until the stream ends; a connection that breaks is an error."""
         av = decoding.pyav()
-        told = False
+        told, complaint = False, ""
         packets = self._container.demux(stream)
-        while not self._closed:
-            try:
-                packet = next(packets)
-            except StopIteration:
-                return
-            except (av.FFmpegError, OSError) as error:
-                raise EnvironmentFailure(f"{self.name} broke off: {decoding.reason(error)}.", self._hint) from None
-            try:
-                frames = [frame for frame in stream.decode(packet if packet.size else None) if not frame.is_corrupt]
-            except (av.FFmpegError, OSError) as error:
-                frames = []
-                if not told:
-                    told = True
-                    text = f"{self.name}: damaged frames are passed over ({decoding.reason(error)})."
-                    warnings.warn(text, PictureWarning, stacklevel=2)
+        while True:
+            frames = []
+            # Another thread may read ahead: closing under it would free what PyAV is using.
+            with self._lock:
+                if self._closed:
+                    return
+                try:
+                    packet = next(packets)
+                except StopIteration:
+                    return
+                except (av.FFmpegError, OSError) as error:
+                    raise EnvironmentFailure(f"{self.name} broke off: {decoding.reason(error)}.", self._hint) from None
+                try:
+                    frames = [frame for frame in stream.decode(packet if packet.size else None) if not frame.is_corrupt]
+                except (av.FFmpegError, OSError) as error:
+                    complaint = decoding.reason(error)
+            if complaint and not told:
+                told = True
+                text = f"{self.name}: damaged frames are passed over ({complaint})."
+                warnings.warn(text, PictureWarning, stacklevel=2)
             yield from frames
 
 

@@ -49,21 +49,21 @@ class OwnRun:
 def trace_own(run: OwnRun, gpu: FakeGpu, progress: Callable[[int, int], None] | None = None) -> events.Trace:
     """Run `run` on `gpu`; the trace, with a mark where each section begins."""
     handle_torchvision()
-    drive = {"image": _drive_image, "video": _drive_video, "automask": _drive_automask}[run.task]
     with warnings.catch_warnings(), contextlib.ExitStack() as stack:
         warnings.simplefilter("ignore")
-        for patch in _patches(gpu):
+        for patch in patches(gpu):
             stack.enter_context(patch)
         stack.enter_context(gpu.run())
         gpu.trace.mark("load")
-        network = _load(run, gpu)
+        network = load(run, gpu)
         stack.enter_context(network.computing())
         drive(run, gpu, network, progress or (lambda done, total: None))
         gpu.trace.mark("end")
     return gpu.trace
 
 
-def _load(run: OwnRun, gpu: FakeGpu) -> Network:
+def load(run: OwnRun, gpu: FakeGpu) -> Network:
+    """The network of the run on the fake device."""
     device = torch.device(gpu.device)
     with gpu.phase_of("load"):
         model = build(run.configuration)
@@ -75,7 +75,8 @@ def _load(run: OwnRun, gpu: FakeGpu) -> Network:
             return Network(model, run.configuration, device, contexts=lambda: gpu.autocast(dtype))
 
 
-def _patches(gpu: FakeGpu) -> Iterator[contextlib.AbstractContextManager[Any]]:
+def patches(gpu: FakeGpu) -> Iterator[contextlib.AbstractContextManager[Any]]:
+    """What is replaced in the runtime, to be entered around a run."""
     for module in (tracker, segmentation):
         encode = gpu.repeated(module.encode, "encode")
         yield mock.patch.object(module, "encode", gpu.in_phase(encode, "encode"))
@@ -98,6 +99,11 @@ def _picture(gpu: FakeGpu, network: Network) -> torch.Tensor:
     host = torch.empty((1, 3, *network.resolution), dtype=network.dtype)
     with gpu.phase_of("encode", events.FRAME):
         return host.to(network.device)
+
+
+def drive(run: OwnRun, gpu: FakeGpu, network: Network, progress: Callable[[int, int], None]) -> None:
+    """Do what the run says with a loaded network."""
+    {"image": _drive_image, "video": _drive_video, "automask": _drive_automask}[run.task](run, gpu, network, progress)
 
 
 def _drive_video(run: OwnRun, gpu: FakeGpu, network: Network, progress: Callable[[int, int], None]) -> None:

@@ -101,9 +101,7 @@ def test_a_session_says_what_is_loaded_and_where() -> None:
 @pytest.mark.parametrize(
     ("variant", "version"), [("small", "2.1"), ("tiny", "2.0"), ("base_plus", "2.1"), ("large", "2.1")]
 )
-def test_a_checkpoint_of_another_variant_or_version_is_named_with_what_was_expected(
-    variant: str, version: str
-) -> None:
+def test_a_checkpoint_of_another_variant_or_version_is_named_with_what_was_expected(variant: str, version: str) -> None:
     wanted = replace(SMALLEST, variant=variant, version=version)
     message = refused(FileError, checkpoint("tiny", "2.1"), wanted)
     assert "tiny 2.1" in message

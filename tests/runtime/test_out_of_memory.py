@@ -282,9 +282,7 @@ def test_a_tracking_can_be_saved_and_resumed_after_memory_ran_out(encoding_trap:
 
 
 @pytest.mark.parametrize("error", [RuntimeError("some bug"), KeyboardInterrupt()], ids=["a bug", "Ctrl-C"])
-def test_other_errors_are_not_taken_for_a_lack_of_memory(
-    monkeypatch: pytest.MonkeyPatch, error: BaseException
-) -> None:
+def test_other_errors_are_not_taken_for_a_lack_of_memory(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     session = load(SMALL)
     tracking = session.track(clip(5), PROMPTS)
     next(tracking)

@@ -271,9 +271,7 @@ def test_history_that_is_not_used_changes_nothing(session: Any) -> None:
 
 
 @pytest.mark.parametrize(("history", "frame"), [(0, 7), (0, 0), (3, 4), (3, 0)])
-def test_a_prompt_on_a_frame_that_is_gone_says_how_far_back_one_may_go(
-    session: Any, history: int, frame: int
-) -> None:
+def test_a_prompt_on_a_frame_that_is_gone_says_how_far_back_one_may_go(session: Any, history: int, frame: int) -> None:
     with session.track(stream(12), [FIRST], history=history) as tracking:
         for index, _ in tracking:
             if index == 8:
@@ -295,9 +293,7 @@ def test_a_negative_history_is_refused(session: Any) -> None:
 
 @pytest.mark.parametrize("reverse", [False, True], ids=["forward", "backward"])
 @pytest.mark.parametrize("stop", [0, 5, 17])
-def test_a_saved_tracking_goes_on_with_the_same_masks(
-    session: Any, tmp_path: Path, stop: int, reverse: bool
-) -> None:
+def test_a_saved_tracking_goes_on_with_the_same_masks(session: Any, tmp_path: Path, stop: int, reverse: bool) -> None:
     prompts = [{**FIRST, "frame": 21 if reverse else 0}, {**SECOND, "frame": 16 if reverse else 5}]
     options: dict[str, Any] = dict(reverse=reverse, scores=True)
     whole = list(session.track(clip(22), prompts, **options))

@@ -1,4 +1,4 @@
-"""The same drive of sam2 that the tracer does, run for real on the CPU under torch's profiler."""
+"""The same drives of sam2 and of the runtime that the tracer does, run for real on the CPU under torch's profiler."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from unittest import mock
 
 import torch
 
-from planner.simulator import stock, stock_host, stock_tasks
+from planner.domain import Configuration
+from planner.simulator import own, stock, stock_host, stock_tasks
 from planner.simulator.torch_adapters import FakeGpu
 from planner.simulator.torch_patches import not_scripted
 
@@ -42,6 +43,12 @@ class RealCpu:
     def in_phase(self, method, name, component=None):
         return method
 
+    def repeated(self, function, name):
+        return function
+
+    def autocast(self, dtype):
+        return contextlib.nullcontext()
+
     def label(self, held, component):
         pass
 
@@ -49,7 +56,7 @@ class RealCpu:
         pass
 
 
-def measured(run: stock.StockRun) -> list[tuple[str, int, int]]:
+def measured(run: stock.StockRun | own.OwnRun) -> list[tuple[str, int, int]]:
     """(section, peak, end) in bytes allocated on the CPU since the model was loaded.
 
     In a fresh process: the profiler remembers blocks of an earlier session, and would count their end.
@@ -59,16 +66,17 @@ def measured(run: stock.StockRun) -> list[tuple[str, int, int]]:
     return [tuple(section) for section in json.loads(done.stdout.splitlines()[-1])]
 
 
-def _measure(run: stock.StockRun) -> list[tuple[str, int, int]]:
+def _measure(run: stock.StockRun | own.OwnRun) -> list[tuple[str, int, int]]:
     cpu = RealCpu()
+    ours = isinstance(run, own.OwnRun)
     with warnings.catch_warnings(), contextlib.ExitStack() as stack:
         warnings.simplefilter("ignore")
-        for patch in stock_host.patches(run, cpu):
+        for patch in own.patches(cpu) if ours else stock_host.patches(run, cpu):
             stack.enter_context(patch)
         stack.enter_context(mock.patch.object(torch.jit, "script", not_scripted))
-        model = stock.load(run, cpu)
+        model = own.load(run, cpu) if ours else stock.load(run, cpu)
         stack.enter_context(torch.inference_mode())
-        drive = {"image": stock_tasks.drive_image, "video": stock_tasks.drive_video}[run.task]
+        drive = own.drive if ours else {"image": stock_tasks.drive_image, "video": stock_tasks.drive_video}[run.task]
         activities = [torch.profiler.ProfilerActivity.CPU]
         with torch.profiler.profile(activities=activities, profile_memory=True) as profiler:
             drive(run, cpu, model, lambda done, total: None)
@@ -84,12 +92,12 @@ def _measure(run: stock.StockRun) -> list[tuple[str, int, int]]:
     return [tuple(section) for section in sections]
 
 
-def traced(run: stock.StockRun) -> list[tuple[str, int, int]]:
+def traced(run: stock.StockRun | own.OwnRun) -> list[tuple[str, int, int]]:
     """The same from a trace on fake CPU tensors. What was there before counts neither for good nor when it goes."""
     gpu = FakeGpu(device="cpu")
     gc.disable()
     try:
-        trace = stock.trace_stock(run, gpu)
+        trace = own.trace_own(run, gpu) if isinstance(run, own.OwnRun) else stock.trace_stock(run, gpu)
     finally:
         gc.enable()
     loaded = trace.marks[1][1]
@@ -106,4 +114,9 @@ def traced(run: stock.StockRun) -> list[tuple[str, int, int]]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(_measure(stock.StockRun(**json.loads(sys.argv[1])))))
+    fields = json.loads(sys.argv[1])
+    if "configuration" in fields:
+        asked = own.OwnRun(**fields | {"configuration": Configuration(**fields["configuration"])})
+    else:
+        asked = stock.StockRun(**fields)
+    print(json.dumps(_measure(asked)))

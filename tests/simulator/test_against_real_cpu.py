@@ -5,6 +5,8 @@ import pytest
 pytest.importorskip("torch", reason="the trace runs torch")
 pytest.importorskip("sam2", reason="the trace runs the sam2 package")
 
+from planner.domain import Configuration
+from planner.simulator.own import OwnRun
 from planner.simulator.stock import StockRun
 from tests.simulator.real_cpu import measured, traced
 
@@ -29,6 +31,24 @@ def test_peak_and_curve_agree_within_one_percent(task, variant, side, objects):
         frame_size=(270, 480),
         rounds=2,
     )
+    agree(run)
+
+
+OWN_CASES = [
+    pytest.param("image", (256, 448), 2, id="image, two objects, not square"),
+    pytest.param("video", (256, 256), 3, id="video of three objects, two at once"),
+]
+
+
+@pytest.mark.parametrize(("task", "resolution", "objects"), OWN_CASES)
+def test_the_runtime_that_runs_a_plan_agrees_too(task, resolution, objects):
+    configuration = Configuration(
+        variant="tiny", version="2.1", resolution=resolution, precision="float32", object_batch=2
+    )
+    agree(OwnRun(task=task, configuration=configuration, frames=4, objects=objects, frame_size=(270, 480)))
+
+
+def agree(run):
     real, fake = measured(run), traced(run)
     assert [name for name, _, _ in fake] == [name for name, _, _ in real][: len(fake)]
     highest = max(peak for _, peak, _ in real)

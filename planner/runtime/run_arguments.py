@@ -1,0 +1,117 @@
+"""What a run is asked, checked against itself and against its source, before anything slow is done."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from planner.errors import EnvironmentFailure, UsageError
+from planner.outputs.labels import check_label_ids
+from planner.outputs.layout import SAVES
+from planner.runtime.run_nouns import FramesLike
+
+NEEDED = {"png": ("PIL",), "coco": ("pycocotools.mask",), "npz": ("numpy",), "overlay": ("PIL", "av")}
+PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp")
+
+
+def check_saves(saves: Sequence[str] | None, task: str) -> tuple[str, ...]:
+    """What to save, in a fixed order; None is the default of the task. Raises UsageError for an unknown word."""
+    if saves is None:
+        return ("coco", "overlay") if task == "automask" else ("png", "coco", "overlay")
+    for save in saves:
+        if save not in SAVES:
+            raise UsageError(f"{save!r} cannot be saved.", f"Choose from {', '.join(SAVES)}.")
+    if not saves:
+        raise UsageError("There is nothing to save.", f"Choose from {', '.join(SAVES)}.")
+    return tuple(save for save in SAVES if save in saves)
+
+
+def require_libraries(saves: Sequence[str]) -> None:
+    """Raise EnvironmentFailure for a library that is missing, before an hour of work is lost to it."""
+    from importlib import import_module
+
+    for save in saves:
+        for name in NEEDED[save]:
+            try:
+                import_module(name)
+            except ImportError as error:
+                hint = 'Run pip install "sam2-plan[run]", or leave it out of --save.'
+                raise EnvironmentFailure(f"Saving {save} needs {name}: {error}.", hint) from None
+
+
+def check_options(task: str, reverse: bool, frames: int | None, multimask: bool) -> None:
+    """Raise UsageError for options that do not go with the plan's task."""
+    if task != "video":
+        for name, given in (("--reverse", reverse), ("--frames", frames is not None)):
+            if given:
+                raise UsageError(f"{name} is for videos; the plan's task is {task}.", "Leave it out, or plan a video.")
+    if multimask and task != "image":
+        raise UsageError(
+            f"--multimask is for prompted pictures; the plan's task is {task}.", "Leave it out, or plan for an image."
+        )
+    if frames is not None and (isinstance(frames, bool) or frames < 1):
+        raise UsageError(f"{frames} frames cannot be tracked.", "Give 1 or more.")
+
+
+def one_checkpoint(checkpoint: str | Path | None, random_weights: bool) -> str | None:
+    """The checkpoint, or None for random weights. Raises UsageError for neither and both."""
+    if checkpoint is None and not random_weights:
+        raise UsageError(
+            "There are no weights: neither a checkpoint nor random ones were asked for.",
+            "Give --checkpoint with a file of SAM 2 or an official id (facebook/sam2.1-hiera-tiny), or "
+            "--random-weights to try memory and speed; the masks of those mean nothing.",
+        )
+    if checkpoint is not None and random_weights:
+        raise UsageError("--checkpoint and --random-weights exclude each other.", "Give one of them.")
+    return None if checkpoint is None else str(checkpoint)
+
+
+def opened_clip(source: Any, stack: ExitStack) -> FramesLike:
+    """The opened clip, closed with the stack; a picture in its place is told apart from a broken video."""
+    from planner.runtime.frames import open_frames
+
+    is_file = isinstance(source, (str, os.PathLike)) and Path(source).is_file()
+    if is_file and Path(source).suffix.lower() in PICTURE_ENDINGS:
+        raise UsageError(f"{source} is a picture; the plan's task is video.", "Give a clip, or plan with --task image.")
+    clip = open_frames(source)
+    stack.callback(clip.close)
+    return clip
+
+
+def opened_picture(source: Any) -> Any:
+    """The picture, H×W×3 uint8 RGB. Raises UsageError for a folder, and as read_picture."""
+    from planner.runtime.pictures import read_picture
+
+    if isinstance(source, (str, os.PathLike)) and Path(source).is_dir():
+        raise UsageError(
+            f"{source} is a folder; a plan for pictures runs on one picture at a time.",
+            "Give a file of it, or plan with --task video to track through the folder's pictures.",
+        )
+    return read_picture(source)
+
+
+def checked_prompts(
+    given: str | Path | Iterable[Any], task: str, size: tuple[int, int], length: int | None, saves: tuple[str, ...]
+) -> tuple[Any, ...]:
+    """The prompts, checked against the source and what is saved."""
+    from planner.runtime.prompt_files import read_prompts
+    from planner.runtime.prompts import prompts_from
+
+    if isinstance(given, (str, os.PathLike)):
+        found = tuple(read_prompts(Path(given), size, length))
+    else:
+        items = tuple(given)
+        found = tuple(prompts_from(items, size, length)) if items else ()
+    if task == "automask" and found:
+        raise UsageError("Automatic masks take no prompts.", "Leave them out, or plan with --task image.")
+    if task != "automask" and not found:
+        raise UsageError(
+            "There is nothing to segment: no prompts were given.",
+            "Give --point X,Y, --box X0,Y0,X1,Y1, --mask FILE or --prompts FILE (JSON).",
+        )
+    if "png" in saves:
+        check_label_ids(prompt.object for prompt in found)
+    return found
