@@ -136,12 +136,12 @@ def picture(index: int, size: tuple[int, int] = SIZE) -> numpy.ndarray:
 
 
 @lru_cache(maxsize=8)
-def clip(frames: int, size: tuple[int, int] = SIZE) -> Path:
-    """A folder of JPEG files, as the stock predictor reads them."""
-    folder = Path(checkpoints().name) / f"clip-{frames}-{size[0]}x{size[1]}"
-    folder.mkdir()
+def clip(frames: int, size: tuple[int, int] = SIZE, dark: tuple[int, ...] = ()) -> Path:
+    """A folder of JPEG files, as the stock predictor reads them. Frames of `dark` are black."""
+    folder = Path(tempfile.mkdtemp(prefix=f"clip-{frames}-", dir=checkpoints().name))
     for index in range(frames):
-        Image.fromarray(picture(index, size)).save(folder / f"{index:05d}.jpg", quality=95)
+        values = picture(index, size) * (index not in dark)
+        Image.fromarray(values).save(folder / f"{index:05d}.jpg", quality=95)
     return folder
 
 

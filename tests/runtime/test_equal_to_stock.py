@@ -33,6 +33,8 @@ from tests.runtime.stock import (
     stock_model,
 )
 
+SMALL = 128
+"""Resolution where what is tested does not depend on it, to save time."""
 ABSENT = -1024.0
 """sam2's score of every pixel of an object that is not visible (NO_OBJ_SCORE)."""
 
@@ -324,25 +326,26 @@ def test_other_variants_versions_and_sizes_track_as_stock(variant: str, version:
 
 def test_an_object_that_comes_and_goes_is_tracked_as_by_stock() -> None:
     """Frames on which the model sees no object take other ways: a fixed score, a pointer and a memory of their own."""
-    presence = find_presence()
-    prompts = [{"frame": 0, "object": 1, "box": [12, 37, 48, 73]}]
-    script = Script(clip(20), prompts)
-    expected = stock_of(script, configuration(), presence)
+    wanted = configuration(side=SMALL)
+    script = Script(clip(20, dark=(7, 9, 11)), [{"frame": 0, "object": 1, "box": [12, 37, 48, 73]}])
+    presence = presence_between(script, wanted)
+    expected = stock_of(script, wanted, presence)
     stock = expected.run()
-    visible = set(expected.presence[1].values())
-    assert visible == {True, False}, "the weights of this test should see the object on some frames only"
-    assert any((answer[1] == ABSENT).all() for _, answer in stock)
-    assert_same_video(ours_of(script, configuration(), presence=presence)[0], stock)
+    assert expected.presence[1][5] and not expected.presence[1][7] and expected.presence[1][18]
+    assert (stock[7][1][1] == ABSENT).all()
+    assert_same_video(ours_of(script, wanted, presence=presence)[0], stock)
 
 
-def find_presence() -> float:
-    """What must be added to the model's object score for an object to be seen on about half of the frames."""
-    script = Script(clip(20), [{"frame": 0, "object": 1, "box": [12, 37, 48, 73]}])
-    expected = stock_of(script, configuration())
-    expected.run()
-    kept = expected.state["output_dict_per_obj"][0]["non_cond_frame_outputs"].values()
-    middle = torch.stack([entry["object_score_logits"].flatten() for entry in kept]).median()
-    return round(0.5 - float(middle), 5)
+def presence_between(script: Script, wanted: Configuration) -> float:
+    """What must be added to the model's object score for it to see the object, but not in the dark."""
+    seen = stock_of(script, wanted)
+    seen.run()
+    kept = seen.state["output_dict_per_obj"][0]["non_cond_frame_outputs"]
+    scores = {frame: float(entry["object_score_logits"]) for frame, entry in kept.items()}
+    dark = max(scores[frame] for frame in (7, 9, 11))
+    light = min(score for frame, score in scores.items() if frame not in (7, 9, 11))
+    assert dark < light
+    return 0.5 - (0.7 * dark + 0.3 * light)
 
 
 def test_points_of_one_object_entered_apart_are_one_prompt() -> None:
@@ -351,9 +354,9 @@ def test_points_of_one_object_entered_apart_are_one_prompt() -> None:
         {"frame": 1, "object": 1, "points": [[110, 80]], "labels": [0]},
     ]
     together = [{"frame": 1, "object": 1, "points": [[30, 55], [110, 80]], "labels": [1, 0]}]
-    stock = stock_of(Script(clip(5), together), configuration()).run()
+    stock = stock_of(Script(clip(5), together), configuration(side=SMALL)).run()
     assert [frame for frame, _ in stock] == [1, 2, 3, 4]
-    assert_same_video(ours_of(Script(clip(5), apart), configuration())[0], stock)
+    assert_same_video(ours_of(Script(clip(5), apart), configuration(side=SMALL))[0], stock)
 
 
 def test_a_correction_by_a_mask_or_a_box_is_taken_as_by_stock() -> None:
@@ -370,9 +373,9 @@ def test_a_correction_by_a_mask_or_a_box_is_taken_as_by_stock() -> None:
             ],
         },
     )
-    expected = stock_of(script, configuration())
+    expected = stock_of(script, configuration(side=SMALL))
     stock = expected.run()
-    ours, said = ours_of(script, configuration())
+    ours, said = ours_of(script, configuration(side=SMALL))
     assert_same_video(ours, stock)
     for key, scores in expected.said.items():
         assert torch.equal(said[key], scores)
@@ -382,18 +385,18 @@ def test_a_correction_on_the_prompted_frame_is_answered_as_by_stock_and_remember
     """sam2 answers, then forgets: its `propagate_in_video_preflight` drops what is corrected on a prompted frame."""
     first = [{"frame": 0, "object": 1, "box": [12, 37, 48, 73]}]
     script = Script(clip(6), first, {0: [{"frame": 0, "object": 1, "points": [[110, 80]], "labels": [1]}]})
-    expected = stock_of(script, configuration())
+    expected = stock_of(script, configuration(side=SMALL))
     forgotten = expected.run()
-    assert_same_video(stock_of(Script(clip(6), first), configuration()).run(), forgotten)
-    ours, said = ours_of(script, configuration())
+    assert_same_video(stock_of(Script(clip(6), first), configuration(side=SMALL)).run(), forgotten)
+    ours, said = ours_of(script, configuration(side=SMALL))
     assert torch.equal(said[0, 1], expected.said[0, 1])
     assert not torch.equal(ours[1][1][1], forgotten[1][1][1])
 
 
 def test_masks_are_where_the_scores_are_positive() -> None:
     script = Script(clip(4), [{"frame": 0, "object": 1, "box": [12, 37, 48, 73]}])
-    stock = stock_of(script, configuration()).run()
-    with session(configuration()).track(script.folder, script.prompts) as tracking:
+    stock = stock_of(script, configuration(side=SMALL)).run()
+    with session(configuration(side=SMALL)).track(script.folder, script.prompts) as tracking:
         for (frame, masks), (expected_frame, scores) in zip(tracking, stock, strict=True):
             assert frame == expected_frame
             mask = masks[1]
@@ -405,14 +408,14 @@ def test_arrays_and_a_stream_track_as_the_folder_does() -> None:
     """A stream's length is unknown, which sam2 never sees: it equals clips of 16 frames and more."""
     script = Script(clip(18), [{"frame": 0, "object": 1, "box": [12, 37, 48, 73]}])
     frames = pictures_of(script.folder)
-    stock = stock_of(script, configuration()).run()
+    stock = stock_of(script, configuration(side=SMALL)).run()
 
     def stream() -> Iterator[numpy.ndarray]:
         yield from frames
 
-    loaded = session(configuration())
+    loaded = session(configuration(side=SMALL))
     for source in (frames, numpy.stack(frames), stream()):
-        assert_same_video(ours_of(script, configuration(), source, loaded=loaded)[0], stock)
+        assert_same_video(ours_of(script, configuration(side=SMALL), source, loaded=loaded)[0], stock)
 
 
 def test_a_prompt_on_a_later_frame_of_a_stream_takes_effect_when_the_frame_arrives() -> None:
@@ -423,9 +426,9 @@ def test_a_prompt_on_a_later_frame_of_a_stream_takes_effect_when_the_frame_arriv
         {"frame": 7, "object": 1, "points": [[40, 60]], "labels": [1]},
     ]
     driven = Script(clip(18), first, {6: later})
-    stock = stock_of(driven, configuration()).run()
+    stock = stock_of(driven, configuration(side=SMALL)).run()
     streamed = Script(driven.folder, [*first, *later])
-    ours, _ = ours_of(streamed, configuration(), iter(pictures_of(driven.folder)))
+    ours, _ = ours_of(streamed, configuration(side=SMALL), iter(pictures_of(driven.folder)))
     assert_same_video(ours, stock)
 
 
@@ -464,9 +467,9 @@ def tracked(wanted: Configuration, frames: int = 9) -> list[Answer]:
 
 def test_objects_in_one_pass_track_as_one_by_one() -> None:
     """Matrix products of several objects add up in another order; what that changes is fed back frame by frame."""
-    alone = tracked(configuration(object_batch=1), frames=12)
+    alone = tracked(configuration(side=SMALL, object_batch=1), frames=12)
     for object_batch in (2, 3, 8):
-        together = tracked(configuration(object_batch=object_batch), frames=12)
+        together = tracked(configuration(side=SMALL, object_batch=object_batch), frames=12)
         assert difference(together, alone) < 1e-4
         assert agreement(together, alone) > 0.999
 
@@ -474,17 +477,18 @@ def test_objects_in_one_pass_track_as_one_by_one() -> None:
 @pytest.mark.parametrize(
     ("precision", "largest", "lowest"),
     [
-        ("autocast_bfloat16", 0.10, 0.90),
-        ("bfloat16", 0.10, 0.90),
-        ("autocast_float16", 0.02, 0.97),
-        ("float16", 0.02, 0.97),
+        ("autocast_bfloat16", 0.03, 0.97),
+        ("bfloat16", 0.03, 0.97),
+        ("autocast_float16", 0.004, 0.995),
+        ("float16", 0.004, 0.995),
     ],
 )
 def test_low_precision_tracks_nearly_as_float32(precision: str, largest: float, lowest: float) -> None:
     """bfloat16 keeps 8 bits of a number (1 part in 256), float16 11 (1 in 2048), through some 30 layers and 4 frames
-    of feedback. Random weights leave many scores near zero, where a small error turns a pixel: trained ones do less so.
+    of feedback: 0.010 and 0.0013 of the scores' spread were measured, and at least 99.2 % and 99.9 % of a mask. Random
+    weights leave many scores near zero, where a small error turns a pixel; trained ones leave fewer.
     """
-    exact, rounded = tracked(configuration(), 5), tracked(configuration(precision=precision), 5)
+    exact, rounded = tracked(configuration(side=SMALL), 4), tracked(configuration(side=SMALL, precision=precision), 4)
     assert all(torch.isfinite(scores).all() for _, answer in rounded for scores in answer.values())
     assert difference(rounded, exact) < largest
     assert agreement(rounded, exact) > lowest
@@ -493,8 +497,8 @@ def test_low_precision_tracks_nearly_as_float32(precision: str, largest: float, 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16", "autocast_bfloat16"])
 def test_low_precision_segments_nearly_as_float32(precision: str) -> None:
-    exact = session(configuration(object_batch=3)).segment(picture(0), **THREE_BOXES)
-    rounded = session(configuration(object_batch=3, precision=precision)).segment(picture(0), **THREE_BOXES)
+    exact = session(configuration(side=SMALL, object_batch=3)).segment(picture(0), **THREE_BOXES)
+    rounded = session(configuration(side=SMALL, object_batch=3, precision=precision)).segment(picture(0), **THREE_BOXES)
     one, other = numpy.asarray(rounded.logits, dtype=numpy.float32), numpy.asarray(exact.logits)
     assert numpy.isfinite(one).all()
     assert rounded.masks.dtype == bool and one.shape == other.shape

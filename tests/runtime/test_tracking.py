@@ -306,15 +306,19 @@ def test_a_saved_tracking_goes_on_with_the_same_masks(session: Any, tmp_path: Pa
     assert_same(rest, whole[stop + 1 :])
 
 
-def test_a_saved_stream_goes_on_with_the_same_masks(session: Any, tmp_path: Path) -> None:
-    """The stream is given again from its beginning."""
-    whole = list(session.track(stream(22), [FIRST, SECOND], scores=True))
+def test_what_was_saved_of_a_stream_goes_on_with_the_same_pictures_from_a_folder(session: Any, tmp_path: Path) -> None:
+    """The stream itself cannot be given again from its middle, and says so."""
+    frames = pictures_of(clip(22))
+    whole = list(session.track(iter(frames), [FIRST, SECOND], scores=True))
     path = tmp_path / "state.pt"
-    with session.track(stream(22), [FIRST, SECOND], scores=True) as tracking:
+    with session.track(iter(frames), [FIRST, SECOND], scores=True) as tracking:
         for _ in range(18):
             next(tracking)
         tracking.save(path)
-    assert_same(list(session.track(stream(22), resume=path, scores=True)), whole[18:])
+    assert_same(list(session.track(clip(22), resume=path, scores=True)), whole[18:])
+    with pytest.raises(PlannerError) as caught:
+        list(session.track(iter(frames), resume=path, scores=True))
+    assert "18" in str(caught.value) and caught.value.hint
 
 
 def test_a_tracking_saved_after_a_correction_goes_on_with_the_same_masks(session: Any, tmp_path: Path) -> None:
@@ -434,7 +438,6 @@ BAD_PROMPTS: dict[str, dict[str, Any]] = {
     "a box of no width": {"box": [50, 10, 50, 60]},
     "a mask of another size": {"mask": numpy.ones((10, 10), bool)},
     "a mask of three dimensions": {"mask": numpy.ones((*SIZE, 3), bool)},
-    "an empty mask": {"mask": numpy.zeros(SIZE, bool)},
     "a mask and a box": {"mask": numpy.ones(SIZE, bool), "box": [12, 37, 48, 73]},
     "a word that is not known": {"bbox": [12, 37, 48, 73]},
     "a negative frame": {"frame": -1, "box": [12, 37, 48, 73]},
@@ -459,10 +462,10 @@ def test_a_prompt_that_makes_no_sense_is_refused(session: Any, fault: dict[str, 
     assert threading.active_count() == before
 
 
-@pytest.mark.parametrize("missing", ["frame", "object"])
-def test_a_prompt_without_frame_or_object_is_refused(session: Any, missing: str) -> None:
-    with pytest.raises(UsageError, match=missing):
-        session.track(clip(4), [{name: value for name, value in FIRST.items() if name != missing}])
+def test_a_prompt_without_frame_or_object_is_a_new_object_on_frame_0(session: Any) -> None:
+    box = {"box": [96, 66, 124, 94]}
+    frame, masks = next(session.track(clip(4), [{"object": 3, **box}, box]))
+    assert frame == 0 and sorted(masks) == [3, 4]
 
 
 def test_tracking_without_a_prompt_is_refused(session: Any) -> None:
