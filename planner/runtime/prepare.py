@@ -7,6 +7,7 @@ last bit at square resolutions.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy
 import torch
@@ -19,16 +20,29 @@ DEVIATION = (0.229, 0.224, 0.225)
 """Of ImageNet (sam2/utils/misc.py, load_video_frames; sam2/utils/transforms.py)."""
 
 
-def prepare_frame(network: Network, picture: numpy.ndarray) -> Tensor:
-    """A frame of a video, H×W×3 uint8, as a 1×3×h×w tensor on the host in the type of the weights.
+class Form(NamedTuple):
+    """What a frame must become. Holds nothing of the network, which may be replaced while frames are made ready."""
 
-    Pinned where the device is a GPU, so that it can be copied while something else is computed.
-    """
+    resolution: tuple[int, int]
+    """(height, width)."""
+    dtype: torch.dtype
+    """Of the weights."""
+    pinned: bool
+    """Whether it lies in pinned memory, from which a GPU copies while it computes."""
+
+
+def form_for(network: Network) -> Form:
+    """The form in which `network` wants its frames."""
+    return Form(network.resolution, network.dtype, network.device.type == "cuda")
+
+
+def prepare_frame(form: Form, picture: numpy.ndarray) -> Tensor:
+    """A frame of a video, H×W×3 uint8, as a 1×3×h×w tensor on the host."""
     from PIL import Image
 
-    height, width = network.resolution
+    height, width = form.resolution
     small = numpy.asarray(Image.fromarray(picture).resize((width, height)))
-    frame = torch.empty((1, 3, height, width), dtype=network.dtype, pin_memory=network.device.type == "cuda")
+    frame = torch.empty((1, 3, height, width), dtype=form.dtype, pin_memory=form.pinned)
     for channel, values in enumerate(_normalised()):
         # Into the tensor's own type: the levels are looked up in float32 and rounded once.
         frame[0, channel].copy_(torch.from_numpy(values[small[..., channel]]))

@@ -72,7 +72,7 @@ class Tracker:
         correcting = frame in memory.tracked
         earlier = memory.at(frame)
         if prompt.mask is not None:
-            mask = mask_input(self.network, torch.from_numpy(prompt.mask))
+            mask = mask_input(self.network, torch.tensor(prompt.mask))
             decoded = decode_mask(self.network, features.coarse, features.fine, mask)
         else:
             points = clicks(self.network, prompt.points, prompt.labels, prompt.box, self.size)
@@ -132,7 +132,7 @@ class Tracker:
         """Objects to be tracked on `frame`, as many at once as configured, whose memories have the same form."""
         groups: dict[object, list[int]] = {}
         for name, memory in self.memories.items():
-            if frame not in memory.conditioning:
+            if frame not in memory.conditioning and frame not in memory.recent:
                 groups.setdefault(form(memory, frame, self.direction), []).append(name)
         most = self.network.configuration.object_batch
         for group in groups.values():
@@ -193,12 +193,9 @@ class Tracker:
         for memory in self.memories.values():
             memory.rewind(frame, self.direction)
 
-    def release(self, frame: int) -> None:
-        """After a failure on `frame`: drop its features and what was half done there."""
+    def release(self) -> None:
+        """After a failure: drop the features. Objects that were done on the frame stay done; `track` goes on there."""
         self._features = None
-        for memory in self.memories.values():
-            memory.recent.pop(frame, None)
-            memory.tracked.discard(frame)
 
     def adopt(self, memories: Mapping[int, ObjectMemory]) -> None:
         """Take over memories of another tracker, or of a file, in this one's type and place."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from planner.errors import UsageError
 from planner.prompts.prompts import Prompt, prompts_from
 from planner.runtime.fallback import Ladder, Step, out_of_memory
-from planner.runtime.prepare import prepare_frame
+from planner.runtime.prepare import Form, form_for, prepare_frame
 from planner.runtime.state import read_state, write_state
 from planner.runtime.tracker import Tracker
 from planner.sources.ahead import Ahead
@@ -34,6 +34,8 @@ class Shot(NamedTuple):
     """H×W×3 uint8."""
     tensor: Tensor | None
     """As the network wants it, on the host; None where it must be made again."""
+    form: Form | None = None
+    """What `tensor` was made for."""
 
 
 class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
@@ -73,16 +75,17 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
         self._shots: Ahead[Shot] | None = None
         if history < 0:
             raise UsageError(f"history {history} is negative.", "Give how many frames back a prompt may go.")
-        entered = prompts_from(prompts, frames.size, frames.length)
+        self._given = list(prompts_from(prompts, frames.size, frames.length))
+        self._beginning = self._begin_again = False
         self._tracker = self._new_tracker()
         if resume is not None:
             self._last = read_state(Path(resume), self._tracker)
             self._start = self._last + self._direction
-        elif not entered:
+        elif not self._given:
             raise UsageError("There is nothing to track: no prompts were given.", "Give at least one.")
         else:
-            self._start = self._first_frame(entered, start)
-            self._begin(entered)
+            self._start = self._first_frame(start)
+            self._begin()
 
     # -- iteration ------------------------------------------------------------------------------------
 
@@ -103,8 +106,11 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
             # A stream that runs before its first prompt.
 
     def _track(self, shot: Shot) -> None:
-        for prompt in self._waiting.get(shot.frame, ()):
-            self._tracker.prompt(prompt, lambda: self._tensor(shot))
+        waiting = self._waiting.get(shot.frame, [])
+        while waiting:
+            # One that was entered is not entered again where a later one runs out of memory.
+            self._tracker.prompt(waiting[0], lambda: self._tensor(shot))
+            del waiting[0]
         self._waiting.pop(shot.frame, None)
         self._tracker.track(shot.frame, lambda: self._tensor(shot))
         self._masks = self._answers(shot.frame)
@@ -136,13 +142,14 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
 
     def _prepared(self, start: int) -> Iterator[Shot]:
         for index, picture in self.frames.read(start, self._direction):
-            yield Shot(index, picture, prepare_frame(self._network, picture))
+            form = self._form
+            yield Shot(index, picture, prepare_frame(form, picture), form)
 
     def _tensor(self, shot: Shot) -> Tensor:
         """The frame on the device."""
         tensor = shot.tensor
-        if tensor is None or tensor.dtype != self._network.dtype or tensor.shape[2:] != self._network.resolution:
-            tensor = prepare_frame(self._network, shot.picture)
+        if tensor is None or shot.form != self._form:
+            tensor = prepare_frame(self._form, shot.picture)
         return tensor.to(self._network.device, non_blocking=True)
 
     # -- prompts --------------------------------------------------------------------------------------
@@ -175,6 +182,7 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
         self._tracker.remove(name)
 
     def _enter_later(self, prompt: Prompt) -> dict[int, numpy.ndarray]:
+        self._given.append(prompt)
         if not self.frames.rereadable:
             self._waiting.setdefault(prompt.frame, []).append(prompt)
             return {}
@@ -195,7 +203,7 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
 
     # -- beginning and end ----------------------------------------------------------------------------
 
-    def _first_frame(self, prompts: tuple[Prompt, ...], start: int | None) -> int:
+    def _first_frame(self, start: int | None) -> int:
         """Where to begin: the first prompted frame, backward the last; a stream at its own beginning."""
         if start is not None:
             if start < 0 or (self.frames.length is not None and start >= self.frames.length):
@@ -203,19 +211,28 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
             return start
         if not self.frames.rereadable:
             return 0
-        numbers = [prompt.frame for prompt in prompts]
+        numbers = [prompt.frame for prompt in self._given]
         return min(numbers) if self._direction > 0 else max(numbers)
 
-    def _begin(self, prompts: tuple[Prompt, ...]) -> None:
+    def _begin(self) -> None:
         """Enter all prompts before the first frame is tracked, as sam2 does, where their frames can be read."""
-        for prompt in prompts:
-            if not self.frames.rereadable:
+        if not self.frames.rereadable:
+            self._waiting.clear()
+            for prompt in self._given:
                 self._waiting.setdefault(prompt.frame, []).append(prompt)
-        shot: Shot | None = None
-        for prompt in prompts if self.frames.rereadable else ():
-            if shot is None or shot.frame != prompt.frame:
-                shot = self._read(prompt.frame)
-            self._prompt(prompt, shot)
+            return
+        self._beginning = self._begin_again = True
+        while self._begin_again:
+            self._begin_again = False
+            self._tracker.memories.clear()
+            shot: Shot | None = None
+            for prompt in self._given:
+                if shot is None or shot.frame != prompt.frame:
+                    shot = self._read(prompt.frame)
+                self._prompt(prompt, shot)
+                if self._begin_again:
+                    break
+        self._beginning = False
 
     def _prompt(self, prompt: Prompt, shot: Shot) -> None:
         self._guarded(prompt.frame, lambda: self._tracker.prompt(prompt, lambda: self._tensor(shot)))
@@ -250,6 +267,7 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
         return self._ladder.network
 
     def _new_tracker(self) -> Tracker:
+        self._form = form_for(self._network)
         return Tracker(
             self._network,
             self.frames.size,
@@ -272,7 +290,7 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
             self._step_down(frame, reason)
 
     def _step_down(self, frame: int, reason: str) -> None:
-        self._tracker.release(frame)
+        self._tracker.release()
         self._ladder.require_rung(frame, reason)
         before, memories = self._network.configuration, self._tracker.memories
         # The tracker holds on to the network whose weights are to go.
@@ -288,7 +306,13 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
 
     def _prompt_again(self, frame: int, names: tuple[int, ...]) -> None:
         """Tell another network where the objects were: by their last masks, on the frame last given."""
-        if self._last is None or not self._recent:
+        if self._last is None:
+            # Nothing was given yet: the prompts themselves are entered again.
+            self._begin_again = True
+            if not self._beginning:
+                self._begin()
+            return
+        if not self._recent:
             raise UsageError(
                 f"Memory ran out on frame {frame}, before any mask could be carried over.",
                 "Start again with the configuration stepped down to, or plan for a smaller budget.",
@@ -297,8 +321,10 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
         for name in names:
             mask = self._masks.get(name)
             if mask is not None:
-                again = Prompt(frame=shot.frame, object=name, mask=mask > 0)
-                self._prompt(again, shot)
+                self._prompt(Prompt(frame=shot.frame, object=name, mask=mask > 0), shot)
+        for prompt in self._given if self.frames.rereadable else ():
+            if prompt.object in names and (prompt.frame - shot.frame) * self._direction > 0:
+                self._prompt(prompt, self._read(prompt.frame))
 
 
 def to_host(values: Tensor) -> numpy.ndarray:
