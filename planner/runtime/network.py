@@ -157,7 +157,11 @@ def place(model: Any, configuration: Configuration, device: torch.device, *, vid
                 if value is None:
                     continue
                 low = dtype is not None and not f"{module_name}.{name}".startswith(FLOAT32_PARTS)
-                moved = value.detach().to(dtype if low else value.dtype).to(device)
+                given = value.detach()
+                moved = given.to(dtype if low else torch.float32).to(device)
+                if moved is given:
+                    # It may be a page of the checkpoint's file, which others may write to.
+                    moved = given.clone()
                 values[name] = torch.nn.Parameter(moved, requires_grad=False) if values is module._parameters else moved
     if dtype is not None:
         _widen_norms(model)

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from planner.domain import PRECISIONS, TASKS, Configuration, Plan
+from planner.domain import ATTENTIONS, PRECISIONS, TASKS, VARIANTS, VERSIONS, Configuration, Plan
 from planner.errors import EnvironmentFailure, UsageError
 from planner.planning.candidates import why_unsupported
 from planner.prompts.prompts import Prompt
@@ -248,8 +248,15 @@ def check_configuration(configuration: Configuration, device: torch.device) -> N
     height, width = configuration.resolution
     if min(height, width) <= 0 or height % RESOLUTION_STEP or width % RESOLUTION_STEP:
         raise UsageError(f"{height}x{width} is no resolution of SAM 2.", f"Use multiples of {RESOLUTION_STEP}.")
-    if configuration.precision not in PRECISIONS:
-        raise UsageError(f"{configuration.precision!r} is not a precision.", f"Choose from {', '.join(PRECISIONS)}.")
+    allowed = {"variant": VARIANTS, "version": VERSIONS, "precision": PRECISIONS, "attention": ATTENTIONS}
+    for name, values in allowed.items():
+        if getattr(configuration, name) not in values:
+            raise UsageError(f"{getattr(configuration, name)!r} is not a {name}.", f"Choose from {', '.join(values)}.")
+    if not configuration.bounded_memory_bank:
+        raise UsageError(
+            "A memory bank that keeps everything is what the stock predictor is for.",
+            "Load the configuration with bounded_memory_bank=True; the masks are the same.",
+        )
     if configuration.object_batch < 1:
         raise UsageError(f"object_batch {configuration.object_batch} is not positive.", "Use 1 or more.")
     if device.type == "cuda":

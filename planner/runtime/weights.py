@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import pickle
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ def model_from(configuration: Configuration, checkpoint: str | Path) -> Any:
     _check(weights, configuration, path)
     with _without_initial_values():
         model = build(configuration)
+    _check_shapes(weights, model, path)
     wrong = model.load_state_dict(weights, strict=False, assign=True)
     if wrong.missing_keys or wrong.unexpected_keys:
         missing, extra = wrong.missing_keys, wrong.unexpected_keys
@@ -76,7 +78,10 @@ def find_checkpoint(configuration: Configuration, checkpoint: str | Path) -> Pat
 def read_checkpoint(path: Path) -> Mapping[str, torch.Tensor]:
     """Names and tensors of a checkpoint, without running anything that the file may contain."""
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
+        with warnings.catch_warnings():
+            # Of the pickle's protocol, which is torch's affair.
+            warnings.simplefilter("ignore")
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
     except pickle.UnpicklingError as error:
         raise FileError(
             f"{path} was refused: it holds more than weights ({_first_line(error)}).",
@@ -105,6 +110,20 @@ def _check(weights: Mapping[str, torch.Tensor], configuration: Configuration, pa
             f"{path} holds {variant} {version}, but the plan is for {configuration.variant} {configuration.version}.",
             f"Give {official_name(configuration)}, or plan with --variant and --version as in the file.",
         )
+
+
+def _check_shapes(weights: Mapping[str, torch.Tensor], model: Any, path: Path) -> None:
+    expected = model.state_dict()
+    for name, tensor in weights.items():
+        wanted = expected.get(name)
+        if wanted is None:
+            continue
+        if tensor.shape != wanted.shape or not tensor.is_floating_point():
+            raise FileError(
+                f"{path} is no official checkpoint: {name} has the shape {tuple(tensor.shape)} and the type"
+                f" {str(tensor.dtype).removeprefix('torch.')}, not {tuple(wanted.shape)} of floating-point numbers.",
+                "Use an official checkpoint.",
+            )
 
 
 def _is_hub_id(text: str) -> bool:
