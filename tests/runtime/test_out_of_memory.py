@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy
@@ -151,9 +152,10 @@ def test_what_was_given_before_the_failure_stays_as_it_was(trap: Trap) -> None:
     assert not numpy.array_equal(found[4][1][1], whole[4][1][1]), "another precision went on"
 
 
-def test_another_variant_is_prompted_with_the_last_masks(encoding_trap: Trap) -> None:
-    plan = two_variants_plan()
-    session = planner.load(plan, random_weights=True, device="cpu", fallback=True)
+def test_another_variant_is_prompted_with_the_last_masks(encoding_trap: Trap, tmp_path: Path) -> None:
+    for variant in ("tiny", "small"):
+        (tmp_path / f"sam2.1_hiera_{variant}.pt").symlink_to(checkpoint(variant, "2.1"))
+    session = planner.load(two_variants_plan(), tmp_path, device="cpu", fallback=True)
     tracking = session.track(clip(9), PROMPTS)
     found = run(tracking, lambda frame: setattr(encoding_trap, "failures", 2 * (frame == 5)))
     assert [frame for frame, _ in found] == list(range(9))
@@ -161,8 +163,9 @@ def test_another_variant_is_prompted_with_the_last_masks(encoding_trap: Trap) ->
     last = tracking.steps[-1]
     assert (last.frame, last.carried_over, last.configuration.variant) == (5, False, "tiny")
     # The same by hand: the smaller one, prompted with the masks of frame 4.
+    assert all(mask.any() for mask in found[4][1].values())
     again = [{"frame": 4, "object": name, "mask": mask} for name, mask in found[4][1].items()]
-    by_hand = planner.load(last.configuration, random_weights=True, device="cpu")
+    by_hand = planner.load(last.configuration, tmp_path, device="cpu")
     expected = list(by_hand.track(clip(9), again))
     assert_same(found[5:], expected[1:])
 
@@ -268,7 +271,7 @@ def test_at_the_end_of_the_ladder_the_error_comes_out(encoding_trap: Trap) -> No
     assert encoding_trap.sprung == 2, "one step down was left"
 
 
-def test_a_tracking_can_be_saved_and_resumed_after_memory_ran_out(encoding_trap: Trap, tmp_path: Any) -> None:
+def test_a_tracking_can_be_saved_and_resumed_after_memory_ran_out(encoding_trap: Trap, tmp_path: Path) -> None:
     """Nothing that was tracked is lost with the error."""
     whole = run(load(SMALL).track(clip(9), PROMPTS, scores=True))
     tracking = load(SMALL, fallback=False).track(clip(9), PROMPTS, scores=True)

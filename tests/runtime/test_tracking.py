@@ -112,7 +112,7 @@ def test_prompts_mid_stream_leave_nothing_behind_but_their_own_memory(session: A
     assert removed == before
 
 
-def test_arrays_on_the_host_do_not_grow_either(session: Any) -> None:
+def test_arrays_on_the_host_do_not_grow_either() -> None:
     loaded = planner.load(replace(CONFIGURATION, resolution=(64, 64)), random_weights=True, device="cpu")
     still = picture(0)
     marks = {}
@@ -128,7 +128,8 @@ def test_arrays_on_the_host_do_not_grow_either(session: Any) -> None:
                     break
     finally:
         tracemalloc.stop()
-    assert marks[140] - marks[40] < 100 * 200, "more than 200 bytes per frame"
+    # Interpreter and allocator settle for a while: some 100 bytes per frame. A mask would be 19,200, a picture 57,600.
+    assert marks[140] - marks[40] < 100 * 1000
 
 
 def test_masks_that_were_given_are_not_changed_by_later_frames(session: Any) -> None:
