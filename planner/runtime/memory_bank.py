@@ -46,16 +46,18 @@ class ObjectMemory:
         """The entry of `frame`, prompted or tracked."""
         return self.conditioning.get(frame) or self.recent.get(frame)
 
-    def forget(self, frame: int, direction: int, history: int) -> None:
+    def forget(self, frame: int, direction: int, history: int, shelf: Shelf) -> None:
         """Drop what no frame after `frame` reads (`direction` -1: no frame before it).
 
-        `history` frames more are kept, for corrections that far back.
+        What a correction of `frame`, or of one of the `history` before it, would read is kept on the host.
         """
         for number in list(self.recent):
             age = (frame - number) * direction
-            if age >= REMEMBERED_FRAMES + history:
+            if age > REMEMBERED_FRAMES + history:
                 self.recent[number].features = None
-            if age >= REMEMBERED_POINTERS + history:
+            elif age >= REMEMBERED_FRAMES:
+                shelf.retire(self.recent[number])
+            if age > REMEMBERED_POINTERS + history:
                 del self.recent[number]
 
     def forget_masks(self, frame: int, direction: int, history: int) -> None:
@@ -110,19 +112,18 @@ class Shelf:
     def __init__(self, device: torch.device, *, offload: bool) -> None:
         self._device = device
         self._offload = offload and device.type != "cpu"
-        streams = self._offload and device.type == "cuda" and torch.cuda.is_available()
-        self._stream: Any = torch.cuda.Stream(device) if streams else None
+        self._pinned = device.type == "cuda" and torch.cuda.is_available()
+        self._stream: Any = torch.cuda.Stream(device) if self._offload and self._pinned else None
         self._coming: dict[int, Tensor] = {}
 
     def put(self, features: Tensor) -> Tensor:
         """`features` where they are kept."""
-        if not self._offload:
-            return features
-        if self._stream is None:
-            return features.cpu()
-        kept = torch.empty(features.shape, dtype=features.dtype, pin_memory=True)
-        # On the stream that computed them, hence after it; whoever reads them on another waits for that one.
-        return kept.copy_(features, non_blocking=True)
+        return self._to_host(features) if self._offload else features
+
+    def retire(self, entry: Entry) -> None:
+        """Keep the features of `entry` on the host from now on: only a correction may still read them."""
+        if entry.features is not None and entry.features.device == self._device:
+            entry.features = self._to_host(entry.features)
 
     def ask(self, entries: list[Entry]) -> None:
         """Start to bring the features of `entries` to the device."""
@@ -138,8 +139,6 @@ class Shelf:
     def get(self, entry: Entry) -> Tensor:
         """The features of `entry` on the device."""
         assert entry.features is not None
-        if not self._offload:
-            return entry.features
         coming = self._coming.pop(id(entry), None)
         if coming is None:
             return entry.features.to(self._device)
@@ -148,3 +147,10 @@ class Shelf:
             current.wait_stream(self._stream)
             coming.record_stream(current)
         return coming
+
+    def _to_host(self, features: Tensor) -> Tensor:
+        if not self._pinned:
+            return features.cpu()
+        kept = torch.empty(features.shape, dtype=features.dtype, pin_memory=True)
+        # On the stream that computed them, hence after it; whoever reads them on another waits for that one.
+        return kept.copy_(features, non_blocking=True)

@@ -11,6 +11,7 @@ import torch
 
 from planner.errors import EnvironmentFailure, FileError, UsageError
 from planner.runtime.memory_bank import Entry, ObjectMemory
+from planner.runtime.safe_files import read_tensors
 
 if TYPE_CHECKING:
     from planner.runtime.tracker import Tracker
@@ -43,15 +44,15 @@ def write_state(path: Path, tracker: Tracker, frame: int) -> None:
 def read_state(path: Path, tracker: Tracker) -> int:
     """Fill `tracker` from a file; returns the frame it stands after. Nothing the file may contain is run."""
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        version = content["version"]
+        content = read_tensors(path)
+        version, made_for = content["version"], content["made_for"]
     except FileNotFoundError as error:
         raise FileError(f"There is no {path} to go on from.", "Start from the beginning.") from error
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, TypeError, pickle.UnpicklingError) as error:
         raise FileError(f"{path} is no saved tracking, or is damaged.", "Start from the beginning.") from error
-    if version != VERSION or content["made_for"] != _made_for(tracker):
+    if version != VERSION or made_for != _made_for(tracker):
         raise UsageError(
-            f"{path} was saved for {content['made_for']}, not for {_made_for(tracker)}.",
+            f"{path} was saved for {made_for}, not for {_made_for(tracker)}.",
             "Go on with the same plan, input and direction, or start from the beginning.",
         )
     tracker.adopt({name: _memory(plain) for name, plain in content["objects"].items()})

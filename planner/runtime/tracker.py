@@ -124,7 +124,7 @@ class Tracker:
             del decoded
             for memory in memories:
                 # At once, not after the last object: each would hold a frame more.
-                memory.forget(frame, self.direction, self.history)
+                memory.forget(frame, self.direction, self.history, self._shelf)
         for memory in self.memories.values():
             memory.tracked.add(frame)
 

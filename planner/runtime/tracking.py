@@ -64,6 +64,7 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
         self.steps: tuple[Step, ...] = ()
         """Steps down that running out of memory forced."""
         self._ladder = ladder
+        self._forms: deque[Form] = deque(maxlen=1)
         self._direction = -1 if reverse else 1
         self._scores = scores
         self._history = history
@@ -128,7 +129,7 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
         if self._again:
             return self._again.popleft()
         if self._shots is None:
-            self._shots = Ahead(self._prepared(self._start), depth=AHEAD)
+            self._shots = Ahead(_prepared(self.frames, self._forms, self._start, self._direction), depth=AHEAD)
         try:
             return next(self._shots)
         except StopIteration:
@@ -140,16 +141,11 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
                 ) from None
             raise
 
-    def _prepared(self, start: int) -> Iterator[Shot]:
-        for index, picture in self.frames.read(start, self._direction):
-            form = self._form
-            yield Shot(index, picture, prepare_frame(form, picture), form)
-
     def _tensor(self, shot: Shot) -> Tensor:
         """The frame on the device."""
         tensor = shot.tensor
-        if tensor is None or shot.form != self._form:
-            tensor = prepare_frame(self._form, shot.picture)
+        if tensor is None or shot.form != self._forms[-1]:
+            tensor = prepare_frame(self._forms[-1], shot.picture)
         return tensor.to(self._network.device, non_blocking=True)
 
     # -- prompts --------------------------------------------------------------------------------------
@@ -267,7 +263,7 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
         return self._ladder.network
 
     def _new_tracker(self) -> Tracker:
-        self._form = form_for(self._network)
+        self._forms.append(form_for(self._network))
         return Tracker(
             self._network,
             self.frames.size,
@@ -325,6 +321,15 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
         for prompt in self._given if self.frames.rereadable else ():
             if prompt.object in names and (prompt.frame - shot.frame) * self._direction > 0:
                 self._prompt(prompt, self._read(prompt.frame))
+
+
+def _prepared(frames: Frames, forms: deque[Form], start: int, direction: int) -> Iterator[Shot]:
+    """Frames made ready, in a thread of their own, which must not hold on to the Tracking that nobody holds."""
+    if frames.length is not None and not 0 <= start < frames.length:
+        return
+    for index, picture in frames.read(start, direction):
+        form = forms[-1]
+        yield Shot(index, picture, prepare_frame(form, picture), form)
 
 
 def to_host(values: Tensor) -> numpy.ndarray:

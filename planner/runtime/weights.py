@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import pickle
-import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import torch
 from planner.domain import Configuration
 from planner.errors import EnvironmentFailure, FileError, UsageError
 from planner.runtime.network import build
+from planner.runtime.safe_files import read_tensors
 
 _BLOCKS = {12: "tiny", 16: "small", 24: "base_plus", 48: "large"}
 """Blocks of the image encoder (sam2/configs, sum of stages)."""
@@ -78,10 +78,7 @@ def find_checkpoint(configuration: Configuration, checkpoint: str | Path) -> Pat
 def read_checkpoint(path: Path) -> Mapping[str, torch.Tensor]:
     """Names and tensors of a checkpoint, without running anything that the file may contain."""
     try:
-        with warnings.catch_warnings():
-            # Of the pickle's protocol, which is torch's affair.
-            warnings.simplefilter("ignore")
-            content = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
+        content = read_tensors(path, mapped=_is_zip(path))
     except pickle.UnpicklingError as error:
         raise FileError(
             f"{path} was refused: it holds more than weights ({_first_line(error)}).",
