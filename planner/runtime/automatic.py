@@ -7,6 +7,7 @@ left is enlarged a few at a time. The masks that remain are the same.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -48,7 +49,10 @@ class AutomaticMask:
         """H×W bool, decoded each time it is asked for."""
         from pycocotools import mask
 
-        pixels: numpy.ndarray = mask.decode(self.rle).astype(bool)
+        with warnings.catch_warnings():
+            # Of pycocotools' own use of numpy.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            pixels: numpy.ndarray = mask.decode(self.rle).astype(bool)
         return pixels
 
 

@@ -187,6 +187,7 @@ def test_automatic_masks_are_those_of_stock(variant: str, version: str, points_p
         assert list(one.point) == other["point_coords"][0]
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_the_run_lengths_of_an_automatic_mask_are_coco_s_of_its_pixels() -> None:
     coco = pytest.importorskip("pycocotools.mask")
     weights = checkpoint("tiny", "2.1", patchy=True)
