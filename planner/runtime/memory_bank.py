@@ -122,7 +122,7 @@ class Shelf:
 
     def retire(self, entry: Entry) -> None:
         """Keep the features of `entry` on the host from now on: only a correction may still read them."""
-        if entry.features is not None and entry.features.device == self._device:
+        if entry.features is not None and entry.features.device.type == self._device.type != "cpu":
             entry.features = self._to_host(entry.features)
 
     def ask(self, entries: list[Entry]) -> None:
