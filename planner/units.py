@@ -7,6 +7,7 @@ command line see text such as "2GB".
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from planner.documents import Fields
 from planner.domain import Headroom
@@ -71,6 +72,12 @@ def check_size(size_bytes: int) -> int:
         shown = repr(size_bytes) if -(10**30) < size_bytes < 10**30 else "That number of bytes"
         raise UsageError(f"{shown} is not a budget.", f"Give bytes from {limits}, or text. {SIZE_FORMS}")
     return size_bytes
+
+
+def check_word(word: object, what: str, known: Sequence[str]) -> None:
+    """Raises UsageError where `word` is none of those known."""
+    if word not in known:
+        raise UsageError(f"{word!r} is not a {what}.", f"Choose from {', '.join(known)}.")
 
 
 def parse_resolution(text: str | int) -> tuple[int, int]:

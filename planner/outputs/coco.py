@@ -22,6 +22,15 @@ CATEGORY = {"id": 1, "name": "object", "supercategory": ""}
 _IMAGE, _ANNOTATION = b"I", b"A"
 
 
+def run_lengths(mask: np.ndarray) -> dict[str, Any]:
+    """COCO's run-length encoding of an H×W bool mask, as JSON can hold it."""
+    import numpy as np
+    from pycocotools import mask as coco
+
+    encoded = coco.encode(np.asfortranarray(mask, dtype=np.uint8))
+    return {"size": [int(side) for side in encoded["size"]], "counts": encoded["counts"].decode("ascii")}
+
+
 def image_entry(image_id: int, file_name: str, size: tuple[int, int]) -> dict[str, Any]:
     """An entry of "images"; `size` is (height, width)."""
     return {"id": image_id, "file_name": file_name, "width": size[1], "height": size[0]}
@@ -29,15 +38,13 @@ def image_entry(image_id: int, file_name: str, size: tuple[int, int]) -> dict[st
 
 def mask_entry(image_id: int, object_id: int, mask: np.ndarray) -> dict[str, Any] | None:
     """An entry of "annotations" without its id for an H×W bool mask; None for an empty one, which COCO lacks."""
-    import numpy as np
     from pycocotools import mask as coco
 
-    encoded = coco.encode(np.asfortranarray(mask, dtype=np.uint8))
-    area = int(coco.area(encoded))
+    rle = run_lengths(mask)
+    area = int(coco.area(rle))
     if not area:
         return None
-    box = [int(side) for side in coco.toBbox(encoded)]
-    rle = {"size": [int(side) for side in encoded["size"]], "counts": encoded["counts"].decode("ascii")}
+    box = [int(side) for side in coco.toBbox(rle)]
     return _annotation(image_id, object_id, rle, area, box)
 
 

@@ -6,12 +6,14 @@ import os
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from planner.errors import EnvironmentFailure, UsageError
 from planner.outputs.labels import check_label_ids
 from planner.outputs.layout import SAVES
-from planner.runs.nouns import FramesLike
+
+if TYPE_CHECKING:
+    from planner.sources.frames import Frames
 
 NEEDED = {"png": ("PIL",), "coco": ("pycocotools.mask",), "npz": ("numpy",), "overlay": ("PIL", "av")}
 PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp")
@@ -69,7 +71,7 @@ def one_checkpoint(checkpoint: str | Path | None, random_weights: bool) -> str |
     return None if checkpoint is None else str(checkpoint)
 
 
-def opened_clip(source: Any, stack: ExitStack) -> FramesLike:
+def opened_clip(source: Any, stack: ExitStack) -> Frames:
     """The opened clip, closed with the stack; a picture in its place is told apart from a broken video."""
     from planner.sources.frames import open_frames
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -22,11 +22,16 @@ from planner.outputs.files import failing_as
 from planner.outputs.layout import Layout
 from planner.outputs.overlay_video import frame_rate
 from planner.runs.interruption import Interruption
-from planner.runs.nouns import FramesLike, Job, Progress, SessionLike, StepDown, TrackingLike
+from planner.runs.nouns import Job, plain_configuration
 from planner.runs.record import Record
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from planner.runtime.fallback import Step
+    from planner.runtime.session import Session
+    from planner.runtime.tracking import Tracking
+    from planner.sources.frames import Frames
 
 Shots = Iterator[tuple[int, "dict[int, np.ndarray]"]]
 
@@ -55,7 +60,7 @@ class _Run:
     def __init__(self, job: Job, layout: Layout, record: Record, clock: Callable[[], float]) -> None:
         assert job.frames is not None
         self.job, self.layout, self.record, self._clock = job, layout, record, clock
-        self._frames: FramesLike = job.frames
+        self._frames: Frames = job.frames
         self._rate: Fraction = frame_rate(job.frames.frames_per_second)
         self._earlier = record
         self._began, self._stuck = 0.0, False
@@ -81,7 +86,7 @@ class _Run:
             finally:
                 tracking.close()
 
-    def _tracking(self, session: SessionLike, resume: Path | None) -> Any:
+    def _tracking(self, session: Session, resume: Path | None) -> Any:
         """From the first frame, or after the last complete part."""
         job = self.job
         if resume is None:
@@ -92,7 +97,7 @@ class _Run:
             self._stuck = True
             raise
 
-    def _part(self, session: SessionLike, tracking: TrackingLike, shots: Shots, interruption: Interruption) -> None:
+    def _part(self, session: Session, tracking: Tracking, shots: Shots, interruption: Interruption) -> None:
         """One part: its files, the state after it, the record."""
         job, record = self.job, self.record
         wanted = job.part_frames
@@ -128,7 +133,7 @@ class _Run:
             self.join()
             raise self._interrupted(last)
 
-    def _commit(self, record: Record, tracking: TrackingLike) -> None:
+    def _commit(self, record: Record, tracking: Tracking) -> None:
         if not record.ended and self._frames.rereadable:
             path = self.layout.state(record.parts)
             # Nobody looks at it, torn or not, before the record speaks of it.
@@ -180,7 +185,7 @@ class _Run:
     def _interrupted(self, last: int | None) -> Interrupted:
         return Interrupted("Interrupted." if last is None else f"Interrupted after frame {last}.")
 
-    def _measured(self, session: SessionLike, tracking: TrackingLike) -> Record:
+    def _measured(self, session: Session, tracking: Tracking) -> Record:
         """The record with the device's peaks and the steps of fallback."""
         record, memory = self.record, session.memory()
         if memory is not None:
@@ -191,27 +196,9 @@ class _Run:
             )
         return replace(record, steps=(*self._earlier.steps, *map(_step, tracking.steps)))
 
-    def _tell(self, session: SessionLike, done: int) -> None:
-        if self.job.progress is None:
-            return
-        here = done - self._earlier.frames
-        seconds = self._clock() - self._began
-        total = self._total(done)
-        speed = here / seconds if seconds > 0 else None
-        memory = session.memory()
-        estimate = self.job.plan.estimate
-        assert estimate is not None
-        self.job.progress(
-            Progress(
-                done=done,
-                total=total,
-                unit="frame",
-                per_second=speed,
-                seconds_left=(total - done) / speed if speed and total is not None else None,
-                reserved_bytes=memory.peak_reserved_bytes if memory else None,
-                planned_reserved_bytes=estimate.reserved_bytes,
-            )
-        )
+    def _tell(self, session: Session, done: int) -> None:
+        here, seconds = done - self._earlier.frames, self._clock() - self._began
+        self.job.tell(session, "frame", done, here, self._total(done), seconds)
 
     def _total(self, done: int) -> int | None:
         """How many frames there will be, as far as is known: tracking begins at the first prompted frame."""
@@ -239,11 +226,10 @@ def plan_after(plan: Plan, steps: Sequence[Mapping[str, Any]]) -> Plan:
     return replace(plan, chosen=replace(plan.chosen, configuration=configuration))
 
 
-def _step(step: StepDown) -> dict[str, Any]:
-    configuration = {**asdict(step.configuration), "resolution": list(step.configuration.resolution)}
+def _step(step: Step) -> dict[str, Any]:
     return {
         "frame": step.frame,
         "reason": step.reason,
-        "configuration": configuration,
+        "configuration": plain_configuration(step.configuration),
         "carried_over": step.carried_over,
     }

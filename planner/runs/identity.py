@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from planner.errors import UsageError
-from planner.runs.nouns import Job
+from planner.runs.nouns import Job, plain_configuration
 
 SAMPLE_BYTES = 2**20
 """Of a file's beginning and end: enough to tell two files of one size apart, without reading gigabytes."""
@@ -34,10 +33,10 @@ def identity_of(job: Job) -> dict[str, Any]:
     """Plain data that two jobs share if, and only if, they write the same files. Paths count by what lies there."""
     chosen = job.plan.chosen
     assert chosen is not None
-    rungs = [_configuration(choice.configuration) for choice in job.plan.alternatives]
+    rungs = [plain_configuration(choice.configuration) for choice in job.plan.alternatives]
     return {
         "task": job.task,
-        "configuration": _configuration(chosen.configuration),
+        "configuration": plain_configuration(chosen.configuration),
         "fallback": rungs if job.weights.fallback else None,
         "weights": _weights(job),
         "device": job.weights.device,
@@ -82,10 +81,6 @@ def _text(value: object) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     return "none" if value is None else str(value)
-
-
-def _configuration(configuration: Any) -> dict[str, Any]:
-    return {**asdict(configuration), "resolution": list(configuration.resolution)}
 
 
 def _weights(job: Job) -> dict[str, Any]:

@@ -3,133 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from planner.domain import Configuration, Plan
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from planner.runtime.session import Session
+    from planner.sources.frames import Frames
+
 PART_FRAMES = 100
 """Frames of one part of a clip: what a killed run loses at most."""
-
-
-class MemoryCount(Protocol):
-    """What a device counts (planner.runtime.session.MemoryUse)."""
-
-    @property
-    def peak_allocated_bytes(self) -> int:
-        """Tensors, at most so far."""
-
-    @property
-    def peak_reserved_bytes(self) -> int:
-        """What the allocator held, at most so far."""
-
-
-class StepDown(Protocol):
-    """A step of fallback (planner.runtime.fallback.Step)."""
-
-    @property
-    def frame(self) -> int:
-        """Where memory ran out."""
-
-    @property
-    def reason(self) -> str:
-        """What torch said."""
-
-    @property
-    def configuration(self) -> Configuration:
-        """What went on from there."""
-
-    @property
-    def carried_over(self) -> bool:
-        """Whether the memory bank went along."""
-
-
-class TrackingLike(Protocol):
-    """What a run needs of planner.runtime.tracking.Tracking."""
-
-    @property
-    def picture(self) -> np.ndarray | None:
-        """H×W×3 uint8 RGB: the frame last given."""
-
-    @property
-    def steps(self) -> tuple[StepDown, ...]:
-        """Steps of fallback so far."""
-
-    @property
-    def objects(self) -> tuple[int, ...]:
-        """Ids of what is tracked."""
-
-    def __iter__(self) -> Iterator[tuple[int, dict[int, np.ndarray]]]: ...
-
-    def save(self, path: Path) -> None:
-        """Write what `resume` goes on from."""
-
-    def close(self) -> None:
-        """Let go of the source."""
-
-
-class SessionLike(Protocol):
-    """What a run needs of planner.runtime.session.Session."""
-
-    @property
-    def device(self) -> str:
-        """Where it is loaded."""
-
-    @property
-    def configuration(self) -> Configuration:
-        """What is loaded."""
-
-    def segment(
-        self,
-        image: Any,
-        points: Any = None,
-        labels: Any = None,
-        boxes: Any = None,
-        masks: Any = None,
-        multimask: bool = False,
-    ) -> Any:
-        """Masks of prompted objects."""
-
-    def automask(self, image: Any, *, progress: Callable[[int, int], None] | None = None) -> Any:
-        """All masks of a picture."""
-
-    def track(self, source: Any, prompts: Any = (), *, reverse: bool = False, resume: str | Path | None = None) -> Any:
-        """Masks of a clip, frame by frame."""
-
-    def memory(self) -> MemoryCount | None:
-        """What the device counts."""
-
-
-class FramesLike(Protocol):
-    """What a run needs of planner.sources.frames.Frames."""
-
-    @property
-    def name(self) -> str:
-        """For messages."""
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Of every frame."""
-
-    @property
-    def length(self) -> int | None:
-        """Frames, where known."""
-
-    @property
-    def frames_per_second(self) -> float | None:
-        """Where known."""
-
-    @property
-    def rereadable(self) -> bool:
-        """Whether it can be read again."""
-
-    def close(self) -> None:
-        """Let go of the source."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +62,7 @@ class Job:
     """With a choice."""
     source: Any
     """As the user gave it."""
-    frames: FramesLike | None
+    frames: Frames | None
     """The opened clip; None for pictures."""
     picture: np.ndarray | None
     """H×W×3 uint8 RGB; None for clips."""
@@ -185,7 +73,7 @@ class Job:
     saves: tuple[str, ...]
     """Of planner.outputs.layout.SAVES, in that order."""
     weights: Weights
-    load: Callable[[Plan], SessionLike]
+    load: Callable[[Plan], Session]
     """Loads what a plan chose, from those weights."""
     reverse: bool = False
     """Track backward."""
@@ -197,6 +85,25 @@ class Job:
     """Told after every frame."""
     part_frames: int = PART_FRAMES
     """Frames of one part."""
+
+    def tell(self, session: Session, unit: str, done: int, here: int, total: int | None, seconds: float) -> None:
+        """Say how far the run is: `done` of `total` units, `here` of them in the `seconds` since this call began."""
+        if self.progress is None:
+            return
+        speed = here / seconds if seconds > 0 else None
+        memory, estimate = session.memory(), self.plan.estimate
+        assert estimate is not None
+        self.progress(
+            Progress(
+                done=done,
+                total=total,
+                unit=unit,
+                per_second=speed,
+                seconds_left=(total - done) / speed if speed and total is not None else None,
+                reserved_bytes=memory.peak_reserved_bytes if memory else None,
+                planned_reserved_bytes=estimate.reserved_bytes,
+            )
+        )
 
     @property
     def task(self) -> str:
@@ -281,3 +188,8 @@ class RunSummary:
     def frames_per_second(self) -> float | None:
         """None where no time was taken."""
         return self.frames / self.seconds if self.seconds > 0 else None
+
+
+def plain_configuration(configuration: Configuration) -> dict[str, Any]:
+    """A configuration as JSON can hold it, all fields."""
+    return {**asdict(configuration), "resolution": list(configuration.resolution)}

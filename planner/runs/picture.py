@@ -14,11 +14,13 @@ from planner.outputs.labels import Masks, check_label_ids, write_label_png
 from planner.outputs.layout import Layout
 from planner.outputs.npz import write_npz
 from planner.outputs.overlay import write_overlay_picture
-from planner.runs.nouns import Job, Progress, SessionLike
+from planner.runs.nouns import Job
 from planner.runs.record import Record
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from planner.runtime.session import Session
 
 
 def run_picture(job: Job, layout: Layout, record: Record, clock: Callable[[], float] = time.monotonic) -> Record:
@@ -59,12 +61,12 @@ Found = tuple[Masks, list[dict[str, Any]]]
 """Masks H×W bool by object id, and their COCO entries."""
 
 
-def _prompted(job: Job, session: SessionLike) -> Found:
+def _prompted(job: Job, session: Session) -> Found:
     """The masks of prompted objects. Objects with the same sorts of prompts go through SAM 2 together."""
     masks: dict[int, np.ndarray] = {}
     for prompts in _alike(job.prompts):
         answer = session.segment(job.picture, multimask=job.multimask, **_stacked(prompts))
-        for prompt, best in zip(prompts, _best(answer), strict=True):
+        for prompt, best in zip(prompts, answer.best(), strict=True):
             masks[prompt.object] = best
     found = (mask_entry(0, object_id, masks[object_id]) for object_id in sorted(masks))
     return masks, [entry for entry in found if entry]
@@ -101,19 +103,12 @@ def _stacked(prompts: Sequence[Any]) -> dict[str, Any]:
     return given
 
 
-def _best(answer: Any) -> np.ndarray:
-    """N×H×W bool: of each object the candidate with the highest score."""
-    best: np.ndarray = answer.masks[range(len(answer.masks)), answer.scores.argmax(axis=1)]
-    return best
-
-
-def _all_masks(job: Job, session: SessionLike, clock: Callable[[], float]) -> Found:
+def _all_masks(job: Job, session: Session, clock: Callable[[], float]) -> Found:
     """Automatic masks, numbered from the smallest to the largest: the lowest id lies on top."""
     began = clock()
 
     def tell(done: int, total: int) -> None:
-        if job.progress is not None:
-            job.progress(_progress(job, session, done, total, clock() - began))
+        job.tell(session, "point", done, done, total, clock() - began)
 
     found = session.automask(job.picture, progress=tell)
     numbered = list(enumerate(sorted(found, key=lambda mask: mask.area), 1))
@@ -141,21 +136,6 @@ class _Decoded(Mapping[int, Any]):
 
     def __len__(self) -> int:
         return len(self._masks)
-
-
-def _progress(job: Job, session: SessionLike, done: int, total: int, seconds: float) -> Progress:
-    estimate, memory = job.plan.estimate, session.memory()
-    assert estimate is not None
-    speed = done / seconds if seconds > 0 else None
-    return Progress(
-        done=done,
-        total=total,
-        unit="point",
-        per_second=speed,
-        seconds_left=(total - done) / speed if speed else None,
-        reserved_bytes=memory.peak_reserved_bytes if memory else None,
-        planned_reserved_bytes=estimate.reserved_bytes,
-    )
 
 
 def _write(job: Job, layout: Layout, masks: Masks, entries: list[dict[str, Any]]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from planner.domain import Plan
 from planner.errors import FileError, UsageError
@@ -31,13 +31,15 @@ from planner.runs.nouns import (
     Progress,
     RunMemory,
     RunSummary,
-    SessionLike,
     Weights,
     WrittenFiles,
 )
 from planner.runs.picture import run_picture
 from planner.runs.record import Record
 from planner.units import format_resolution
+
+if TYPE_CHECKING:
+    from planner.runtime.session import Session
 
 UNCOUNTED = "{device} does not count its memory; only CUDA does"
 
@@ -124,7 +126,7 @@ def perform(job: Job, *, overwrite: bool = False, heard: Sequence[str] = ()) -> 
         return _summary(job, layout, record, before, finished)
 
 
-def load_for(plan: Plan, weights: Weights) -> SessionLike:
+def load_for(plan: Plan, weights: Weights) -> Session:
     """What the plan chose, loaded. Raises EnvironmentFailure where torch or sam2 are missing, and as planner.load."""
     return load(
         plan,

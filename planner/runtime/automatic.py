@@ -16,7 +16,9 @@ import numpy
 import torch
 from torch import Tensor
 
-from planner.errors import EnvironmentFailure, UsageError
+from planner.errors import UsageError
+from planner.libraries import library
+from planner.outputs.coco import run_lengths
 from planner.runtime.heads import to_network
 from planner.runtime.network import Network
 from planner.runtime.segmentation import Asked, picture_features, predict
@@ -69,26 +71,20 @@ def automask(
     """See planner.runtime.session.Session.automask."""
     from sam2.utils.amg import build_point_grid
 
-    encode_rle = _encoder()
+    library("pycocotools.mask", "pycocotools")
     if not 1 <= points_per_side <= 256:
         raise UsageError(f"{points_per_side} points per side are too few or too many.", "Give 1 to 256.")
     height, width = picture.shape[:2]
     points = build_point_grid(points_per_side) * numpy.array([[width, height]])
     features = picture_features(network, picture)
-    found: list[_Found] = []
+    found: list[AutomaticMask] = []
     size = network.configuration.object_batch
     for start in range(0, len(points), size):
         batch = torch.as_tensor(points[start : start + size], dtype=torch.float32)
-        found += _batch(network, features, batch, (height, width), pred_iou_threshold, stability_threshold, encode_rle)
+        found += _batch(network, features, batch, (height, width), pred_iou_threshold, stability_threshold)
         if progress:
             progress(min(start + size, len(points)), len(points))
-    return [one.mask for one in _distinct(found, nms_threshold)]
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    mask: AutomaticMask
-    corners: tuple[float, float, float, float]
+    return _distinct(found, nms_threshold)
 
 
 def _batch(
@@ -98,8 +94,7 @@ def _batch(
     size: tuple[int, int],
     pred_iou_threshold: float,
     stability_threshold: float,
-    encode_rle: Callable[[numpy.ndarray], dict[str, Any]],
-) -> Iterator[_Found]:
+) -> Iterator[AutomaticMask]:
     """Masks of one pass of points (SAM2AutomaticMaskGenerator._process_batch)."""
     from sam2.utils.amg import batched_mask_to_box, calculate_stability_score, is_box_near_crop_edge
 
@@ -122,42 +117,22 @@ def _batch(
             number = int(chosen[index])
             pixels = masks[index].cpu().numpy()
             x0, y0, x1, y1 = map(float, boxes[index].tolist())
-            yield _Found(
-                AutomaticMask(
-                    rle=encode_rle(pixels),
-                    area=int(pixels.sum()),
-                    bbox=(x0, y0, x1 - x0, y1 - y0),
-                    predicted_iou=float(quality[number]),
-                    stability_score=float(stability[index]),
-                    point=(float(origins[number, 0]), float(origins[number, 1])),
-                ),
-                (x0, y0, x1, y1),
+            yield AutomaticMask(
+                rle=run_lengths(pixels),
+                area=int(pixels.sum()),
+                bbox=(x0, y0, x1 - x0, y1 - y0),
+                predicted_iou=float(quality[number]),
+                stability_score=float(stability[index]),
+                point=(float(origins[number, 0]), float(origins[number, 1])),
             )
 
 
-def _distinct(found: list[_Found], threshold: float) -> list[_Found]:
+def _distinct(found: list[AutomaticMask], threshold: float) -> list[AutomaticMask]:
     """Without duplicates: of boxes that overlap more than `threshold`, the best (sam2: batched_nms, one category)."""
     from torchvision.ops import nms
 
     if not found:
         return []
-    boxes = torch.tensor([one.corners for one in found])
-    scores = torch.tensor([one.mask.predicted_iou for one in found])
-    kept = nms(boxes, scores, threshold)
-    return [found[index] for index in kept.tolist()]
-
-
-def _encoder() -> Callable[[numpy.ndarray], dict[str, Any]]:
-    try:
-        from pycocotools import mask
-    except ImportError as error:
-        raise EnvironmentFailure(
-            "Automatic masks are kept run-length encoded, which needs pycocotools.",
-            'Install it with: pip install "sam2-plan[run]"',
-        ) from error
-
-    def encode(pixels: numpy.ndarray) -> dict[str, Any]:
-        coded: dict[str, Any] = mask.encode(numpy.asfortranarray(pixels.astype(numpy.uint8)))
-        return {"size": list(coded["size"]), "counts": coded["counts"].decode("ascii")}
-
-    return encode
+    boxes = torch.tensor([(x, y, x + width, y + height) for x, y, width, height in (one.bbox for one in found)])
+    scores = torch.tensor([one.predicted_iou for one in found])
+    return [found[index] for index in nms(boxes, scores, threshold).tolist()]

@@ -16,7 +16,7 @@ from sam2.modeling.backbones.utils import window_partition, window_unpartition
 from torch import Tensor
 from torch.nn import functional
 
-from planner.runtime.network import Network
+from planner.runtime.network import Network, sum_into
 
 STRIP_BYTES = 16 * 2**20
 """What the hidden layer of an MLP may take; some seven thousand tokens of large's first stage in float16, enough to
@@ -39,7 +39,7 @@ def encode(network: Network, picture: Tensor) -> Features:
     encoder, decoder = network.model.image_encoder, network.model.sam_mask_decoder
     trunk, neck = encoder.trunk, encoder.neck
     x = trunk.patch_embed(network.cast(picture))
-    x = _add(x, _positions(trunk, x.shape[1:3]))
+    x = sum_into(x, _positions(trunk, x.shape[1:3]))
     maps: list[Tensor] = []
     finest = len(trunk.stage_ends) - 1
     projections = {finest: decoder.conv_s0, finest - 1: decoder.conv_s1}
@@ -58,11 +58,6 @@ def encode(network: Network, picture: Tensor) -> Features:
     from_above = functional.interpolate(coarsest.to(torch.float32), scale_factor=2.0, mode=neck.fpn_interp_model)
     coarse = network.cast(coarse + from_above)
     return Features(_through_sequence(coarse), (_through_sequence(fine0), _through_sequence(fine1)))
-
-
-def _add(x: Tensor, y: Tensor) -> Tensor:
-    """The sum, in x where that has its type."""
-    return x.add_(y) if torch.result_type(x, y) == x.dtype else x + y
 
 
 def _positions(trunk: Any, size: tuple[int, int]) -> Tensor:

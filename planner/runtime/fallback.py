@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
@@ -50,14 +51,25 @@ def out_of_memory(error: RuntimeError) -> str | None:
 class Ladder:
     """The network in use and what may take its place."""
 
-    def __init__(
-        self, network: Network, load: Load, plan: Plan | None, *, fallback: bool, task: str
-    ) -> None:  # fmt: skip
+    def __init__(self, network: Network, load: Load, plan: Plan | None, *, fallback: bool, task: str) -> None:
         self.network = network
         self._load = load
         self._plan = plan
         self._fallback = fallback
         self._rungs = list(rungs(network.configuration, plan, task))
+
+    def run(self, action: Callable[[], Any], step_down: Callable[[str], None]) -> Any:
+        """Run `action` on the network in use; where memory runs out, `step_down(reason)` and run it again."""
+        while True:
+            try:
+                with self.network.computing():
+                    return action()
+            except RuntimeError as error:
+                reason = out_of_memory(error)
+                if reason is None:
+                    raise
+            # Outside the handler, whose traceback holds on to the tensors that did not fit.
+            step_down(reason)
 
     def step_down(self, frame: int | None, reason: str) -> None:
         """Load the next smaller configuration. Raises OutOfMemory where there is none, or none was asked for."""

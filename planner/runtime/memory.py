@@ -10,7 +10,7 @@ from sam2.modeling.sam2_utils import get_1d_sine_pe
 from torch import Tensor
 
 from planner.runtime.memory_bank import REMEMBERED_POINTERS, ObjectMemory, Shelf
-from planner.runtime.network import Network
+from planner.runtime.network import Network, sum_into
 
 HIDDEN_BYTES = 8 * 2**20
 """What the hidden layer of memory attention's MLP may take at once."""
@@ -126,17 +126,13 @@ def _attend(network: Network, image: Tensor, memory: Tensor, keys: Tensor, exclu
     x = image + 0.1 * network.image_positions.transpose(0, 1)
     for layer in attention.layers:
         normed = layer.norm1(x)
-        x = _sum(x, layer.self_attn(normed, normed, normed))
+        x = sum_into(x, layer.self_attn(normed, normed, normed))
         del normed
-        x = _sum(x, layer.cross_attn_image(layer.norm2(x), keys, memory, num_k_exclude_rope=excluded))
+        x = sum_into(x, layer.cross_attn_image(layer.norm2(x), keys, memory, num_k_exclude_rope=excluded))
         for strip in _strips(x, layer.linear1.out_features):
             hidden = layer.linear1(layer.norm3(strip))
             strip += layer.linear2(layer.activation(hidden))
     return attention.norm(x)
-
-
-def _sum(x: Tensor, y: Tensor) -> Tensor:
-    return x.add_(y) if torch.result_type(x, y) == x.dtype else x + y
 
 
 def _strips(x: Tensor, channels: int) -> Iterator[Tensor]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 REMEMBERED_FRAMES = 6
-"""num_maskmem - 1 of every official configuration; checked when a session is made."""
+"""num_maskmem - 1 of every official configuration."""
 REMEMBERED_POINTERS = 15
 """max_obj_ptrs_in_encoder - 1."""
 

@@ -74,11 +74,6 @@ class Network:
                     stack.enter_context(torch.autocast(self.device.type, dtype))
             yield
 
-    @property
-    def autocasting(self) -> bool:
-        """Whether operations choose their precision themselves."""
-        return self.configuration.precision in AUTOCAST
-
     def cast(self, x: Tensor) -> Tensor:
         """`x` in the type of the weights; as it is under float32 and autocast."""
         return x.to(self.dtype) if self.half else x
@@ -102,9 +97,9 @@ class Network:
             """1×256×h×w: added to the image in the mask decoder."""
             if not hasattr(model, "memory_attention"):
                 return
-            self.image_positions = self._sine(model.image_encoder.neck.position_encoding, 1)
+            self.image_positions = self._sine(model.image_encoder.neck.position_encoding)
             """(h·w)×1×256: added to the image in memory attention."""
-            where = self._sine(model.memory_encoder.position_encoding, 1)[:, 0]
+            where = self._sine(model.memory_encoder.position_encoding)[:, 0]
             self.memory_positions = [where + when.reshape(-1) for when in model.maskmem_tpos_enc.flip(0)]
             """For each temporal position (planner.runtime.memory_bank) h·w×64: added to a remembered frame."""
             layer = model.memory_attention.layers[0].self_attn
@@ -113,8 +108,8 @@ class Network:
                 if isinstance(module, RotaryAttention):
                     module.use_table(table)
 
-    def _sine(self, encoding: Any, batch: int) -> Tensor:
-        positions = encoding._pe(batch, self.device, *self.feature_size)
+    def _sine(self, encoding: Any) -> Tensor:
+        positions = encoding._pe(1, self.device, *self.feature_size)
         encoding.cache.clear()
         return self.cast(positions.flatten(2).permute(2, 0, 1).contiguous())
 
@@ -126,8 +121,6 @@ def build(configuration: Configuration) -> Any:
     """
     from sam2.build_sam import build_sam2
 
-    prefix = "2.1" if configuration.version == "2.1" else "2"
-    name = f"configs/sam{prefix}/sam{prefix}_hiera_{CONFIG_NAMES[configuration.variant]}.yaml"
     attention = f"{RotaryAttention.__module__}.{RotaryAttention.__qualname__}"
     overrides = [
         "++model.image_encoder.neck.position_encoding.warmup_cache=false",
@@ -138,7 +131,19 @@ def build(configuration: Configuration) -> Any:
     for role in ("self_attention", "cross_attention"):
         overrides.append(f"++model.memory_attention.layer.{role}._target_={attention}")
         overrides.append(f"++model.memory_attention.layer.{role}.feat_sizes=[1,1]")
+    name = configuration_file(configuration.variant, configuration.version)
     return build_sam2(name, device="cpu", hydra_overrides_extra=overrides)
+
+
+def configuration_file(variant: str, version: str) -> str:
+    """sam2's own name of the configuration file of a variant and version."""
+    prefix = "2.1" if version == "2.1" else "2"
+    return f"configs/sam{prefix}/sam{prefix}_hiera_{CONFIG_NAMES[variant]}.yaml"
+
+
+def sum_into(x: Tensor, y: Tensor) -> Tensor:
+    """The sum, in x where that has its type."""
+    return x.add_(y) if torch.result_type(x, y) == x.dtype else x + y
 
 
 def place(model: Any, configuration: Configuration, device: torch.device, *, video: bool) -> None:

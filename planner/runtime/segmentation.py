@@ -127,9 +127,7 @@ def _enlarged(network: Network, low: Tensor, size: tuple[int, int]) -> numpy.nda
     return masks
 
 
-def ask(
-    network: Network, size: tuple[int, int], points: Any, labels: Any, boxes: Any, masks: Any
-) -> Asked:  # fmt: skip
+def ask(network: Network, size: tuple[int, int], points: Any, labels: Any, boxes: Any, masks: Any) -> Asked:
     """Prompts in pixels of a picture of `size`, checked and brought to the network's resolution."""
     found = _points(points, labels)
     corners = _boxes(boxes)

@@ -15,14 +15,14 @@ from planner.planning.candidates import why_unsupported
 from planner.prompts.prompts import Prompt
 from planner.runtime.attention import check_kernel
 from planner.runtime.automatic import AutomaticMask, automask
-from planner.runtime.fallback import Ladder, out_of_memory
+from planner.runtime.fallback import Ladder
 from planner.runtime.network import AUTOCAST, WEIGHTS, Network, place
 from planner.runtime.segmentation import Segmentation, segment
 from planner.runtime.tracking import Tracking
 from planner.runtime.weights import model_from, random_model
 from planner.sources.frames import open_frames
 from planner.sources.pictures import read_picture
-from planner.units import RESOLUTION_STEP
+from planner.units import RESOLUTION_STEP, check_word
 
 DEVICES = ("auto", "cuda", "cuda:N", "mps", "cpu")
 
@@ -59,8 +59,7 @@ def load_session(
             "Give a checkpoint, or random_weights=True to try memory and speed.",
         )
     task = task or (plan.request.workload.task if plan else "video")
-    if task not in TASKS:
-        raise UsageError(f"{task!r} is not a task.", f"Choose from {', '.join(TASKS)}.")
+    check_word(task, "task", TASKS)
     where = find_device(device)
 
     def make(wanted: Configuration) -> Network:
@@ -171,7 +170,7 @@ class Session:
         "mask"} in pixels of the source; what is prompted on later frames is known from the beginning where the source
         can be read again, else when that frame arrives. Tracking begins at the first prompted frame (`reverse`: at the
         last, and goes back), or at `start`. `history` frames back prompts may be added later, at the cost of their
-        memory. `scores` gives float32 mask scores instead of masks. `resume` goes on from a file of Tracking.save.
+        masks. `scores` gives float32 mask scores instead of masks. `resume` goes on from a file of Tracking.save.
 
         Memory on the device does not depend on the length. Raises UsageError for prompts that do not fit, FileError
         for a source that cannot be read, OutOfMemory where the device is too small.
@@ -207,17 +206,8 @@ class Session:
         )
 
     def _run(self, action: Callable[[Network], Any]) -> Any:
-        while True:
-            network = self._ladder.network
-            try:
-                with network.computing():
-                    return action(network)
-            except RuntimeError as error:
-                reason = out_of_memory(error)
-                if reason is None:
-                    raise
-            del network
-            self._ladder.step_down(None, reason)
+        ladder = self._ladder
+        return ladder.run(lambda: action(ladder.network), lambda reason: ladder.step_down(None, reason))
 
 
 def find_device(name: str) -> torch.device:
@@ -250,8 +240,7 @@ def check_configuration(configuration: Configuration, device: torch.device) -> N
         raise UsageError(f"{height}x{width} is no resolution of SAM 2.", f"Use multiples of {RESOLUTION_STEP}.")
     allowed = {"variant": VARIANTS, "version": VERSIONS, "precision": PRECISIONS, "attention": ATTENTIONS}
     for name, values in allowed.items():
-        if getattr(configuration, name) not in values:
-            raise UsageError(f"{getattr(configuration, name)!r} is not a {name}.", f"Choose from {', '.join(values)}.")
+        check_word(getattr(configuration, name), name, values)
     if not configuration.bounded_memory_bank:
         raise UsageError(
             "A memory bank that keeps everything is what the stock predictor is for.",

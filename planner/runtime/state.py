@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from planner.errors import EnvironmentFailure, FileError, UsageError
+from planner.errors import FileError, UsageError
+from planner.outputs.files import WriteFailure, write_whole
 from planner.runtime.memory_bank import Entry, ObjectMemory
 from planner.runtime.safe_files import read_tensors
 
@@ -27,18 +27,10 @@ def write_state(path: Path, tracker: Tracker, frame: int) -> None:
         "frame": frame,
         "objects": {name: _plain(memory) for name, memory in tracker.memories.items()},
     }
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with open(draft, "wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    except (OSError, RuntimeError) as error:
-        draft.unlink(missing_ok=True)
-        raise EnvironmentFailure(
-            f"{path} cannot be written: {error}.", "Free some space, or write elsewhere."
-        ) from error
+        write_whole(path, lambda file: torch.save(content, file))
+    except RuntimeError as error:  # torch's own writer, where the file's fails under it
+        raise WriteFailure(path, error) from error
 
 
 def read_state(path: Path, tracker: Tracker) -> int:

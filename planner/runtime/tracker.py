@@ -79,7 +79,8 @@ class Tracker:
             scores = earlier.scores if earlier is not None else None
             decoded = self._decode_prompt(memory, features, frame, points, scores, correcting)
         decoded = decoded._replace(scores=self._fill(decoded.scores))
-        entry = self._entry(features, decoded, prompted=True)
+        remembered = remember(self.network, features.coarse, decoded.scores, decoded.presence, prompted=True)
+        entry = Entry(self._shelf.put(remembered), decoded.pointer, decoded.scores)
         # A frame that was prompted stays one; a correction of a tracked frame does not make it one, as in sam2.
         if correcting and frame not in memory.conditioning:
             memory.recent[frame] = entry
@@ -153,14 +154,8 @@ class Tracker:
                 scores if alone else scores[one].clone(),
             )
 
-    def _entry(self, features: Features, decoded: Decoded, *, prompted: bool) -> Entry:
-        remembered = remember(self.network, features.coarse, decoded.scores, decoded.presence, prompted=prompted)
-        return Entry(self._shelf.put(remembered), decoded.pointer, decoded.scores)
-
     def _recall(self, features: Features, memories: list[ObjectMemory], frame: int) -> Tensor:
-        return recall(
-            self.network, self._shelf, features.coarse, memories, frame, self.direction, self._pointers
-        )  # fmt: skip
+        return recall(self.network, self._shelf, features.coarse, memories, frame, self.direction, self._pointers)
 
     def _ask(self, objects: list[int], frame: int) -> None:
         self._shelf.ask(

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from planner.errors import UsageError
 from planner.prompts.prompts import Prompt, prompts_from
-from planner.runtime.fallback import Ladder, Step, out_of_memory
+from planner.runtime.fallback import Ladder, Step
 from planner.runtime.prepare import Form, form_for, prepare_frame
 from planner.runtime.state import read_state, write_state
 from planner.runtime.tracker import Tracker
@@ -122,7 +122,7 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
         for name in self._tracker.memories:
             scores = self._tracker.scores(name, frame)
             if scores is not None:
-                found[name] = to_host(scores if self._scores else scores > 0)
+                found[name] = (scores if self._scores else scores > 0).cpu().numpy()
         return found
 
     def _next_shot(self) -> Shot:
@@ -274,16 +274,7 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
 
     def _guarded(self, frame: int, action: Callable[[], Any]) -> Any:
         """Run `action`; where memory runs out, step down and run it again."""
-        while True:
-            try:
-                with self._network.computing():
-                    return action()
-            except RuntimeError as error:
-                reason = out_of_memory(error)
-                if reason is None:
-                    raise
-            # Outside the handler, whose traceback holds on to the tensors that did not fit.
-            self._step_down(frame, reason)
+        return self._ladder.run(action, lambda reason: self._step_down(frame, reason))
 
     def _step_down(self, frame: int, reason: str) -> None:
         self._tracker.release()
@@ -330,9 +321,3 @@ def _prepared(frames: Frames, forms: deque[Form], start: int, direction: int) ->
     for index, picture in frames.read(start, direction):
         form = forms[-1]
         yield Shot(index, picture, prepare_frame(form, picture), form)
-
-
-def to_host(values: Tensor) -> numpy.ndarray:
-    """A copy on the host."""
-    array: numpy.ndarray = values.cpu().numpy()
-    return array

@@ -92,11 +92,7 @@ def patches(gpu: FakeGpu) -> Iterator[contextlib.AbstractContextManager[Any]]:
     for module in (segmentation, automatic):
         yield mock.patch.object(module, "predict", gpu.in_phase(module.predict, "prompt"))
     yield mock.patch.object(Network, "enlarge", gpu.in_phase(Network.enlarge, "output", events.OUTPUTS))
-    yield mock.patch.object(automatic, "_encoder", _no_encoder)
-
-
-def _no_encoder() -> Callable[[Any], dict[str, Any]]:
-    return lambda pixels: {}
+    yield mock.patch.object(automatic, "run_lengths", return_value={})
 
 
 def _picture(gpu: FakeGpu, network: Network) -> torch.Tensor:

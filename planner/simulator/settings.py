@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from planner.domain import ATTENTIONS, PRECISIONS, TASKS, VARIANTS, VERSIONS, Configuration
 from planner.errors import EnvironmentFailure, UsageError
 from planner.simulator.workspaces import Workspaces, workspaces_for
-from planner.units import parse_count, parse_frame_size, parse_frames, parse_resolution
+from planner.units import check_word, parse_count, parse_frame_size, parse_frames, parse_resolution
 
 if TYPE_CHECKING:
     from planner.simulator.events import Trace
@@ -50,8 +50,7 @@ def checked(settings: dict[str, Any]) -> dict[str, Any]:
         "prompt": PROMPTS,
     }
     for name, values in allowed.items():
-        if settings[name] not in values:
-            raise UsageError(f"{settings[name]!r} is not a {name}.", f"Choose from {', '.join(values)}.")
+        check_word(settings[name], name, values)
     settings["resolution"] = _pair(settings["resolution"], parse_resolution)
     settings["frame_size"] = _pair(settings["frame_size"], parse_frame_size)
     settings["frames"] = _frames(settings)

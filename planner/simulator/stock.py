@@ -18,21 +18,14 @@ from typing import Any
 
 import torch
 
+from planner.runtime.network import AUTOCAST, WEIGHTS, configuration_file
 from planner.simulator import events
 from planner.simulator.stock_host import patches
 from planner.simulator.stock_tasks import drive_automask, drive_image, drive_video
 from planner.simulator.torch_adapters import FakeGpu
 
-_CONFIG_NAMES = {"tiny": "t", "small": "s", "base_plus": "b+", "large": "l"}
-_AUTOCAST = {
-    "autocast_bfloat16": torch.bfloat16,
-    "autocast_float16": torch.float16,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-    "float32": None,
-}
+_AUTOCAST = {**AUTOCAST, **WEIGHTS}
 """Low-precision weights run under autocast too: the predictors feed float32 pictures and masks."""
-_WEIGHTS = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 _LEGACY = "sam2.sam2_video_predictor_legacy.SAM2VideoPredictor"
 
 
@@ -83,7 +76,7 @@ def trace_stock(run: StockRun, gpu: FakeGpu, progress: Callable[[int, int], None
         gpu.trace.mark("load")
         model = load(run, gpu)
         stack.enter_context(torch.inference_mode())
-        stack.enter_context(gpu.autocast(_AUTOCAST[run.precision]))
+        stack.enter_context(gpu.autocast(_AUTOCAST.get(run.precision)))
         drive = {"image": drive_image, "video": drive_video, "automask": drive_automask}[run.task]
         drive(run, gpu, model, progress or (lambda done, total: None))
         gpu.trace.mark("end")
@@ -95,16 +88,15 @@ def load(run: StockRun, gpu: FakeGpu) -> Any:
     """The predictor's model on the GPU, in the weights' precision."""
     from sam2.build_sam import build_sam2, build_sam2_video_predictor
 
-    prefix = "2.1" if run.version == "2.1" else "2"
-    config = f"configs/sam{prefix}/sam{prefix}_hiera_{_CONFIG_NAMES[run.variant]}.yaml"
+    config = configuration_file(run.variant, run.version)
     overrides = [f"++model.image_size={run.side}"]
     if run.legacy:
         overrides.append(f"++model._target_={_LEGACY}")
     build = build_sam2_video_predictor if run.task == "video" else build_sam2
     with gpu.phase_of("load"):
         model = build(config, device=gpu.device, hydra_overrides_extra=overrides)
-        if run.precision in _WEIGHTS:
-            model = model.to(_WEIGHTS[run.precision])
+        if run.precision in WEIGHTS:
+            model = model.to(WEIGHTS[run.precision])
     gpu.name_modules(model)
     _label_model(gpu, model)
     _name_phases(gpu, model)

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from planner.errors import EnvironmentFailure, FileError
+from planner.errors import FileError
+from planner.libraries import library
 from planner.sources.pictures import Picture, PictureWarning
 
 VIDEO_FORMS = "Give a video file (mp4, mkv, avi, webm, gif, ...) or a folder of pictures."
@@ -24,11 +25,7 @@ _PLAYLISTS = (b"#EXTM3U", b"\xef\xbb\xbf#EXTM3U", b"ffconcat")
 
 def pyav() -> Any:
     """The av package, imported when the first video is opened."""
-    try:
-        import av
-    except ImportError as error:
-        raise EnvironmentFailure(f"PyAV cannot be imported: {error}.", 'Run pip install "sam2-plan[run]".') from None
-    return av
+    return library("av", "PyAV")
 
 
 def open_file(name: str) -> Any:

@@ -14,7 +14,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.errors import EnvironmentFailure, FileError, PlannerError, UsageError
+from planner.errors import FileError, PlannerError, UsageError
+from planner.libraries import library
 
 Picture: TypeAlias = NDArray[np.uint8]
 """Height × width × 3, RGB, C-contiguous."""
@@ -57,11 +58,7 @@ def read_picture(source: object, *, warn: bool = True) -> Picture:
 
 def pil_image() -> Any:
     """PIL's Image module, imported when the first picture is read."""
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise EnvironmentFailure(f"Pillow cannot be imported: {error}.", 'Run pip install "sam2-plan[run]".') from None
-    return Image
+    return library("PIL.Image", "Pillow")
 
 
 def open_image(path: Path) -> Any:

@@ -118,7 +118,7 @@ class FakeSession:
         candidates = 3 if multimask else 1
         found = np.stack([[disc(int(np.sum(each)) + k) for k in range(candidates)] for each in given])
         scores = np.tile(np.arange(candidates, dtype=np.float32), (len(given), 1))
-        return SimpleNamespace(masks=found, scores=scores)
+        return SimpleNamespace(masks=found, scores=scores, best=lambda: found[range(len(found)), scores.argmax(axis=1)])
 
     def automask(self, image: Any, *, progress: Any = None) -> list[Any]:
         from pycocotools import mask as coco
