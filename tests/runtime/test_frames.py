@@ -200,7 +200,7 @@ def test_other_sizes_and_bad_pictures_on_the_way() -> None:
         (["a", 3], "a: No such file|No such file"),
         ([3], "frame 0: A picture cannot be made from a int"),
     ],
-    ids=lambda value: str(value)[:30],
+    ids=lambda value: value[:30] if isinstance(value, str) else type(value).__name__,
 )
 def test_what_is_no_clip(source: object, words: str) -> None:
     with pytest.raises((UsageError, FileError), match=words) as caught:
