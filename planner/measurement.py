@@ -9,6 +9,8 @@ FIGURE_KINDS = ("peak", "per_object", "per_frame")
 RELATIONS = ("equal", "at_least")
 PROFILE_KINDS = ("published", "measured", "simulated")
 USES = ("fit", "hold_out", "reference")
+RUNTIMES = ("own", "stock", "reimplementation")
+"""Whose code ran: that of planner.load, the predictors of the sam2 package, or another program."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,4 +73,6 @@ class Measurement:
     environment: Environment
     date: str | None
     url: str | None
+    runtime: str | None = None
+    """One of RUNTIMES."""
     note: str | None = None

@@ -6,7 +6,17 @@ from pathlib import Path
 
 from planner.documents import Fields, parse, read
 from planner.domain import ATTENTIONS, PRECISIONS, TASKS, VARIANTS, VERSIONS
-from planner.measurement import FIGURE_KINDS, METRICS, PROFILE_KINDS, RELATIONS, USES, Environment, Figure, Measurement
+from planner.measurement import (
+    FIGURE_KINDS,
+    METRICS,
+    PROFILE_KINDS,
+    RELATIONS,
+    RUNTIMES,
+    USES,
+    Environment,
+    Figure,
+    Measurement,
+)
 from planner.units import UNITS, resolution_field
 
 SCHEMA_VERSION = 1
@@ -84,6 +94,7 @@ def _measurement(
         environment=_environment(entry.fields("environment")) if "environment" in entry else environment,
         date=entry.optional_text("date") if "date" in entry else date,
         url=url,
+        runtime=configuration.optional_text("runtime", RUNTIMES) if "runtime" in configuration else None,
         note=entry.optional_text("note") if "note" in entry else None,
     )
     for fields in (workload, configuration, entry):

@@ -19,6 +19,7 @@ _CONFIGURATION = (
     "bounded_memory_bank",
     "offload_video",
     "offload_state",
+    "runtime",
 )
 _FIGURE = ("metric", "read_as", "of", "relation", "value", "unit", "bytes", "rounding_bytes", "phase")
 

@@ -6,9 +6,7 @@ alike, objects and frames add what one more of them adds (tests/simulator hold b
 
 from __future__ import annotations
 
-import json
 import multiprocessing
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass
@@ -16,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from planner.domain import VARIANTS
-from planner.errors import FileError, PlannerError
+from planner.errors import PlannerError
+from planner.journal import append, open_journal, read_journal
 
 SIDES = (512, 768, 1024, 1536, 2048)
 PRECISIONS = ("autocast_bfloat16", "float32", "float16")
@@ -106,25 +105,6 @@ def _automasks() -> Iterator[Point]:
         yield Point(task="automask", variant="tiny", frame_size=size)
 
 
-def read_journal(path: Path) -> dict[str, dict[str, Any]]:
-    """The rows already there by id; a last line that was cut short is dropped, any other fault is an error."""
-    if not path.exists():
-        return {}
-    rows: dict[str, dict[str, Any]] = {}
-    lines = path.read_text(encoding="utf-8").split("\n")
-    for number, line in enumerate(lines, 1):
-        if not line:
-            continue
-        try:
-            row = json.loads(line)
-            rows[row["id"]] = row
-        except (ValueError, KeyError, TypeError):
-            if number == len(lines):
-                continue
-            raise FileError(f"{path}, line {number}: not a row of this journal.", "Delete the line.") from None
-    return rows
-
-
 def run_grid(
     points: Sequence[Point],
     journal: Path,
@@ -139,7 +119,7 @@ def run_grid(
     todo = [point for point in points if point.id not in rows]
     done = len(points) - len(todo)
     context = multiprocessing.get_context("spawn")
-    with _open_whole_lines(journal) as file, ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with open_journal(journal) as file, ProcessPoolExecutor(workers, mp_context=context) as pool:
         waiting: dict[Future[dict[str, Any]], Point] = {}
         queue = iter(todo)
         try:
@@ -152,9 +132,7 @@ def run_grid(
                 for future in wait(waiting, return_when=FIRST_COMPLETED).done:
                     point = waiting.pop(future)
                     rows[point.id] = future.result()
-                    file.write(json.dumps(rows[point.id]) + "\n")
-                    file.flush()
-                    os.fsync(file.fileno())
+                    append(file, rows[point.id])
                     done += 1
                     if progress:
                         progress(done, len(points), point.id)
@@ -173,16 +151,3 @@ def run_point(point: Point) -> dict[str, Any]:
     except PlannerError as error:
         return {"id": point.id, "point": fields, "error": str(error)}
     return {"id": point.id, "point": fields, "simulation": found.to_dict()}
-
-
-def _open_whole_lines(journal: Path) -> Any:
-    """The journal for appending, a torn last line ended first so that no row is glued to it."""
-    torn = False
-    if journal.exists() and journal.stat().st_size:
-        with journal.open("rb") as file:
-            file.seek(-1, os.SEEK_END)
-            torn = file.read(1) != b"\n"
-    if torn:
-        text = journal.read_text(encoding="utf-8")
-        journal.write_text(text[: text.rfind("\n") + 1], encoding="utf-8")
-    return journal.open("a", encoding="utf-8")

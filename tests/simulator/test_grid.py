@@ -9,7 +9,8 @@ import pytest
 
 from planner.domain import VARIANTS
 from planner.errors import FileError
-from planner.simulator.grid import Point, grid, read_journal, run_grid
+from planner.journal import read_journal
+from planner.simulator.grid import Point, grid, run_grid
 
 POINTS = [Point(task="image", variant="tiny", resolution=side, frame_size=(64, 64)) for side in (64, 128, 192)]
 
