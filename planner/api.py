@@ -18,12 +18,14 @@ from planner.domain import (
     ATTENTIONS,
     PRECISIONS,
     PREFERENCES,
+    RUNTIMES,
     TASKS,
     VARIANTS,
     VERSIONS,
     Budget,
     Configuration,
     Estimate,
+    Gpu,
     Pins,
     Provenance,
     Rejection,
@@ -141,7 +143,7 @@ def plan(
     budget, warnings = _budget(vram, gpu, device, headroom)
     if isinstance(top, bool) or not 0 <= top <= MAXIMUM_TOP:
         raise UsageError(f"{top} alternatives cannot be kept.", f"Give a number from 0 to {MAXIMUM_TOP}.")
-    model = _memory_model()
+    model = _memory_model().on(budget.gpu.name if budget.gpu else None)
     made = make_plan(request, budget, model, _provenance(model), strict=strict, top=top, warnings=warnings)
     return _with_files(made)
 
@@ -162,17 +164,37 @@ def predict(
     offload_video: bool = False,
     offload_state: bool = False,
     gpu: str | None = None,
+    runtime: str | None = None,
 ) -> Estimate:
     """Bytes of one configuration on a workload, without a budget. `gpu` sets what depends on the GPU.
 
-    object_batch defaults to 1, and for automask to the stock 64 points. Raises UsageError as plan does.
+    object_batch defaults to 1, and for automask to the stock 64 points. runtime: whose code runs: "own" (what
+    planner.load runs; the default), "stock" (the sam2 package's predictors, which keep all frames and state; the
+    same as bounded_memory_bank=False) or "reimplementation" (the published figures: image and video in float16).
+    Raises UsageError as plan does.
     """
+    bounded_memory_bank = bounded_memory_bank_of(runtime, bounded_memory_bank)
     configuration, workload = configuration_and_workload(
         variant=variant, resolution=resolution, task=task, version=version, precision=precision, attention=attention,
         objects=objects, frames=frames, frame_size=frame_size, object_batch=object_batch,
         bounded_memory_bank=bounded_memory_bank, offload_video=offload_video, offload_state=offload_state,
     )  # fmt: skip
-    return _memory_model().estimate(configuration, workload, _capability(gpu))
+    card = _gpu(gpu)
+    model = _memory_model().on(card.name if card else None)
+    return model.estimate(configuration, workload, card.capability if card else None, runtime)
+
+
+def bounded_memory_bank_of(runtime: str | None, bounded: bool = True) -> bool:
+    """The memory bank that goes with a runtime. Raises UsageError for an unknown runtime, or a contradiction."""
+    if runtime is None:
+        return bounded
+    _word("runtime", runtime, RUNTIMES)
+    if runtime != "stock" and not bounded:
+        raise UsageError(
+            f"The runtime {runtime} and an unbounded memory bank contradict each other.",
+            "Only the stock predictor keeps everything: leave one of the two out.",
+        )
+    return runtime != "stock"
 
 
 def predict_table(
@@ -311,12 +333,12 @@ def _checked(budget: Budget) -> Budget:
     return budget
 
 
-def _capability(gpu: str | None) -> tuple[int, int] | None:
-    if gpu is None:
+def _gpu(name: str | None) -> Gpu | None:
+    if name is None:
         return None
     from planner.catalog.gpus import find_gpu
 
-    return find_gpu(gpu).gpu.capability
+    return find_gpu(name).gpu
 
 
 def _word(what: str, word: str, known: Sequence[str]) -> None:

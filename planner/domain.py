@@ -15,6 +15,8 @@ VARIANTS = ("tiny", "small", "base_plus", "large")
 VERSIONS = ("2.1", "2.0")
 PRECISIONS = ("autocast_bfloat16", "autocast_float16", "float32", "float16", "bfloat16")
 ATTENTIONS = ("auto", "flash", "efficient", "cudnn", "math")
+RUNTIMES = ("own", "stock", "reimplementation")
+"""Whose code runs: that of planner.load, the predictors of the sam2 package, or another program that was published."""
 PREFERENCES = ("quality", "speed", "balanced")
 VERDICTS = ("fits", "tight", "does_not_fit")
 BUDGET_SOURCES = ("vram", "gpu", "device")
@@ -56,7 +58,7 @@ class Configuration:
     object_batch: int = 1
     """Objects (automask: points) of one pass through the mask decoder."""
     bounded_memory_bank: bool = True
-    """Keep only what SAM 2 will read again; False is the stock predictor, which keeps everything."""
+    """Keep only what SAM 2 will read again: the own runtime does. False is the stock predictor, which keeps all."""
     offload_video: bool = False
     """Decoded frames stay on the host. Makes no difference to a bounded memory bank, which streams them."""
     offload_state: bool = False

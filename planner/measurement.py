@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-METRICS = ("allocated", "reserved", "context", "total", "out_of_memory_request")
+METRICS = ("tensors", "allocated", "reserved", "context", "total", "out_of_memory_request")
 FIGURE_KINDS = ("peak", "per_object", "per_frame")
 RELATIONS = ("equal", "at_least")
 PROFILE_KINDS = ("published", "measured", "simulated")
 USES = ("fit", "hold_out", "reference")
-RUNTIMES = ("own", "stock", "reimplementation")
-"""Whose code ran: that of planner.load, the predictors of the sam2 package, or another program."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,5 +72,5 @@ class Measurement:
     date: str | None
     url: str | None
     runtime: str | None = None
-    """One of RUNTIMES."""
+    """One of planner.domain.RUNTIMES: whose code ran."""
     note: str | None = None

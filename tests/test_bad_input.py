@@ -64,7 +64,7 @@ USAGE = {
     "a predict of an unknown variant": (("predict", "--variant", "huge"), ["huge", "large"]),
     "a predict of an unknown GPU": (("predict", "--variant", "tiny", "--gpu", "RTX 3061"), ["RTX 3061", "RTX 3060"]),
     "an endless unbounded clip": (
-        ("predict", "--variant", "tiny", "--task", "video", "--memory-bank", "unbounded"),
+        ("predict", "--variant", "tiny", "--task", "video", "--runtime", "stock"),
         ["without end", "number of frames"],
     ),
     "a pass of no objects": (("predict", "--variant", "tiny", "--object-batch", "0"), ["0", "1"]),
@@ -241,7 +241,7 @@ WORDS = shlex.split("""
 --vram --gpu --device --task --objects --frames --frame-size --variant --version --resolution --precision --attention
 --prefer --headroom --top --explain --strict --exit-zero --format --format=json json text predict gpus --help
 --program-version 2GB 0.5GB T4 video image automask 10 0 -1 unlimited 1080x1920 large tiny 2.1 1024 2048 float16
-float32 flash auto speed balanced none 10% -- --memory-bank unbounded --object-batch --vram=2GB --top=3
+float32 flash auto speed balanced none 10% -- --runtime stock --object-batch --vram=2GB --top=3
 """)
 
 

@@ -20,7 +20,7 @@ ANSWERS = (
     MAIN_COMMAND,
     ("--vram", "0.5GB"),
     ("predict", "--variant", "large", "--resolution", "2048", "--task", "image", "--precision", "float16"),
-    ("predict", "--variant", "tiny", "--task", "video", "--frames", "240", "--memory-bank", "unbounded"),
+    ("predict", "--variant", "tiny", "--task", "video", "--frames", "240", "--runtime", "stock"),
     ("gpus",),
     ("gpus", "rtx", "40"),
     ("accuracy",),

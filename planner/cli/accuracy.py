@@ -20,10 +20,17 @@ Exit codes: 0 reported; 1 failed; 2 usage. Writes nothing. Refits the model a fe
 @click.command("accuracy", epilog=EPILOG)
 @options.output_format
 def command(output: str) -> None:
-    """Report the error of the memory model: as fitted, and with each row, variant and resolution held out."""
+    """Report how far predictions are off, on rows that they were not fitted to.
+
+    Simulated, published and measured truth stand apart, with the coverage of the upper bound, and other estimators
+    on the same rows.
+    """
+    from planner.catalog import load_catalog
     from planner.memory_model.assessment import assess
+    from planner.memory_model.coefficients import load_coefficients
+    from planner.memory_model.known import rows_below
     from planner.report.accuracy import accuracy_document, accuracy_report
     from planner.report.document import json_text
 
-    assessment = assess()
+    assessment = assess(rows_below(None), load_coefficients(), load_catalog())
     echo(json_text(accuracy_document(assessment)) if output == "json" else accuracy_report(assessment))

@@ -9,12 +9,12 @@ import click
 
 from planner.cli import options
 from planner.cli.output import echo, style_of
-from planner.domain import ATTENTIONS, PRECISIONS, TASKS, VARIANTS, VERSIONS
+from planner.domain import ATTENTIONS, PRECISIONS, RUNTIMES, TASKS, VARIANTS, VERSIONS
 
 EPILOG = """\b
 Examples:
   sam2-plan predict --variant large --resolution 2048 --task image --precision float16
-  sam2-plan predict --variant tiny --task video --frames 240 --memory-bank unbounded --format json
+  sam2-plan predict --variant tiny --task video --frames 240 --runtime stock --format json
 
 \b
 Exit codes: 0 predicted; 1 failed; 2 usage. Writes nothing.
@@ -38,30 +38,28 @@ Exit codes: 0 predicted; 1 failed; 2 usage. Writes nothing.
 @click.option("--frames", metavar="N|unlimited", help="length of the clip  [default: unlimited]")
 @click.option("--frame-size", metavar="HxW", help="size of the source pictures  [default: 1080x1920]")
 @click.option("--object-batch", metavar="N", help="objects (automask: points) per pass  [default: 1; automask: 64]")
-@click.option(
-    "--memory-bank",
-    type=click.Choice(("bounded", "unbounded")),
-    default="bounded",
-    show_default=True,
-    help="unbounded is the stock predictor, which keeps every frame",
-)
+@click.option("--runtime", type=options.Word(RUNTIMES), default="own", show_default=True, help="whose code runs")
 @click.option("--offload-video", is_flag=True, help="decoded frames on the host")
 @click.option("--offload-state", is_flag=True, help="memory bank on the host")
 @click.option("--gpu", metavar="NAME", help="take what depends on the GPU from this one")
 @options.output_format
-def command(output: str, memory_bank: str, gpu: str | None, **asked: Any) -> None:  # fmt: skip
-    """Predict the bytes of one configuration: by component, by phase, with an upper bound."""
-    import planner
-    from planner.api import configuration_and_workload
+def command(output: str, runtime: str, gpu: str | None, **asked: Any) -> None:
+    """Predict the bytes of one configuration: by component, by phase, with an upper bound.
 
-    asked["bounded_memory_bank"] = memory_bank == "bounded"
-    estimate = planner.predict(**asked, gpu=gpu)
+    Whose code runs matters: own is what `sam2-plan run` runs, stock the predictors of the sam2 package, and
+    reimplementation the program whose figures were published (image and video in float16).
+    """
+    import planner
+    from planner.api import bounded_memory_bank_of, configuration_and_workload
+
+    asked["bounded_memory_bank"] = bounded_memory_bank_of(runtime)
+    estimate = planner.predict(**asked, gpu=gpu, runtime=runtime)
     configuration, workload = configuration_and_workload(**asked)
     if output == "json":
         from planner.report.document import json_text, prediction_document
 
-        echo(json_text(prediction_document(configuration, workload, estimate)))
+        echo(json_text(prediction_document(configuration, workload, estimate, runtime)))
     else:
         from planner.report.text import prediction_report
 
-        echo(prediction_report(configuration, workload, estimate, style_of(sys.stdout)))
+        echo(prediction_report(configuration, workload, estimate, runtime, style_of(sys.stdout)))

@@ -24,7 +24,20 @@ POINTER_TOKENS = 64
 """16 pointers of 256 channels, split into 4 tokens of 64 each."""
 GRID_POINTS = 32 * 32
 """points_per_side of SAM2AutomaticMaskGenerator, squared."""
+CANDIDATE_MASKS = 3
+"""Masks of one point (num_multimask_outputs, sam2/modeling/sam/mask_decoder.py)."""
+ENLARGED_BYTES = 64 * 2**20
+"""What the own runtime lets automatic masks take at the picture's size (planner/runtime/automatic.py)."""
+VIDEO_PARAMETERS = 7_520_753
+"""Of memory attention, memory encoder and object pointers (counted in sam2 1.1.0, version 2.1, the same in every
+variant): the own runtime leaves them out for images and automatic masks (planner/runtime/network.py, place)."""
 FLOAT32, HALF = 4, 2
+
+
+def weights(runtime: str, task: str, parameters: Number, item_bytes: int) -> Number:
+    """Weights on the GPU."""
+    left_out = VIDEO_PARAMETERS if runtime == "own" and task != "video" else 0
+    return (parameters - left_out) * item_bytes
 
 
 def frames(count: Number, pixels: Number) -> Number:
@@ -52,32 +65,9 @@ def stock_state(pixels: Number) -> Number:
     return memory_per_frame(pixels) + low_resolution_mask(pixels) + pointer()
 
 
-def image_features(pixels: Number, item_bytes: Number) -> Number:
-    """What the encoder leaves for the decoder: 256 channels at stride 16, 64 at 8 and 32 at 4."""
-    return pixels * (256 / 256 + 64 / 64 + 32 / 16) * item_bytes
-
-
-def memory_attention(pixels: Number, item_bytes: Number) -> Number:
-    """Peak of memory attention for one object (sam2/modeling/memory_attention.py, sam/transformer.py).
-
-    Keys and values of seven memories; the keys in float32, their rotation, the table repeated for each memory
-    and the result, all float32 (position_encoding.py, apply_rotary_enc); queries, and the hidden layer of 2048.
-    """
-    tokens = pixels / TOKEN_PIXELS
-    keys = MEMORY_FRAMES * tokens + POINTER_TOKENS
-    return keys * EMBEDDING_CHANNELS * (2 * item_bytes + 4 * FLOAT32) + tokens * item_bytes * (
-        6 * EMBEDDING_CHANNELS + 2048
-    )
-
-
-def mask_decoder(pixels: Number, item_bytes: Number) -> Number:
-    """Peak of the mask decoder for one prompt (sam2/modeling/sam/mask_decoder.py, predict_masks).
-
-    Copies of the image embedding: source, position, keys and their normalised sum in float32 (layer norms keep it
-    under autocast), three more in the working precision; and twice the upscaled embedding of 32 channels at stride 4.
-    """
-    tokens = pixels / TOKEN_PIXELS
-    return tokens * EMBEDDING_CHANNELS * (4 * FLOAT32 + 3 * item_bytes) + pixels / 16 * 32 * 2 * item_bytes
+def read_state(pixels: Number, memories: Number, pointers: Number) -> Number:
+    """What SAM 2 reads of one object's past: memories and pointers of so many frames, and the current mask."""
+    return memories * memory_per_frame(pixels) + pointers * pointer() + low_resolution_mask(pixels)
 
 
 def encoder_scores(pixels: Number, heads: Number, item_bytes: Number) -> Number:
@@ -95,12 +85,12 @@ def memory_scores(pixels: Number, item_bytes: Number) -> Number:
     return tokens * (MEMORY_FRAMES * tokens + POINTER_TOKENS) * item_bytes * 2
 
 
-def kept_masks(pixels: Number, item_bytes: Number) -> Number:
-    """Low-resolution masks of all points of the automatic masks' grid, if every mask is kept: three of each point.
+def kept_masks(pixels: Number) -> Number:
+    """Low-resolution masks of all points of the automatic masks' grid, if every mask is kept, float32.
 
     SAM2AutomaticMaskGenerator concatenates them batch by batch (sam2/automatic_mask_generator.py, _process_crop).
     """
-    return GRID_POINTS * 3 * pixels / 16 * item_bytes
+    return GRID_POINTS * CANDIDATE_MASKS * low_resolution_mask(pixels)
 
 
 def output_masks(count: Number, frame_pixels: Number) -> Number:

@@ -1,77 +1,217 @@
-"""The fitted coefficients: a committed text file that scripts/fit_memory_model.py remakes."""
+"""The fitted coefficients: a committed text file that `sam2-plan fit` remakes."""
 
 from __future__ import annotations
 
+import json
+from bisect import bisect_right
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
-from planner.documents import Fields, read
+from planner.domain import RUNTIMES, TASKS, VARIANTS
+from planner.errors import FileError
 from planner.locations import profiles_folder
+
+SCHEMA_VERSION = 2
+WIDTHS = ("half", "autocast", "float32")
+"""Of weights and activations: precisions of one width are alike, byte for byte."""
+REMAKE = "Make it again with sam2-plan fit, or take the file of this release."
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Bytes over pixels: straight lines between `pixels`, level before the first, going on after the last."""
+
+    pixels: tuple[int, ...]
+    """Rising."""
+    bytes: tuple[float, ...]
+    """Never falling; as many."""
+    slope: float
+    """Bytes per pixel beyond the last."""
+
+    def at(self, pixels: float) -> float:
+        """Bytes at so many pixels."""
+        known = self.pixels
+        place = bisect_right(known, pixels)
+        if place == 0:
+            return self.bytes[0]
+        low = known[place - 1]
+        if place == len(known):
+            return self.bytes[-1] + (pixels - low) * self.slope
+        share = (pixels - low) / (known[place] - low)
+        return self.bytes[place - 1] + share * (self.bytes[place] - self.bytes[place - 1])
+
+
+@dataclass(frozen=True, slots=True)
+class Law:
+    """How one quantity of a runtime, task and width follows from pixels, the variant and the features."""
+
+    curves: Mapping[str, Curve]
+    """By variant: bytes beside the weights and the features."""
+    growth: Mapping[str, float]
+    """By feature (planner.memory_model.features): bytes for each of its units."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """The laws of one runtime, task and width."""
+
+    runtime: str
+    task: str
+    width: str
+    phases: Mapping[str, Law]
+    """Allocated bytes at the peak of each phase, in order, weights not counted."""
+    reserved: Law
+    """Reserved bytes at the end, weights not counted."""
+    provenance: str
+    """Of what was fitted: simulated or published."""
+    largest_pixels: int
+    """That were fitted to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Margin:
+    """How far the truth lay above the prediction of the total, in rows that were not fitted."""
+
+    ratio: float
+    """The largest of truth / prediction - 1 over the rows; at least 0."""
+    rows: int
+    """How many: a further row exceeds the largest of n with a probability of at most 1/(n+1)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Correction:
+    """What rows measured on one GPU say of the laws."""
+
+    gpu: str
+    runtime: str
+    allocated_ratio: float
+    reserved_ratio: float
+    context_bytes: int | None
+    """Measured, of processes that were alone; None where none was."""
+    margin: Margin
+    """Of the total after correction, from rows held out."""
+    notes: tuple[str, ...]
+    """Why the margin is wider than its rows say, such as another version of torch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coefficients:
-    """What the regression and its held-out groups gave. Bytes; pixels are those of the resolution.
+    """What the regression and its held-out rows gave."""
 
-    Encoder activations in float16: constant + step * h + pixels * (per_pixel + per_pixel_channel * embed_dim),
-    h rising from 0 to 1 between the two `step_pixels`.
-    """
-
-    constant_bytes: float
-    step_bytes: float
-    per_pixel_bytes: float
-    per_pixel_channel_bytes: float
-    step_pixels: tuple[int, int]
-    measured_resolutions: tuple[tuple[int, int], ...]
-    """Shorter side first, each fitting into the next."""
-    measured_precisions: tuple[str, ...]
-    reserve_ratio: float
-    """Reserved beyond allocated, per byte of weights and activations."""
-    context_bytes: int
-    margin_measured: float
-    """Relative, on activations at a measured resolution: the worst of the held-out variants."""
-    margin_unmeasured: float
-    """Relative, on activations never measured: the worst of an inner resolution held out."""
-    margin_beyond: float
-    """Relative, on activations above the largest measured resolution: the worst of that one held out."""
-    margin_overhead: float
-    """Relative, on reserve and context: the worst of the held-out video rows, rounding included."""
+    groups: Mapping[tuple[str, str, str], Group]
+    """By runtime, task and width."""
+    margins: Mapping[tuple[str, str], Margin]
+    """By runtime and task."""
+    beyond: float
+    """Relative: how far more pixels than were fitted to lay above the prediction, in rows held out."""
+    corrections: tuple[Correction, ...]
     profiles: tuple[str, ...]
     memory_model: str
     """Name of this fit."""
+    versions: Mapping[str, str]
+    """Of the packages that were simulated."""
 
 
-def parse_coefficients(value: object, source: str) -> Coefficients:
-    """Coefficients of plain data. Raises FileError naming line and remedy."""
-    fields = Fields(value, source, "the memory model")
-    if fields.integer("schema_version") != 1:
-        raise fields.complaint("schema_version is not 1", "Take the file of this release.", "schema_version")
-    activations, margins = fields.fields("activations"), fields.fields("margins")
-    step = activations.integer("step_from_pixels"), activations.integer("step_to_pixels")
-    if step[0] >= step[1]:
-        raise activations.complaint("the step ends where it starts", "Make the file again.", "step_to_pixels")
-    return Coefficients(
-        constant_bytes=activations.number("constant_bytes"),
-        step_bytes=activations.number("step_bytes"),
-        per_pixel_bytes=activations.number("per_pixel_bytes"),
-        per_pixel_channel_bytes=activations.number("per_pixel_channel_bytes"),
-        step_pixels=step,
-        measured_resolutions=tuple(fields.pairs("measured_resolutions")),
-        measured_precisions=tuple(fields.texts("measured_precisions")),
-        reserve_ratio=fields.number("reserve_ratio"),
-        context_bytes=fields.integer("context_bytes"),
-        margin_measured=margins.number("measured"),
-        margin_unmeasured=margins.number("unmeasured"),
-        margin_beyond=margins.number("beyond"),
-        margin_overhead=margins.number("overhead"),
-        profiles=tuple(fields.texts("profiles")),
-        memory_model=fields.text("name"),
-    )
+def load_coefficients(path: Path | None = None) -> Coefficients:
+    """The shipped coefficients, or those at `path`. Raises FileError if they are broken."""
+    return _load(path or shipped_file())
+
+
+def shipped_file() -> Path:
+    """Where the committed coefficients lie."""
+    return profiles_folder() / "memory_model.json"
 
 
 @lru_cache(maxsize=4)
-def load_coefficients(path: Path | None = None) -> Coefficients:
-    """The shipped coefficients, or those at `path`. Raises FileError if they are broken."""
-    path = path or profiles_folder() / "memory_model.yaml"
-    return parse_coefficients(read(path), str(path))
+def _load(path: Path) -> Coefficients:
+    try:
+        return parse_coefficients(json.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise FileError(f"{path}: cannot be read: {error.strerror}.", REMAKE) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise FileError(f"{path}: not a file of coefficients: {error}.", REMAKE) from error
+
+
+def parse_coefficients(value: Any) -> Coefficients:
+    """Coefficients of plain data. Raises ValueError, KeyError or TypeError for anything else."""
+    if value["schema_version"] != SCHEMA_VERSION:
+        raise ValueError(f"schema_version is {value['schema_version']!r}, not {SCHEMA_VERSION}")
+    groups = [_group(entry) for entry in value["groups"]]
+    return Coefficients(
+        groups={(group.runtime, group.task, group.width): group for group in groups},
+        margins={
+            (_word(entry["runtime"], RUNTIMES), _word(entry["task"], TASKS)): _margin(entry)
+            for entry in value["margins"]
+        },
+        beyond=_number(value["beyond"]),
+        corrections=tuple(_correction(entry) for entry in value["corrections"]),
+        profiles=tuple(map(str, value["profiles"])),
+        memory_model=str(value["name"]),
+        versions={str(name): str(version) for name, version in value["versions"].items()},
+    )
+
+
+def _group(entry: Any) -> Group:
+    pixels = tuple(int(count) for count in entry["pixels"])
+    if not pixels or pixels[0] < 1 or any(more <= less for less, more in pairwise(pixels)):
+        raise ValueError("pixels do not rise")
+    return Group(
+        runtime=_word(entry["runtime"], RUNTIMES),
+        task=_word(entry["task"], TASKS),
+        width=_word(entry["width"], WIDTHS),
+        phases={name: _law(law, pixels) for name, law in entry["phases"].items()},
+        reserved=_law(entry["reserved"], pixels),
+        provenance=_word(entry["provenance"], ("simulated", "published")),
+        largest_pixels=pixels[-1],
+    )
+
+
+def _law(entry: Any, pixels: tuple[int, ...]) -> Law:
+    return Law(
+        curves={variant: _curve(entry["curves"][variant], pixels) for variant in VARIANTS},
+        growth={str(name): _number(value) for name, value in entry["growth"].items()},
+    )
+
+
+def _curve(values: Any, pixels: tuple[int, ...]) -> Curve:
+    """The values at `pixels`, then the slope beyond."""
+    *sizes, slope = map(_number, values)
+    if len(sizes) != len(pixels):
+        raise ValueError(f"a curve has {len(sizes)} values for {len(pixels)} pixels")
+    if any(more < less for less, more in pairwise(sizes)):
+        raise ValueError("a curve falls")
+    return Curve(pixels, tuple(sizes), slope)
+
+
+def _margin(entry: Any) -> Margin:
+    return Margin(ratio=_number(entry["ratio"]), rows=int(entry["rows"]))
+
+
+def _correction(entry: Any) -> Correction:
+    context = entry["context_bytes"]
+    return Correction(
+        gpu=str(entry["gpu"]),
+        runtime=_word(entry["runtime"], RUNTIMES),
+        allocated_ratio=_number(entry["allocated_ratio"]),
+        reserved_ratio=_number(entry["reserved_ratio"]),
+        context_bytes=None if context is None else int(context),
+        margin=_margin(entry["margin"]),
+        notes=tuple(map(str, entry["notes"])),
+    )
+
+
+def _number(value: Any) -> float:
+    """0 or more, and finite."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
+        raise ValueError(f"{value!r} is not a number of 0 or more")
+    return value
+
+
+def _word(value: Any, known: tuple[str, ...]) -> str:
+    if value not in known:
+        raise ValueError(f"{value!r} is none of {', '.join(known)}")
+    return str(value)

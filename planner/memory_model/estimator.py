@@ -3,81 +3,131 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import ceil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from planner.catalog import Catalog, load_catalog
 from planner.domain import Component, Configuration, Estimate, Phase, Workload
 from planner.errors import UsageError
-from planner.memory_model import formulas
-from planner.memory_model.coefficients import Coefficients, load_coefficients
-from planner.memory_model.formulas import SCALAR, Operations, Part, Quantities
+from planner.memory_model import arrays
+from planner.memory_model.coefficients import Coefficients, Correction, Group, Law, load_coefficients
+from planner.memory_model.features import ARRAYS, SCALAR, Operations, Quantities, features
 
 if TYPE_CHECKING:
     import numpy
 
 ENDLESS_FRAMES = 10**9
 """Stands for a clip without end: more frames than any bounded memory bank keeps."""
+WIDTH_OF = {
+    "float16": "half",
+    "bfloat16": "half",
+    "autocast_float16": "autocast",
+    "autocast_bfloat16": "autocast",
+    "float32": "float32",
+}
 HOPPER_WORKSPACE_CAPABILITIES = (9, 10, 12)
 """aten/src/ATen/cuda/CublasHandlePool.cpp, getChosenWorkspaceSize."""
+HOPPER_WORKSPACE_BYTES = 32 * 2**20 - 8_519_680
+"""What the cuBLAS workspace of these takes more than that of others, with which the laws were fitted."""
+CONTEXT_BYTES = {7: 400_000_000, 8: 400_000_000}
+"""By the major number of the capability; as in profiles/workspaces.yaml, which a test holds it to."""
+OTHER_CONTEXT_BYTES = 500_000_000
+UNKNOWN_CONTEXT_BYTES = 400_000_000
+CONTEXT_UPPER_BYTES = 137_000_000
+"""How much more a context may be that was not measured here: the largest public figures are a little over 500 MiB."""
+UNCONFIRMED = 0.09
+"""Relative, until rows measured on a GPU say better: the worst of three published peaks beside a trace of the stock
+code without its workspaces (docs/log.md)."""
+SIMULATED_OBJECTS = 50
+SCORED = {"encode": 0, "track": 1}
+"""Phases in which math attention holds scores, and which of the two."""
+REMAINDER = {"load": "positional tables and copies"}
+"""What a law says beside weights and known arrays, by phase; elsewhere it is activations."""
 
 
 class Totals(NamedTuple):
     """The sums of one configuration: bytes, or columns of bytes."""
 
     allocated: Any
-    reserve: Any
-    """Reserved beyond allocated."""
+    reserved: Any
     context: Any
     upper: Any
 
     @property
     def total(self) -> Any:
         """What the process takes on the GPU."""
-        return self.allocated + self.reserve + self.context
+        return self.reserved + self.context
 
 
 class MemoryModel:
     """Predicts bytes from fitted coefficients and the shapes of the variants."""
 
-    def __init__(self, coefficients: Coefficients | None = None, catalog: Catalog | None = None) -> None:
+    def __init__(
+        self,
+        coefficients: Coefficients | None = None,
+        catalog: Catalog | None = None,
+        correction: Mapping[str, Correction] | None = None,
+    ) -> None:
         self.coefficients = coefficients or load_coefficients()
         self.catalog = catalog or load_catalog()
+        self.corrections = dict(correction or {})
+        """By runtime: what was measured on the GPU that is planned for."""
+
+    def on(self, gpu: str | None) -> MemoryModel:
+        """This model with what was measured on the GPU of that name, if anything was."""
+        found = {one.runtime: one for one in self.coefficients.corrections if one.gpu == gpu}
+        return MemoryModel(self.coefficients, self.catalog, found) if found else self
 
     def estimate(
-        self, configuration: Configuration, workload: Workload, capability: tuple[int, int] | None = None
+        self,
+        configuration: Configuration,
+        workload: Workload,
+        capability: tuple[int, int] | None = None,
+        runtime: str | None = None,
     ) -> Estimate:
-        """Bytes at the peak by phase and component. `capability` sets the cuBLAS workspace, if known.
+        """Bytes at the peak by phase and component. `capability` sets workspace and context, if known.
 
-        Raises UsageError for a clip without end on an unbounded memory bank: it would grow without end.
+        `runtime` is whose code runs; left out it follows from the memory bank: bounded is our own, unbounded stock.
+        Raises UsageError for a clip without end on an unbounded memory bank, which would grow without end, and for
+        what a published re-implementation was not measured at.
         """
-        phases = self._phases(configuration, workload, capability)
-        totals = self._totals(phases, SCALAR)
-        found = tuple(
-            Phase(name=name, components=tuple(self._component(part, configuration) for part in parts if part.bytes))
-            for name, parts in phases
-        )
-        peak = max(found, key=lambda phase: phase.allocated_bytes)
-        because = self._extrapolated(configuration, workload)
-        reserve = Component("allocator reserve", totals.reserve, "assumed")
-        context = Component("cuda context", totals.context, "assumed")
+        runtime = runtime or runtime_of(configuration)
+        group = self._group(runtime, configuration, workload)
+        q = quantities(configuration, workload)
+        terms = self._terms(group, configuration, q, capability)
+        totals = self._totals(group, terms)
+        correction = self.corrections.get(runtime)
+        phases = tuple(_phase(name, terms, group, configuration) for name in group.phases)
+        peak = max(phases, key=lambda phase: phase.allocated_bytes)
+        because = self._extrapolated(group, configuration, workload)
+        if correction:
+            because += correction.notes
+        measured = correction is not None and correction.context_bytes is not None
+        cache = Component("allocator cache", totals.reserved - totals.allocated, _origin(group, terms.ratios))
+        context = Component("cuda context", totals.context, "measured" if measured else "assumed")
         return Estimate(
             allocated_bytes=totals.allocated,
-            reserved_bytes=totals.allocated + totals.reserve,
+            reserved_bytes=totals.reserved,
             context_bytes=totals.context,
             total_bytes=totals.total,
             upper_bytes=totals.upper,
-            components=(*peak.components, reserve, context),
-            phases=found,
+            components=tuple(part for part in (*peak.components, cache, context) if part.bytes),
+            phases=phases,
             peak_phase=peak.name,
             extrapolated=bool(because),
             extrapolated_because=because,
         )
 
     def totals(
-        self, configuration: Configuration, workload: Workload, capability: tuple[int, int] | None = None
+        self,
+        configuration: Configuration,
+        workload: Workload,
+        capability: tuple[int, int] | None = None,
+        runtime: str | None = None,
     ) -> Totals:
         """Only the sums: what planning asks for thousands of times."""
-        return self._totals(self._phases(configuration, workload, capability), SCALAR)
+        group = self._group(runtime or runtime_of(configuration), configuration, workload)
+        return self._totals(group, self._terms(group, configuration, quantities(configuration, workload), capability))
 
     def predict(
         self,
@@ -97,97 +147,156 @@ class MemoryModel:
 
         return tables.predict(self, columns, task, objects, frames, frame_pixels)
 
-    def _phases(
-        self, configuration: Configuration, workload: Workload, capability: tuple[int, int] | None
-    ) -> list[tuple[str, list[Part]]]:
-        if workload.frames is None and workload.task == "video" and not configuration.bounded_memory_bank:
+    def _group(self, runtime: str, configuration: Configuration, workload: Workload) -> Group:
+        if workload.frames is None and workload.task == "video" and runtime == "stock":
             raise UsageError(
                 "A clip without end has no peak on an unbounded memory bank: it keeps every frame.",
                 "Give a number of frames, or bound the memory bank.",
             )
-        q = self._quantities(configuration, workload, capability)
-        return list(formulas.phases(workload.task, q, self.coefficients, SCALAR))
+        group = self.coefficients.groups.get((runtime, workload.task, WIDTH_OF[configuration.precision]))
+        if group is None:
+            raise UsageError(
+                f"Nothing is known of a {runtime} that runs {workload.task} in {configuration.precision}.",
+                "The published one was measured for image and video, in float16.",
+            )
+        return group
 
-    def _quantities(
-        self, configuration: Configuration, workload: Workload, capability: tuple[int, int] | None
-    ) -> Quantities:
-        shape = self.catalog.shapes[configuration.variant]
-        precision = configuration.precision
-        return Quantities(
-            parameters=shape.parameters,
-            embed_dim=shape.embed_dim,
-            heads=shape.global_attention_heads,
-            height=configuration.resolution[0],
-            width=configuration.resolution[1],
-            half_weights=precision in ("float16", "bfloat16"),
-            autocast=precision.startswith("autocast"),
-            measured_precision=precision in self.coefficients.measured_precisions,
-            math_attention=configuration.attention == "math",
-            object_batch=configuration.object_batch,
-            bounded=configuration.bounded_memory_bank,
-            stock=not configuration.bounded_memory_bank,
-            offload_video=configuration.offload_video,
-            offload_state=configuration.offload_state,
-            objects=workload.objects,
-            frames=workload.frames or ENDLESS_FRAMES,
-            frame_pixels=workload.frame_size[0] * workload.frame_size[1],
-            workspace=workspace_bytes(capability),
+    def _terms(
+        self, group: Group, configuration: Configuration, q: Quantities, capability: tuple[int, int] | None
+    ) -> Terms:
+        parameters = self.catalog.shapes[configuration.variant].parameters
+        correction = self.corrections.get(group.runtime)
+        major = capability[0] if capability else None
+        context = OTHER_CONTEXT_BYTES if major else UNKNOWN_CONTEXT_BYTES
+        scores = (0.0, 0.0)
+        if configuration.attention == "math":
+            heads = self.catalog.shapes[configuration.variant].global_attention_heads
+            scores = math_scores(group.task, q, heads, 4 if group.width == "float32" else 2, SCALAR)
+        return Terms(
+            variant=configuration.variant,
+            pixels=q.pixels,
+            weights=arrays.weights(group.runtime, group.task, parameters, 2 if group.width == "half" else 4),
+            grown=features(group.runtime, group.task, q, SCALAR),
+            workspace=HOPPER_WORKSPACE_BYTES if major in HOPPER_WORKSPACE_CAPABILITIES else 0,
+            scores=scores,
+            ratios=(correction.allocated_ratio, correction.reserved_ratio) if correction else None,
+            context=CONTEXT_BYTES.get(major or 0, context),
+            measured_context=correction.context_bytes if correction else None,
         )
 
-    def _totals(self, phases: list[tuple[str, list[Part]]], ops: Operations) -> Totals:
-        """The peak is the largest phase; the reserve follows the largest sum of what makes it grow."""
-        c = self.coefficients
-        allocated: Any = 0
-        upper: Any = 0
-        slack: Any = 0
-        slack_upper: Any = 0
-        for _, parts in phases:
-            sums: list[Any] = [0, 0, 0, 0]
-            for part in parts:
-                sums[0] += part.bytes
-                sums[1] += part.upper
-                if part.slack:
-                    sums[2] += part.bytes
-                    sums[3] += part.upper
-            allocated, upper = ops.maximum(allocated, sums[0]), ops.maximum(upper, sums[1])
-            slack, slack_upper = ops.maximum(slack, sums[2]), ops.maximum(slack_upper, sums[3])
-        reserve = ops.ceil(slack * c.reserve_ratio)
-        overhead_upper = (slack_upper * c.reserve_ratio + c.context_bytes) * (1 + c.margin_overhead)
-        return Totals(allocated, reserve, c.context_bytes, ops.ceil(upper + overhead_upper))
+    def _totals(self, group: Group, terms: Terms) -> Totals:
+        allocated = max(terms.allocated(name, law) for name, law in group.phases.items())
+        reserved = max(allocated, terms.reserved(group.reserved))
+        context = terms.context if terms.measured_context is None else terms.measured_context
+        widened = reserved * self.widening(group, terms.pixels, SCALAR) + sum(terms.scores)
+        spare = CONTEXT_UPPER_BYTES if terms.measured_context is None else 0
+        return Totals(allocated, reserved, context, ceil(widened) + context + spare)
 
-    @staticmethod
-    def _component(part: Part, configuration: Configuration) -> Component:
-        provenance = part.provenance
-        if part.name == "activations" and configuration.precision not in ("float16", "bfloat16"):
-            provenance = "assumed" if configuration.precision.startswith("autocast") else "derived"
-        return Component(part.name, part.bytes, provenance)
+    def widening(self, group: Group, pixels: Any, ops: Operations) -> Any:
+        """What the upper bound of the reserved bytes is, relative to these."""
+        correction = self.corrections.get(group.runtime)
+        if correction:
+            ratio = 1 + correction.margin.ratio
+        else:
+            ratio = 1 + self.coefficients.margins[group.runtime, group.task].ratio
+            ratio *= 1 if group.provenance == "published" else 1 + UNCONFIRMED
+        return ops.where(pixels > group.largest_pixels, ratio * (1 + self.coefficients.beyond), ratio)
 
-    def _extrapolated(self, configuration: Configuration, workload: Workload) -> tuple[str, ...]:
-        """Why the estimate lies outside what was measured; empty if it does not."""
-        c = self.coefficients
-        height, width = sorted(configuration.resolution)
-        pixels = [h * w for h, w in c.measured_resolutions]
-        largest = c.measured_resolutions[-1]
+    def _extrapolated(self, group: Group, configuration: Configuration, workload: Workload) -> tuple[str, ...]:
+        """Why the estimate lies outside what was fitted to; empty if it does not."""
+        height, width = configuration.resolution
         reasons = []
-        if configuration.precision not in c.measured_precisions:
-            reasons.append(f"no measurement in {configuration.precision}")
-        if workload.task == "automask":
-            reasons.append("no measurement of automatic masks")
-        if height * width < pixels[0]:
-            reasons.append("below the measured resolutions")
-        if height > largest[0] or width > largest[1]:
-            reasons.append("above the measured resolutions")
-        if workload.task == "video" and not configuration.bounded_memory_bank:
-            reasons.append("no measurement with an unbounded memory bank")
+        if height * width > group.largest_pixels:
+            reasons.append(f"more pixels than any that was {group.provenance}")
         if configuration.attention == "math":
-            reasons.append("no measurement with math attention")
-        if workload.task != "automask" and min(configuration.object_batch, workload.objects) > 1:
-            reasons.append("no measurement of several objects in one pass")
+            reasons.append(f"math attention was not {group.provenance}")
+        if workload.objects > SIMULATED_OBJECTS:
+            reasons.append(f"more objects than any that was {group.provenance}")
         return tuple(reasons)
 
 
-def workspace_bytes(capability: tuple[int, int] | None) -> int:
-    """The cuBLAS workspace of a GPU; of most GPUs where the capability is not known."""
-    if capability is not None and capability[0] in HOPPER_WORKSPACE_CAPABILITIES:
-        return formulas.HOPPER_CUBLAS_WORKSPACE_BYTES
-    return formulas.CUBLAS_WORKSPACE_BYTES
+class Terms(NamedTuple):
+    """What the laws are applied to for one configuration. Bytes."""
+
+    variant: str
+    pixels: int
+    weights: int
+    grown: dict[str, Any]
+    workspace: int
+    """Of cuBLAS, beyond what the laws were fitted with."""
+    scores: tuple[float, float]
+    """That math attention holds, in encode and in track."""
+    ratios: tuple[float, float] | None
+    """Measured: of allocated and of reserved."""
+    context: int
+    measured_context: int | None
+
+    def allocated(self, phase: str, law: Law) -> int:
+        """Allocated bytes at the peak of a phase."""
+        value = self.weights + self.value(law) + self.extra(phase)
+        return ceil(value * self.ratios[0] if self.ratios else value)
+
+    def reserved(self, law: Law) -> int:
+        """Reserved bytes in the end."""
+        value = self.weights + self.value(law) + self.workspace + max(self.scores)
+        return ceil(value * self.ratios[1] if self.ratios else value)
+
+    def value(self, law: Law) -> float:
+        """What a law says beside the weights."""
+        found = law.curves[self.variant].at(self.pixels)
+        for name, coefficient in law.growth.items():
+            found += coefficient * self.grown[name]
+        return found
+
+    def extra(self, phase: str) -> float:
+        """What was not fitted: the workspace of newer GPUs, scores of math attention."""
+        if phase == "load":
+            return 0.0
+        return self.workspace + {"encode": self.scores[0], "track": self.scores[1]}.get(phase, 0.0)
+
+
+def runtime_of(configuration: Configuration) -> str:
+    """Whose code a configuration is for."""
+    return "own" if configuration.bounded_memory_bank else "stock"
+
+
+def quantities(configuration: Configuration, workload: Workload) -> Quantities:
+    """The numbers that features are made of."""
+    return Quantities(
+        pixels=configuration.resolution[0] * configuration.resolution[1],
+        object_batch=configuration.object_batch,
+        offload_video=configuration.offload_video,
+        offload_state=configuration.offload_state,
+        objects=workload.objects,
+        frames=workload.frames or ENDLESS_FRAMES,
+        frame_pixels=workload.frame_size[0] * workload.frame_size[1],
+    )
+
+
+def math_scores(task: str, q: Quantities, heads: Any, item_bytes: Any, ops: Operations) -> tuple[Any, Any]:
+    """What math attention holds at once in encode and in track."""
+    passes = ops.minimum(q.object_batch, q.objects)
+    track = passes * arrays.memory_scores(q.pixels, item_bytes) if task == "video" else 0.0 * q.pixels
+    return arrays.encoder_scores(q.pixels, heads, item_bytes), track
+
+
+def _phase(name: str, terms: Terms, group: Group, configuration: Configuration) -> Phase:
+    """A phase by component; what is neither weights nor a known array is the remainder."""
+    law = group.phases[name]
+    ratio = terms.ratios[0] if terms.ratios else 1.0
+    whole = terms.allocated(name, law)
+    parts = [Component("weights", int(terms.weights * ratio), "published")]
+    for feature, coefficient in law.growth.items():
+        if feature in ARRAYS:
+            parts.append(Component(feature, int(coefficient * terms.grown[feature] * ratio), "derived"))
+    if name in SCORED:
+        parts.append(Component("attention scores", int(terms.scores[SCORED[name]] * ratio), "derived"))
+    if name != "load":
+        parts.append(Component("workspace", int(terms.workspace * ratio), "published"))
+    rest = whole - sum(part.bytes for part in parts)
+    parts.append(Component(REMAINDER.get(name, "activations"), rest, _origin(group, terms.ratios)))
+    return Phase(name=name, components=tuple(part for part in parts if part.bytes))
+
+
+def _origin(group: Group, ratios: tuple[float, float] | None) -> str:
+    return "measured" if ratios else group.provenance

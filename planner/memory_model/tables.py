@@ -1,4 +1,4 @@
-"""The memory model over numpy columns: the same formulas, a hundred thousand rows at once."""
+"""The memory model over numpy columns: the same laws, a hundred thousand rows at once."""
 
 from __future__ import annotations
 
@@ -9,8 +9,16 @@ import numpy as np
 
 from planner.domain import ATTENTIONS, PRECISIONS, TASKS, VARIANTS
 from planner.errors import UsageError
-from planner.memory_model import formulas
-from planner.memory_model.formulas import Operations, Quantities
+from planner.memory_model import arrays
+from planner.memory_model.coefficients import WIDTHS, Group, Law
+from planner.memory_model.estimator import (
+    CONTEXT_UPPER_BYTES,
+    ENDLESS_FRAMES,
+    UNKNOWN_CONTEXT_BYTES,
+    WIDTH_OF,
+    math_scores,
+)
+from planner.memory_model.features import Operations, Quantities, features
 
 if TYPE_CHECKING:
     from planner.memory_model.estimator import MemoryModel
@@ -24,54 +32,93 @@ _DEFAULTS: dict[str, Any] = {
     "offload_state": False,
 }
 _REQUIRED = ("variant", "precision", "height", "width")
+FIGURES = ("allocated_bytes", "reserved_bytes", "total_bytes", "upper_bytes")
 
 
 def predict(
     model: MemoryModel, columns: Mapping[str, Any], task: str, objects: Any, frames: Any, frame_pixels: Any
 ) -> dict[str, np.ndarray]:
     """See MemoryModel.predict."""
-    from planner.memory_model.estimator import ENDLESS_FRAMES, workspace_bytes
-
     if task not in TASKS:
         raise UsageError(f"{task!r} is not a task.", f"Use one of: {', '.join(TASKS)}.")
     table = _table(columns)
-    shapes = [model.catalog.shapes[variant] for variant in VARIANTS]
-    variant = _codes(table["variant"], VARIANTS, "variant")
-    precision = _codes(table["precision"], PRECISIONS, "precision")
     count = np.asarray(ENDLESS_FRAMES if frames is None else frames)
-    q = Quantities(
-        parameters=np.array([float(shape.parameters) for shape in shapes])[variant],
-        embed_dim=np.array([float(shape.embed_dim) for shape in shapes])[variant],
-        heads=np.array([float(shape.global_attention_heads) for shape in shapes])[variant],
-        height=_sides(table["height"]),
-        width=_sides(table["width"]),
-        half_weights=_flags(PRECISIONS, ("float16", "bfloat16"))[precision],
-        autocast=_flags(PRECISIONS, ("autocast_bfloat16", "autocast_float16"))[precision],
-        measured_precision=_flags(PRECISIONS, model.coefficients.measured_precisions)[precision],
-        math_attention=_flags(ATTENTIONS, ("math",))[_codes(table["attention"], ATTENTIONS, "attention")],
-        object_batch=_counts(table["object_batch"], "object_batch"),
-        bounded=np.asarray(table["bounded_memory_bank"], dtype=bool),
-        stock=~np.asarray(table["bounded_memory_bank"], dtype=bool),
-        offload_video=np.asarray(table["offload_video"], dtype=bool),
-        offload_state=np.asarray(table["offload_state"], dtype=bool),
-        objects=_counts(objects, "objects"),
-        frames=_counts(np.where(count == 0, ENDLESS_FRAMES, count), "frames"),
-        frame_pixels=_counts(frame_pixels, "frame_pixels"),
-        workspace=float(workspace_bytes(None)),
-    )
-    if task == "video" and np.any(~q.bounded & (q.frames >= ENDLESS_FRAMES)):
-        raise UsageError("A clip without end has no peak on an unbounded memory bank.", "Give a number of frames.")
-    totals = model._totals(list(formulas.phases(task, q, model.coefficients, VECTOR)), VECTOR)
-    result = {
-        "allocated_bytes": totals.allocated,
-        "reserved_bytes": totals.allocated + totals.reserve,
-        "total_bytes": totals.total,
-        "upper_bytes": totals.upper,
+    parts = {
+        "variant": _codes(table["variant"], VARIANTS, "variant"),
+        "width": _widths()[_codes(table["precision"], PRECISIONS, "precision")],
+        "math": _flags(ATTENTIONS, ("math",))[_codes(table["attention"], ATTENTIONS, "attention")],
+        "own": np.atleast_1d(np.asarray(table["bounded_memory_bank"], dtype=bool)),
+        "pixels": _sides(table["height"]) * _sides(table["width"]),
+        "object_batch": _counts(table["object_batch"], "object_batch"),
+        "offload_video": np.atleast_1d(np.asarray(table["offload_video"], dtype=bool)),
+        "offload_state": np.atleast_1d(np.asarray(table["offload_state"], dtype=bool)),
+        "objects": _counts(objects, "objects"),
+        "frames": _counts(np.where(count == 0, ENDLESS_FRAMES, count), "frames"),
+        "frame_pixels": _counts(frame_pixels, "frame_pixels"),
     }
-    if any(np.any(value >= 2.0**63) for value in result.values()):
+    rows = dict(zip(parts, np.broadcast_arrays(*parts.values()), strict=True))
+    if task == "video" and np.any(~rows["own"] & (rows["frames"] >= ENDLESS_FRAMES)):
+        raise UsageError("A clip without end has no peak on an unbounded memory bank.", "Give a number of frames.")
+    found = {name: np.zeros(len(rows["pixels"])) for name in FIGURES}
+    for runtime, own in (("own", True), ("stock", False)):
+        for code, width in enumerate(WIDTHS):
+            chosen = np.flatnonzero((rows["own"] == own) & (rows["width"] == code))
+            if len(chosen):
+                group = model.coefficients.groups[runtime, task, width]
+                part = {name: column[chosen] for name, column in rows.items()}
+                for name, values in _figures(model, group, part).items():
+                    found[name][chosen] = values
+    if any(np.any(values >= 2.0**63) for values in found.values()):
         raise UsageError("Some rows need more bytes than 64 bits can say.", "Ask for fewer objects or frames.")
-    arrays = np.broadcast_arrays(*(np.asarray(value, dtype=np.int64) for value in result.values()))
-    return {name: np.atleast_1d(array).copy() for name, array in zip(result, arrays, strict=True)}
+    return {name: values.astype(np.int64) for name, values in found.items()}
+
+
+def _figures(model: MemoryModel, group: Group, rows: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Columns of the figures of rows that share a group. The arithmetic is that of estimator.Terms, in its order."""
+    q = Quantities(**{name: rows[name] for name in Quantities._fields})
+    shapes = [model.catalog.shapes[variant] for variant in VARIANTS]
+    parameters = np.array([float(shape.parameters) for shape in shapes])[rows["variant"]]
+    heads = np.array([float(shape.global_attention_heads) for shape in shapes])[rows["variant"]]
+    weights = arrays.weights(group.runtime, group.task, parameters, 2 if group.width == "half" else 4)
+    grown = features(group.runtime, group.task, q, VECTOR)
+    scores = [
+        np.where(rows["math"], score, 0.0)
+        for score in math_scores(group.task, q, heads, 4 if group.width == "float32" else 2, VECTOR)
+    ]
+    extra = {"encode": scores[0], "track": scores[1]}
+
+    def value(law: Law) -> np.ndarray:
+        result = _at(law, rows["variant"], q.pixels)
+        for name, coefficient in law.growth.items():
+            result = result + coefficient * grown[name]
+        return result
+
+    allocated = np.zeros(len(weights))
+    for name, law in group.phases.items():
+        allocated = np.maximum(allocated, np.ceil(weights + value(law) + extra.get(name, 0.0)))
+    reserved = np.ceil(weights + value(group.reserved) + np.maximum(*scores))
+    reserved = np.maximum(allocated, reserved)
+    widened = reserved * model.widening(group, q.pixels, VECTOR) + (scores[0] + scores[1])
+    total = reserved + UNKNOWN_CONTEXT_BYTES
+    upper = np.ceil(widened) + UNKNOWN_CONTEXT_BYTES + CONTEXT_UPPER_BYTES
+    return dict(zip(FIGURES, (allocated, reserved, total, upper), strict=True))
+
+
+def _at(law: Law, variant: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """Curve.at for columns."""
+    curves = [law.curves[name] for name in VARIANTS]
+    known = np.array(curves[0].pixels, dtype=np.float64)
+    sizes = np.array([curve.bytes for curve in curves])
+    slopes = np.array([curve.slope for curve in curves])
+    place = np.searchsorted(known, pixels, side="right")
+    below, above = np.maximum(place - 1, 0), np.minimum(place, len(known) - 1)
+    low, high = sizes[variant, below], sizes[variant, above]
+    apart = np.where(above > below, known[above] - known[below], 1.0)
+    inside = low + (pixels - known[below]) / apart * (high - low)
+    beyond = low + (pixels - known[below]) * slopes[variant]
+    within = np.where(place == len(known), beyond, inside)
+    result: np.ndarray = np.where(place == 0, sizes[variant, 0], within)
+    return result
 
 
 def _table(columns: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,6 +131,11 @@ def _table(columns: Mapping[str, Any]) -> dict[str, Any]:
             f"Columns are {', '.join((*_REQUIRED, *_DEFAULTS))}.",
         )
     return {**_DEFAULTS, **columns}
+
+
+def _widths() -> np.ndarray:
+    """The width of each precision, as its place in WIDTHS."""
+    return np.array([WIDTHS.index(WIDTH_OF[precision]) for precision in PRECISIONS])
 
 
 def _codes(words: Any, known: Sequence[str], what: str) -> np.ndarray:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from planner.documents import Fields, parse, read
-from planner.domain import ATTENTIONS, PRECISIONS, TASKS, VARIANTS, VERSIONS
+from planner.domain import ATTENTIONS, PRECISIONS, RUNTIMES, TASKS, VARIANTS, VERSIONS
 from planner.measurement import (
     FIGURE_KINDS,
     METRICS,
     PROFILE_KINDS,
     RELATIONS,
-    RUNTIMES,
     USES,
     Environment,
     Figure,

@@ -58,11 +58,14 @@ def plan_document(plan: Plan) -> dict[str, Any]:
     }
 
 
-def prediction_document(configuration: Configuration, workload: Workload, estimate: Estimate) -> dict[str, Any]:
+def prediction_document(
+    configuration: Configuration, workload: Workload, estimate: Estimate, runtime: str
+) -> dict[str, Any]:
     """What `predict` prints."""
     return {
         "schema_version": SCHEMA_VERSION,
         "kind": "prediction",
+        "runtime": runtime,
         "configuration": configuration_document(configuration),
         "workload": {
             "task": workload.task,

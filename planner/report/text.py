@@ -44,9 +44,18 @@ def plan_report(plan: Plan, style: Style, explain: bool = False) -> str:
     return "\n".join(lines) + "\n"
 
 
-def prediction_report(configuration: Configuration, workload: Workload, estimate: Estimate, style: Style) -> str:
+_RUNTIMES = {
+    "own": "the runtime of sam2-plan run",
+    "stock": "the stock predictors of the sam2 package",
+    "reimplementation": "a published re-implementation (sam2 issue 118)",
+}
+
+
+def prediction_report(
+    configuration: Configuration, workload: Workload, estimate: Estimate, runtime: str, style: Style
+) -> str:
     """The text of a prediction."""
-    lines = [f"{style(describe(configuration), bold=True)}: {_workload(workload)}", ""]
+    lines = [f"{style(describe(configuration), bold=True)}: {_workload(workload)}", f"on {_RUNTIMES[runtime]}", ""]
     lines += _memory(estimate, estimate.upper_bytes, style)
     lines += ["", style("Phases", bold=True)]
     for phase in estimate.phases:

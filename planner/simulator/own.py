@@ -36,6 +36,9 @@ REPEATED = (
 ROUNDS = 3
 """How often a picture is segmented: from the second on, old features are replaced."""
 
+POINT_PASSES = 4
+"""Passes of points over a picture that are traced: masks leave the GPU one by one, so that the rest do as these."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnRun:
@@ -172,7 +175,8 @@ def _drive_automask(run: OwnRun, gpu: FakeGpu, network: Network, progress: Calla
     """All masks of one picture."""
     gpu.trace.mark("image")
     picture = numpy.broadcast_to(numpy.zeros((), dtype=numpy.uint8), (*run.frame_size, 3))
-    with gpu.phase_of("output"):
+    points = numpy.zeros((run.configuration.object_batch * POINT_PASSES, 2))
+    with gpu.phase_of("output"), mock.patch("sam2.utils.amg.build_point_grid", return_value=points):
         automatic.automask(
             network,
             picture,

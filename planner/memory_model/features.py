@@ -1,0 +1,114 @@
+"""What bytes grow with, as one set of formulas for numbers and for numpy arrays.
+
+Planning evaluates thousands of configurations without numpy (its import would cost more than the plan), tables
+evaluate a hundred thousand at once with it; both go through the functions here, which use only arithmetic and the
+few operations of `Operations`. No feature falls where more is asked for, but for what stock automatic masks cost in
+many small passes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from planner.memory_model import arrays
+
+Number = Any
+"""An int, float or bool, or a numpy array of them."""
+
+
+class Operations(NamedTuple):
+    """What the formulas need beyond arithmetic."""
+
+    maximum: Callable[[Number, Number], Number]
+    minimum: Callable[[Number, Number], Number]
+    where: Callable[[Number, Number, Number], Number]
+    ceil: Callable[[Number], Number]
+
+
+def _where(condition: Any, yes: Any, no: Any) -> Any:
+    return yes if condition else no
+
+
+SCALAR = Operations(max, min, _where, math.ceil)
+
+
+class Quantities(NamedTuple):
+    """One configuration and workload as numbers (or columns of them)."""
+
+    pixels: Number
+    """Of the resolution."""
+    object_batch: Number
+    offload_video: Number
+    offload_state: Number
+    objects: Number
+    frames: Number
+    """Already a large number for a clip without end."""
+    frame_pixels: Number
+
+
+FRAMES, MEMORY_BANK, OUTPUT_MASKS, FURTHER_PASSES, KEPT_MASKS, LENGTHENED = (
+    "frames",
+    "memory bank",
+    "output masks",
+    "further objects of a pass",
+    "kept masks",
+    "kept masks, lengthened",
+)
+"""Names of features: what a share of the bytes is."""
+ARRAYS = (FRAMES, MEMORY_BANK, OUTPUT_MASKS, KEPT_MASKS)
+"""Features that are components of an estimate; the others grow its activations."""
+
+
+def features(runtime: str, task: str, q: Quantities, ops: Operations) -> dict[str, Number]:
+    """Bytes of known arrays that a runtime holds for a task, and pixels that its passes share, by name.
+
+    A coefficient near 1 for an array says that it is held whole; the regression decides. `runtime` as in domain.
+    """
+    stock = runtime == "stock"
+    if task == "video":
+        return _stock_video(q, ops) if stock else _own_video(q, ops)
+    if task == "image":
+        passes = q.objects if stock else ops.minimum(q.object_batch, q.objects)
+        together = passes if stock else 1
+        return {
+            FURTHER_PASSES: (passes - 1) * q.pixels,
+            OUTPUT_MASKS: arrays.output_masks(together, q.frame_pixels),
+        }
+    masks = arrays.CANDIDATE_MASKS * q.object_batch
+    one, every = arrays.output_masks(1, q.frame_pixels), arrays.output_masks(masks, q.frame_pixels)
+    outputs = every if stock else ops.maximum(one, ops.minimum(every, arrays.ENLARGED_BYTES))
+    found = {FURTHER_PASSES: (q.object_batch - 1) * q.pixels, OUTPUT_MASKS: outputs}
+    if stock:
+        found[KEPT_MASKS] = arrays.kept_masks(q.pixels)
+        # Each pass makes a new, longer list of what is kept, which no segment of a shorter one can hold.
+        found[LENGTHENED] = found[KEPT_MASKS] * (arrays.GRID_POINTS / q.object_batch)
+    return found
+
+
+def _own_video(q: Quantities, ops: Operations) -> dict[str, Number]:
+    """The bank is bounded, frames are streamed, masks leave object by object."""
+    passes = ops.minimum(q.object_batch, q.objects)
+    on_gpu = ops.where(q.offload_state, passes, q.objects)
+    return {
+        MEMORY_BANK: on_gpu * _read(q, ops),
+        FURTHER_PASSES: (passes - 1) * q.pixels,
+        OUTPUT_MASKS: arrays.output_masks(1, q.frame_pixels),
+    }
+
+
+def _stock_video(q: Quantities, ops: Operations) -> dict[str, Number]:
+    """All frames and all state stay, on the GPU unless they are offloaded; objects go one by one."""
+    everything = q.objects * q.frames * arrays.stock_state(q.pixels)
+    return {
+        FRAMES: arrays.frames(ops.where(q.offload_video, 1, q.frames), q.pixels),
+        # On the host, the memories of the object at work still come to the GPU to be read.
+        MEMORY_BANK: ops.where(q.offload_state, _read(q, ops), everything),
+        OUTPUT_MASKS: arrays.output_masks(q.objects, q.frame_pixels),
+    }
+
+
+def _read(q: Quantities, ops: Operations) -> Number:
+    memories = ops.minimum(q.frames, arrays.MEMORY_FRAMES)
+    return arrays.read_state(q.pixels, memories, ops.minimum(q.frames, arrays.POINTER_FRAMES))

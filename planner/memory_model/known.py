@@ -1,0 +1,42 @@
+"""The rows that ship and those of the user, and the coefficients that they give."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from planner.catalog import Catalog
+from planner.locations import profiles_folder
+from planner.measurement import Measurement
+from planner.memory_model.coefficients import Coefficients
+from planner.memory_model.fit import fit
+from planner.memory_model.rows import Row, rows_of
+from planner.profiles import load_folder
+
+KINDS = ("published", "simulated", "measured")
+NAME = "laws-1"
+"""Of the committed fit: counted up when its form or its rows change."""
+
+
+def shipped_measurements() -> list[Measurement]:
+    """All measurements of the profiles that ship. Raises FileError where one is broken."""
+    folders = [profiles_folder() / kind for kind in KINDS]
+    return [measurement for folder in folders if folder.is_dir() for measurement in load_folder(folder)]
+
+
+def fit_known(measurements: Sequence[Measurement], catalog: Catalog, name: str = NAME) -> Coefficients:
+    """Coefficients from measurements. Raises PlannerError where they are too few."""
+    rows = rows_of(measurements)
+    used = {row.id.split("/")[0] for row in rows if row.use == "fit"}
+    simulated = [m.environment for m in measurements if m.kind == "simulated"]
+    versions = {}
+    for package in ("torch", "sam2"):
+        found = sorted({str(getattr(environment, package)) for environment in simulated})
+        versions[package] = " and ".join(found)
+    return fit(rows, catalog, sorted(used), name, versions)
+
+
+def rows_below(folder: Path | None) -> list[Row]:
+    """The shipped rows, and those of the profiles below a folder of the user's."""
+    own = load_folder(folder) if folder is not None and folder.is_dir() else []
+    return rows_of([*shipped_measurements(), *own])

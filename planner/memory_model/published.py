@@ -1,0 +1,100 @@
+"""The laws of the published re-implementation, from the few rows that are known of it.
+
+The nine image rows have a simple shape: what remains beside the weights is a constant, a step between 576x1024 and
+1024x1024, and pixels times a line in the width of the encoder's first stage (docs/log.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from planner.catalog import Catalog
+from planner.domain import VARIANTS
+from planner.errors import PlannerError
+from planner.memory_model.coefficients import Curve, Group, Law
+from planner.memory_model.estimator import UNKNOWN_CONTEXT_BYTES, MemoryModel
+from planner.memory_model.features import MEMORY_BANK
+from planner.memory_model.fitting import CurveRegressor, rounded
+from planner.memory_model.rows import Row
+
+RUNTIME, WIDTH = "reimplementation", "half"
+FEWEST_IMAGES, FEWEST_TOTALS = 4, 1
+
+
+def fit_published(rows: Sequence[Row], catalog: Catalog) -> dict[tuple[str, str, str], Group]:
+    """The groups of the re-implementation: image and video, in float16. Raises PlannerError for too few rows."""
+    images = [row for row in rows if row.allocated is not None]
+    totals = [row for row in rows if row.allocated is None]
+    if len(images) < FEWEST_IMAGES or len(totals) < FEWEST_TOTALS:
+        raise PlannerError(
+            f"{len(images)} allocated and {len(totals)} total rows of the re-implementation are too few to fit to.",
+            f"At least {FEWEST_IMAGES} allocated rows and {FEWEST_TOTALS} total row are needed.",
+        )
+    knots = sorted({row.quantities.pixels for row in images})
+    channels = {variant: catalog.shapes[variant].embed_dim for variant in VARIANTS}
+
+    def describe(pixels: int, variant: str) -> list[float]:
+        step = 1.0 if len(knots) == 1 else min(max((pixels - knots[0]) / (knots[1] - knots[0]), 0.0), 1.0)
+        return [1.0, step, pixels, pixels * channels[variant]]
+
+    described = np.array([describe(row.quantities.pixels, row.configuration.variant) for row in images])
+    peaks = np.array([float(row.allocated or 0) for row in images])
+    beside = peaks - np.array([float(row.weights(catalog)) for row in images])
+    learnt = CurveRegressor().fit(described, beside, peaks)
+    curves = {}
+    for variant in VARIANTS:
+        sizes = learnt.predict(np.array([describe(pixels, variant) for pixels in knots]))
+        slope = learnt.coef_[2] + learnt.coef_[3] * channels[variant]
+        curves[variant] = Curve(tuple(knots), tuple(float(round(size)) for size in sizes), rounded(slope))
+    # One object's memory bank is part of what was measured of a video; further ones add theirs.
+    spare, ratio = _reserve(totals, catalog, curves)
+    groups = {}
+    for task, growth in (("image", {}), ("video", {MEMORY_BANK: 1.0})):
+        allocated = Law(curves, growth)
+        groups[RUNTIME, task, WIDTH] = Group(
+            runtime=RUNTIME,
+            task=task,
+            width=WIDTH,
+            phases={"encode": allocated},
+            reserved=_reserved(allocated, catalog, spare, ratio),
+            provenance="published",
+            largest_pixels=knots[-1],
+        )
+    return groups
+
+
+def _reserve(totals: Sequence[Row], catalog: Catalog, curves: Mapping[str, Curve]) -> tuple[float, float]:
+    """Reserved bytes as a constant and a ratio of allocated ones, from totals with the context taken off."""
+    allocated, held = [], []
+    for row in totals:
+        encode = row.weights(catalog) + curves[row.configuration.variant].at(row.quantities.pixels)
+        allocated.append(encode + float(row.features[MEMORY_BANK]))
+        held.append(float((row.total or 0) - UNKNOWN_CONTEXT_BYTES))
+    described = np.array([[1.0, size] for size in allocated])
+    beside = np.array(held) - np.array(allocated)
+    spare, ratio = CurveRegressor().fit(described, beside, np.array(held) + UNKNOWN_CONTEXT_BYTES).coef_
+    return round(float(spare)), rounded(1 + float(ratio))
+
+
+def _reserved(law: Law, catalog: Catalog, spare: float, ratio: float) -> Law:
+    """`spare` and `ratio` times weights, curves and growth.
+
+    A law does not count the weights, so their share goes on the curve.
+    """
+    curves = {}
+    for variant, curve in law.curves.items():
+        constant = spare + (ratio - 1) * catalog.shapes[variant].parameters * 2
+        sizes = tuple(float(round(size * ratio + constant)) for size in curve.bytes)
+        curves[variant] = replace(curve, bytes=sizes, slope=rounded(curve.slope * ratio))
+    return Law(curves, {name: rounded(value * ratio) for name, value in law.growth.items()})
+
+
+def published_shortfall(row: Row, model: MemoryModel) -> float:
+    """How far the truth, rounding included, lies above the prediction, relative to this."""
+    totals = model.totals(row.configuration, row.workload, runtime=RUNTIME)
+    if row.allocated is not None:
+        return float((row.allocated + row.rounding) / totals.allocated - 1)
+    return float(((row.total or 0) + row.rounding - totals.context) / totals.reserved - 1)

@@ -1,0 +1,122 @@
+"""Measurements as rows that the memory model is fitted to or judged by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from planner.catalog import Catalog
+from planner.domain import Configuration, Workload
+from planner.measurement import Measurement
+from planner.memory_model import arrays
+from planner.memory_model.estimator import WIDTH_OF, quantities, runtime_of
+from planner.memory_model.features import SCALAR, Quantities, features
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One run: what was run, and its bytes."""
+
+    id: str
+    runtime: str
+    configuration: Configuration
+    workload: Workload
+    kind: str
+    """Of the profile: measured, published or simulated."""
+    use: str
+    phases: dict[str, int]
+    """Allocated bytes at the peak of each phase, where known."""
+    allocated: int | None
+    reserved: int | None
+    context: int | None
+    total: int | None
+    """Of the process; what is known of allocated, reserved and total depends on the source."""
+    tensors: int | None
+    """Live tensors at the peak, without rounding and workspaces."""
+    rounding: int
+    """Half a step of what the source rounds to."""
+    gpu: str | None
+    versions: tuple[tuple[str, str | None], ...]
+    """Of torch and of the driver, as the source gives them."""
+
+    @property
+    def group(self) -> tuple[str, str, str]:
+        """Runtime, task and width: what shares its laws."""
+        return self.runtime, self.workload.task, WIDTH_OF[self.configuration.precision]
+
+    @property
+    def drawn(self) -> bool:
+        """Whether it was drawn at random, not laid out for the fit."""
+        return self.id.split("/")[0].endswith("-random")
+
+    @property
+    def held(self) -> int:
+        """What the process must be able to hold: reserved bytes.
+
+        Of stock automatic masks the allocated ones: their lists grow pass by pass, and with room to spare the cache
+        keeps every length, two to sixty times what is in use, by chance of how sizes fall. It gives that back before
+        it runs out (CUDACachingAllocator.cpp, release_cached_blocks).
+        """
+        cached = self.allocated if self.group[:2] == ("stock", "automask") else self.reserved
+        return cached or 0
+
+    @property
+    def quantities(self) -> Quantities:
+        """The numbers that features are made of."""
+        return quantities(self.configuration, self.workload)
+
+    @property
+    def features(self) -> dict[str, Any]:
+        """See planner.memory_model.features."""
+        return features(self.runtime, self.workload.task, self.quantities, SCALAR)
+
+    def weights(self, catalog: Catalog) -> int:
+        """Bytes of the weights on the GPU."""
+        parameters = catalog.shapes[self.configuration.variant].parameters
+        return int(arrays.weights(self.runtime, self.workload.task, parameters, 2 if self.group[2] == "half" else 4))
+
+
+def rows_of(measurements: Iterable[Measurement]) -> list[Row]:
+    """The runs among measurements: what names a variant, resolution and precision and gives a peak in bytes."""
+    return [row for row in map(_row, measurements) if row is not None]
+
+
+def _row(m: Measurement) -> Row | None:
+    if m.use == "reference" or not (m.variant and m.resolution and m.precision):
+        return None
+    peaks = [figure for figure in m.figures if figure.of == "peak" and figure.relation == "equal"]
+    whole = {figure.metric or figure.read_as: figure for figure in peaks if figure.phase is None}
+    if not {"allocated", "total"} & set(whole):
+        return None
+    configuration = Configuration(
+        variant=m.variant,
+        version=m.version or "2.1",
+        resolution=m.resolution,
+        precision=m.precision,
+        attention=m.attention or "auto",
+        object_batch=m.object_batch or 1,
+        bounded_memory_bank=m.runtime != "stock" and m.bounded_memory_bank is not False,
+        offload_video=m.offload_video is True,
+        offload_state=m.offload_state is True,
+    )
+    # A source that names no frame size is taken to have worked at the resolution's own size.
+    workload = Workload(task=m.task, objects=m.objects or 1, frames=m.frames, frame_size=m.frame_size or m.resolution)
+    found = {name: figure.bytes for name, figure in whole.items()}
+    return Row(
+        id=f"{m.profile}/{m.id}",
+        runtime=m.runtime or runtime_of(configuration),
+        configuration=configuration,
+        workload=workload,
+        kind=m.kind,
+        use=m.use,
+        phases={f.phase: f.bytes for f in peaks if f.phase is not None and f.metric == "allocated"},
+        allocated=found.get("allocated"),
+        reserved=found.get("reserved"),
+        context=found.get("context"),
+        total=found.get("total"),
+        tensors=found.get("tensors"),
+        rounding=max(figure.rounding_bytes for figure in whole.values()),
+        gpu=m.environment.gpu if m.kind == "measured" else None,
+        versions=(("torch", m.environment.torch), ("driver", m.environment.driver)),
+    )
