@@ -1,0 +1,124 @@
+"""What a process takes on its device, by phase. Imports torch; only the child process does."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+
+
+class Gauge:
+    """Peaks by phase, from the counters of torch's caching allocator; on a CPU there is nothing to read.
+
+    Phases nest: an inner one's bytes count for it, and what was before and after for the outer one.
+    """
+
+    def __init__(self, device: str) -> None:
+        self.device = torch.device(device)
+        self.on_gpu = self.device.type == "cuda"
+        self.phases: dict[str, dict[str, int]] = {}
+        self.seconds: list[float] = []
+        self._stack: list[str] = []
+        self._began = time.perf_counter()
+
+    @property
+    def phase(self) -> str | None:
+        """The innermost one under way."""
+        return self._stack[-1] if self._stack else None
+
+    @contextlib.contextmanager
+    def of(self, name: str) -> Iterator[None]:
+        """Count for this phase within the block. An error leaves `phase` as it was when it came."""
+        self._take()
+        self._stack.append(name)
+        self.phases.setdefault(name, {"allocated_bytes": 0, "reserved_bytes": 0})
+        yield
+        self._take()
+        self._stack.pop()
+
+    def within(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, its calls counted for a phase."""
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with self.of(name):
+                return function(*args, **kwargs)
+
+        return call
+
+    def tick(self) -> None:
+        """A frame is done."""
+        if self.on_gpu:
+            torch.cuda.synchronize(self.device)
+        now = time.perf_counter()
+        self.seconds.append(now - self._began)
+        self._began = now
+
+    def seconds_per_frame(self) -> float | None:
+        """Median of the frames after the first two, which warm up."""
+        return round(statistics.median(self.seconds[2:]), 6) if len(self.seconds) > 2 else None
+
+    def peak(self, what: str) -> int | None:
+        """The highest of all phases."""
+        return max((phase[what] for phase in self.phases.values()), default=0) if self.on_gpu else None
+
+    def context_bytes(self) -> int | None:
+        """Device memory in use beyond the allocator's: the context and its kernels, if nobody else is there."""
+        if not self.on_gpu:
+            return None
+        free, total = torch.cuda.mem_get_info(self.device)
+        return int(total - free - torch.cuda.memory_reserved(self.device))
+
+    def _take(self) -> None:
+        """Add the peak since the last time to the phase under way, and begin anew."""
+        if not self.on_gpu:
+            return
+        if self._stack:
+            known = self.phases[self._stack[-1]]
+            known["allocated_bytes"] = max(known["allocated_bytes"], torch.cuda.max_memory_allocated(self.device))
+            known["reserved_bytes"] = max(known["reserved_bytes"], torch.cuda.max_memory_reserved(self.device))
+        torch.cuda.reset_peak_memory_stats(self.device)
+
+
+class Driver:
+    """What the driver says of a GPU and its processes; null where it says nothing."""
+
+    def __init__(self, uuid: str | None) -> None:
+        self._nvml: Any = None
+        self._handle: Any = None
+        try:
+            import pynvml
+
+            pynvml.nvmlInit()
+            self._nvml = pynvml
+            self._handle = pynvml.nvmlDeviceGetHandleByUUID(uuid) if uuid else pynvml.nvmlDeviceGetHandleByIndex(0)
+        except Exception:
+            self._handle = None
+
+    def process_bytes(self) -> int | None:
+        """Of this process."""
+        return next((used for pid, used in self._processes() or () if pid == os.getpid()), None)
+
+    def alone(self) -> bool | None:
+        """Whether no other process computes on the GPU."""
+        processes = self._processes()
+        return None if processes is None else all(pid == os.getpid() for pid, _ in processes)
+
+    def version(self) -> str | None:
+        """Of the driver."""
+        try:
+            found = self._nvml.nvmlSystemGetDriverVersion()
+        except Exception:
+            return None
+        return found.decode() if isinstance(found, bytes) else str(found)
+
+    def _processes(self) -> list[tuple[int, int | None]] | None:
+        try:
+            found = self._nvml.nvmlDeviceGetComputeRunningProcesses(self._handle)
+        except Exception:
+            return None
+        return [(process.pid, process.usedGpuMemory) for process in found]

@@ -1,0 +1,142 @@
+"""One run to be measured, what came of it, and how a child process is asked for it.
+
+A fresh process for each run: what one leaves in the allocator, the context and torch's caches would be in the next.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from planner.domain import Configuration, Workload
+
+RAN, OUT_OF_MEMORY, FAILED, LOST = OUTCOMES = ("ran", "out_of_memory", "failed", "lost")
+"""lost: the GPU was not there any more."""
+TIMEOUT_SECONDS = 900.0
+EXCERPT = 1500
+"""Characters of an error that are kept."""
+LOST_WORDS = ("GPU is lost", "fallen off the bus", "no CUDA-capable device", "unspecified launch failure")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What is run."""
+
+    runtime: str
+    """own or stock."""
+    configuration: Configuration
+    workload: Workload
+    """A clip without end is run over `frames` frames."""
+    frames: int = 30
+    """Of a clip without end: the memory bank is full after 16."""
+    cap_bytes: int | None = None
+    """What the process may take on the GPU, context included; None: all there is."""
+    device: str = "cuda"
+    checkpoint: str | None = None
+    """None: random weights. Memory does not depend on their values."""
+
+    @property
+    def id(self) -> str:
+        """A name that says all fields, the same in every sweep."""
+        c, w = self.configuration, self.workload
+        words = [self.runtime, w.task, c.variant, c.version, f"{c.resolution[0]}x{c.resolution[1]}", c.precision]
+        words += [c.attention] * (c.attention != "auto")
+        words += [f"{w.frame_size[0]}x{w.frame_size[1]}", f"{w.objects}o", f"{c.object_batch}b"]
+        if w.task == "video":
+            words += [f"{w.frames}f" if w.frames else "endless"]
+        words += ["offload-video"] * c.offload_video + ["offload-state"] * c.offload_state
+        words += [f"cap{self.cap_bytes}"] * (self.cap_bytes is not None)
+        return "-".join(words)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Trial:
+        """What to_dict gave."""
+        configuration, workload = dict(value["configuration"]), dict(value["workload"])
+        configuration["resolution"] = tuple(configuration["resolution"])
+        workload["frame_size"] = tuple(workload["frame_size"])
+        rest = {name: value[name] for name in ("runtime", "frames", "cap_bytes", "device", "checkpoint")}
+        return cls(configuration=Configuration(**configuration), workload=Workload(**workload), **rest)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of a trial. Bytes are null where nothing counts them (a CPU)."""
+
+    outcome: str
+    """One of OUTCOMES."""
+    allocated_bytes: int | None = None
+    """torch.cuda.max_memory_allocated over the run."""
+    reserved_bytes: int | None = None
+    """torch.cuda.max_memory_reserved over the run."""
+    context_bytes: int | None = None
+    """Taken on the GPU beside what the allocator holds; null where the process was not alone."""
+    process_bytes: int | None = None
+    """Of the process, as the driver says."""
+    total_bytes: int | None = None
+    """Of the GPU."""
+    phases: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """By phase in order: allocated_bytes and reserved_bytes at its peak."""
+    alone: bool | None = None
+    """Whether no other process had memory on the GPU; null where that cannot be seen."""
+    seconds_per_frame: float | None = None
+    """Median, after the first two."""
+    frames: int | None = None
+    """How many were run."""
+    gpu: str | None = None
+    uuid: str | None = None
+    capability: tuple[int, int] | None = None
+    versions: Mapping[str, str | None] = field(default_factory=dict)
+    """torch, cuda, cudnn, driver, sam2."""
+    phase: str | None = None
+    """In which it ended, where it did not run through."""
+    error: str | None = None
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Outcome:
+        """What asdict gave."""
+        capability = value.get("capability")
+        return cls(**{**value, "capability": tuple(capability) if capability else None})
+
+
+def run_trial(trial: Trial, *, timeout_seconds: float = TIMEOUT_SECONDS) -> Outcome:
+    """Run a trial in a process of its own. Whatever happens there is an outcome, not an error.
+
+    An interrupt ends the child too and goes on to the caller.
+    """
+    command = [sys.executable, "-m", "planner.measure.child"]
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as child:
+        try:
+            out, err = child.communicate(json.dumps(trial.to_dict()), timeout=timeout_seconds)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            return Outcome(outcome=FAILED, error=f"It took longer than {timeout_seconds:g} s.")
+        except BaseException:
+            child.kill()
+            raise
+    lines = [line for line in out.splitlines() if line.startswith("{")]
+    if child.returncode == 0 and lines:
+        return Outcome.from_dict(json.loads(lines[-1]))
+    return Outcome(outcome=FAILED, error=died(child.returncode, err))
+
+
+def died(code: int, text: str) -> str:
+    """Why a child ended without an answer."""
+    last = text.strip()[-EXCERPT:]
+    signal = f"It was ended by signal {-code}" if code < 0 else f"It ended with exit code {code}"
+    killed = "; the machine may be out of host memory" if code == -9 else ""
+    return f"{signal}{killed}.{' ' + last if last else ''}"
