@@ -16,22 +16,31 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 __all__ = [
+    "Confirmation",
     "DoesNotFit",
     "Plan",
     "PlannerError",
     "Session",
     "__version__",
+    "confirm",
     "load",
     "plan",
     "predict",
     "predict_table",
     "simulate",
 ]
-_IN = {"simulate": "planner.simulator", "load": "planner.loading", "Session": "planner.runtime.session"}
+_IN = {
+    "simulate": "planner.simulator",
+    "load": "planner.loading",
+    "Session": "planner.runtime.session",
+    "confirm": "planner.confirmation",
+    "Confirmation": "planner.confirmation",
+}
 """Where a name is, if not in planner.api."""
 
 if TYPE_CHECKING:
     from planner.api import DoesNotFit, Plan, plan, predict, predict_table
+    from planner.confirmation import Confirmation, confirm
     from planner.errors import PlannerError
     from planner.loading import load
     from planner.runtime.session import Session

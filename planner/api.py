@@ -34,7 +34,9 @@ from planner.domain import (
     Workload,
 )
 from planner.errors import PlannerError, UsageError
-from planner.memory_model import MemoryModel
+from planner.locations import user_folder
+from planner.memory_model import MemoryModel, load_coefficients
+from planner.memory_model.coefficients import FITTED_FILE
 from planner.planning import make_plan
 from planner.units import (
     check_size,
@@ -353,7 +355,17 @@ def _word(what: str, word: str, known: Sequence[str]) -> None:
 
 @lru_cache(maxsize=1)
 def _memory_model() -> MemoryModel:
-    return MemoryModel()
+    """The laws that ship, or those that `sam2-plan fit` made of them with the user's own measurements.
+
+    What was fitted with the laws of another release is left alone: its corrections belong to other predictions.
+    """
+    shipped = load_coefficients()
+    fitted = user_folder() / FITTED_FILE
+    if fitted.is_file():
+        own = load_coefficients(fitted)
+        if own.memory_model == shipped.memory_model:
+            return MemoryModel(own)
+    return MemoryModel(shipped)
 
 
 def _provenance(model: MemoryModel) -> Provenance:

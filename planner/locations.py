@@ -1,7 +1,9 @@
-"""Where the shipped data lie: at the top of a checkout, inside the package once installed."""
+"""Where data lie: the shipped ones at the top of a checkout, inside the package once installed; the user's at home."""
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 _HERE = Path(__file__).resolve().parent
@@ -11,3 +13,20 @@ def profiles_folder() -> Path:
     """The folder of the catalogue, the profiles and the fitted coefficients."""
     installed = _HERE / "shipped_profiles"
     return installed if installed.is_dir() else _HERE.parent / "profiles"
+
+
+def user_folder() -> Path:
+    """The folder of the user's own profiles and coefficients; it need not be there.
+
+    SAM2_PLAN_HOME says which; else the platform's place for an application's data.
+    """
+    said = os.environ.get("SAM2_PLAN_HOME")
+    if said:
+        return Path(said)
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = str(Path.home() / "Library" / "Application Support")
+    else:
+        base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(base) / "sam2-plan"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-METRICS = ("tensors", "allocated", "reserved", "context", "total", "out_of_memory_request")
+METRICS = ("tensors", "allocated", "reserved", "context", "total", "process", "out_of_memory_request")
+"""total is reserved and context; process is what the driver says that the process takes."""
 FIGURE_KINDS = ("peak", "per_object", "per_frame")
 RELATIONS = ("equal", "at_least")
 PROFILE_KINDS = ("published", "measured", "simulated")
+OUTCOMES = ("ran", "out_of_memory", "failed", "lost")
 USES = ("fit", "hold_out", "reference")
 
 
@@ -42,6 +44,9 @@ class Environment:
     sam2: str | None = None
     command: str | None = None
     implementation: str | None = None
+    uuid: str | None = None
+    capability: str | None = None
+    """CUDA compute capability, such as 8.6."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,3 +79,10 @@ class Measurement:
     runtime: str | None = None
     """One of planner.domain.RUNTIMES: whose code ran."""
     note: str | None = None
+    outcome: str = "ran"
+    """One of OUTCOMES; only what ran has figures that may be fitted to."""
+    error: str | None = None
+    """Of what did not run."""
+    alone: bool | None = None
+    """Whether no other process had memory on the GPU."""
+    seconds_per_frame: float | None = None

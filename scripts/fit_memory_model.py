@@ -7,7 +7,6 @@ import argparse
 import difflib
 import sys
 
-from planner.catalog import load_catalog
 from planner.documents import write
 from planner.memory_model.coefficients import shipped_file
 from planner.memory_model.fit import coefficients_text
@@ -20,7 +19,7 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="compare with the committed file, write nothing")
     arguments = parser.parse_args()
     measurements = shipped_measurements()
-    text = coefficients_text(fit_known(measurements, load_catalog()))
+    text = coefficients_text(fit_known(measurements))
     path = shipped_file()
     if arguments.check:
         committed = path.read_text(encoding="utf-8")

@@ -28,6 +28,9 @@ COMMANDS = {
     "predict": "planner.cli.predict",
     "gpus": "planner.cli.gpus",
     "accuracy": "planner.cli.accuracy",
+    "measure": "planner.cli.measure",
+    "fit": "planner.cli.fit",
+    "confirm": "planner.cli.confirm",
     "simulate": "planner.cli.simulate",
     "run": "planner.cli.run",
 }

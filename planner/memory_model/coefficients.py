@@ -16,6 +16,8 @@ from planner.errors import FileError
 from planner.locations import profiles_folder
 
 SCHEMA_VERSION = 2
+FITTED_FILE = "memory_model.json"
+"""In the user's folder: what `sam2-plan fit` made."""
 WIDTHS = ("half", "autocast", "float32")
 """Of weights and activations: precisions of one width are alike, byte for byte."""
 REMAKE = "Make it again with sam2-plan fit, or take the file of this release."
@@ -123,7 +125,7 @@ def load_coefficients(path: Path | None = None) -> Coefficients:
 
 def shipped_file() -> Path:
     """Where the committed coefficients lie."""
-    return profiles_folder() / "memory_model.json"
+    return profiles_folder() / FITTED_FILE
 
 
 @lru_cache(maxsize=4)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from planner.catalog import Catalog
+from planner.catalog import load_catalog
 from planner.locations import profiles_folder
 from planner.measurement import Measurement
 from planner.memory_model.coefficients import Coefficients
@@ -24,7 +24,7 @@ def shipped_measurements() -> list[Measurement]:
     return [measurement for folder in folders if folder.is_dir() for measurement in load_folder(folder)]
 
 
-def fit_known(measurements: Sequence[Measurement], catalog: Catalog, name: str = NAME) -> Coefficients:
+def fit_known(measurements: Sequence[Measurement]) -> Coefficients:
     """Coefficients from measurements. Raises PlannerError where they are too few."""
     rows = rows_of(measurements)
     used = {row.id.split("/")[0] for row in rows if row.use == "fit"}
@@ -33,7 +33,7 @@ def fit_known(measurements: Sequence[Measurement], catalog: Catalog, name: str =
     for package in ("torch", "sam2"):
         found = sorted({str(getattr(environment, package)) for environment in simulated})
         versions[package] = " and ".join(found)
-    return fit(rows, catalog, sorted(used), name, versions)
+    return fit(rows, load_catalog(), sorted(used), NAME, versions)
 
 
 def rows_below(folder: Path | None) -> list[Row]:

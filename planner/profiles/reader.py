@@ -9,6 +9,7 @@ from planner.domain import ATTENTIONS, PRECISIONS, RUNTIMES, TASKS, VARIANTS, VE
 from planner.measurement import (
     FIGURE_KINDS,
     METRICS,
+    OUTCOMES,
     PROFILE_KINDS,
     RELATIONS,
     USES,
@@ -19,6 +20,8 @@ from planner.measurement import (
 from planner.units import UNITS, resolution_field
 
 SCHEMA_VERSION = 1
+LATER = ("uuid", "capability")
+"""Of an environment, in profiles since they can be measured."""
 UNIT_NAMES = ("B", "kB", "MB", "GB", "KiB", "MiB", "GiB")
 
 
@@ -66,7 +69,8 @@ def _measurement(
 ) -> Measurement:
     workload, configuration = entry.fields("workload"), entry.fields("configuration")
     figures = tuple(_figure(item) for item in entry.entries("figures"))
-    if not figures:
+    outcome = entry.text("outcome", OUTCOMES) if "outcome" in entry else "ran"
+    if not figures and outcome == "ran":
         raise entry.complaint("a measurement has no figures", "Add at least one figure.", "figures")
     _check_order(entry, figures)
     measurement = Measurement(
@@ -95,23 +99,31 @@ def _measurement(
         url=url,
         runtime=configuration.optional_text("runtime", RUNTIMES) if "runtime" in configuration else None,
         note=entry.optional_text("note") if "note" in entry else None,
+        outcome=outcome,
+        error=entry.optional_text("error") if "error" in entry else None,
+        alone=entry.boolean("alone") if "alone" in entry else None,
+        seconds_per_frame=entry.number("seconds_per_frame") if "seconds_per_frame" in entry else None,
     )
+    if measurement.use == "fit" and outcome != "ran":
+        raise entry.complaint(f"a row that {outcome} is not to be fitted to", "Write use: reference.", "use")
     for fields in (workload, configuration, entry):
         fields.end()
     return measurement
 
 
 def _figure(fields: Fields) -> Figure:
+    """A figure; what is left out is a peak in bytes, exact, of the metric that its source names."""
     metric = fields.optional_text("metric", METRICS)
+    size = fields.integer("bytes")
     figure = Figure(
         metric=metric,
         read_as=fields.optional_text("read_as", METRICS) if "read_as" in fields else metric,
-        of=fields.text("of", FIGURE_KINDS),
-        relation=fields.text("relation", RELATIONS),
-        value=fields.number("value"),
-        unit=fields.text("unit", UNIT_NAMES),
-        bytes=fields.integer("bytes"),
-        rounding_bytes=fields.integer("rounding_bytes"),
+        of=fields.text("of", FIGURE_KINDS) if "of" in fields else "peak",
+        relation=fields.text("relation", RELATIONS) if "relation" in fields else "equal",
+        value=fields.number("value") if "value" in fields else float(size),
+        unit=fields.text("unit", UNIT_NAMES) if "unit" in fields else "B",
+        bytes=size,
+        rounding_bytes=fields.integer("rounding_bytes") if "rounding_bytes" in fields else 0,
         phase=fields.optional_text("phase") if "phase" in fields else None,
     )
     factor = UNITS.get(figure.unit.lower(), 1)
@@ -125,13 +137,19 @@ def _figure(fields: Fields) -> Figure:
 def _check_order(entry: Fields, figures: tuple[Figure, ...]) -> None:
     """Allocated <= reserved <= total: a row that says otherwise is wrong somewhere."""
     peaks = {f.metric: f for f in figures if f.of == "peak" and f.phase is None and f.metric}
-    for less, more in (("allocated", "reserved"), ("reserved", "total"), ("allocated", "total")):
-        if less in peaks and more in peaks and peaks[less].bytes > peaks[more].bytes:
+    for less, more in (
+        ("tensors", "allocated"),
+        ("allocated", "reserved"),
+        ("reserved", "total"),
+        ("allocated", "total"),
+    ):
+        if peaks[less].bytes > peaks[more].bytes:
             message = f"{less} {peaks[less].bytes} exceeds {more} {peaks[more].bytes}"
             raise entry.complaint(message, "Measure this row again, or leave it out.", "figures")
 
 
 def _environment(fields: Fields) -> Environment:
-    environment = Environment(**{name: fields.optional_text(name) for name in Environment.__slots__})
+    names = [name for name in Environment.__slots__ if name in fields or name not in LATER]
+    environment = Environment(**{name: fields.optional_text(name) for name in names})
     fields.end()
     return environment

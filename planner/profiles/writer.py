@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from planner.documents import dump
-from planner.measurement import Environment, Measurement
+from planner.measurement import Environment, Figure, Measurement
 from planner.profiles.reader import SCHEMA_VERSION
 
 _WORKLOAD = ("task", "objects", "frames", "frame_size")
@@ -21,6 +21,8 @@ _CONFIGURATION = (
     "offload_state",
     "runtime",
 )
+_RARE = {"outcome": "ran", "error": None, "alone": None, "seconds_per_frame": None}
+"""Written only where they say something else."""
 _FIGURE = ("metric", "read_as", "of", "relation", "value", "unit", "bytes", "rounding_bytes", "phase")
 
 
@@ -44,8 +46,9 @@ def _entry(measurement: Measurement, first: Measurement) -> dict[str, object]:
         "use": measurement.use,
         "workload": _plain(measurement, _WORKLOAD),
         "configuration": _plain(measurement, _CONFIGURATION),
-        "figures": [_plain(figure, _FIGURE) for figure in measurement.figures],
+        "figures": [_figure(figure) for figure in measurement.figures],
     }
+    entry |= {name: getattr(measurement, name) for name, usual in _RARE.items() if getattr(measurement, name) != usual}
     if measurement.environment != first.environment:
         entry["environment"] = _plain(measurement.environment, tuple(Environment.__slots__))
     if measurement.date != first.date:
@@ -53,6 +56,21 @@ def _entry(measurement: Measurement, first: Measurement) -> dict[str, object]:
     if measurement.note is not None:
         entry["note"] = measurement.note
     return entry
+
+
+def _figure(figure: Figure) -> dict[str, object]:
+    """Without what the reader takes for granted."""
+    plain = _plain(figure, _FIGURE)
+    usual: dict[str, object] = {
+        "read_as": figure.metric,
+        "of": "peak",
+        "relation": "equal",
+        "rounding_bytes": 0,
+        "phase": None,
+    }
+    if figure.unit == "B" and figure.value == figure.bytes:
+        usual |= {"value": figure.value, "unit": "B"}
+    return {name: value for name, value in plain.items() if name not in usual or value != usual[name]}
 
 
 def _plain(value: object, names: Sequence[str]) -> dict[str, object]:

@@ -1,0 +1,69 @@
+"""`sam2-plan fit`: make predictions of what was measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from planner.cli import options
+from planner.cli.output import echo
+
+EPILOG = """\b
+Examples:
+  sam2-plan measure && sam2-plan fit
+  sam2-plan fit --profiles profiles --out memory_model.json
+  sam2-plan fit --check                        the shipped coefficients, remade from the shipped profiles
+
+\b
+Simulated rows give the laws their form, published rows those of the published re-implementation, and rows measured
+on a GPU correct them for that GPU: three at least of one runtime. Predictions then rest on what was measured here,
+then elsewhere, then published, then simulated. Writes one file [default: memory_model.json in the data folder,
+$SAM2_PLAN_HOME or the platform's], which planning reads from then on; delete it to go back. Takes some seconds.
+
+\b
+Exit codes: 0 fitted (--check: the same); 1 failed (--check: they differ); 2 usage, or a profile that is broken.
+"""
+
+
+@click.command("fit", epilog=EPILOG)
+@click.option("--profiles", metavar="DIR", help="folder of your profiles  [default: those of sam2-plan measure]")
+@click.option("--out", metavar="FILE", help="where to write the coefficients")
+@click.option("--check", is_flag=True, help="remake the shipped coefficients, compare, write nothing")
+@options.output_format
+def command(output: str, profiles: str | None, out: str | None, check: bool) -> None:
+    """Refit the memory model to the shipped profiles and your own; prefer what was measured on your GPU."""
+    import sys
+
+    from planner.documents import write
+    from planner.errors import FileError, UsageError
+    from planner.locations import user_folder
+    from planner.memory_model.coefficients import FITTED_FILE, shipped_file
+    from planner.memory_model.fit import coefficients_text
+    from planner.memory_model.known import fit_known, shipped_measurements
+    from planner.profiles import load_folder
+    from planner.report.document import json_text
+    from planner.report.fit import fit_document, fit_report
+
+    if check and (profiles or out):
+        raise UsageError("--check compares what ships: it takes neither profiles nor a file.", "Leave them out.")
+    measurements = shipped_measurements()
+    folder = Path(profiles) if profiles else user_folder() / "profiles"
+    if profiles and not folder.is_dir():
+        raise FileError(f"{folder} is not a folder.", "Give the folder that sam2-plan measure wrote to.")
+    own = load_folder(folder) if folder.is_dir() and not check else []
+    fitted = fit_known([*measurements, *own])
+    text = coefficients_text(fitted)
+    if check:
+        same = shipped_file().read_text(encoding="utf-8") == text
+        echo(json_text({"schema_version": 1, "kind": "fit", "same": same}) if output == "json" else _same(same))
+        sys.exit(0 if same else 1)
+    path = Path(out) if out else user_folder() / FITTED_FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write(path, text)
+    echo(json_text(fit_document(fitted, own, path)) if output == "json" else fit_report(fitted, own, path))
+
+
+def _same(same: bool) -> str:
+    words = "are what the profiles give" if same else "are not what the profiles give: run scripts/fit_memory_model.py"
+    return f"the shipped coefficients {words}\n"

@@ -1,0 +1,137 @@
+"""`sam2-plan measure`: run configurations and keep what they took."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from planner.cli import options
+from planner.cli.output import echo
+from planner.errors import EnvironmentFailure, UsageError
+
+if TYPE_CHECKING:
+    from planner.measure.sweep import Progress
+    from planner.measure.trial import Trial
+
+EPILOG = """\b
+Examples:
+  sam2-plan measure                                    some ten configurations of the own runtime
+  sam2-plan measure --preset standard --runtime stock
+  sam2-plan measure --sweep ranges.yaml --out profiles
+  sam2-plan measure --simulate --preset quick          without a GPU, from the simulator
+  sam2-plan measure --import rows.jsonl
+
+\b
+A file of ranges is a mapping, or a list of such, of: task, variant, version, resolution, precision, objects,
+frames, frame_size, object_batch, offload_video, offload_state, each with a list of values; all combinations run.
+
+\b
+Each configuration runs in a process of its own with random weights. Every row is on disk before the next begins:
+killed or interrupted at any moment, the same command goes on where it was. Out of memory is a row too.
+Writes only below --out [default: the data folder, $SAM2_PLAN_HOME or the platform's]: a journal, a lock and one
+profile for each GPU. `sam2-plan fit` makes predictions of them.
+
+\b
+Exit codes: 0 all rows are there; 1 no GPU, interrupted, the GPU was lost; 2 usage, or rows that were refused.
+Needs the extra: pip install "sam2-plan[run]".
+"""
+
+
+@click.command("measure", epilog=EPILOG)
+@click.option("--preset", metavar="quick|standard|full", help="which configurations  [default: quick]")
+@click.option("--sweep", "ranges", metavar="FILE", help="ranges of configurations, as YAML")
+@click.option(
+    "--runtime", type=options.Word(("own", "stock")), default="own", show_default=True, help="whose code runs"
+)
+@click.option("--simulate", "simulating", is_flag=True, help="ask the simulator instead of a GPU")
+@click.option("--import", "rows", metavar="FILE", help="take rows that were collected elsewhere (rows.jsonl)")
+@click.option("--device", metavar="cuda[:N]", default="cuda", show_default=True, help="which GPU")
+@click.option("--out", metavar="DIR", help="folder of the journal and the profiles")
+@options.output_format
+def command(
+    output: str, preset: str | None, ranges: str | None, runtime: str, simulating: bool, rows: str | None, device: str,
+    out: str | None,
+) -> None:  # fmt: skip
+    """Run a sweep of configurations on the GPU, and keep bytes by phase, time and versions as a profile."""
+    given = [name for name, value in (("--preset", preset), ("--sweep", ranges), ("--import", rows)) if value]
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(given)} contradict each other.", "Give one of them.")
+    from planner.locations import user_folder
+
+    folder = Path(out) if out else user_folder() / "profiles"
+    if rows:
+        _import(Path(rows), folder, output)
+        return
+    from planner.measure.sweeps import preset as trials_of
+    from planner.measure.sweeps import sweep_file
+
+    trials = sweep_file(Path(ranges), runtime, device) if ranges else trials_of(preset or "quick", runtime, device)
+    _sweep(trials, folder, simulating, output)
+
+
+def _sweep(trials: list[Trial], folder: Path, simulating: bool, output: str) -> None:
+    from planner.measure.sweep import sweep
+    from planner.report.document import json_text
+    from planner.report.measure import sweep_document, sweep_report
+    from planner.runs.interruption import Interruption
+
+    run = _simulator() if simulating else _gpu()
+    line = _ProgressLine() if sys.stderr.isatty() else None
+    with Interruption() as interruption:
+        swept = sweep(
+            trials, folder, run, "simulated" if simulating else "measured", line, lambda: interruption.requested
+        )
+    if line:
+        line.end()
+    echo(json_text(sweep_document(swept)) if output == "json" else sweep_report(swept))
+
+
+def _gpu() -> Any:
+    """What runs trials on a GPU. Raises EnvironmentFailure where there is none."""
+    from planner.measure.present import present_gpus
+    from planner.measure.trial import run_trial
+
+    if not present_gpus():
+        raise EnvironmentFailure(
+            "No GPU was found on this machine, so there is nothing to measure.",
+            "With --simulate the simulator answers instead, and the rows say so.",
+        )
+    return run_trial
+
+
+def _simulator() -> Any:
+    from planner.truth import simulated
+
+    return simulated
+
+
+def _import(path: Path, folder: Path, output: str) -> None:
+    from planner.measure.collected import read_collected
+    from planner.measure.sweep import keep
+    from planner.report.document import json_text
+    from planner.report.measure import import_document, import_report
+
+    found, refused = read_collected(path)
+    written = keep(found, folder)
+    if output == "json":
+        echo(json_text(import_document(found, refused, written)))
+    else:
+        echo(import_report(found, refused, written))
+    if refused:
+        sys.exit(2)
+
+
+class _ProgressLine:
+    """One line on a terminal's stderr, written over."""
+
+    def __call__(self, progress: Progress) -> None:
+        left = "" if progress.seconds_left is None else f", {progress.seconds_left / 60:.0f} min left"
+        line = f"[{progress.done}/{progress.total}{left}] {progress.trial.id}: {progress.outcome.outcome}"
+        click.echo(f"\r\x1b[K{line[:110]}", err=True, nl=False)
+
+    def end(self) -> None:
+        """Leave the line."""
+        click.echo("", err=True)

@@ -1,0 +1,227 @@
+"""A plan put to the test: run under its budget in a process of its own, and held against what was predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from planner.api import Plan
+from planner.domain import EXIT_FITS, EXIT_NOT_CONFIRMED, Configuration, Estimate, Gpu, Workload
+from planner.errors import EnvironmentFailure, UsageError
+from planner.measure.trial import FAILED, LOST, RAN, Outcome, Trial
+from planner.units import check_size, format_size, parse_count, parse_size
+
+FRAMES = 60
+"""Of a clip without end: the memory bank is full after 16, and the allocator has what it wants by then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One line of the comparison, in bytes; null where nothing counted it."""
+
+    name: str
+    predicted: int | None
+    found: int | None
+
+    @property
+    def difference(self) -> int | None:
+        """Found less predicted."""
+        return None if self.predicted is None or self.found is None else self.found - self.predicted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmation:
+    """What a plan was found to take, beside what it predicts."""
+
+    confirmed: bool
+    truth: str
+    """measured or simulated."""
+    cap_bytes: int
+    """What the process was held to (measured), or compared with (simulated)."""
+    gpu: str | None
+    configuration: Configuration
+    workload: Workload
+    frames: int | None
+    """Over how many it ran; None without end (simulated only)."""
+    weights: str
+    """random, or the checkpoint."""
+    predicted: Estimate
+    measured: Outcome
+    components: tuple[Compared, ...]
+    """allocated, allocator cache, cuda context, unaccounted and total."""
+    phases: tuple[Compared, ...]
+    """Allocated bytes at the peak of each."""
+    recorded: Path | None
+    """The profile that has the row now."""
+
+    @property
+    def unaccounted_bytes(self) -> int | None:
+        """What the process takes beyond allocator and context; None where the driver does not say."""
+        return _unaccounted(self.measured)
+
+    @property
+    def within_upper_bound(self) -> bool | None:
+        """Whether the total lies below the predicted upper bound."""
+        total = _total(self.measured)
+        return None if total is None else total <= self.predicted.upper_bytes
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of the contract."""
+        return EXIT_FITS if self.confirmed else EXIT_NOT_CONFIRMED
+
+    @property
+    def summary(self) -> str:
+        """What was shown, and no more than that."""
+        cap = format_size(self.cap_bytes)
+        what = f"{self.workload.objects} object{'s' * (self.workload.objects != 1)}, {self.weights} weights"
+        if self.workload.task == "video":
+            what = f"{'a clip without end' if self.frames is None else f'{self.frames} frames'}, {what}"
+        if self.truth == "simulated":
+            verb = "agrees with the simulator" if self.confirmed else "contradicts the simulator"
+            return f"{verb}: {cap} of budget, {what}; nothing ran on a GPU"
+        verb = "confirmed" if self.confirmed else "not confirmed"
+        return f"{verb} under a cap of {cap} on {self.gpu}: {what}"
+
+
+def confirm(
+    plan: Plan,
+    *,
+    simulate: bool = False,
+    device: str | int | None = None,
+    frames: int | str | None = None,
+    cap: int | str | None = None,
+    checkpoint: str | None = None,
+    record: bool = True,
+    run: Callable[[Trial], Outcome] | None = None,
+) -> Confirmation:
+    """Run `plan` in a process of its own, held to its budget, and compare.
+
+    simulate: ask the simulator instead of a GPU. device: index or UUID of the GPU. frames: of a clip without end
+    (60 unless told). cap: a size such as "2GB" or bytes; the plan's budget unless told, headroom included, since
+    that is what the card has. checkpoint: a file; random weights unless told, on which memory does not depend.
+    record: add the row to the profile of the GPU in the data folder. run: what runs a trial, for tests.
+
+    Raises DoesNotFit for a plan that chose nothing, EnvironmentFailure without a GPU, without so much free memory
+    or where the run failed for another reason than memory, UsageError for a value that makes no sense.
+    """
+    if plan.chosen is None:
+        plan.require()
+    assert plan.chosen is not None
+    cap_bytes = plan.budget.total_bytes if cap is None else check_size(cap) if isinstance(cap, int) else parse_size(cap)
+    workload = plan.request.workload
+    if frames is not None and workload.task != "video":
+        raise UsageError(f"frames={frames} is for videos; the plan is for {workload.task}.", "Leave frames out.")
+    count = FRAMES if frames is None else parse_count(frames, "frames")
+    trial = Trial(
+        runtime="own",
+        configuration=plan.chosen.configuration,
+        workload=workload,
+        frames=count,
+        cap_bytes=None if simulate else cap_bytes,
+        checkpoint=checkpoint,
+    )
+    found = _simulate(trial, plan) if simulate else _run(trial, device, cap_bytes, run)
+    if found.outcome in (FAILED, LOST):
+        where = "The simulation" if simulate else "The run"
+        raise EnvironmentFailure(f"{where} failed: {found.error}", "This says nothing of whether the plan fits.")
+    recorded = None
+    if record and not simulate:
+        recorded = _record(trial, found)
+    total = _total(found)
+    within = total is None or total <= cap_bytes
+    ran_frames = count if workload.frames is None else min(workload.frames, found.frames or workload.frames)
+    return Confirmation(
+        confirmed=found.outcome == RAN and within,
+        truth="simulated" if simulate else "measured",
+        cap_bytes=cap_bytes,
+        gpu=None if simulate else found.gpu,
+        configuration=trial.configuration,
+        workload=workload,
+        frames=workload.frames if simulate else ran_frames,
+        weights="random" if checkpoint is None else Path(checkpoint).name,
+        predicted=plan.chosen.estimate,
+        measured=found,
+        components=_components(plan.chosen.estimate, found),
+        phases=_phases(plan.chosen.estimate, found),
+        recorded=recorded,
+    )
+
+
+def _simulate(trial: Trial, plan: Plan) -> Outcome:
+    from planner.truth import simulated
+
+    return simulated(trial, plan.budget.capability or (8, 6))
+
+
+def _run(trial: Trial, device: str | int | None, cap_bytes: int, run: Callable[[Trial], Outcome] | None) -> Outcome:
+    from dataclasses import replace
+
+    from planner.measure.present import find_present, present_gpus
+    from planner.measure.trial import run_trial
+
+    if run is not None:
+        return run(trial)
+    gpus = present_gpus()
+    if not gpus:
+        raise EnvironmentFailure(
+            "No GPU was found on this machine, so the plan cannot be run under its budget.",
+            "With --simulate it is held against the simulator, which proves less.",
+        )
+    gpu = find_present(None if device is None else str(device), gpus)
+    _check_free(gpu, cap_bytes)
+    return run_trial(replace(trial, device=f"cuda:{gpu.index}"))
+
+
+def _check_free(gpu: Gpu, cap_bytes: int) -> None:
+    if gpu.free_bytes is not None and gpu.free_bytes < cap_bytes:
+        raise EnvironmentFailure(
+            f"{gpu.name} has {format_size(gpu.free_bytes)} free, less than the cap of {format_size(cap_bytes)}.",
+            "Free its memory, choose another with --device, or plan for what is free.",
+        )
+
+
+def _record(trial: Trial, found: Outcome) -> Path | None:
+    from planner.locations import user_folder
+    from planner.measure.sweep import keep
+
+    written = keep([(trial, found)], user_folder() / "profiles")
+    return written[0] if written else None
+
+
+def _total(found: Outcome) -> int | None:
+    """Of the process: as the driver says, else allocator and context."""
+    if found.process_bytes is not None:
+        return found.process_bytes
+    if found.reserved_bytes is None or found.context_bytes is None:
+        return None
+    return found.reserved_bytes + found.context_bytes
+
+
+def _unaccounted(found: Outcome) -> int | None:
+    if found.process_bytes is None or found.reserved_bytes is None or found.context_bytes is None:
+        return None
+    return found.process_bytes - found.reserved_bytes - found.context_bytes
+
+
+def _components(predicted: Estimate, found: Outcome) -> tuple[Compared, ...]:
+    cache = None
+    if found.reserved_bytes is not None and found.allocated_bytes is not None:
+        cache = found.reserved_bytes - found.allocated_bytes
+    return (
+        Compared("allocated", predicted.allocated_bytes, found.allocated_bytes),
+        Compared("allocator cache", predicted.reserved_bytes - predicted.allocated_bytes, cache),
+        Compared("cuda context", predicted.context_bytes, found.context_bytes),
+        Compared("unaccounted", 0, _unaccounted(found)),
+        Compared("total", predicted.total_bytes, _total(found)),
+    )
+
+
+def _phases(predicted: Estimate, found: Outcome) -> tuple[Compared, ...]:
+    known = {phase.name: phase.allocated_bytes for phase in predicted.phases}
+    names = list(dict.fromkeys([*known, *found.phases]))
+    return tuple(
+        Compared(name, known.get(name), found.phases[name]["allocated_bytes"] if name in found.phases else None)
+        for name in names
+    )

@@ -1,0 +1,88 @@
+"""A trial and its outcome as a measurement."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from planner.measure.trial import RAN, Outcome, Trial
+from planner.measurement import Environment, Figure, Measurement
+
+IMPLEMENTATIONS = {"own": "the runtime behind planner.load", "stock": "stock predictors of the sam2 package"}
+COMMANDS = {"measured": "sam2-plan measure", "simulated": "sam2-plan measure --simulate"}
+
+
+def measurement(trial: Trial, outcome: Outcome, kind: str, profile: str) -> Measurement:
+    """One row of a profile; what did not run is a reference, and so is what nothing counted."""
+    configuration, workload = trial.configuration, trial.workload
+    figures = tuple(_figures(outcome))
+    ran = outcome.outcome == RAN
+    versions = outcome.versions
+    return Measurement(
+        profile=profile,
+        id=trial.id,
+        kind=kind,
+        use="fit" if ran and figures else "reference",
+        task=workload.task,
+        objects=workload.objects,
+        frames=workload.frames,
+        frame_size=workload.frame_size,
+        variant=configuration.variant,
+        version=configuration.version,
+        resolution=configuration.resolution,
+        precision=configuration.precision,
+        attention=configuration.attention,
+        object_batch=configuration.object_batch,
+        bounded_memory_bank=configuration.bounded_memory_bank,
+        offload_video=configuration.offload_video,
+        offload_state=configuration.offload_state,
+        figures=figures,
+        environment=Environment(
+            gpu=outcome.gpu,
+            driver=versions.get("driver"),
+            torch=versions.get("torch"),
+            cuda=versions.get("cuda"),
+            sam2=versions.get("sam2"),
+            command=COMMANDS[kind],
+            implementation=IMPLEMENTATIONS[trial.runtime],
+            uuid=outcome.uuid,
+            capability=".".join(map(str, outcome.capability)) if outcome.capability else None,
+        ),
+        date=date.today().isoformat(),
+        url=None,
+        runtime=trial.runtime,
+        outcome=outcome.outcome,
+        error=outcome.error,
+        alone=outcome.alone,
+        seconds_per_frame=outcome.seconds_per_frame,
+    )
+
+
+def _figures(outcome: Outcome) -> list[Figure]:
+    found: list[tuple[str, int | None, str | None]] = [
+        ("allocated", outcome.allocated_bytes, None),
+        ("reserved", outcome.reserved_bytes, None),
+        ("context", outcome.context_bytes, None),
+        ("process", outcome.process_bytes, None),
+    ]
+    if outcome.reserved_bytes is not None and outcome.context_bytes is not None:
+        found.append(("total", outcome.reserved_bytes + outcome.context_bytes, None))
+    for phase, sizes in outcome.phases.items():
+        found.append(("allocated", sizes["allocated_bytes"], phase))
+        if "reserved_bytes" in sizes:
+            found.append(("reserved", sizes["reserved_bytes"], phase))
+    return [exact(metric, size, phase) for metric, size, phase in found if size is not None]
+
+
+def exact(metric: str, size_bytes: int, phase: str | None = None) -> Figure:
+    """A peak as it was counted."""
+    return Figure(
+        metric=metric,
+        read_as=metric,
+        of="peak",
+        relation="equal",
+        value=size_bytes,
+        unit="B",
+        bytes=size_bytes,
+        rounding_bytes=0,
+        phase=phase,
+    )

@@ -1,0 +1,164 @@
+"""Which configurations a sweep runs: presets, or the ranges of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from planner.documents import Fields, read
+from planner.domain import PRECISIONS, TASKS, VARIANTS, VERSIONS, Configuration, Workload
+from planner.errors import FileError, UsageError
+from planner.measure.trial import Trial
+from planner.units import parse_count, parse_frame_size, parse_frames, parse_resolution
+
+STOCK_POINTS = 64
+MOST_TRIALS = 5000
+WIDTHS = ("autocast_bfloat16", "float32", "float16")
+FULL_HD = (1080, 1920)
+STOCK_FRAMES = 24
+Ranges = Mapping[str, Sequence[Any]]
+
+_QUICK: tuple[Ranges, ...] = (
+    {"task": ["image", "video"], "variant": ["tiny", "large"], "precision": ["autocast_bfloat16"]},
+    {"task": ["video"], "variant": ["tiny"], "objects": [8]},
+    {"task": ["image"], "variant": ["base_plus"], "resolution": [(512, 512)], "precision": ["float16"]},
+)
+_STANDARD: tuple[Ranges, ...] = (
+    *_QUICK,
+    {"task": ["image", "video"], "variant": VARIANTS, "precision": WIDTHS},
+    {"task": ["image", "video"], "variant": ["tiny", "large"], "resolution": [(512, 512), (768, 768), (2048, 2048)]},
+    {"task": ["video"], "variant": VARIANTS, "objects": [4]},
+    {"task": ["automask"], "variant": ["tiny", "large"]},
+)
+_FULL: tuple[Ranges, ...] = (
+    *_STANDARD,
+    {
+        "task": ["image", "video"],
+        "variant": VARIANTS,
+        "precision": WIDTHS,
+        "resolution": [(side, side) for side in (512, 640, 768, 896, 1280, 1536, 2048)],
+    },
+    {"task": ["video"], "variant": VARIANTS, "objects": [2, 10, 30], "offload_state": [False, True]},
+    {"task": ["video", "image"], "variant": ["small"], "frame_size": [(480, 854), (2160, 3840)]},
+    {"task": ["automask"], "variant": VARIANTS, "precision": WIDTHS, "object_batch": [64, 16]},
+    {"task": ["image"], "variant": VARIANTS, "version": ["2.0"]},
+)
+PRESETS = {"quick": _QUICK, "standard": _STANDARD, "full": _FULL}
+"""Ranges whose products are run, cheap and telling ones first; what a range leaves out has one usual value."""
+
+
+def preset(name: str, runtime: str, device: str = "cuda") -> list[Trial]:
+    """The trials of a preset, each once. Raises UsageError for an unknown one."""
+    if name not in PRESETS:
+        raise UsageError(f"{name!r} is not a preset.", f"Use one of: {', '.join(PRESETS)}.")
+    return _once(trial for ranges in PRESETS[name] for trial in trials(ranges, runtime, device))
+
+
+def sweep_file(path: Path, runtime: str, device: str = "cuda") -> list[Trial]:
+    """The trials of a YAML file: a mapping of ranges, or a list of such. Raises FileError naming line and remedy."""
+    value = read(path)
+    entries = value if isinstance(value, list) else [value]
+    found = _once(
+        trial for entry in entries for trial in trials(_ranges(Fields(entry, str(path), "a sweep")), runtime, device)
+    )
+    if not found:
+        raise FileError(f"{path}: there is nothing to run.", "Give at least one range, such as variant: [tiny].")
+    return found
+
+
+def trials(ranges: Ranges, runtime: str, device: str = "cuda") -> Iterator[Trial]:
+    """The product of ranges."""
+    usual: dict[str, Sequence[Any]] = {
+        "task": ["video"],
+        "variant": ["tiny"],
+        "version": ["2.1"],
+        "resolution": [(1024, 1024)],
+        "precision": ["autocast_bfloat16"],
+        "objects": [1],
+        "frames": [None if runtime == "own" else STOCK_FRAMES],
+        "frame_size": [FULL_HD],
+        "object_batch": [None],
+        "offload_video": [False],
+        "offload_state": [False],
+    }
+    names = list(usual)
+    for values in product(*(ranges.get(name, usual[name]) for name in names)):
+        yield _trial(dict(zip(names, values, strict=True)), runtime, device)
+
+
+def _trial(asked: Mapping[str, Any], runtime: str, device: str) -> Trial:
+    task, batch = asked["task"], asked["object_batch"]
+    height, width = asked["resolution"]
+    if runtime == "stock":
+        if height != width:
+            raise UsageError(f"The stock predictors cannot run at {height}x{width}.", "Give squares, or --runtime own.")
+        if batch not in (None, 1) and task != "automask":
+            raise UsageError(f"The stock predictors have no object_batch of {batch}.", "Leave it out.")
+        if task == "video" and asked["frames"] is None:
+            raise UsageError("The stock predictors keep every frame: a clip without end ends badly.", "Give frames.")
+    configuration = Configuration(
+        variant=asked["variant"],
+        version=asked["version"],
+        resolution=(height, width),
+        precision=asked["precision"],
+        object_batch=batch or (STOCK_POINTS if task == "automask" else 1),
+        bounded_memory_bank=runtime == "own",
+        offload_video=task == "video" and asked["offload_video"],
+        offload_state=task == "video" and asked["offload_state"],
+    )
+    workload = Workload(
+        task=task,
+        objects=1 if task == "automask" else asked["objects"],
+        frames=asked["frames"] if task == "video" else 1,
+        frame_size=asked["frame_size"],
+    )
+    return Trial(runtime=runtime, configuration=configuration, workload=workload, device=device)
+
+
+def _once(found: Iterator[Trial]) -> list[Trial]:
+    known: dict[str, Trial] = {}
+    for trial in found:
+        known.setdefault(trial.id, trial)
+        if len(known) > MOST_TRIALS:
+            raise UsageError(f"The ranges give more than {MOST_TRIALS} configurations.", "Narrow them.")
+    return list(known.values())
+
+
+def _ranges(fields: Fields) -> dict[str, Sequence[Any]]:
+    words = {"task": TASKS, "variant": VARIANTS, "version": VERSIONS, "precision": PRECISIONS}
+    parsed: dict[str, Callable[[str], Any]] = {
+        "resolution": parse_resolution,
+        "objects": lambda text: parse_count(text, "objects"),
+        "frames": parse_frames,
+        "frame_size": parse_frame_size,
+        "object_batch": lambda text: parse_count(text, "objects per pass"),
+    }
+    found: dict[str, Sequence[Any]] = {}
+    for name in (*words, *parsed, "offload_video", "offload_state"):
+        if name not in fields:
+            continue
+        values = fields.items(name)
+        if not values:
+            raise fields.complaint(f"{name} is empty", "Give at least one value.", name)
+        if name in words:
+            unknown = next((value for value in values if str(value) not in words[name]), None)
+            if unknown is not None:
+                raise fields.complaint(f"{name} holds {unknown!r}", f"Use: {', '.join(words[name])}.", name)
+            found[name] = [str(value) for value in values]
+        elif name in parsed:
+            try:
+                found[name] = [parsed[name](_text(value)) for value in values]
+            except UsageError as error:
+                raise fields.complaint(f"{name}: {error.message}", error.hint, name) from None
+        else:
+            if any(not isinstance(value, bool) for value in values):
+                raise fields.complaint(f"{name} holds something else than true and false", "Correct it.", name)
+            found[name] = values
+    fields.end()
+    return found
+
+
+def _text(value: Any) -> str:
+    return "x".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,67 @@
+"""What a fit gave, as text and as a document."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from planner.measurement import Measurement
+from planner.memory_model.coefficients import Coefficients
+from planner.memory_model.corrections import FEWEST_ROWS
+from planner.report.document import SCHEMA_VERSION
+from planner.report.text import table
+from planner.units import format_size
+
+
+def fit_document(fitted: Coefficients, own: Sequence[Measurement], path: Path) -> dict[str, Any]:
+    """The corrections of a fit as plain data."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "kind": "fit",
+        "memory_model": fitted.memory_model,
+        "profiles": list(fitted.profiles),
+        "own_rows": dict(Counter(measurement.outcome for measurement in own)),
+        "corrections": [
+            {
+                "gpu": one.gpu,
+                "runtime": one.runtime,
+                "allocated_ratio": one.allocated_ratio,
+                "reserved_ratio": one.reserved_ratio,
+                "context_bytes": one.context_bytes,
+                "upper_ratio": 1 + one.margin.ratio,
+                "rows": one.margin.rows,
+                "notes": list(one.notes),
+            }
+            for one in fitted.corrections
+        ],
+        "path": str(path),
+    }
+
+
+def fit_report(fitted: Coefficients, own: Sequence[Measurement], path: Path) -> str:
+    """The corrections of a fit for people."""
+    counts = Counter(f"{measurement.kind}, {measurement.outcome}" for measurement in own)
+    mine = "; ".join(f"{count} {what}" for what, count in counts.items()) or "none"
+    lines = [
+        f"Memory model {fitted.memory_model}, fitted to {', '.join(fitted.profiles)}",
+        f"rows of your own: {mine}",
+        "",
+    ]
+    if fitted.corrections:
+        rows = [["GPU", "runtime", "rows", "allocated", "reserved", "context", "bound", "coverage"]]
+        for one in fitted.corrections:
+            n = one.margin.rows
+            context = "assumed" if one.context_bytes is None else format_size(one.context_bytes)
+            ratios = (f"x {one.allocated_ratio:.3f}", f"x {one.reserved_ratio:.3f}")
+            rows.append(
+                [one.gpu, one.runtime, str(n), *ratios, context, f"+{one.margin.ratio:.1%}", f"{n / (n + 1):.0%}"]
+            )
+        lines += table(rows, right=range(2, 8))
+        lines += [f"! {one.gpu}, {one.runtime}: {note}" for one in fitted.corrections for note in one.notes]
+    else:
+        lines.append(
+            f"No GPU has {FEWEST_ROWS} measured rows of one runtime, so nothing is corrected: sam2-plan measure"
+        )
+    return "\n".join([*lines, "", f"written  {path}"]) + "\n"
