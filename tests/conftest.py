@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from hypothesis import settings
 from planner.catalog.gpus import known_gpus
 from planner.cli.main import main
 
+os.environ["SAM2_PLAN_HOME"] = tempfile.mkdtemp(prefix="sam2-plan-tests-")
+"""Nobody's own measurements decide how tests end, and tests leave nothing among them."""
 os.environ["SAM2_PLAN_TRACEBACK"] = "1"
 """What the command line would call a bug comes out of it and fails the test."""
 
@@ -35,7 +38,7 @@ with warnings.catch_warnings():
 
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMAS = ROOT / "planner" / "report" / "schemas"
-EXIT_CODES = range(5)
+EXIT_CODES = range(6)
 
 Refused = TypeVar("Refused", bound=Exception)
 

@@ -63,4 +63,4 @@ def command(
     if path:
         write(Path(path), document)
     echo(document if output == "json" else confirmation_report(found, style_of(sys.stdout)))
-    sys.exit(found.exit_code)
+    click.get_current_context().exit(found.exit_code)

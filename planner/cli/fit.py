@@ -33,8 +33,6 @@ Exit codes: 0 fitted (--check: the same); 1 failed (--check: they differ); 2 usa
 @options.output_format
 def command(output: str, profiles: str | None, out: str | None, check: bool) -> None:
     """Refit the memory model to the shipped profiles and your own; prefer what was measured on your GPU."""
-    import sys
-
     from planner.documents import write
     from planner.errors import FileError, UsageError
     from planner.locations import user_folder
@@ -57,7 +55,7 @@ def command(output: str, profiles: str | None, out: str | None, check: bool) -> 
     if check:
         same = shipped_file().read_text(encoding="utf-8") == text
         echo(json_text({"schema_version": 1, "kind": "fit", "same": same}) if output == "json" else _same(same))
-        sys.exit(0 if same else 1)
+        click.get_current_context().exit(0 if same else 1)
     path = Path(out) if out else user_folder() / FITTED_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     write(path, text)

@@ -121,7 +121,7 @@ def _import(path: Path, folder: Path, output: str) -> None:
     else:
         echo(import_report(found, refused, written))
     if refused:
-        sys.exit(2)
+        click.get_current_context().exit(2)
 
 
 class _ProgressLine:

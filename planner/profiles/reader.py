@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 from planner.documents import Fields, parse, read
@@ -137,12 +138,8 @@ def _figure(fields: Fields) -> Figure:
 def _check_order(entry: Fields, figures: tuple[Figure, ...]) -> None:
     """Allocated <= reserved <= total: a row that says otherwise is wrong somewhere."""
     peaks = {f.metric: f for f in figures if f.of == "peak" and f.phase is None and f.metric}
-    for less, more in (
-        ("tensors", "allocated"),
-        ("allocated", "reserved"),
-        ("reserved", "total"),
-        ("allocated", "total"),
-    ):
+    ordered = [metric for metric in ("tensors", "allocated", "reserved", "total") if metric in peaks]
+    for less, more in pairwise(ordered):
         if peaks[less].bytes > peaks[more].bytes:
             message = f"{less} {peaks[less].bytes} exceeds {more} {peaks[more].bytes}"
             raise entry.complaint(message, "Measure this row again, or leave it out.", "figures")

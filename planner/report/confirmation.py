@@ -33,7 +33,7 @@ def confirmation_document(found: Confirmation) -> dict[str, Any]:
         "frame_size": list(found.workload.frame_size),
         "weights": found.weights,
         "outcome": measured.outcome,
-        "error": measured.error,
+        "message": measured.error,
         "failed_phase": measured.phase,
         "alone": measured.alone,
         "seconds_per_frame": measured.seconds_per_frame,

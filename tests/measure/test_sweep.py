@@ -1,0 +1,169 @@
+"""Sweeps: rows are neither lost nor doubled, whatever happens; profiles are what was measured."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from planner.errors import EnvironmentFailure, FileError, Interrupted
+from planner.journal import read_journal
+from planner.measure.sweep import keep, sweep
+from planner.measure.trial import Outcome, Trial
+from planner.profiles import load_profile
+from tests.conftest import ROOT
+from tests.measure.fakes import GPU, answer, out_of_memory, some_trials
+
+PROFILE = "measured-nvidia-imaginary-8.yaml"
+
+
+def test_a_sweep_writes_a_row_for_each_trial_and_a_profile_for_the_gpu(tmp_path: Path) -> None:
+    trials = some_trials(5)
+    swept = sweep(trials, tmp_path, answer, "measured")
+    assert swept.ran == 5
+    assert [path.name for path in swept.profiles] == [PROFILE]
+    rows = load_profile(tmp_path / PROFILE)
+    assert [row.id for row in rows] == [trial.id for trial in trials]
+    for row, trial in zip(rows, trials, strict=True):
+        sizes = {(figure.metric, figure.phase): figure.bytes for figure in row.figures}
+        said = answer(trial)
+        assert sizes["allocated", None] == said.allocated_bytes
+        assert sizes["reserved", None] == said.reserved_bytes
+        assert sizes["total", None] == (said.reserved_bytes or 0) + 450_000_000
+        assert sizes["allocated", "load"] == 150_000_000
+        assert (row.kind, row.use, row.runtime, row.alone) == ("measured", "fit", "own", True)
+        assert (row.environment.gpu, row.environment.torch) == (GPU, "2.15.0")
+
+
+def test_a_second_sweep_runs_nothing_again(tmp_path: Path) -> None:
+    sweep(some_trials(4), tmp_path, answer, "measured")
+    seen: list[str] = []
+
+    def run(trial: Trial) -> Outcome:
+        seen.append(trial.id)
+        return answer(trial)
+
+    swept = sweep(some_trials(6), tmp_path, run, "measured")
+    assert (swept.ran, len(swept.measurements), len(seen)) == (2, 6, 2)
+
+
+def test_failures_and_running_out_of_memory_are_rows_that_nothing_is_fitted_to(tmp_path: Path) -> None:
+    trials = some_trials(3)
+    answers = iter((answer(trials[0]), out_of_memory(trials[1]), Outcome(outcome="failed", gpu=GPU, error="a bug")))
+    swept = sweep(trials, tmp_path, lambda trial: next(answers), "measured")
+    rows = load_profile(swept.profiles[0])
+    assert [(row.outcome, row.use) for row in rows] == [
+        ("ran", "fit"),
+        ("out_of_memory", "reference"),
+        ("failed", "reference"),
+    ]
+    assert rows[2].figures == ()
+    assert rows[2].error == "a bug"
+
+
+def test_killed_fifty_times_it_ends_with_the_rows_of_a_sweep_that_was_not(tmp_path: Path) -> None:
+    folder, source = tmp_path / "killed", random.Random(3)
+    command = [sys.executable, "-m", "tests.measure.sweep_slowly", str(folder), "0.01"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    kills = 0
+    for attempt in range(90):
+        child = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE)
+        # Late enough to be at work, which takes ever less to come to; the torn line below does the rest.
+        time.sleep(0.25 + 0.25 * source.random())
+        ended = child.poll()
+        child.kill()
+        child.communicate()
+        if ended == 0:
+            if kills >= 50:
+                break
+            # Done before fifty: take rows away, and tear the last one, as a kill in the middle of a write would.
+            journal = folder / "measured.jsonl"
+            lines = journal.read_text(encoding="utf-8").splitlines(keepends=True)
+            keep_lines = lines[: source.randrange(len(lines))]
+            torn = lines[len(keep_lines)][: source.randrange(1, 60)] if attempt % 2 else ""
+            journal.write_text("".join(keep_lines) + torn, encoding="utf-8")
+        else:
+            kills += 1
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
+    assert kills >= 50
+    rows = [json.loads(line) for line in (folder / "measured.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert sorted(row["id"] for row in rows) == sorted(trial.id for trial in some_trials())
+    undisturbed = sweep(some_trials(), tmp_path / "undisturbed", answer, "measured")
+    assert len(load_profile(folder / PROFILE)) == len(undisturbed.measurements)
+    by_id = {row.id: row for row in load_profile(folder / PROFILE)}
+    assert all(by_id[row.id].figures == row.figures for row in undisturbed.measurements)
+
+
+def test_an_interrupt_keeps_what_is_done_and_says_how_to_go_on(tmp_path: Path) -> None:
+    count = iter(range(100))
+    with pytest.raises(Interrupted, match="interrupted") as caught:
+        sweep(some_trials(6), tmp_path, answer, "measured", stopping=lambda: next(count) == 3)
+    assert "3 of 6 rows" in caught.value.hint
+    assert len(load_profile(tmp_path / PROFILE)) == 3
+
+
+def test_ctrl_c_during_a_trial_loses_only_that_trial(tmp_path: Path) -> None:
+    count = iter(range(100))
+
+    def run(trial: Trial) -> Outcome:
+        if next(count) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(5)
+        return answer(trial)
+
+    with pytest.raises(Interrupted):
+        sweep(some_trials(6), tmp_path, run, "measured")
+    assert len(read_journal(tmp_path / "measured.jsonl")) == 2
+
+
+def test_a_lost_gpu_ends_the_sweep_and_is_no_row(tmp_path: Path) -> None:
+    count = iter(range(100))
+
+    def run(trial: Trial) -> Outcome:
+        return answer(trial) if next(count) < 2 else Outcome(outcome="lost", error="GPU is lost")
+
+    with pytest.raises(Interrupted, match="lost the GPU"):
+        sweep(some_trials(6), tmp_path, run, "measured")
+    assert len(read_journal(tmp_path / "measured.jsonl")) == 2
+
+
+def test_two_sweeps_on_one_folder_do_not_mix(tmp_path: Path) -> None:
+    def run(trial: Trial) -> Outcome:
+        with pytest.raises(EnvironmentFailure, match=f"process {os.getpid()}"):
+            sweep(some_trials(1), tmp_path, answer, "measured")
+        return answer(trial)
+
+    assert sweep(some_trials(1), tmp_path, run, "measured").ran == 1
+
+
+def test_rows_of_several_gpus_go_into_profiles_of_their_own(tmp_path: Path) -> None:
+    trial = some_trials(1)[0]
+    keep([(trial, answer(trial))], tmp_path)
+    written = keep([(some_trials(2)[1], answer(trial, gpu="Another GPU"))], tmp_path)
+    assert [path.name for path in written] == ["measured-another-gpu.yaml"]
+    assert len(load_profile(tmp_path / PROFILE)) == 1
+
+
+def test_a_newer_run_takes_the_older_ones_place(tmp_path: Path) -> None:
+    trial = some_trials(1)[0]
+    for scale in (1.0, 1.1):
+        keep([(trial, answer(trial, scale=scale))], tmp_path)
+    (row,) = load_profile(tmp_path / PROFILE)
+    assert row.figures[0].bytes == answer(trial, scale=1.1).allocated_bytes
+
+
+def test_a_broken_journal_is_named_and_left_alone(tmp_path: Path) -> None:
+    sweep(some_trials(2), tmp_path, answer, "measured")
+    journal = tmp_path / "measured.jsonl"
+    text = "rubbish\n" + journal.read_text(encoding="utf-8")
+    journal.write_text(text, encoding="utf-8")
+    with pytest.raises(FileError, match="line 1"):
+        sweep(some_trials(3), tmp_path, answer, "measured")
+    assert journal.read_text(encoding="utf-8") == text

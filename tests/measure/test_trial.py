@@ -1,0 +1,75 @@
+"""A trial in a process of its own: the real code on the CPU, where nothing counts bytes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from planner.domain import Configuration, Workload
+from planner.measure.record import measurement
+from planner.measure.trial import Trial, died, run_trial
+
+
+def trial(runtime: str, task: str, **changed: object) -> Trial:
+    configuration = Configuration(
+        variant="tiny", version="2.1", resolution=(256, 256), precision="float32", bounded_memory_bank=runtime == "own"
+    )
+    workload = Workload(task=task, objects=2 if task == "video" else 1, frames=3, frame_size=(64, 96))
+    return Trial(runtime=runtime, configuration=configuration, workload=workload, device="cpu")
+
+
+@pytest.mark.parametrize(("runtime", "task"), [("own", "video"), ("stock", "video"), ("own", "image")])
+def test_the_real_code_runs_and_on_a_cpu_no_byte_is_claimed(runtime: str, task: str) -> None:
+    pytest.importorskip("sam2", reason="runs the sam2 package")
+    outcome = run_trial(trial(runtime, task), timeout_seconds=200)
+    assert (outcome.outcome, outcome.error) == ("ran", None)
+    assert outcome.frames == 3
+    assert outcome.seconds_per_frame
+    assert outcome.versions["sam2"]
+    assert (outcome.allocated_bytes, outcome.reserved_bytes, outcome.context_bytes, outcome.gpu) == (None,) * 4
+    row = measurement(trial(runtime, task), outcome, "measured", "cpu")
+    assert (row.figures, row.use) == ((), "reference")
+
+
+def test_no_gpu_is_an_outcome_with_a_reason() -> None:
+    torch = pytest.importorskip("torch", reason="runs torch")
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    asked = trial("own", "image")
+    outcome = run_trial(Trial(runtime="own", configuration=asked.configuration, workload=asked.workload))
+    assert outcome.outcome == "failed"
+    assert outcome.error
+
+
+def test_a_trial_that_takes_too_long_is_ended() -> None:
+    outcome = run_trial(trial("own", "video"), timeout_seconds=0.2)
+    assert outcome.outcome == "failed"
+    assert "longer than 0.2 s" in (outcome.error or "")
+
+
+def test_a_trial_survives_json_and_is_named_by_all_it_says() -> None:
+    asked = trial("own", "video")
+    assert Trial.from_dict(json.loads(json.dumps(asked.to_dict()))) == asked
+    names = {trial(runtime, task).id for runtime in ("own", "stock") for task in ("image", "video", "automask")}
+    assert len(names) == 6
+
+
+@pytest.mark.parametrize(("code", "words"), [(-9, "out of host memory"), (-11, "signal 11"), (3, "exit code 3")])
+def test_a_child_that_dies_says_how(code: int, words: str) -> None:
+    assert words in died(code, "last words")
+    assert "last words" in died(code, "last words")
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_bytes_are_counted_and_a_cap_holds() -> None:
+    torch = pytest.importorskip("torch", reason="runs torch")
+    if not torch.cuda.is_available():
+        pytest.skip("there is no GPU")
+    asked = trial("own", "video")
+    free = run_trial(Trial(runtime="own", configuration=asked.configuration, workload=asked.workload))
+    assert free.outcome == "ran"
+    assert 0 < (free.allocated_bytes or 0) <= (free.reserved_bytes or 0)
+    assert {"load", "encode", "track"} <= set(free.phases)
+    capped = Trial(runtime="own", configuration=asked.configuration, workload=asked.workload, cap_bytes=600_000_000)
+    assert run_trial(capped).outcome in ("ran", "out_of_memory")
