@@ -1,25 +1,30 @@
-"""The GPU that is present, through NVML. No GPU and no driver is an answer, not an error."""
+"""The GPU that is present, through NVML. No GPU and no driver is an answer, not an error.
+
+Everything that is read is a parameter with the real thing as default: NVML's binding, the environment, the root of
+the file system.
+"""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
 from planner.domain import Gpu
 from planner.errors import UsageError
+from planner.measure.devices import Limits, PresentGpu
+from planner.measure.limits import read_limits
+from planner.measure.nvml import read_gpu, slices
 
 
 def present_gpus() -> list[Gpu]:
-    """The NVIDIA GPUs of this machine in NVML's order; empty without a GPU or a driver."""
-    import pynvml
+    """The NVIDIA GPUs that CUDA would show this process, less what limits leave; empty without a GPU or a driver.
 
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return []
-    try:
-        return [_gpu(pynvml, index) for index in range(pynvml.nvmlDeviceGetCount())]
-    except pynvml.NVMLError:
-        return []
-    finally:
-        pynvml.nvmlShutdown()
+    A GPU whose memory cannot be read is left out. Raises UsageError for a limit that cannot be read.
+    """
+    return [gpu for gpu in map(as_gpu, inspect()) if gpu is not None]
 
 
 def find_present(device: str | None, gpus: list[Gpu]) -> Gpu:
@@ -41,25 +46,82 @@ def find_present(device: str | None, gpus: list[Gpu]) -> Gpu:
     raise UsageError(f"There is no GPU {device!r} here.", f"Present: {known}.")
 
 
-def _gpu(pynvml: object, index: int) -> Gpu:
-    from typing import Any, cast
+def cuda_name(gpu: Gpu) -> str:
+    """What torch calls it, such as cuda:0: its place among those that CUDA shows."""
+    place = next((found.place for found in inspect() if found.uuid == gpu.uuid and found.index == gpu.index), None)
+    return "cuda" if place is None else f"cuda:{place}"
 
-    nvml = cast(Any, pynvml)
-    handle = nvml.nvmlDeviceGetHandleByIndex(index)
-    memory = nvml.nvmlDeviceGetMemoryInfo(handle)
+
+def inspect(
+    binding: Any = None, environment: Mapping[str, str] | None = None, root: Path = Path("/")
+) -> list[PresentGpu]:
+    """All that can be known of the GPUs and slices that CUDA would show this process, in its order.
+
+    `binding` is pynvml, or what answers like it. Raises UsageError for a limit that cannot be read.
+    """
+    limits = read_limits(os.environ if environment is None else environment, root)
+    nvml: Any = import_module("pynvml") if binding is None else binding
     try:
-        capability = tuple(nvml.nvmlDeviceGetCudaComputeCapability(handle))
+        nvml.nvmlInit()
     except nvml.NVMLError:
-        capability = None
+        return []
+    try:
+        return _visible(nvml, limits, root)
+    except nvml.NVMLError:
+        return []
+    finally:
+        nvml.nvmlShutdown()
+
+
+def as_gpu(found: PresentGpu) -> Gpu | None:
+    """What planning needs of it; None where name or memory is not known (a card that is lost, say)."""
+    if found.name is None or found.total_bytes is None:
+        return None
     return Gpu(
-        name=_text(nvml.nvmlDeviceGetName(handle)),
-        total_bytes=int(memory.total),
-        free_bytes=int(memory.free),
-        capability=capability,
-        uuid=_text(nvml.nvmlDeviceGetUUID(handle)),
-        index=index,
+        name=found.name,
+        total_bytes=found.total_bytes,
+        free_bytes=found.free_bytes,
+        capability=found.capability,
+        uuid=found.uuid,
+        index=found.index,
     )
 
 
-def _text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else value
+def _visible(nvml: Any, limits: Limits, root: Path) -> list[PresentGpu]:
+    """Cards, and slices in the place of cards that are cut into some, as CUDA_VISIBLE_DEVICES orders them."""
+    handles: list[tuple[int, Any, Any]] = []
+    for index in range(nvml.nvmlDeviceGetCount()):
+        try:
+            card = nvml.nvmlDeviceGetHandleByIndex(index)
+        except nvml.NVMLError:
+            continue  # lost: its neighbours may do
+        parts = slices(nvml, card)
+        handles += [(index, part, card) for part in parts] or [(index, card, None)]
+    if limits.visible is not None:
+        handles = _chosen(nvml, handles, limits.visible)
+    return [
+        read_gpu(nvml, handle, index, place, limits, root, card) for place, (index, handle, card) in enumerate(handles)
+    ]
+
+
+def _chosen(nvml: Any, handles: list[tuple[int, Any, Any]], visible: tuple[str, ...]) -> list[tuple[int, Any, Any]]:
+    """Entry by entry; CUDA shows nothing beyond the first that is not there."""
+    chosen = []
+    for entry in visible:
+        match = next((handle for handle in handles if _names(nvml, entry, handle)), None)
+        if match is None:
+            break
+        chosen.append(match)
+    return chosen
+
+
+def _names(nvml: Any, entry: str, handle: tuple[int, Any, Any]) -> bool:
+    """Whether an entry means it: an index, a UUID, or the beginning of one."""
+    index, device, _ = handle
+    if entry.isdecimal():
+        return int(entry) == index
+    try:
+        uuid = nvml.nvmlDeviceGetUUID(device)
+    except nvml.NVMLError:
+        return False
+    return bool((uuid.decode() if isinstance(uuid, bytes) else uuid).startswith(entry))

@@ -6,6 +6,7 @@ A fresh process for each run: what one leaves in the allocator, the context and 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -112,8 +113,11 @@ def run_trial(trial: Trial, *, timeout_seconds: float = TIMEOUT_SECONDS) -> Outc
     An interrupt ends the child too and goes on to the caller.
     """
     command = [sys.executable, "-m", "planner.measure.child"]
+    # CUDA's usual order is by speed, the driver's by slot: cuda:1 has to mean what NVML calls 1.
+    environment = {**os.environ, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
     with subprocess.Popen(
         command,
+        env=environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -70,34 +69,30 @@ def test_failures_and_running_out_of_memory_are_rows_that_nothing_is_fitted_to(t
 
 def test_killed_fifty_times_it_ends_with_the_rows_of_a_sweep_that_was_not(tmp_path: Path) -> None:
     folder, source = tmp_path / "killed", random.Random(3)
-    command = [sys.executable, "-m", "tests.measure.sweep_slowly", str(folder), "0.01"]
+    journal = folder / "measured.jsonl"
+    command = [sys.executable, "-m", "tests.measure.sweep_slowly", str(folder), "0.02"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    kills = 0
-    for attempt in range(90):
+    for kill in range(50):
+        before = journal.stat().st_size if journal.exists() else 0
         child = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE)
-        # Late enough to be at work, which takes ever less to come to; the torn line below does the rest.
-        time.sleep(0.25 + 0.25 * source.random())
-        ended = child.poll()
+        # At work: rows are being written.
+        while child.poll() is None and (journal.stat().st_size if journal.exists() else 0) <= before:
+            time.sleep(0.002)
+        time.sleep(0.03 * source.random())
         child.kill()
         child.communicate()
-        if ended == 0:
-            if kills >= 50:
-                break
-            # Done before fifty: take rows away, and tear the last one, as a kill in the middle of a write would.
-            journal = folder / "measured.jsonl"
-            lines = journal.read_text(encoding="utf-8").splitlines(keepends=True)
-            keep_lines = lines[: source.randrange(len(lines))]
-            torn = lines[len(keep_lines)][: source.randrange(1, 60)] if attempt % 2 else ""
-            journal.write_text("".join(keep_lines) + torn, encoding="utf-8")
-        else:
-            kills += 1
+        lines = journal.read_text(encoding="utf-8").splitlines(keepends=True)
+        if len(lines) > 15:
+            # Soon done: take rows away, and now and then tear the last one, as a kill in the middle of a write does.
+            stays = lines[: source.randrange(10)]
+            torn = lines[len(stays)][: source.randrange(1, 60)] if kill % 2 else ""
+            journal.write_text("".join(stays) + torn, encoding="utf-8")
     subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
-    assert kills >= 50
-    rows = [json.loads(line) for line in (folder / "measured.jsonl").read_text(encoding="utf-8").splitlines()]
+    rows = [json.loads(line) for line in journal.read_text(encoding="utf-8").splitlines()]
     assert sorted(row["id"] for row in rows) == sorted(trial.id for trial in some_trials())
     undisturbed = sweep(some_trials(), tmp_path / "undisturbed", answer, "measured")
-    assert len(load_profile(folder / PROFILE)) == len(undisturbed.measurements)
     by_id = {row.id: row for row in load_profile(folder / PROFILE)}
+    assert len(by_id) == len(undisturbed.measurements)
     assert all(by_id[row.id].figures == row.figures for row in undisturbed.measurements)
 
 
@@ -114,8 +109,7 @@ def test_ctrl_c_during_a_trial_loses_only_that_trial(tmp_path: Path) -> None:
 
     def run(trial: Trial) -> Outcome:
         if next(count) == 2:
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(5)
+            raise KeyboardInterrupt
         return answer(trial)
 
     with pytest.raises(Interrupted):
