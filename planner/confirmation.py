@@ -158,7 +158,7 @@ def _simulate(trial: Trial, plan: Plan) -> Outcome:
 def _run(trial: Trial, device: str | int | None, cap_bytes: int, run: Callable[[Trial], Outcome] | None) -> Outcome:
     from dataclasses import replace
 
-    from planner.measure.present import cuda_name, find_present, present_gpus
+    from planner.measure.present import find_present, present_gpus
     from planner.measure.trial import run_trial
 
     if run is not None:
@@ -171,7 +171,7 @@ def _run(trial: Trial, device: str | int | None, cap_bytes: int, run: Callable[[
         )
     gpu = find_present(None if device is None else str(device), gpus)
     _check_free(gpu, cap_bytes)
-    return run_trial(replace(trial, device=cuda_name(gpu)))
+    return run_trial(replace(trial, device=gpu.uuid or "cuda"))
 
 
 def _check_free(gpu: Gpu, cap_bytes: int) -> None:

@@ -18,16 +18,14 @@ def read_journal(path: Path) -> dict[str, dict[str, Any]]:
     if not path.exists():
         return {}
     rows: dict[str, dict[str, Any]] = {}
-    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
-    for number, line in enumerate(lines, 1):
+    # What follows the last line end was cut short, even where it reads well: open_journal cuts it off too.
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1], 1):
         if not line:
             continue
         try:
             row = json.loads(line)
             rows[row["id"]] = row
         except (ValueError, KeyError, TypeError):
-            if number == len(lines):
-                continue
             raise FileError(f"{path}, line {number}: not a row of this journal.", "Delete the line.") from None
     return rows
 

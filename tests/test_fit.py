@@ -1,105 +1,276 @@
-"""The fit: the committed coefficients come from the shipped profiles, and held-out rows say how good they are."""
+"""The fit: the committed coefficients come from the shipped profiles, and rows left out say how good they are."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from scipy.stats import binomtest
 
+import planner
+import planner.api
 from planner.catalog import load_catalog
+from planner.domain import VARIANTS
 from planner.errors import PlannerError
-from planner.locations import profiles_folder
-from planner.memory_model import MemoryModel
-from planner.memory_model.coefficients import load_coefficients
-from planner.memory_model.fitting import coefficients_text, fit, judge_fitted, judge_held_out, rows_of
-from planner.profiles import load_folder
-from tests.conftest import ROOT, invoke
+from planner.locations import user_folder
+from planner.measure.sweep import keep
+from planner.measure.sweeps import trials
+from planner.measure.trial import Outcome, Trial
+from planner.memory_model import MemoryModel, load_coefficients
+from planner.memory_model.assessment import Assessment, Judged, assess, interval, score
+from planner.memory_model.coefficients import Coefficients, shipped_file
+from planner.memory_model.fit import coefficients_text
+from planner.memory_model.known import fit_known, rows_below, shipped_measurements
+from planner.memory_model.published import fit_published
+from planner.memory_model.rows import Row, rows_of
+from planner.report.accuracy import accuracy_report
+from tests.conftest import invoke
 
-ROWS = rows_of(load_folder(profiles_folder() / "published"))
 CATALOG = load_catalog()
 
 
+@pytest.fixture(scope="module")
+def rows() -> list[Row]:
+    return rows_of(shipped_measurements())
+
+
+@pytest.fixture(scope="module")
+def assessment(rows: list[Row]) -> Assessment:
+    return assess(rows, load_coefficients(), CATALOG)
+
+
 def test_the_committed_coefficients_are_what_the_profiles_give() -> None:
-    committed = (profiles_folder() / "memory_model.yaml").read_text(encoding="utf-8")
-    shipped = load_coefficients()
-    remade = fit(ROWS, CATALOG, shipped.profiles, shipped.memory_model)
-    assert coefficients_text(remade) == committed
-    assert remade == shipped
+    """Made on one machine and remade on another: a linear algebra library may differ in the last digits."""
+    committed, remade = load_coefficients(), fit_known(shipped_measurements())
+    assert remade.profiles == committed.profiles
+    assert set(remade.groups) == set(committed.groups)
+    ours, theirs = (json.loads(coefficients_text(one)) for one in (remade, committed))
+    assert list(_numbers(ours)) == pytest.approx(list(_numbers(theirs)), rel=1e-3, abs=2e4)
 
 
-def test_the_script_says_so_too() -> None:
-    command = [sys.executable, "scripts/fit_memory_model.py", "--check"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, env=environment)
-    assert (done.returncode, done.stderr) == (0, "")
+def _numbers(value: object) -> list[float]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        return [number for item in value for number in _numbers(item)]
+    return [float(value)] if isinstance(value, (int, float)) else []
 
 
-def test_only_rows_meant_for_it_are_fitted_to() -> None:
-    assert len(ROWS) == 12
-    assert {row.metric for row in ROWS} == {"allocated", "total"}
-    assert all(row.figure.of == "peak" and row.figure.relation == "equal" for row in ROWS)
+def test_the_command_says_so_too() -> None:
+    outcome = invoke("fit", "--check", "--format", "json")
+    assert (outcome.code, outcome.document["same"]) == (0, True)
 
 
-def test_no_coefficient_is_negative() -> None:
+def test_every_runtime_task_and_width_has_laws_and_a_margin() -> None:
     c = load_coefficients()
-    values = (c.constant_bytes, c.step_bytes, c.per_pixel_bytes, c.per_pixel_channel_bytes, c.reserve_ratio)
-    margins = (c.margin_measured, c.margin_unmeasured, c.margin_beyond, c.margin_overhead)
-    assert min(*values, *margins) >= 0
-    assert c.context_bytes > 135 * 2**20
+    for runtime in ("own", "stock"):
+        for task in ("image", "video", "automask"):
+            assert c.margins[runtime, task].rows > 0
+            for width in ("half", "autocast", "float32"):
+                assert set(c.groups[runtime, task, width].reserved.curves) == set(VARIANTS)
 
 
-def test_fitted_rows_come_back() -> None:
-    judged = judge_fitted(ROWS, MemoryModel())
-    assert {one.row.id for one in judged} == {row.id for row in ROWS}
-    assert max(abs(one.error) for one in judged) <= 0.05
-    assert max(abs(one.error) for one in judged if one.row.metric == "allocated") <= 0.03
+def test_rows_drawn_at_random_are_many_and_of_both_runtimes(rows: list[Row]) -> None:
+    drawn = [row for row in rows if row.drawn]
+    assert len(drawn) >= 500
+    assert {row.runtime for row in drawn} == {"own", "stock"}
+    laid_out = {row.id.split("/")[1] for row in rows if not row.drawn}
+    assert not laid_out & {row.id.split("/")[1] for row in drawn}
 
 
-@pytest.mark.parametrize("by", ["row", "variant", "resolution"])
-def test_every_row_is_judged_by_a_model_that_never_saw_its_group(by: str) -> None:
-    judged = judge_held_out(ROWS, CATALOG, by)
-    expected = [row for row in ROWS if by != "resolution" or row.metric == "allocated"]
-    assert sorted(one.row.id for one in judged) == sorted(row.id for row in expected)
-    fitted = {one.row.id: abs(one.error) for one in judge_fitted(ROWS, MemoryModel())}
-    assert sum(abs(one.error) for one in judged) > sum(fitted[row.id] for row in expected), "held out is harder"
+def test_rows_that_were_left_out_come_back(assessment: Assessment) -> None:
+    """What docs/accuracy.md says, with room for another library's last digits; not what was hoped for."""
+    by_name = {group.name: group.score for group in assessment.whole}
+    for name in ("own image", "own video", "own automask", "stock image", "stock video", "all"):
+        found = by_name[name]
+        assert found is not None
+        assert found.median_error < 0.025
+        assert found.covered == found.rows, "the margin is the worst of them"
+    own = by_name["own image"]
+    assert own is not None
+    assert own.median_error < 0.0125
 
 
-def test_leaving_one_row_out_is_done_by_hand_the_same() -> None:
-    for left_out in (ROWS[0], ROWS[4], ROWS[8]):
-        rest = [row for row in ROWS if row.id != left_out.id]
-        model = MemoryModel(fit(rest, CATALOG, (), "without one"), CATALOG)
-        predicted = model.totals(left_out.configuration, left_out.workload).allocated
-        judged = next(one for one in judge_held_out(ROWS, CATALOG, "row") if one.row.id == left_out.id)
-        assert judged.predicted_bytes == predicted
+def test_a_group_left_out_is_harder(assessment: Assessment) -> None:
+    whole = next(group.score for group in assessment.whole if group.name == "all")
+    assert whole is not None
+    variants = [group.score for group in assessment.groups if group.by == "variant"]
+    assert len(variants) == 4
+    assert all(found is not None and found.p95_error >= 0.5 * whole.p95_error for found in variants)
+    by = {group.by for group in assessment.groups}
+    assert by == {"variant", "resolution", "precision", "objects", "frames", "source"}
 
 
-def test_the_margins_cover_what_was_held_out() -> None:
-    model = MemoryModel()
-    for one in judge_held_out(ROWS, CATALOG, "variant"):
-        totals = model.totals(one.row.configuration, one.row.workload)
-        outside = totals.total - totals.allocated if one.row.metric == "allocated" else 0
-        assert totals.upper >= one.row.figure.bytes + outside
+def test_truths_are_never_mixed(assessment: Assessment) -> None:
+    assert {group.truth for group in (*assessment.whole, *assessment.groups)} == {"simulated"}
+    assert all(pair[0].row.kind == "published" for pair in assessment.published)
 
 
-def test_too_few_rows_are_refused() -> None:
-    for rows in ([], ROWS[:3], [row for row in ROWS if row.metric == "allocated"]):
+def test_published_rows_come_back_on_their_own_stack(assessment: Assessment) -> None:
+    assert len(assessment.published) == 12
+    for fitted, left_out in assessment.published:
+        allowed = 0.05 if fitted.row.workload.task == "image" else 0.10
+        assert abs(fitted.error) <= allowed
+        assert abs(left_out.error) <= allowed
+        assert fitted.row.runtime == "reimplementation"
+
+
+def test_too_few_published_rows_are_refused(rows: list[Row]) -> None:
+    published = [row for row in rows if row.kind == "published" and row.use == "fit"]
+    for some in ([], published[:3], [row for row in published if row.allocated is not None]):
         with pytest.raises(PlannerError, match="too few") as caught:
-            fit(rows, CATALOG, (), "too few")
+            fit_published(some, CATALOG)
         assert caught.value.hint
 
 
 def test_the_order_of_the_rows_does_not_matter() -> None:
-    shipped = load_coefficients()
-    turned = fit(ROWS[::-1], CATALOG, shipped.profiles, shipped.memory_model)
-    assert coefficients_text(turned) == coefficients_text(shipped)
+    measurements = shipped_measurements()
+    turned, straight = (coefficients_text(fit_known(some)) for some in (measurements[::-1], measurements))
+    ours, theirs = (list(_numbers(json.loads(text))) for text in (turned, straight))
+    assert ours == pytest.approx(theirs, rel=1e-3, abs=2e4)
 
 
-def test_accuracy_reports_the_leave_one_out_error() -> None:
-    outcome = invoke("accuracy")
-    assert (outcome.code, outcome.err) == (0, "")
-    for words in ("row", "variant", "resolution", "%"):
-        assert words in outcome.out
+def test_a_score_is_what_its_rows_say(rows: list[Row]) -> None:
+    row = rows[0]
+    judged = [Judged(row, 100, 90, 120), Judged(row, 100, 104, 130), Judged(row, 100, 100, 90)]
+    found = score(judged)
+    assert found.median_error == pytest.approx(0.04)
+    assert (found.worst_under_bytes, found.worst_under) == (10, pytest.approx(-0.1))
+    assert found.covered == 2
+    assert found.over_provision == pytest.approx((0.2 + 0.3 - 0.1) / 3)
+
+
+@pytest.mark.parametrize(("hits", "trials_"), [(0, 10), (10, 10), (7, 12), (199, 200)])
+def test_the_interval_is_that_of_clopper_and_pearson(hits: int, trials_: int) -> None:
+    expected = binomtest(hits, trials_).proportion_ci(0.95, method="exact")
+    assert interval(hits, trials_) == pytest.approx((expected.low, expected.high))
+
+
+def test_the_worst_of_n_covers_n_of_n_plus_1(assessment: Assessment) -> None:
+    report = accuracy_report(assessment)
+    for margin in assessment.coefficients.margins.values():
+        assert f"{margin.rows / (margin.rows + 1):.1%}" in report
+
+
+def test_accuracy_names_its_truth_and_other_estimators() -> None:
     document = invoke("accuracy", "--format", "json").document
     assert document["kind"] == "accuracy"
+    assert {one["estimator"] for one in document["others"]} == {"weights x 1.2", "FakeTensor, MemTracker"}
+    ours = {group["name"]: group["score"]["median_error"] for group in document["whole"]}
+    for other in document["others"]:
+        if other["name"] != "stock automask":
+            assert other["score"]["median_error"] > ours[other["name"]]
+
+
+GPU = "NVIDIA GeForce RTX 3060"
+
+
+def measured(trial: Trial, ratio: float, torch: str = "2.15.0") -> Outcome:
+    """A GPU on which everything takes `ratio` of what is predicted."""
+    totals = MemoryModel().totals(trial.configuration, trial.workload)
+    allocated, reserved = round(totals.allocated * ratio), round(totals.reserved * ratio)
+    return Outcome(
+        outcome="ran", allocated_bytes=allocated, reserved_bytes=reserved, context_bytes=333_000_000, alone=True,
+        gpu=GPU, capability=(8, 6), versions={"torch": torch, "driver": "600.1"},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def fitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Coefficients:
+    """Coefficients of a user who measured five configurations on an RTX 3060, in effect while the test runs."""
+    monkeypatch.setenv("SAM2_PLAN_HOME", str(tmp_path))
+    some = list(trials({"task": ["image"], "variant": VARIANTS}, "own"))
+    some += trials({"task": ["video"], "variant": ["tiny"]}, "own")
+    keep([(trial, measured(trial, 1.2)) for trial in some], user_folder() / "profiles")
+    assert invoke("fit").code == 0
+    planner.api._memory_model.cache_clear()
+    return load_coefficients(tmp_path / "memory_model.json")
+
+
+@pytest.fixture(autouse=True)
+def forget() -> None:
+    planner.api._memory_model.cache_clear()
+
+
+def test_what_was_measured_here_goes_before_all_else_on_that_gpu(fitted: Coefficients) -> None:
+    (correction,) = fitted.corrections
+    assert (correction.gpu, correction.runtime, correction.context_bytes) == (GPU, "own", 333_000_000)
+    assert correction.reserved_ratio == pytest.approx(1.2, rel=1e-3)
+    shipped = MemoryModel(load_coefficients(shipped_file()))
+    asked = {"variant": "large", "task": "video", "resolution": 1024}
+    here, elsewhere = planner.predict(**asked, gpu="RTX 3060"), planner.predict(**asked, gpu="RTX 3090")  # type: ignore[arg-type]
+    configuration, workload = planner.api.configuration_and_workload(
+        version="2.1", precision="autocast_bfloat16", attention="auto", objects=1, frames=None, frame_size=None,
+        object_batch=None, bounded_memory_bank=True, offload_video=False, offload_state=False, **asked,
+    )  # fmt: skip
+    assert elsewhere.reserved_bytes == shipped.totals(configuration, workload, (8, 6)).reserved
+    assert here.reserved_bytes == pytest.approx(elsewhere.reserved_bytes * 1.2, rel=1e-3)
+    assert here.context_bytes == 333_000_000
+    assert "measured" in {part.provenance for part in here.components}
+    assert here.upper_bytes - here.total_bytes < elsewhere.upper_bytes - elsewhere.total_bytes
+    assert sum(part.bytes for part in here.components) == here.total_bytes
+
+
+def test_a_plan_for_that_gpu_rests_on_it(fitted: Coefficients) -> None:
+    plan = planner.plan(task="video", objects=5, gpu="RTX 3060")
+    assert plan.chosen is not None
+    assert plan.chosen.estimate.context_bytes == 333_000_000
+
+
+def test_rows_of_another_torch_widen_the_bound_and_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAM2_PLAN_HOME", str(tmp_path))
+    some = list(trials({"task": ["image"], "variant": VARIANTS}, "own"))
+    mixed = [(trial, measured(trial, 1.1, "2.9.0" if number == 3 else "2.15.0")) for number, trial in enumerate(some)]
+    keep(mixed, user_folder() / "profiles")
+    outcome = invoke("fit", "--format", "json").document
+    (correction,) = outcome["corrections"]
+    assert correction["upper_ratio"] >= 1.05
+    assert "2.9.0" in correction["notes"][0]
+    estimate = planner.predict(variant="tiny", gpu="RTX 3060")
+    assert any("2.9.0" in reason for reason in estimate.extrapolated_because)
+
+
+def test_two_rows_correct_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAM2_PLAN_HOME", str(tmp_path))
+    some = list(trials({"task": ["image"], "variant": VARIANTS[:2]}, "own"))
+    keep([(trial, measured(trial, 1.2)) for trial in some], user_folder() / "profiles")
+    outcome = invoke("fit")
+    assert "nothing is corrected" in outcome.out
+    assert load_coefficients(tmp_path / "memory_model.json").corrections == ()
+
+
+def test_coefficients_of_another_release_are_left_alone(fitted: Coefficients) -> None:
+    path = user_folder() / "memory_model.json"
+    path.write_text(coefficients_text(replace(fitted, memory_model="laws-0")), encoding="utf-8")
+    planner.api._memory_model.cache_clear()
+    assert planner.predict(variant="tiny", gpu="RTX 3060").context_bytes == 400_000_000
+
+
+def test_broken_coefficients_of_ones_own_are_named(fitted: Coefficients) -> None:
+    path = user_folder() / "memory_model.json"
+    path.write_text("{}", encoding="utf-8")
+    planner.api._memory_model.cache_clear()
+    outcome = invoke("--vram", "2GB")
+    assert outcome.code == 2
+    assert str(path) in outcome.err
+
+
+def test_bad_folders_are_refused(tmp_path: Path) -> None:
+    assert invoke("fit", "--profiles", str(tmp_path / "none")).code == 2
+    assert invoke("fit", "--check", "--out", "x.json").code == 2
+    (tmp_path / "broken.yaml").write_text("schema_version: 1\nname: x\n", encoding="utf-8")
+    outcome = invoke("fit", "--profiles", str(tmp_path), "--out", str(tmp_path / "out.json"))
+    assert outcome.code == 2
+    assert "broken.yaml" in outcome.err
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_own_rows_are_judged_too(fitted: Coefficients) -> None:
+    rows = rows_below(user_folder() / "profiles")
+    found = assess(rows, fitted, CATALOG)
+    measured_groups = {group.name: group.score for group in found.whole if group.truth == "measured"}
+    assert measured_groups["all"] is not None
+    assert measured_groups["all"].rows == 5
+    assert measured_groups["all"].median_error < 0.02

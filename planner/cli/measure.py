@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,7 +13,7 @@ from planner.cli.output import echo
 from planner.errors import EnvironmentFailure, UsageError
 
 if TYPE_CHECKING:
-    from planner.measure.sweep import Progress
+    from planner.measure.sweep import Progress, Runner
     from planner.measure.trial import Trial
 
 EPILOG = """\b
@@ -48,12 +48,12 @@ Needs the extra: pip install "sam2-plan[run]".
 )
 @click.option("--simulate", "simulating", is_flag=True, help="ask the simulator instead of a GPU")
 @click.option("--import", "rows", metavar="FILE", help="take rows that were collected elsewhere (rows.jsonl)")
-@click.option("--device", metavar="cuda[:N]", default="cuda", show_default=True, help="which GPU")
+@click.option("--device", metavar="INDEX|UUID", help="which GPU  [default: the one with most free memory]")
 @click.option("--out", metavar="DIR", help="folder of the journal and the profiles")
 @options.output_format
 def command(
-    output: str, preset: str | None, ranges: str | None, runtime: str, simulating: bool, rows: str | None, device: str,
-    out: str | None,
+    output: str, preset: str | None, ranges: str | None, runtime: str, simulating: bool, rows: str | None,
+    device: str | None, out: str | None,
 ) -> None:  # fmt: skip
     """Run a sweep of configurations on the GPU, and keep bytes by phase, time and versions as a profile."""
     given = [name for name, value in (("--preset", preset), ("--sweep", ranges), ("--import", rows)) if value]
@@ -68,41 +68,52 @@ def command(
     from planner.measure.sweeps import preset as trials_of
     from planner.measure.sweeps import sweep_file
 
-    trials = sweep_file(Path(ranges), runtime, device) if ranges else trials_of(preset or "quick", runtime, device)
-    _sweep(trials, folder, simulating, output)
+    uuid, run = ("cuda", _simulator()) if simulating else _gpu(device)
+    trials = sweep_file(Path(ranges), runtime, uuid) if ranges else trials_of(preset or "quick", runtime, uuid)
+    _sweep(trials, folder, run, "simulated" if simulating else "measured", output)
 
 
-def _sweep(trials: list[Trial], folder: Path, simulating: bool, output: str) -> None:
+def _sweep(trials: list[Trial], folder: Path, run: Runner, kind: str, output: str) -> None:
+    from importlib.metadata import PackageNotFoundError, version
+
     from planner.measure.sweep import sweep
     from planner.report.document import json_text
     from planner.report.measure import sweep_document, sweep_report
     from planner.runs.interruption import Interruption
 
-    run = _simulator() if simulating else _gpu()
+    try:
+        versions = {name: version(name) for name in ("torch", "sam2")}
+    except PackageNotFoundError as error:
+        raise EnvironmentFailure(
+            f"Measuring runs SAM 2, which needs {error.name}.", 'Install it with: pip install "sam2-plan[run]"'
+        ) from None
     line = _ProgressLine() if sys.stderr.isatty() else None
     with Interruption() as interruption:
-        swept = sweep(
-            trials, folder, run, "simulated" if simulating else "measured", line, lambda: interruption.requested
-        )
+        swept = sweep(trials, folder, run, kind, line, lambda: interruption.requested, versions)
     if line:
         line.end()
     echo(json_text(sweep_document(swept)) if output == "json" else sweep_report(swept))
 
 
-def _gpu() -> Any:
-    """What runs trials on a GPU. Raises EnvironmentFailure where there is none."""
-    from planner.measure.present import present_gpus
+def _gpu(device: str | None) -> tuple[str, Runner]:
+    """The GPU that is asked for, and what runs trials on it. Raises EnvironmentFailure where there is none."""
+    from planner.measure.present import find_present, inspect, present_gpus
     from planner.measure.trial import run_trial
+    from planner.measure.watch import watched
 
-    if not present_gpus():
+    gpus = present_gpus()
+    if not gpus:
         raise EnvironmentFailure(
             "No GPU was found on this machine, so there is nothing to measure.",
             "With --simulate the simulator answers instead, and the rows say so.",
         )
-    return run_trial
+    uuid = find_present(device, gpus).uuid
+    if uuid is None:
+        raise EnvironmentFailure("The driver does not say which GPU it is.", "Update the driver.")
+    return uuid, watched(uuid, run_trial, inspect)
 
 
-def _simulator() -> Any:
+def _simulator() -> Runner:
     from planner.truth import simulated
 
     return simulated

@@ -8,8 +8,11 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import sys
 import tempfile
+import threading
+import time
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -31,12 +34,22 @@ SMALL = 8
 
 def main() -> None:
     """Run what stdin says."""
+    # Told by the parent: it may be gone before this process has imported torch.
+    parent = int(sys.argv[1]) if len(sys.argv) > 1 else os.getppid()
+    threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
     trial = Trial.from_dict(json.load(sys.stdin))
     answer = sys.stdout
     # What libraries print belongs to nobody; the last line of stdout is the outcome.
     with contextlib.redirect_stdout(io.StringIO()):
         outcome = run(trial)
     answer.write(json.dumps(asdict(outcome)) + "\n")
+
+
+def _end_with_parent(parent: int) -> None:
+    """A sweep that was killed must not leave a GPU in use for nobody, nor the next sweep think it is not alone."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
 
 
 def run(trial: Trial) -> Outcome:
@@ -97,7 +110,8 @@ def _versions(driver: Driver) -> dict[str, str | None]:
     except PackageNotFoundError:
         sam2 = None
     return {
-        "torch": torch.__version__,
+        # As the package is installed: torch itself adds what CUDA it was built with.
+        "torch": version("torch"),
         "cuda": torch.version.cuda,
         "cudnn": None if cudnn is None else str(cudnn),
         "driver": driver.version(),

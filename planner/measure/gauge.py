@@ -101,12 +101,19 @@ class Driver:
 
     def process_bytes(self) -> int | None:
         """Of this process."""
-        return next((used for pid, used in self._processes() or () if pid == os.getpid()), None)
+        own = self._own()
+        return None if own is None else dict(self._processes() or ()).get(own)
 
     def alone(self) -> bool | None:
-        """Whether no other process computes on the GPU."""
+        """Whether no other process has memory on the GPU."""
         processes = self._processes()
-        return None if processes is None else all(pid == os.getpid() for pid, _ in processes)
+        # A list without this process, which is certainly there, is a container's view and says nothing.
+        return None if not processes else self._own() is not None and len(processes) == 1
+
+    def _own(self) -> int | None:
+        """This process as the driver numbers it: in a container of its own numbers, the only one that is listed."""
+        listed = [pid for pid, _ in self._processes() or ()]
+        return os.getpid() if os.getpid() in listed else listed[0] if len(listed) == 1 else None
 
     def version(self) -> str | None:
         """Of the driver."""
@@ -118,7 +125,9 @@ class Driver:
 
     def _processes(self) -> list[tuple[int, int | None]] | None:
         try:
-            found = self._nvml.nvmlDeviceGetComputeRunningProcesses(self._handle)
+            found = list(self._nvml.nvmlDeviceGetComputeRunningProcesses(self._handle))
         except Exception:
             return None
-        return [(process.pid, process.usedGpuMemory) for process in found]
+        with contextlib.suppress(Exception):  # slices know no graphics
+            found += self._nvml.nvmlDeviceGetGraphicsRunningProcesses(self._handle)
+        return list({process.pid: process.usedGpuMemory for process in reversed(found)}.items())

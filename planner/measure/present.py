@@ -46,12 +46,6 @@ def find_present(device: str | None, gpus: list[Gpu]) -> Gpu:
     raise UsageError(f"There is no GPU {device!r} here.", f"Present: {known}.")
 
 
-def cuda_name(gpu: Gpu) -> str:
-    """What torch calls it, such as cuda:0: its place among those that CUDA shows."""
-    place = next((found.place for found in inspect() if found.uuid == gpu.uuid and found.index == gpu.index), None)
-    return "cuda" if place is None else f"cuda:{place}"
-
-
 def inspect(
     binding: Any = None, environment: Mapping[str, str] | None = None, root: Path = Path("/")
 ) -> list[PresentGpu]:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from planner.documents import write
 from planner.errors import EnvironmentFailure, Interrupted
 from planner.journal import append, open_journal, read_journal
 from planner.measure.record import measurement
-from planner.measure.trial import LOST, Outcome, Trial
+from planner.measure.trial import FAILED, LOST, Outcome, Trial
 from planner.measurement import Measurement
 from planner.profiles import profile_text
 
@@ -55,9 +55,11 @@ def sweep(
     kind: str,
     progress: Callable[[Progress], None] | None = None,
     stopping: Stopping = lambda: False,
+    versions: Mapping[str, str] | None = None,
 ) -> Swept:
     """Run what the journal in `folder` lacks, then write the profiles. `kind`: measured or simulated.
 
+    `versions` of packages that are installed: rows that were made with others are made again, in their place.
     Raises Interrupted where `stopping` says so or the GPU is lost, with what is kept, and EnvironmentFailure where
     another sweep holds the folder or it cannot be written.
     """
@@ -69,7 +71,7 @@ def sweep(
     with _held(folder / f"{kind}.lock"):
         rows = read_journal(journal)
         wanted = {trial.id for trial in trials}
-        todo = [trial for trial in trials if trial.id not in rows]
+        todo = [trial for trial in trials if not _done(rows.get(trial.id), versions or {})]
         why = None
         began = time.monotonic()
         ran = 0
@@ -79,7 +81,7 @@ def sweep(
                     if stopping():
                         why = "was interrupted"
                         break
-                    outcome = run(trial)
+                    outcome = _possible(run(trial))
                     if outcome.outcome == LOST:
                         why = f"lost the GPU: {outcome.error}"
                         break
@@ -116,6 +118,24 @@ def keep(found: Sequence[tuple[Trial, Outcome]], folder: Path, kind: str = "meas
                 append(file, _row(trial, outcome))
         touched = {f"{kind}-{_slug(outcome.gpu)}.yaml" for _, outcome in found}
         return [path for path in write_profiles(read_journal(journal).values(), folder, kind) if path.name in touched]
+
+
+def _done(row: Mapping[str, Any] | None, versions: Mapping[str, str]) -> bool:
+    """Whether a row stands, made with what is installed. A version that it does not name is not held against it."""
+    if row is None:
+        return False
+    made_with = row["outcome"]["versions"]
+    return all(made_with.get(name) in (None, version) for name, version in versions.items())
+
+
+def _possible(outcome: Outcome) -> Outcome:
+    """The outcome, or a failure that names the figures where they cannot be true."""
+    sizes = (outcome.allocated_bytes, outcome.reserved_bytes, outcome.total_bytes)
+    known = [size for size in sizes if size is not None]
+    if known == sorted(known) and all(size >= 0 for size in known):
+        return outcome
+    text = "allocated {}, reserved {}, of a GPU of {} bytes: that cannot be".format(*sizes)
+    return Outcome(outcome=FAILED, gpu=outcome.gpu, versions=outcome.versions, error=text)
 
 
 def _row(trial: Trial, outcome: Outcome) -> dict[str, Any]:

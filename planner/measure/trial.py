@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from planner.domain import Configuration, Workload
@@ -37,6 +37,7 @@ class Trial:
     cap_bytes: int | None = None
     """What the process may take on the GPU, context included; None: all there is."""
     device: str = "cuda"
+    """As torch names it, or the UUID of a GPU or MIG slice."""
     checkpoint: str | None = None
     """None: random weights. Memory does not depend on their values."""
 
@@ -112,16 +113,18 @@ def run_trial(trial: Trial, *, timeout_seconds: float = TIMEOUT_SECONDS) -> Outc
 
     An interrupt ends the child too and goes on to the caller.
     """
-    command = [sys.executable, "-m", "planner.measure.child"]
-    # CUDA's usual order is by speed, the driver's by slot: cuda:1 has to mean what NVML calls 1.
-    environment = {**os.environ, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    command = [sys.executable, "-m", "planner.measure.child", str(os.getpid())]
+    environment = dict(os.environ)
+    if trial.device.startswith(("GPU-", "MIG-")):
+        environment["CUDA_VISIBLE_DEVICES"] = trial.device
+        trial = replace(trial, device="cuda")
     with subprocess.Popen(
         command,
-        env=environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        env=environment,
         start_new_session=True,
     ) as child:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from math import ceil
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -75,7 +76,7 @@ class MemoryModel:
 
     def on(self, gpu: str | None) -> MemoryModel:
         """This model with what was measured on the GPU of that name, if anything was."""
-        found = {one.runtime: one for one in self.coefficients.corrections if one.gpu == gpu}
+        found = {one.runtime: one for one in self.coefficients.corrections if gpu and gpu_key(one.gpu) == gpu_key(gpu)}
         return MemoryModel(self.coefficients, self.catalog, found) if found else self
 
     def estimate(
@@ -213,6 +214,11 @@ class MemoryModel:
         if workload.objects > SIMULATED_OBJECTS:
             reasons.append(f"more objects than any that was {group.provenance}")
         return tuple(reasons)
+
+
+def gpu_key(name: str) -> frozenset[str]:
+    """What names of one GPU have in common: the driver says NVIDIA A100 80GB PCIe, catalogues A100 PCIe 80 GB."""
+    return frozenset(re.sub(r"\b\d+ ?gb\b|\bnvidia\b", " ", name.lower()).split())
 
 
 class Terms(NamedTuple):

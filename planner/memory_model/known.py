@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from planner.catalog import load_catalog
@@ -18,10 +19,11 @@ NAME = "laws-1"
 """Of the committed fit: counted up when its form or its rows change."""
 
 
-def shipped_measurements() -> list[Measurement]:
+@lru_cache(maxsize=1)
+def shipped_measurements() -> tuple[Measurement, ...]:
     """All measurements of the profiles that ship. Raises FileError where one is broken."""
     folders = [profiles_folder() / kind for kind in KINDS]
-    return [measurement for folder in folders if folder.is_dir() for measurement in load_folder(folder)]
+    return tuple(measurement for folder in folders if folder.is_dir() for measurement in load_folder(folder))
 
 
 def fit_known(measurements: Sequence[Measurement]) -> Coefficients:

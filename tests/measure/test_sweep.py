@@ -8,7 +8,9 @@ import random
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,6 +18,7 @@ from planner.errors import EnvironmentFailure, FileError, Interrupted
 from planner.journal import read_journal
 from planner.measure.sweep import keep, sweep
 from planner.measure.trial import Outcome, Trial
+from planner.measure.watch import watched
 from planner.profiles import load_profile
 from tests.conftest import ROOT
 from tests.measure.fakes import GPU, answer, out_of_memory, some_trials
@@ -161,3 +164,36 @@ def test_a_broken_journal_is_named_and_left_alone(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="line 1"):
         sweep(some_trials(3), tmp_path, answer, "measured")
     assert journal.read_text(encoding="utf-8") == text
+
+
+def test_a_last_line_without_its_end_counts_for_nothing_even_where_it_reads_well(tmp_path: Path) -> None:
+    sweep(some_trials(3), tmp_path, answer, "measured")
+    journal = tmp_path / "measured.jsonl"
+    journal.write_text(journal.read_text(encoding="utf-8").rstrip("\n"), encoding="utf-8")
+    assert sweep(some_trials(3), tmp_path, answer, "measured").ran == 1
+    assert len(read_journal(journal)) == 3
+
+
+def test_rows_of_another_torch_are_made_again_in_their_place(tmp_path: Path) -> None:
+    sweep(some_trials(2), tmp_path, answer, "measured", versions={"torch": "2.15.0"})
+    again = sweep(some_trials(2), tmp_path, answer, "measured", versions={"torch": "2.15.0", "sam2": "1.1.0"})
+    newer = sweep(some_trials(2), tmp_path, answer, "measured", versions={"torch": "2.16.0"})
+    assert (again.ran, newer.ran, len(newer.measurements)) == (0, 2, 2)
+
+
+def test_figures_that_cannot_be_are_a_failure_that_names_them(tmp_path: Path) -> None:
+    impossible = replace(answer(some_trials(1)[0]), reserved_bytes=9_000_000_000)
+    swept = sweep(some_trials(1), tmp_path, lambda trial: impossible, "measured")
+    (row,) = swept.measurements
+    assert (row.outcome, row.figures) == ("failed", ())
+    assert "9000000000" in (row.error or "")
+
+
+def test_a_gpu_that_others_use_is_said_and_its_context_is_not_believed() -> None:
+    busy = SimpleNamespace(uuid="GPU-1", card_bytes=1, processes=("somebody",))
+    outcome = watched("GPU-1", answer, lambda: [busy])(some_trials(1)[0])
+    assert (outcome.alone, outcome.context_bytes) == (False, None)
+
+
+def test_a_gpu_that_is_gone_is_lost() -> None:
+    assert watched("GPU-1", answer, lambda: [])(some_trials(1)[0]).outcome == "lost"

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from planner.domain import Configuration, Workload
+from planner.measure import trial as module
 from planner.measure.record import measurement
 from planner.measure.trial import Trial, died, run_trial
+from tests.conftest import ROOT
 
 
 def trial(runtime: str, task: str, **changed: object) -> Trial:
@@ -61,6 +70,50 @@ def test_a_child_that_dies_says_how(code: int, words: str) -> None:
     assert "last words" in died(code, "last words")
 
 
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("import time; time.sleep(60)", "longer than 0.5 s"),
+        ("import os; os.kill(os.getpid(), 9)", "signal 9"),
+        ("print('done')", "exit code 0"),
+        ("raise SystemExit('no such thing')", "no such thing"),
+    ],
+    ids=["hangs", "killed", "says nothing", "complains"],
+)
+def test_a_child_that_does_not_answer_is_a_row(code: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    child = SimpleNamespace(executable=sys.executable)
+    original = subprocess.Popen
+
+    def popen(command: list[str], **options: object) -> object:
+        return original([child.executable, "-c", code], **options)
+
+    monkeypatch.setattr(module.subprocess, "Popen", popen)
+    outcome = run_trial(trial("own", "image"), timeout_seconds=0.5 if "sleep" in code else 30)
+    assert outcome.outcome == "failed"
+    assert message in (outcome.error or "")
+
+
+def test_a_child_ends_with_whoever_started_it() -> None:
+    pytest.importorskip("sam2", reason="runs the sam2 package")
+    code = """
+from dataclasses import replace
+from planner.measure.trial import run_trial
+from tests.measure.test_trial import trial
+long = trial("own", "video")
+run_trial(replace(long, workload=replace(long.workload, frames=10000)))
+"""
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) as parent:
+        child = _child_of(parent.pid)
+        time.sleep(0.2)
+        parent.send_signal(signal.SIGKILL)
+    for _ in range(300):
+        if not _alive(child):
+            return
+        time.sleep(0.1)
+    os.kill(child, signal.SIGKILL)
+    pytest.fail("the child outlived its parent")
+
+
 @pytest.mark.gpu
 def test_on_a_gpu_bytes_are_counted_and_a_cap_holds() -> None:
     torch = pytest.importorskip("torch", reason="runs torch")
@@ -73,3 +126,22 @@ def test_on_a_gpu_bytes_are_counted_and_a_cap_holds() -> None:
     assert {"load", "encode", "track"} <= set(free.phases)
     capped = Trial(runtime="own", configuration=asked.configuration, workload=asked.workload, cap_bytes=600_000_000)
     assert run_trial(capped).outcome in ("ran", "out_of_memory")
+
+
+def _child_of(parent: int) -> int:
+    path = Path(f"/proc/{parent}/task/{parent}/children")
+    if not path.exists():
+        pytest.skip("this system does not list children")
+    for _ in range(200):
+        found = path.read_text(encoding="ascii").split()
+        if found:
+            return int(found[0])
+        time.sleep(0.1)
+    raise AssertionError("no child was started")
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    except OSError:
+        return False
