@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from planner.api import Plan
-from planner.domain import EXIT_FITS, EXIT_NOT_CONFIRMED, Configuration, Estimate, Gpu, Workload
+from planner.domain import EXIT_FITS, EXIT_NOT_CONFIRMED, Configuration, Estimate, Workload
 from planner.errors import EnvironmentFailure, UsageError
-from planner.measure.trial import FAILED, LOST, RAN, Outcome, Trial
+from planner.measure.trial import FAILED, LOST, RAN, Outcome, Trial, run_trial
 from planner.units import check_size, format_size, parse_count, parse_size
 
 FRAMES = 60
@@ -122,7 +122,14 @@ def confirm(
         cap_bytes=None if simulate else cap_bytes,
         checkpoint=checkpoint,
     )
-    found = _simulate(trial, plan) if simulate else _run(trial, device, cap_bytes, run)
+    if simulate:
+        found = _simulate(trial, plan)
+    elif run is not None:
+        found = run(trial)
+    else:
+        trial = _placed(trial, device, cap_bytes if cap is not None else plan.budget.usable_bytes)
+        cap_bytes = trial.cap_bytes or cap_bytes
+        found = run_trial(trial)
     if found.outcome in (FAILED, LOST):
         where = "The simulation" if simulate else "The run"
         raise EnvironmentFailure(f"{where} failed: {found.error}", "This says nothing of whether the plan fits.")
@@ -155,14 +162,13 @@ def _simulate(trial: Trial, plan: Plan) -> Outcome:
     return simulated(trial, plan.budget.capability or (8, 6))
 
 
-def _run(trial: Trial, device: str | int | None, cap_bytes: int, run: Callable[[Trial], Outcome] | None) -> Outcome:
-    from dataclasses import replace
+def _placed(trial: Trial, device: str | int | None, least_bytes: int) -> Trial:
+    """The trial on the GPU that is asked for, its cap no larger than what is free there.
 
-    from planner.measure.present import find_present, present_gpus
-    from planner.measure.trial import run_trial
+    Raises EnvironmentFailure without a GPU, or where less than `least_bytes` is free, with who holds it.
+    """
+    from planner.measure.present import find_present, inspect, present_gpus
 
-    if run is not None:
-        return run(trial)
     gpus = present_gpus()
     if not gpus:
         raise EnvironmentFailure(
@@ -170,16 +176,16 @@ def _run(trial: Trial, device: str | int | None, cap_bytes: int, run: Callable[[
             "With --simulate it is held against the simulator, which proves less.",
         )
     gpu = find_present(None if device is None else str(device), gpus)
-    _check_free(gpu, cap_bytes)
-    return run_trial(replace(trial, device=gpu.uuid or "cuda"))
-
-
-def _check_free(gpu: Gpu, cap_bytes: int) -> None:
-    if gpu.free_bytes is not None and gpu.free_bytes < cap_bytes:
+    free, cap = gpu.free_bytes, trial.cap_bytes or 0
+    if free is not None and free < least_bytes:
+        holders = [process for found in inspect() if found.uuid == gpu.uuid for process in found.processes or ()]
+        named = ", ".join(f"process {one.pid} {format_size(one.bytes)}" for one in holders if one.bytes)
         raise EnvironmentFailure(
-            f"{gpu.name} has {format_size(gpu.free_bytes)} free, less than the cap of {format_size(cap_bytes)}.",
+            f"{gpu.name} has {format_size(free)} free, less than the {format_size(least_bytes)} that the plan may use"
+            f"{f' ({named})' if named else ''}.",
             "Free its memory, choose another with --device, or plan for what is free.",
         )
+    return replace(trial, device=gpu.uuid or "cuda", cap_bytes=cap if free is None else min(cap, free))
 
 
 def _record(trial: Trial, found: Outcome) -> Path | None:

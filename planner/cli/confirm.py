@@ -18,9 +18,10 @@ Examples:
 
 \b
 The plan runs in a process of its own on generated frames, with the allocator held to what the cap leaves beside the
-CUDA context. The cap is the plan's budget, headroom included: that is what the card has. A clip without end runs over
-60 frames unless --frames says otherwise. What it took becomes a row of the GPU's profile in the data folder
-($SAM2_PLAN_HOME or the platform's), unless --no-record; writes nothing else but -o FILE.
+CUDA context. The cap is the plan's budget, headroom included: that is what the card has; or what is free, where that
+is less but no less than the plan may use. A clip without end runs over 60 frames unless --frames says otherwise.
+What it took becomes a row of the GPU's profile in the data folder ($SAM2_PLAN_HOME or the platform's), unless
+--no-record; writes nothing else but -o FILE.
 
 \b
 Exit codes: 0 confirmed; 1 no GPU, too little free memory, or it failed for another reason; 2 usage or a bad file;

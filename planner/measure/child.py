@@ -14,6 +14,7 @@ import tempfile
 import threading
 import time
 from dataclasses import asdict
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,9 @@ from unittest import mock
 import numpy
 import torch
 
-from planner.errors import PlannerError
 from planner.measure.gauge import Driver, Gauge
 from planner.measure.trial import EXCERPT, FAILED, LOST, LOST_WORDS, OUT_OF_MEMORY, RAN, Outcome, Trial
+from planner.runtime.fallback import OutOfMemory
 
 ROUNDS = 3
 """How often a picture is segmented: from the second on, old features are replaced."""
@@ -63,7 +64,8 @@ def run(trial: Trial) -> Outcome:
     driver = Driver(facts["uuid"])
     try:
         if trial.cap_bytes is not None and gauge.on_gpu:
-            _cap(trial.cap_bytes, gauge)
+            gauge.hold = partial(_cap, trial.cap_bytes, gauge, driver)
+            gauge.hold()
         (_run_own if trial.runtime == "own" else _run_stock)(trial, gauge)
     except Exception as error:
         return Outcome(
@@ -119,13 +121,21 @@ def _versions(driver: Driver) -> dict[str, str | None]:
     }
 
 
-def _cap(cap_bytes: int, gauge: Gauge) -> None:
-    """Hold the allocator to what the cap leaves beside the context. Raises PlannerError where that is nothing."""
-    context = gauge.context_bytes() or 0
+def _cap(cap_bytes: int, gauge: Gauge, driver: Driver) -> None:
+    """Hold the allocator to what the cap leaves beside the context. Raises OutOfMemory where that is nothing.
+
+    Where the driver does not say what this process takes, all that is in use counts, others' memory too: not knowing
+    is no reason to take more.
+    """
+    process_bytes = driver.process_bytes()
+    if process_bytes is None:
+        context = gauge.context_bytes() or 0
+    else:
+        context = max(0, process_bytes - torch.cuda.memory_reserved(gauge.device))
     _, total = torch.cuda.mem_get_info(gauge.device)
     if cap_bytes <= context:
-        raise PlannerError(f"The cap of {cap_bytes:,} bytes is less than the context of {context:,} alone.")
-    torch.cuda.set_per_process_memory_fraction((cap_bytes - context) / total, gauge.device)
+        raise OutOfMemory(f"The cap of {cap_bytes:,} bytes is no more than the context of {context:,} alone.")
+    torch.cuda.set_per_process_memory_fraction(min(1.0, (cap_bytes - context) / total), gauge.device)
 
 
 def _kind(error: Exception) -> str:

@@ -23,6 +23,8 @@ class Gauge:
         self.on_gpu = self.device.type == "cuda"
         self.phases: dict[str, dict[str, int]] = {}
         self.seconds: list[float] = []
+        self.hold: Callable[[], None] | None = None
+        """Called after each frame: the context grows while kernels are loaded, so a cap is to be set anew."""
         self._stack: list[str] = []
         self._began = time.perf_counter()
 
@@ -54,6 +56,8 @@ class Gauge:
         """A frame is done."""
         if self.on_gpu:
             torch.cuda.synchronize(self.device)
+        if self.hold:
+            self.hold()
         now = time.perf_counter()
         self.seconds.append(now - self._began)
         self._began = now
