@@ -86,6 +86,8 @@ class Assessment:
     coefficients: Coefficients
     whole: tuple[Group, ...]
     """By runtime and task, rows drawn at random, each predicted by laws that were fitted without it."""
+    allocated: tuple[Group, ...]
+    """The same for allocated bytes."""
     groups: tuple[Group, ...]
     """Each group predicted by laws that were fitted without it."""
     others: tuple[tuple[str, str, Score], ...]
@@ -98,11 +100,13 @@ def assess(rows: Sequence[Row], coefficients: Coefficients, catalog: Catalog) ->
     """Judge coefficients on the rows they were made from. Refits them some fifty times: some seconds."""
     simulated = [row for row in rows if row.kind == "simulated"]
     model = MemoryModel(coefficients, catalog)
-    folds = [_judge(row, other) for row, other in out_of_fold(simulated, coefficients, catalog)]
+    drawn = list(out_of_fold(simulated, coefficients, catalog))
+    folds = [_judge(row, other) for row, other in drawn]
     measured = [_judge(row, model.on(row.gpu)) for row in rows if row.kind == "measured" and row.reserved]
     return Assessment(
         coefficients=coefficients,
         whole=tuple(_whole(folds, "simulated") + _whole(measured, "measured")),
+        allocated=tuple(_whole([_judge_allocated(row, other) for row, other in drawn], "simulated")),
         groups=tuple(_held_out(simulated, coefficients, catalog)),
         others=tuple(_others(folds, catalog)),
         published=tuple(_published(rows, model)),
@@ -159,6 +163,11 @@ def _judge(row: Row, model: MemoryModel) -> Judged:
     spare = totals.upper - totals.total
     predicted = totals.reserved + context
     return Judged(row, row.held + context, predicted, predicted + spare)
+
+
+def _judge_allocated(row: Row, model: MemoryModel) -> Judged:
+    totals = model.totals(row.configuration, row.workload, runtime=row.runtime)
+    return Judged(row, row.allocated or 0, totals.allocated)
 
 
 def _whole(judged: Sequence[Judged], truth: str) -> list[Group]:

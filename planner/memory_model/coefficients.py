@@ -76,7 +76,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Margin:
-    """How far the truth lay above the prediction of the total, in rows that were not fitted."""
+    """How far the truth of the total lay above the prediction, in rows that were not fitted."""
 
     ratio: float
     """The largest of truth / prediction - 1 over the rows; at least 0."""
@@ -109,7 +109,7 @@ class Coefficients:
     margins: Mapping[tuple[str, str], Margin]
     """By runtime and task."""
     beyond: float
-    """Relative: how far more pixels than were fitted to lay above the prediction, in rows held out."""
+    """Relative, of reserved bytes: how far more pixels than were fitted to lay above the prediction, when held out."""
     corrections: tuple[Correction, ...]
     profiles: tuple[str, ...]
     memory_model: str

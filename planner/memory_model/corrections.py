@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from statistics import median
 
 from planner.memory_model.coefficients import Correction, Margin
-from planner.memory_model.estimator import MemoryModel
+from planner.memory_model.estimator import UNKNOWN_CONTEXT_BYTES, MemoryModel
 from planner.memory_model.fitting import rounded
 from planner.memory_model.rows import Row
 
@@ -31,12 +31,14 @@ def corrections_of(rows: Iterable[Row], model: MemoryModel) -> Iterator[Correcti
 def _correction(gpu: str, runtime: str, rows: Sequence[Row], model: MemoryModel) -> Correction:
     """The medians of measured over predicted; the margin is the worst row predicted without it."""
     allocated, reserved = _ratios(rows, model)
+    contexts = [row.context for row in rows if row.context is not None]
+    context = max(contexts, default=UNKNOWN_CONTEXT_BYTES)
     worst = 0.0
     for held_out in rows:
         rest = [row for row in rows if row is not held_out]
         predicted = model.totals(held_out.configuration, held_out.workload, runtime=runtime).reserved
-        worst = max(worst, (held_out.reserved or 0) / (predicted * _ratios(rest, model)[1]) - 1)
-    contexts = [row.context for row in rows if row.context is not None]
+        predicted *= _ratios(rest, model)[1]
+        worst = max(worst, ((held_out.reserved or 0) - predicted) / (predicted + context))
     notes = tuple(_mixed(rows))
     return Correction(
         gpu=gpu,

@@ -189,19 +189,24 @@ class MemoryModel:
         allocated = max(terms.allocated(name, law) for name, law in group.phases.items())
         reserved = max(allocated, terms.reserved(group.reserved))
         context = terms.context if terms.measured_context is None else terms.measured_context
-        widened = reserved * self.widening(group, terms.pixels, SCALAR) + sum(terms.scores)
+        on_total, on_reserved = self.widening(group, terms.pixels, SCALAR)
         spare = CONTEXT_UPPER_BYTES if terms.measured_context is None else 0
-        return Totals(allocated, reserved, context, ceil(widened) + context + spare)
+        widened = (reserved + context) * on_total + reserved * on_reserved + sum(terms.scores)
+        return Totals(allocated, reserved, context, ceil(widened) + reserved + context + spare)
 
-    def widening(self, group: Group, pixels: Any, ops: Operations) -> Any:
-        """What the upper bound of the reserved bytes is, relative to these."""
+    def widening(self, group: Group, pixels: Any, ops: Operations) -> tuple[float, Any]:
+        """What the upper bound adds, as shares of the total and of the reserved bytes.
+
+        The one is what held-out rows show, the other what nothing has confirmed.
+        """
         correction = self.corrections.get(group.runtime)
         if correction:
-            ratio = 1 + correction.margin.ratio
+            on_total, on_reserved = correction.margin.ratio, 0.0
         else:
-            ratio = 1 + self.coefficients.margins[group.runtime, group.task].ratio
-            ratio *= 1 if group.provenance == "published" else 1 + UNCONFIRMED
-        return ops.where(pixels > group.largest_pixels, ratio * (1 + self.coefficients.beyond), ratio)
+            on_total = self.coefficients.margins[group.runtime, group.task].ratio
+            on_reserved = 0.0 if group.provenance == "published" else UNCONFIRMED
+        beyond = on_reserved + self.coefficients.beyond
+        return on_total, ops.where(pixels > group.largest_pixels, beyond, on_reserved)
 
     def _extrapolated(self, group: Group, configuration: Configuration, workload: Workload) -> tuple[str, ...]:
         """Why the estimate lies outside what was fitted to; empty if it does not."""

@@ -54,7 +54,7 @@ FRAMES, MEMORY_BANK, OUTPUT_MASKS, FURTHER_PASSES, KEPT_MASKS, LENGTHENED = (
     "output masks",
     "further objects of a pass",
     "kept masks",
-    "kept masks, lengthened",
+    "lists that were lengthened",
 )
 """Names of features: what a share of the bytes is."""
 ARRAYS = (FRAMES, MEMORY_BANK, OUTPUT_MASKS, KEPT_MASKS)
@@ -106,6 +106,8 @@ def _stock_video(q: Quantities, ops: Operations) -> dict[str, Number]:
         # On the host, the memories of the object at work still come to the GPU to be read.
         MEMORY_BANK: ops.where(q.offload_state, _read(q, ops), everything),
         OUTPUT_MASKS: arrays.output_masks(q.objects, q.frame_pixels),
+        # Each prompt writes out the masks of all objects so far, which no segment of the shorter list can hold.
+        LENGTHENED: arrays.output_masks(q.objects * (q.objects + 1) / 2, q.frame_pixels),
     }
 
 

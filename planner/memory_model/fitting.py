@@ -7,6 +7,7 @@ scikit-learn conventions: `CurveRegressor.fit(X, y)` learns, attributes that end
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -15,13 +16,14 @@ from sklearn.base import BaseEstimator, RegressorMixin
 
 from planner.catalog import Catalog
 from planner.domain import VARIANTS
+from planner.memory_model import arrays
 from planner.memory_model.coefficients import Curve, Group, Law
 from planner.memory_model.features import FRAMES, MEMORY_BANK
 from planner.memory_model.rows import Row
 
 HELD_WHOLE = {FRAMES: ("init", "encode", "track", "output"), MEMORY_BANK: ("encode", "track", "output")}
 """Arrays that are held whole at the peak of these phases: their own size is known, not regressed."""
-KNOTS_APART = 1.06
+KNOTS_APART = 1.12
 """Pixels of neighbouring knots, the larger over the smaller: closer ones say the same."""
 SHARED_PHASES = ("init", "prompt", "track", "output")
 """Their modules are the same in all variants (sam2/configs/*.yaml differ in the image encoder only)."""
@@ -32,6 +34,9 @@ errors by median and at the worst (docs/log.md)."""
 EXPECTILE_ROUNDS = 15
 RIDGE = 0.003
 """Relative: where rows leave open which of several steps a curve takes, all take some, and the outcome is one."""
+
+
+_ITEM_BYTES = {"half": 2, "autocast": 4, "float32": 4}
 
 
 class CurveRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -66,10 +71,9 @@ class CurveRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         return result
 
 
-def fit_group(rows: Sequence[Row], catalog: Catalog) -> Group:
-    """The laws of rows that share runtime, task and width."""
+def fit_group(rows: Sequence[Row], catalog: Catalog, knots: Sequence[int]) -> Group:
+    """The laws of rows that share runtime, task and width, straight between `knots`."""
     runtime, task, width = rows[0].group
-    knots = _knots(rows)
     weights = np.array([float(row.weights(catalog)) for row in rows])
     totals = np.array([float(row.held + (row.context or 0)) for row in rows])
     phases = {}
@@ -89,7 +93,7 @@ def fit_group(rows: Sequence[Row], catalog: Catalog) -> Group:
     )
 
 
-def _knots(rows: Sequence[Row]) -> list[int]:
+def knots_of(rows: Sequence[Row]) -> list[int]:
     """Pixels between which curves are straight, from what was run."""
     knots: list[int] = []
     every = sorted({row.quantities.pixels for row in rows})
@@ -153,3 +157,27 @@ def _curve(knots: Sequence[int], steps: np.ndarray) -> Curve:
 def rounded(value: float) -> float:
     """Six digits, so that the committed text does not hang on the last bits of a linear algebra library."""
     return float(f"{value:.6g}")
+
+
+def at_least(group: Group, less: Group, catalog: Catalog) -> Group:
+    """`group`, raised where `less` needs more; both have the same knots. Lower precision never needs more."""
+    spare = {
+        variant: arrays.weights(group.runtime, group.task, catalog.shapes[variant].parameters, 1)
+        * (_ITEM_BYTES[group.width] - _ITEM_BYTES[less.width])
+        for variant in VARIANTS
+    }
+
+    def raised(law: Law, other: Law) -> Law:
+        curves = {}
+        for variant, curve in law.curves.items():
+            floor = other.curves[variant]
+            pairs = zip(curve.bytes, floor.bytes, strict=True)
+            sizes = tuple(max(size, low - spare[variant]) for size, low in pairs)
+            curves[variant] = Curve(curve.pixels, sizes, max(curve.slope, floor.slope))
+        return Law(curves, {name: max(value, other.growth[name]) for name, value in law.growth.items()})
+
+    return replace(
+        group,
+        phases={name: raised(law, less.phases[name]) for name, law in group.phases.items()},
+        reserved=raised(group.reserved, less.reserved),
+    )

@@ -97,4 +97,4 @@ def published_shortfall(row: Row, model: MemoryModel) -> float:
     totals = model.totals(row.configuration, row.workload, runtime=RUNTIME)
     if row.allocated is not None:
         return float((row.allocated + row.rounding) / totals.allocated - 1)
-    return float(((row.total or 0) + row.rounding - totals.context) / totals.reserved - 1)
+    return float(((row.total or 0) + row.rounding) / totals.total - 1)

@@ -98,9 +98,10 @@ def _figures(model: MemoryModel, group: Group, rows: Mapping[str, np.ndarray]) -
         allocated = np.maximum(allocated, np.ceil(weights + value(law) + extra.get(name, 0.0)))
     reserved = np.ceil(weights + value(group.reserved) + np.maximum(*scores))
     reserved = np.maximum(allocated, reserved)
-    widened = reserved * model.widening(group, q.pixels, VECTOR) + (scores[0] + scores[1])
+    on_total, on_reserved = model.widening(group, q.pixels, VECTOR)
     total = reserved + UNKNOWN_CONTEXT_BYTES
-    upper = np.ceil(widened) + UNKNOWN_CONTEXT_BYTES + CONTEXT_UPPER_BYTES
+    widened = total * on_total + reserved * on_reserved + (scores[0] + scores[1])
+    upper = np.ceil(widened) + reserved + UNKNOWN_CONTEXT_BYTES + CONTEXT_UPPER_BYTES
     return dict(zip(FIGURES, (allocated, reserved, total, upper), strict=True))
 
 
