@@ -112,7 +112,7 @@ def test_a_budget_smaller_than_any_configuration_is_exit_3_with_the_nearest_miss
 
 
 def test_the_pin_that_makes_nothing_fit_is_named() -> None:
-    outcome = invoke("--vram", "2GB", "--variant", "large", "--resolution", "2048")
+    outcome = invoke("--vram", "1.2GB", "--variant", "large", "--resolution", "2048")
     assert outcome.code == 3
     assert "resolution" in outcome.out.split("Try")[1]
 

@@ -20,7 +20,7 @@ from tests.conftest import ROOT, invoke, refusal, validate
 
 REQUESTS: dict[str, dict[str, Any]] = {
     "fits": {"vram": "2GB", "objects": 10},
-    "tight and strict": {"vram": "1.5GB", "objects": 10, "strict": True},
+    "tight and strict": {"vram": "0.8GB", "objects": 10, "strict": True},
     "nothing fits": {"vram": "0.5GB"},
     "nothing fits a pin": {"vram": "2GB", "variant": "large", "resolution": "2048x2048"},
     "a GPU without bfloat16": {"gpu": "T4", "precision": "bfloat16"},
@@ -166,7 +166,7 @@ EDITS = [
 
 @pytest.mark.parametrize(("path", "value"), EDITS, ids=[f"{'.'.join(map(str, p))}={v}" for p, v in EDITS])
 def test_a_plan_edited_by_hand_is_refused(path: tuple[Any, ...], value: object, tmp_path: Path) -> None:
-    document = planner.plan(vram="1.5GB", objects=10).to_dict()
+    document = planner.plan(vram="0.8GB", objects=10).to_dict()
     assert document["verdict"] == "tight"
     at: Any = document
     for key in path[:-1]:
@@ -212,7 +212,7 @@ def test_a_failed_save_keeps_the_old_plan(tmp_path: Path, monkeypatch: pytest.Mo
 def test_require_is_the_plan_where_it_fits() -> None:
     plan = planner.plan(vram="2GB")
     assert plan.require() is plan
-    tight = planner.plan(vram="1.5GB", objects=10)
+    tight = planner.plan(vram="0.8GB", objects=10)
     assert tight.require() is tight
 
 
@@ -232,7 +232,7 @@ def test_require_raises_with_the_rejections_where_nothing_fits(tmp_path: Path) -
 
 def test_require_raises_for_a_tight_choice_under_strict() -> None:
     with pytest.raises(planner.DoesNotFit, match="tight"):
-        planner.plan(vram="1.5GB", objects=10, strict=True).require()
+        planner.plan(vram="0.8GB", objects=10, strict=True).require()
 
 
 def test_a_plan_is_frozen_and_reads_as_documented() -> None:

@@ -61,7 +61,7 @@ class Score:
     """Share of estimates that fail as xMem (Middleware 2025) defines it, over rows and cards: the verdict for the
     card is wrong, or a run that is capped at the estimate runs out. The estimate is the upper bound where there is one.
     """
-    conserved_bytes: float
+    conserved_bytes: int
     """Memory conservation potential, mean over rows and cards: what a scheduler that caps each run at the estimate
     has left of the card; the card's size is lost where the estimate fails."""
 
@@ -128,7 +128,7 @@ def score(judged: Sequence[Judged]) -> Score:
         coverage=interval(covered, len(bounds)) if bounds else None,
         over_provision=mean((one.upper or 0) / one.truth - 1 for one in bounds) if bounds else None,
         failing=mean(_fails(one, card) for one in judged for card in CARDS_GB),
-        conserved_bytes=mean(_conserved(one, card * 10**9) for one in judged for card in CARDS_GB),
+        conserved_bytes=round(mean(_conserved(one, card * 10**9) for one in judged for card in CARDS_GB)),
     )
 
 

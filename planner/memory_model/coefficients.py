@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -74,14 +75,28 @@ class Group:
     """That were fitted to."""
 
 
+COVERAGE = 0.95
+"""Of margins."""
+
+
+def conformal_rank(rows: int) -> int:
+    """The rank among n held-out rows below which a further one stays with a probability of COVERAGE."""
+    return min(rows, ceil(COVERAGE * (rows + 1)))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Margin:
-    """How far the truth of the total lay above the prediction, in rows that were not fitted."""
+    """How far the truth of the total lay above the prediction, in rows that were not fitted (split conformal)."""
 
     ratio: float
-    """The largest of truth / prediction - 1 over the rows; at least 0."""
+    """The k-th smallest of truth / prediction - 1 over n rows, k = ceil(0.95 (n + 1)), or the largest; at least 0."""
     rows: int
-    """How many: a further row exceeds the largest of n with a probability of at most 1/(n+1)."""
+    """n: a further row of the same kind stays below with a probability of at least `coverage`."""
+
+    @property
+    def coverage(self) -> float:
+        """K / (n + 1), which fewer than 19 rows cannot bring to 95 %."""
+        return conformal_rank(self.rows) / (self.rows + 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from planner.memory_model.coefficients import (
     Group,
     Law,
     Margin,
+    conformal_rank,
 )
 from planner.memory_model.corrections import corrections_of
 from planner.memory_model.estimator import MemoryModel
@@ -102,16 +103,20 @@ def out_of_fold(rows: Sequence[Row], coefficients: Coefficients, catalog: Catalo
 def _margins(
     draft: Coefficients, simulated: Sequence[Row], published: Sequence[Row], catalog: Catalog
 ) -> dict[tuple[str, str], Margin]:
-    """By runtime and task, the worst of the rows predicted without them."""
+    """By runtime and task, from rows that were predicted without them."""
     found: dict[tuple[str, str], list[float]] = {key[:2]: [] for key in draft.groups}
     for row, model in out_of_fold(simulated, draft, catalog):
         found[row.group[:2]].append(shortfall(row, model))
     model = MemoryModel(draft, catalog)
     for row in published:
         found[row.group[:2]].append(published_shortfall(row, model))
-    return {
-        key: Margin(ratio=rounded(max(0.0, *shortfalls)), rows=len(shortfalls)) for key, shortfalls in found.items()
-    }
+    return {key: margin_of(shortfalls) for key, shortfalls in found.items()}
+
+
+def margin_of(shortfalls: Sequence[float]) -> Margin:
+    """The margin that rows left out support; of none it is 0, and supports nothing."""
+    ratio = sorted(shortfalls)[conformal_rank(len(shortfalls)) - 1] if shortfalls else 0.0
+    return Margin(ratio=rounded(max(0.0, ratio)), rows=len(shortfalls))
 
 
 def _beyond(draft: Coefficients, simulated: Sequence[Row], catalog: Catalog) -> float:

@@ -149,15 +149,15 @@ def _bound(assessment: Assessment) -> list[str]:
     c = assessment.coefficients
     rows = [["upper bound", "margin", "n", "coverage that n supports"]]
     for (runtime, task), margin in c.margins.items():
-        share = margin.rows / (margin.rows + 1)
-        rows.append([f"{runtime} {task}", f"{margin.ratio:.1%}", str(margin.rows), f"{share:.1%}"])
+        rows.append([f"{runtime} {task}", f"{margin.ratio:.1%}", str(margin.rows), f"{margin.coverage:.1%}"])
     return [
         *table(rows, right=(1, 2, 3)),
         "",
-        "A margin is the worst of n rows predicted without them, relative to the total: a further row of the same",
-        "kind exceeds it with a probability of at most 1/(n+1). On top come, while no GPU has confirmed the simulator,",
-        f"{UNCONFIRMED:.0%} of the reserved bytes (assumed), {c.beyond:.0%} more for more pixels than any simulated, and 137 MB",
-        "for a context that was not measured on that GPU.",
+        "A margin is what 95 % of n rows predicted without them stay below, relative to the total (split conformal; of",
+        "few rows the worst): a further row of the same kind stays below it with the probability that stands there.",
+        "On top come, while no GPU has confirmed the simulator,",
+        f"{UNCONFIRMED:.0%} of the reserved bytes (assumed), {c.beyond:.0%} more beyond the largest resolution, and",
+        "137 MB for a context that was not measured on that GPU.",
     ]
 
 
