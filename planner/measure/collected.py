@@ -27,7 +27,6 @@ PRECISIONS = {
 }
 VERSIONS = {"2": "2.0", "2.0": "2.0", "2.1": "2.1"}
 BYTES = ("peak_allocated_bytes", "peak_reserved_bytes", "context_bytes", "process_bytes", "total_bytes")
-REMEDY = "Measure this row again, or delete its line."
 STOCK_POINTS = 64
 
 

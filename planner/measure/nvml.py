@@ -8,8 +8,6 @@ from typing import Any
 from planner.measure.devices import GpuProcess, Limits, PresentGpu
 from planner.measure.limits import host_memory
 
-UNIFIED = "the GPU shares the host's memory, so what is free is the host's"
-
 
 class Asking:
     """Questions to the driver; each that is not answered leaves its reason."""

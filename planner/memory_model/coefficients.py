@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from math import ceil
+from math import ceil, isfinite
 from pathlib import Path
 from typing import Any
 
@@ -195,11 +195,13 @@ def _law(entry: Any, pixels: tuple[int, ...]) -> Law:
 
 
 def _curve(values: Any, pixels: tuple[int, ...]) -> Curve:
-    """The values at `pixels`, then the slope beyond."""
-    *sizes, slope = map(_number, values)
+    """The values at `pixels`, then the slope beyond. Five hundred of them are read for each command: no detours."""
+    *sizes, slope = values
+    if set(map(type, values)) - {int, float} or not all(map(isfinite, values)) or min(values) < 0:
+        raise ValueError("a curve holds something else than numbers of 0 or more")
     if len(sizes) != len(pixels):
         raise ValueError(f"a curve has {len(sizes)} values for {len(pixels)} pixels")
-    if any(more < less for less, more in pairwise(sizes)):
+    if sizes != sorted(sizes):
         raise ValueError("a curve falls")
     return Curve(pixels, tuple(sizes), slope)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -182,8 +181,3 @@ def _correction(one: Correction) -> dict[str, Any]:
         "margin": _margin(one.margin),
         "notes": list(one.notes),
     }
-
-
-def counted(rows: Iterable[Row]) -> dict[str, int]:
-    """How many rows of each kind."""
-    return dict(Counter(row.kind for row in rows))

@@ -81,45 +81,60 @@ def _figures(model: MemoryModel, group: Group, rows: Mapping[str, np.ndarray]) -
     heads = np.array([float(shape.global_attention_heads) for shape in shapes])[rows["variant"]]
     weights = arrays.weights(group.runtime, group.task, parameters, 2 if group.width == "half" else 4)
     grown = features(group.runtime, group.task, q, VECTOR)
-    scores = [
-        np.where(rows["math"], score, 0.0)
-        for score in math_scores(group.task, q, heads, 4 if group.width == "float32" else 2, VECTOR)
-    ]
-    extra = {"encode": scores[0], "track": scores[1]}
+    encode = track = np.zeros(1)
+    if rows["math"].any():
+        item_bytes = 4 if group.width == "float32" else 2
+        held = math_scores(group.task, q, heads, item_bytes, VECTOR)
+        encode, track = (np.where(rows["math"], scores, 0.0) for scores in held)
+    extra = {"encode": encode, "track": track}
+    places = _Places(group.reserved, rows["variant"], q.pixels)
 
     def value(law: Law) -> np.ndarray:
-        result = _at(law, rows["variant"], q.pixels)
+        result = places.at(law)
         for name, coefficient in law.growth.items():
-            result = result + coefficient * grown[name]
+            if coefficient:
+                result = result + coefficient * grown[name]
         return result
 
     allocated = np.zeros(len(weights))
     for name, law in group.phases.items():
         allocated = np.maximum(allocated, np.ceil(weights + value(law) + extra.get(name, 0.0)))
-    reserved = np.ceil(weights + value(group.reserved) + np.maximum(*scores))
+    reserved = np.ceil(weights + value(group.reserved) + np.maximum(encode, track))
     reserved = np.maximum(allocated, reserved)
     on_total, on_reserved = model.widening(group, q.pixels, VECTOR)
     total = reserved + UNKNOWN_CONTEXT_BYTES
-    widened = total * on_total + reserved * on_reserved + (scores[0] + scores[1])
+    widened = total * on_total + reserved * on_reserved + (encode + track)
     upper = np.ceil(widened) + reserved + UNKNOWN_CONTEXT_BYTES + CONTEXT_UPPER_BYTES
     return dict(zip(FIGURES, (allocated, reserved, total, upper), strict=True))
 
 
-def _at(law: Law, variant: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-    """Curve.at for columns."""
-    curves = [law.curves[name] for name in VARIANTS]
-    known = np.array(curves[0].pixels, dtype=np.float64)
-    sizes = np.array([curve.bytes for curve in curves])
-    slopes = np.array([curve.slope for curve in curves])
-    place = np.searchsorted(known, pixels, side="right")
-    below, above = np.maximum(place - 1, 0), np.minimum(place, len(known) - 1)
-    low, high = sizes[variant, below], sizes[variant, above]
-    apart = np.where(above > below, known[above] - known[below], 1.0)
-    inside = low + (pixels - known[below]) / apart * (high - low)
-    beyond = low + (pixels - known[below]) * slopes[variant]
-    within = np.where(place == len(known), beyond, inside)
-    result: np.ndarray = np.where(place == 0, sizes[variant, 0], within)
-    return result
+class _Places:
+    """Where columns of pixels lie on the curves of a group, which all have the same knots; as Curve.at."""
+
+    def __init__(self, law: Law, variant: np.ndarray, pixels: np.ndarray) -> None:
+        known = np.array(next(iter(law.curves.values())).pixels, dtype=np.float64)
+        place = np.searchsorted(known, pixels, side="right")
+        self._first, self._last = place == 0, place == len(known)
+        self._edges = bool(self._first.any() or self._last.any())
+        below, above = np.maximum(place - 1, 0), np.minimum(place, len(known) - 1)
+        apart = np.where(above > below, known[above] - known[below], 1.0)
+        self._variant = variant
+        self._beyond = pixels - known[below]
+        self._share = self._beyond / apart
+        self._low, self._high = variant * len(known) + below, variant * len(known) + above
+
+    def at(self, law: Law) -> np.ndarray:
+        """Bytes of a law's curves."""
+        curves = [law.curves[name] for name in VARIANTS]
+        sizes = np.array([curve.bytes for curve in curves])
+        flat = sizes.ravel()
+        low = flat[self._low]
+        result: np.ndarray = low + self._share * (flat[self._high] - low)
+        if self._edges:
+            slopes = np.array([curve.slope for curve in curves])
+            result = np.where(self._last, low + self._beyond * slopes[self._variant], result)
+            result = np.where(self._first, sizes[self._variant, 0], result)
+        return result
 
 
 def _table(columns: Mapping[str, Any]) -> dict[str, Any]:
