@@ -14,12 +14,9 @@ from pathlib import Path
 
 import click
 
-from planner.catalog import load_catalog
 from planner.cli.main import cli
 from planner.documents import write
-from planner.memory_model.assessment import assess
-from planner.memory_model.coefficients import load_coefficients
-from planner.memory_model.known import rows_below
+from planner.memory_model.known import assess_known
 from planner.report.accuracy import accuracy_report
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -78,7 +75,7 @@ def accuracy_page() -> str:
             "fails). Of stock automatic masks the truth is what is allocated: docs/log.md says why.",
             "",
             "```text",
-            accuracy_report(assess(rows_below(None), load_coefficients(), load_catalog())).rstrip(),
+            accuracy_report(assess_known()).rstrip(),
             "```",
             "",
             "## The simulator beside other estimators",

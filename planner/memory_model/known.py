@@ -9,7 +9,8 @@ from pathlib import Path
 from planner.catalog import load_catalog
 from planner.locations import profiles_folder
 from planner.measurement import Measurement
-from planner.memory_model.coefficients import Coefficients
+from planner.memory_model.assessment import Assessment, assess
+from planner.memory_model.coefficients import FITTED_FILE, Coefficients, load_coefficients
 from planner.memory_model.fit import fit
 from planner.memory_model.rows import Row, rows_of
 from planner.profiles import load_folder
@@ -36,6 +37,14 @@ def fit_known(measurements: Sequence[Measurement]) -> Coefficients:
         found = sorted({str(getattr(environment, package)) for environment in simulated})
         versions[package] = " and ".join(found)
     return fit(rows, load_catalog(), sorted(used), NAME, versions)
+
+
+@lru_cache(maxsize=2)
+def assess_known(folder: Path | None = None) -> Assessment:
+    """The coefficients in `folder`, with the user's own rows there, judged; the shipped ones of None."""
+    coefficients = load_coefficients(None if folder is None else folder / FITTED_FILE)
+    rows = rows_below(None if folder is None else folder / "profiles")
+    return assess(rows, coefficients, load_catalog())
 
 
 def rows_below(folder: Path | None) -> list[Row]:
