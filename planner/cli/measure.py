@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,8 +69,9 @@ def command(
     from planner.measure.sweeps import preset as trials_of
     from planner.measure.sweeps import sweep_file
 
+    trials = sweep_file(Path(ranges), runtime) if ranges else trials_of(preset or "quick", runtime)
     uuid, run = ("cuda", _simulator()) if simulating else _gpu(device)
-    trials = sweep_file(Path(ranges), runtime, uuid) if ranges else trials_of(preset or "quick", runtime, uuid)
+    trials = [replace(trial, device=uuid) for trial in trials]
     _sweep(trials, folder, run, "simulated" if simulating else "measured", output)
 
 
