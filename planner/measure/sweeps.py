@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from planner.documents import Fields, read
-from planner.domain import PRECISIONS, TASKS, VARIANTS, VERSIONS, Configuration, Workload
+from planner.domain import PRECISIONS, RUNTIMES, TASKS, VARIANTS, VERSIONS, Configuration, Workload
 from planner.errors import FileError, UsageError
 from planner.measure.trial import Trial
-from planner.units import parse_count, parse_frame_size, parse_frames, parse_resolution
+from planner.units import check_word, parse_count, parse_frame_size, parse_frames, parse_resolution
 
 STOCK_POINTS = 64
 MOST_TRIALS = 5000
@@ -69,7 +69,8 @@ def sweep_file(path: Path, runtime: str, device: str = "cuda") -> list[Trial]:
 
 
 def trials(ranges: Ranges, runtime: str, device: str = "cuda") -> Iterator[Trial]:
-    """The product of ranges."""
+    """The product of ranges. Raises UsageError for what the runtime cannot run."""
+    check_word(runtime, "runtime", RUNTIMES[:2])
     usual: dict[str, Sequence[Any]] = {
         "task": ["video"],
         "variant": ["tiny"],
