@@ -6,7 +6,7 @@ scikit-learn conventions: `CurveRegressor.fit(X, y)` learns, attributes that end
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -74,20 +74,26 @@ class CurveRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 def fit_group(rows: Sequence[Row], catalog: Catalog, knots: Sequence[int]) -> Group:
     """The laws of rows that share runtime, task and width, straight between `knots`."""
     runtime, task, width = rows[0].group
-    weights = np.array([float(row.weights(catalog)) for row in rows])
+    item_bytes = _ITEM_BYTES[width]
+    weights = {
+        variant: float(arrays.weights(runtime, task, catalog.shapes[variant].parameters, item_bytes))
+        for variant in VARIANTS
+    }
+    held = np.array([weights[row.configuration.variant] for row in rows])
     totals = np.array([float(row.held + (row.context or 0)) for row in rows])
     phases = {}
     for name in rows[0].phases:
         sizes = np.array([float(row.phases[name]) for row in rows])
-        known = tuple(array for array, held in HELD_WHOLE.items() if name in held)
-        phases[name] = _law(rows, knots, sizes - weights, totals, shared=name in SHARED_PHASES, known=known)
+        known = tuple(array for array, phases_of in HELD_WHOLE.items() if name in phases_of)
+        shared = name in SHARED_PHASES
+        phases[name] = _law(rows, knots, sizes - held, totals, weights, shared=shared, known=known)
     reserved = np.array([float(row.held) for row in rows])
     return Group(
         runtime=runtime,
         task=task,
         width=width,
         phases=phases,
-        reserved=_law(rows, knots, reserved - weights, totals, shared=False),
+        reserved=_law(rows, knots, reserved - held, totals, weights, shared=False),
         provenance="simulated",
         largest_pixels=knots[-1],
     )
@@ -109,30 +115,48 @@ def _law(
     knots: Sequence[int],
     sizes: np.ndarray,
     scales: np.ndarray,
+    weights: Mapping[str, float],
     *,
     shared: bool,
     known: tuple[str, ...] = (),
 ) -> Law:
-    """One regression over all variants: each adds something of its own to the smaller one's curve, or nothing.
+    """One regression over all variants: each has its own curve, or all share one, and they share what grows.
 
-    `known`: features that count once.
+    `sizes`: bytes beside the weights. `known`: features that count once.
     """
     names = [name for name in rows[0].features if name not in known]
     once = [name for name in rows[0].features if name in known]
     sizes = sizes - np.array([sum(float(row.features[name]) for name in once) for row in rows])
     grown = np.array([[float(row.features[name]) for name in names] for row in rows]).reshape(len(rows), len(names))
     hats = np.array([_hats(row.quantities.pixels, knots) for row in rows])
-    levels = 1 if shared else len(VARIANTS)
-    ranks = np.array([0 if shared else VARIANTS.index(row.configuration.variant) for row in rows])
-    steps = [hats * (ranks >= level)[:, None] for level in range(levels)]
-    learnt = CurveRegressor(UNDER_WEIGHT).fit(np.hstack([*steps, grown]), sizes, scales).coef_
-    split = levels * len(knots)
-    own = np.cumsum(learnt[:split].reshape(levels, len(knots)), axis=0)
-    return Law(
-        curves={variant: _curve(knots, own[min(rank, levels - 1)]) for rank, variant in enumerate(VARIANTS)},
-        growth=dict.fromkeys(once, 1.0)
-        | {name: rounded(value) for name, value in zip(names, learnt[split:], strict=True)},
-    )
+    present = {row.configuration.variant for row in rows}
+    owners = VARIANTS[:1] if shared else tuple(variant for variant in VARIANTS if variant in present)
+    of = np.array([0 if shared else owners.index(row.configuration.variant) for row in rows])
+    blocks = [hats * (of == number)[:, None] for number in range(len(owners))]
+    learnt = CurveRegressor(UNDER_WEIGHT).fit(np.hstack([*blocks, grown]), sizes, scales).coef_
+    split = len(owners) * len(knots)
+    steps = dict(zip(owners, learnt[:split].reshape(len(owners), len(knots)), strict=True))
+    growth = {name: rounded(value) for name, value in zip(names, learnt[split:], strict=True)}
+    return Law(_ordered(knots, steps, weights), dict.fromkeys(once, 1.0) | growth)
+
+
+def _ordered(knots: Sequence[int], steps: Mapping[str, np.ndarray], weights: Mapping[str, float]) -> dict[str, Curve]:
+    """A curve for each variant; a larger one, its weights included, never needs less than a smaller one.
+
+    A variant without rows has the curve of its neighbour.
+    """
+    curves: dict[str, Curve] = {}
+    for rank, variant in enumerate(VARIANTS):
+        near = min(steps, key=lambda other: (abs(VARIANTS.index(other) - rank), other))
+        curve = _curve(knots, steps[near])
+        if rank:
+            smaller = VARIANTS[rank - 1]
+            spare = weights[variant] - weights[smaller]
+            pairs = zip(curve.bytes, curves[smaller].bytes, strict=True)
+            sizes = tuple(max(size, low - spare) for size, low in pairs)
+            curve = Curve(curve.pixels, sizes, max(curve.slope, curves[smaller].slope))
+        curves[variant] = curve
+    return curves
 
 
 def _hats(pixels: int, knots: Sequence[int]) -> list[float]:
