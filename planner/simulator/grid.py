@@ -131,8 +131,14 @@ def _own_automasks(variant: str, precision: str) -> Iterator[Point]:
                 task="automask", variant=variant, stock=False, precision=precision, resolution=side,
                 points_per_batch=points,
             )  # fmt: skip
+    for side in (512, 1024):
+        for points in (1, 4):
+            yield Point(
+                task="automask", variant=variant, stock=False, precision=precision, resolution=side,
+                points_per_batch=points,
+            )  # fmt: skip
     if variant == "tiny":
-        for points in (1, 4, 8, 32):
+        for points in (8, 32):
             yield Point(task="automask", variant=variant, stock=False, precision=precision, points_per_batch=points)
         for size in (VGA, PORTRAIT, ULTRA_HD):
             yield Point(task="automask", variant=variant, stock=False, precision=precision, frame_size=size)
