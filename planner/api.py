@@ -203,7 +203,7 @@ def predict_table(
     columns: dict[str, Any], *, task: str, objects: Any = 1, frames: Any = None, frame_pixels: Any = 1080 * 1920
 ) -> dict[str, Any]:
     """Bytes of many configurations at once, as numpy columns: see MemoryModel.predict."""
-    return _memory_model().predict(columns, task, objects, frames, frame_pixels)
+    return _memory_model().on(None).predict(columns, task, objects, frames, frame_pixels)
 
 
 def configuration_and_workload(

@@ -203,17 +203,38 @@ def test_what_was_measured_here_goes_before_all_else_on_that_gpu(fitted: Coeffic
     assert correction.reserved_ratio == pytest.approx(1.2, rel=1e-3)
     shipped = MemoryModel(load_coefficients(shipped_file()))
     asked = {"variant": "large", "task": "video", "resolution": 1024}
-    here, elsewhere = planner.predict(**asked, gpu="RTX 3060"), planner.predict(**asked, gpu="RTX 3090")  # type: ignore[arg-type]
+    here = planner.predict(**asked, gpu="RTX 3060")  # type: ignore[arg-type]
     configuration, workload = planner.api.configuration_and_workload(
         version="2.1", precision="autocast_bfloat16", attention="auto", objects=1, frames=None, frame_size=None,
         object_batch=None, bounded_memory_bank=True, offload_video=False, offload_state=False, **asked,
     )  # fmt: skip
-    assert elsewhere.reserved_bytes == shipped.totals(configuration, workload, (8, 6)).reserved
-    assert here.reserved_bytes == pytest.approx(elsewhere.reserved_bytes * 1.2, rel=1e-3)
+    simulated = shipped.totals(configuration, workload, (8, 6))
+    assert here.reserved_bytes == pytest.approx(simulated.reserved * 1.2, rel=1e-3)
     assert here.context_bytes == 333_000_000
     assert "measured" in {part.provenance for part in here.components}
-    assert here.upper_bytes - here.total_bytes < elsewhere.upper_bytes - elsewhere.total_bytes
+    assert here.upper_bytes - here.total_bytes < simulated.upper - simulated.total
     assert sum(part.bytes for part in here.components) == here.total_bytes
+
+
+@pytest.mark.parametrize("gpu", ["RTX 3090", None])
+def test_measured_elsewhere_goes_before_simulated_and_says_so(fitted: Coefficients, gpu: str | None) -> None:
+    shipped = MemoryModel(load_coefficients(shipped_file()))
+    here, elsewhere = (planner.predict(variant="large", gpu=name) for name in ("RTX 3060", gpu))
+    assert elsewhere.reserved_bytes == here.reserved_bytes
+    assert elsewhere.context_bytes == 400_000_000, "the context is another GPU's own"
+    assert elsewhere.upper_bytes - elsewhere.total_bytes > here.upper_bytes - here.total_bytes
+    assert any(GPU in reason for reason in elsewhere.extrapolated_because)
+    assert here.extrapolated_because == ()
+    columns = {"variant": ["tiny", "large"], "precision": "autocast_bfloat16", "height": 1024, "width": 1024}
+    table = planner.predict_table(columns, task="image")
+    assert (table["reserved_bytes"][1], table["upper_bytes"][1]) == (elsewhere.reserved_bytes, elsewhere.upper_bytes)
+    stock = planner.predict(variant="large", gpu=gpu, runtime="stock")
+    configuration, workload = planner.api.configuration_and_workload(
+        variant="large", resolution=1024, task="image", version="2.1", precision="autocast_bfloat16", attention="auto",
+        objects=1, frames=None, frame_size=None, object_batch=None, bounded_memory_bank=False, offload_video=False,
+        offload_state=False,
+    )  # fmt: skip
+    assert stock.reserved_bytes == shipped.totals(configuration, workload).reserved, "nothing was measured of stock"
 
 
 def test_a_plan_for_that_gpu_rests_on_it(fitted: Coefficients) -> None:

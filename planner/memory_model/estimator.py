@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from math import ceil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -39,6 +40,8 @@ CONTEXT_UPPER_BYTES = 137_000_000
 UNCONFIRMED = 0.09
 """Relative, until rows measured on a GPU say better: the worst of three published peaks beside a trace of the stock
 code without its workspaces (docs/log.md)."""
+OTHER_GPU = 0.05
+"""Assumed, relative to the total: what rows measured on another GPU widen the bound by."""
 SIMULATED_OBJECTS = 50
 SCORED = {"encode": 0, "track": 1}
 """Phases in which math attention holds scores, and which of the two."""
@@ -75,8 +78,12 @@ class MemoryModel:
         """By runtime: what was measured on the GPU that is planned for."""
 
     def on(self, gpu: str | None) -> MemoryModel:
-        """This model with what was measured on the GPU of that name, if anything was."""
-        found = {one.runtime: one for one in self.coefficients.corrections if gpu and gpu_key(one.gpu) == gpu_key(gpu)}
+        """This model with what was measured on the GPU of that name, else on others, if anything was."""
+        known = self.coefficients.corrections
+        here = {one.runtime: one for one in known if gpu and gpu_key(one.gpu) == gpu_key(gpu)}
+        # Of several others the one with most rows; sorted() keeps the order of names among equals.
+        elsewhere = {one.runtime: _from_elsewhere(one) for one in sorted(known, key=lambda one: one.margin.rows)}
+        found = {**elsewhere, **here}
         return MemoryModel(self.coefficients, self.catalog, found) if found else self
 
     def estimate(
@@ -219,6 +226,16 @@ class MemoryModel:
         if workload.objects > SIMULATED_OBJECTS:
             reasons.append(f"more objects than any that was {group.provenance}")
         return tuple(reasons)
+
+
+def _from_elsewhere(one: Correction) -> Correction:
+    """A correction for a GPU that it was not measured on: tensors are the same, the context is not."""
+    return replace(
+        one,
+        context_bytes=None,
+        margin=replace(one.margin, ratio=one.margin.ratio + OTHER_GPU),
+        notes=(*one.notes, f"measured on {one.gpu}, not on this GPU; the upper bound is wider for it"),
+    )
 
 
 def gpu_key(name: str) -> frozenset[str]:

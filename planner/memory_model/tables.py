@@ -96,10 +96,12 @@ def _figures(model: MemoryModel, group: Group, rows: Mapping[str, np.ndarray]) -
                 result = result + coefficient * grown[name]
         return result
 
+    correction = model.corrections.get(group.runtime)
+    ratios = (correction.allocated_ratio, correction.reserved_ratio) if correction else (1.0, 1.0)
     allocated = np.zeros(len(weights))
     for name, law in group.phases.items():
-        allocated = np.maximum(allocated, np.ceil(weights + value(law) + extra.get(name, 0.0)))
-    reserved = np.ceil(weights + value(group.reserved) + np.maximum(encode, track))
+        allocated = np.maximum(allocated, np.ceil((weights + value(law) + extra.get(name, 0.0)) * ratios[0]))
+    reserved = np.ceil((weights + value(group.reserved) + np.maximum(encode, track)) * ratios[1])
     reserved = np.maximum(allocated, reserved)
     on_total, on_reserved = model.widening(group, q.pixels, VECTOR)
     total = reserved + UNKNOWN_CONTEXT_BYTES

@@ -82,7 +82,7 @@ def assert_same(one: list[Any], other: list[Any]) -> None:
 
 
 def tiny_plan() -> Any:
-    """autocast_bfloat16, then float32 and float16 in turn as smaller ones."""
+    """autocast_bfloat16, then float16 as the smaller one."""
     plan = planner.plan(task="video", objects=2, vram="2GB", variant="tiny", version="2.1", resolution=64)
     totals = [choice.estimate.total_bytes for choice in plan.alternatives]
     assert plan.chosen is not None and plan.estimate is not None and min(totals) < plan.estimate.total_bytes
@@ -91,7 +91,7 @@ def tiny_plan() -> Any:
 
 def two_variants_plan() -> Any:
     """small, and tiny as the smaller one."""
-    plan = planner.plan(task="video", objects=2, vram="950MB", version="2.1", resolution=64, precision="float32")
+    plan = planner.plan(task="video", objects=2, vram="700MB", version="2.1", resolution=64, precision="float32")
     assert plan.chosen is not None and plan.chosen.variant == "small"
     assert "tiny" in [choice.variant for choice in plan.alternatives]
     return plan
@@ -130,15 +130,15 @@ def test_several_failures_step_down_the_plan_and_every_frame_is_given_once(trap:
     plan = tiny_plan()
     session = load(plan)
     tracking = session.track(clip(10), PROMPTS, scores=True)
-    found = run(tracking, lambda frame: setattr(trap, "failures", {3: 2, 6: 1}.get(frame, 0)))
-    assert trap.sprung == 3
+    found = run(tracking, lambda frame: setattr(trap, "failures", int(frame in (3, 6))))
+    assert trap.sprung == 2
     assert [frame for frame, _ in found] == list(range(10))
     assert all(numpy.isfinite(scores).all() for _, answer in found for scores in answer.values())
     assert all(set(answer) == {1, 2} for _, answer in found)
-    assert [step.frame for step in tracking.steps] == [3, 3, 6]
+    assert [step.frame for step in tracking.steps] == [3, 6]
     assert all(step.carried_over for step in tracking.steps), "variant and resolution stayed the same"
     precisions = [step.configuration.precision for step in tracking.steps]
-    assert precisions == ["autocast_bfloat16", "float32", "float16"]
+    assert precisions == ["autocast_bfloat16", "float16"]
     assert session.configuration == tracking.steps[-1].configuration
 
 
@@ -213,7 +213,7 @@ def test_a_picture_is_segmented_by_the_next_smaller_configuration(encoding_trap:
     encoding_trap.failures = 2
     found = session.segment(picture(0), points=[[30, 55]], labels=[1])
     assert numpy.asarray(found.masks).shape == (1, 1, *SIZE)
-    assert session.configuration.precision == "float32"
+    assert session.configuration.precision == "float16"
 
 
 def test_objects_of_a_picture_are_taken_one_by_one_when_memory_runs_out(monkeypatch: pytest.MonkeyPatch) -> None:
