@@ -18,10 +18,13 @@ __version__ = "0.1.0"
 __all__ = [
     "Confirmation",
     "DoesNotFit",
+    "NotReady",
     "Plan",
     "PlannerError",
+    "Preflight",
     "Session",
     "__version__",
+    "check",
     "confirm",
     "load",
     "plan",
@@ -33,6 +36,9 @@ _IN = {
     "simulate": "planner.simulator",
     "load": "planner.loading",
     "Session": "planner.runtime.session",
+    "check": "planner.checking",
+    "Preflight": "planner.checking",
+    "NotReady": "planner.checking",
     "confirm": "planner.confirmation",
     "Confirmation": "planner.confirmation",
 }
@@ -40,6 +46,7 @@ _IN = {
 
 if TYPE_CHECKING:
     from planner.api import DoesNotFit, Plan, plan, predict, predict_table
+    from planner.checking import NotReady, Preflight, check
     from planner.confirmation import Confirmation, confirm
     from planner.errors import PlannerError
     from planner.loading import load

@@ -136,6 +136,19 @@ class Fields:
         """A whole number, or null."""
         return None if self.or_none(key) else self.integer(key, minimum)
 
+    def optional_boolean(self, key: str) -> bool | None:
+        """True, false, or null."""
+        return None if self.or_none(key) else self.boolean(key)
+
+    def optional_release(self, key: str) -> tuple[int, int] | None:
+        """[major, minor], or null."""
+        if self.or_none(key):
+            return None
+        value = self.items(key)
+        if len(value) != 2 or not all(type(item) is int and 0 <= item < 100 for item in value):
+            raise self.complaint(f"{key} is {value!r}"[:80], "Write [major, minor].", key)
+        return value[0], value[1]
+
     def texts(self, key: str) -> list[str]:
         """A list of strings."""
         items = self.items(key)

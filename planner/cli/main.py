@@ -25,6 +25,8 @@ Exit codes: 0 fits; 1 failed; 2 usage; 3 nothing fits; 4 fits tightly (--strict)
 Writes nothing but the file of -o.
 """
 COMMANDS = {
+    "check": "planner.cli.check",
+    "doctor": "planner.cli.doctor",
     "predict": "planner.cli.predict",
     "gpus": "planner.cli.gpus",
     "accuracy": "planner.cli.accuracy",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import time
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import TextIO
@@ -70,3 +72,29 @@ def _has_blocks(stream: TextIO) -> bool:
     except (UnicodeEncodeError, LookupError):
         return False
     return True
+
+
+class ProgressLine:
+    """A line on the terminal that is written over, a few times a second."""
+
+    INTERVAL_SECONDS = 0.1
+
+    def __init__(self) -> None:
+        self._width = 0
+        self._next = 0.0
+
+    def show(self, text: str, always: bool) -> None:
+        """Write it, unless the last one is too young and this one need not be seen."""
+        now = time.monotonic()
+        if now < self._next and not always:
+            return
+        self._next = now + self.INTERVAL_SECONDS
+        # One that is wrapped could not be written over.
+        text = text[: shutil.get_terminal_size().columns - 1]
+        self._width = max(self._width, len(text))
+        click.echo("\r" + text.ljust(self._width), nl=False, err=True)
+
+    def end(self) -> None:
+        """Leave the line empty."""
+        if self._width:
+            click.echo("\r" + " " * self._width + "\r", nl=False, err=True)

@@ -33,7 +33,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "kind": "plan",
         "request": _request(plan.request),
-        "budget": _budget(plan.budget),
+        "budget": budget_document(plan.budget),
         "verdict": plan.verdict,
         "strict": plan.strict,
         "exit_code": plan.exit_code,
@@ -150,7 +150,8 @@ def _request(request: Request) -> dict[str, Any]:
     }
 
 
-def _budget(budget: Budget) -> dict[str, Any]:
+def budget_document(budget: Budget) -> dict[str, Any]:
+    """A budget as plain data."""
     return {
         "total_bytes": budget.total_bytes,
         "headroom_bytes": budget.headroom_bytes,
@@ -170,6 +171,7 @@ def gpu_document(gpu: Gpu) -> dict[str, Any]:
         "capability": list(gpu.capability) if gpu.capability else None,
         "uuid": gpu.uuid,
         "index": gpu.index,
+        "driver": gpu.driver,
     }
 
 
