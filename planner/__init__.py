@@ -27,6 +27,7 @@ __all__ = [
     "check",
     "confirm",
     "load",
+    "pick",
     "plan",
     "predict",
     "predict_table",
@@ -39,6 +40,7 @@ _IN = {
     "check": "planner.checking",
     "Preflight": "planner.checking",
     "NotReady": "planner.checking",
+    "pick": "planner.picking",
     "confirm": "planner.confirmation",
     "Confirmation": "planner.confirmation",
 }
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     from planner.confirmation import Confirmation, confirm
     from planner.errors import PlannerError
     from planner.loading import load
+    from planner.picking import pick
     from planner.runtime.session import Session
     from planner.simulator import simulate
 

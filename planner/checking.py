@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,7 @@ __all__ = ["NotReady", "Preflight", "check"]
 
 POLL_SECONDS = 1.0
 ELSEWHERE = "the memory is given, so this need not be the machine that will run the plan"
-MACHINE_CHECKS = ("driver", "torch", "sam2", "host memory")
-"""Of this machine, and skipped where another is meant."""
+PACKAGES = ("torch", "sam2")
 
 Look = Callable[[], Machine]
 Waiting = Callable[[Check, float, float], None]
@@ -100,19 +100,19 @@ def check(
     wanted = None if sha256 is None else parse_sum(sha256)
     if wanted is not None and checkpoint is None:
         raise UsageError("There is a SHA-256, but no checkpoint to compare.", "Give --checkpoint too.")
-    target = _Target(plan, vram, gpu, device, look or _look_of(simulate_gpu))
+    target = _Target(plan, vram, gpu, device, look or look_of(simulate_gpu))
     if plan.chosen is None:
-        standing, rest = _nothing_chosen(plan, target), []
+        standing, rest = _nothing_chosen(plan), []
     else:
         on_input, probe = check_input(plan.request.workload, source)
         standing = _await(target, plan.chosen, _as_found(plan.request.workload, probe), seconds, waiting)
         configuration = plan.chosen.configuration
         rest = [
-            *target.of_machine(check_package(plan, standing.machine, name) for name in ("torch", "sam2")),
+            *(target.of_machine(package, partial(check_package, plan, name=package)) for package in PACKAGES),
             check_checkpoint(configuration, checkpoint, wanted, hashing),
             on_input,
             check_disk(standing.workload, out, saves),
-            *target.of_machine([check_host(configuration, standing.workload, standing.machine)]),
+            target.of_machine("host memory", partial(check_host, configuration, standing.workload)),
         ]
         if rules is not None and standing.estimate is not None:
             day = today or date.today()
@@ -128,7 +128,7 @@ def check(
         policy_mode=rules.mode if rules else None,
         waited_seconds=round(standing.waited, 1),
         strict=strict,
-        replayed=standing.machine.replayed,
+        replayed=None if target.machine is None else target.machine.replayed,
     )
 
 
@@ -136,7 +136,6 @@ def check(
 class _Standing:
     """Where the plan stands with one look at the machine."""
 
-    machine: Machine
     budget: Budget | None
     workload: Workload
     estimate: Estimate | None
@@ -150,35 +149,44 @@ class _Standing:
 
 
 class _Target:
-    """What the plan is held against, looked at as often as need be."""
+    """What the plan is held against: a budget that is given, or a machine that can be looked at again."""
 
     def __init__(
         self, plan: Plan, vram: str | int | None, gpu: str | None, device: str | int | None, look: Look
     ) -> None:
         self.plan = plan
-        self.elsewhere = vram is not None or gpu is not None
-        self.look = look
+        self.machine: Machine | None = None
+        """As it was at the last look; None where a budget is given, and nobody needs to look."""
+        self._look = look
         self._device = None if device is None else str(device)
         self._given: Budget | None = None
-        if self.elsewhere:
+        if vram is not None or gpu is not None:
             budget, _ = budget_of(vram, gpu, device, plan.budget.headroom, list)
             # As in planning, a bare budget forgets no capability that the plan knows.
             self._given = budget if budget.gpu else replace(budget, gpu=plan.budget.gpu)
 
-    def budget(self, machine: Machine) -> tuple[Budget | None, PresentGpu | None]:
-        """The memory there is, and whose; (None, None) without a GPU. Raises UsageError for one that is not there."""
+    @property
+    def elsewhere(self) -> bool:
+        """Whether this need not be the machine that is meant."""
+        return self._given is not None
+
+    def budget(self) -> tuple[Budget | None, PresentGpu | None]:
+        """The memory there is now, and whose; (None, None) without a GPU. Raises UsageError for one not here."""
         if self._given is not None:
             return self._given, None
-        present = [(found, card) for found in machine.gpus if (card := as_gpu(found)) is not None]
+        self.machine = self._look()
+        present = [(found, card) for found in self.machine.gpus if (card := as_gpu(found)) is not None]
         if not present and self._device is None:
             return None, None
         cards = [card for _, card in present]
         card = find_present(self._device or _own(self.plan, cards), cards)
         return budget_on(card, self.plan.budget.headroom), next(found for found, one in present if one is card)
 
-    def of_machine(self, checks: Any) -> list[Check]:
-        """Checks of this machine, skipped where another is meant."""
-        return [replace(c, status=SKIP, found=ELSEWHERE, action=None) if self.elsewhere else c for c in checks]
+    def of_machine(self, name: str, judge: Callable[..., Check]) -> Check:
+        """A check of the machine, skipped where another may be meant."""
+        if self.machine is None:
+            return Check(name=name, status=SKIP, found=ELSEWHERE)
+        return judge(machine=self.machine)
 
 
 def _own(plan: Plan, cards: list[Gpu]) -> str | None:
@@ -202,24 +210,24 @@ def _await(target: _Target, choice: Choice, workload: Workload, seconds: float, 
 
 
 def _stand(target: _Target, choice: Choice, workload: Workload) -> _Standing:
-    plan, machine = target.plan, target.look()
-    budget, present = target.budget(machine)
+    plan = target.plan
+    budget, present = target.budget()
+    estimate = predicted(choice, workload, budget)
     if budget is None:
-        reason = machine.reasons.get("gpus", "the driver lists none")
-        estimate = _predict(choice, workload, None)
-        return _Standing(machine=machine, budget=None, workload=workload, estimate=estimate, checks=(no_gpu(reason),))
-    estimate = _predict(choice, workload, budget)
-    holders = holders_of(present, process_names(present, machine)) if present else {}
-    checks = [
+        reason = target.machine.reasons.get("gpus", "the driver lists none") if target.machine else ""
+        return _Standing(budget=None, workload=workload, estimate=estimate, checks=(no_gpu(reason),))
+    holders = holders_of(present, process_names(present, target.machine)) if present and target.machine else {}
+    checks = (
         check_capability(choice, budget) or check_gpu(plan, budget),
-        *target.of_machine([check_driver(plan, budget, machine)]),
+        target.of_machine("driver", partial(check_driver, plan, budget)),
         check_memory(plan, choice, estimate, budget, holders),
-        check_prediction(choice.estimate, _predict(choice, plan.request.workload, budget)),
-    ]
-    return _Standing(machine=machine, budget=budget, workload=workload, estimate=estimate, checks=tuple(checks))
+        check_prediction(choice.estimate, predicted(choice, plan.request.workload, budget)),
+    )
+    return _Standing(budget=budget, workload=workload, estimate=estimate, checks=checks)
 
 
-def _predict(choice: Choice, workload: Workload, budget: Budget | None) -> Estimate:
+def predicted(choice: Choice, workload: Workload, budget: Budget | None) -> Estimate:
+    """What a choice needs for a workload, as predicted today for the GPU of a budget."""
     gpu = budget.gpu if budget else None
     model = known_model().on(gpu.name if gpu else None)
     return model.estimate(choice.configuration, workload, gpu.capability if gpu else None)
@@ -233,7 +241,7 @@ def _as_found(workload: Workload, probe: Probe | None) -> Workload:
     return replace(workload, frame_size=probe.size, frames=frames)
 
 
-def _nothing_chosen(plan: Plan, target: _Target) -> _Standing:
+def _nothing_chosen(plan: Plan) -> _Standing:
     nearest = plan.rejected[0].reason if plan.rejected else "no configuration was open"
     failed = Check(
         name="plan",
@@ -242,16 +250,13 @@ def _nothing_chosen(plan: Plan, target: _Target) -> _Standing:
         action="Make a plan that fits: its file lists what would help under try",
         exit_code=EXIT_DOES_NOT_FIT,
     )
-    return _Standing(
-        machine=target.look(), budget=plan.budget, workload=plan.request.workload, estimate=None, checks=(failed,)
-    )
+    return _Standing(budget=plan.budget, workload=plan.request.workload, estimate=None, checks=(failed,))
 
 
-def _look_of(report: str | Path | None) -> Look:
-    """Looking at this machine, or at the one of a report."""
+def look_of(report: str | Path | None) -> Look:
+    """What looks at this machine, or at the one of a doctor report, which is read when it is first looked at."""
     if report is None:
         return this_machine
     from planner.report.machine import read_machine
 
-    machine = read_machine(Path(report))
-    return lambda: machine
+    return cache(partial(read_machine, Path(report)))

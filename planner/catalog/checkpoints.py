@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import pickletools
-import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -65,6 +62,8 @@ def official_sums() -> dict[tuple[str, str], str]:
 
 def sum_of(path: Path, progress: Callable[[int, int], None] | None = None) -> str:
     """SHA-256 of a file in hexadecimal; `progress(done, total)` in bytes. Raises FileError."""
+    import hashlib
+
     digest = hashlib.sha256()
     try:
         total, done = path.stat().st_size, 0
@@ -84,6 +83,9 @@ def held_by(path: Path) -> Held | None:
 
     The list is read as opcodes, none of which is carried out: a file that would run code runs none here.
     """
+    import pickletools
+    import zipfile
+
     try:
         with zipfile.ZipFile(path) as archive:
             name = next((name for name in archive.namelist() if name.endswith("/data.pkl")), None)

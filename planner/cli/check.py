@@ -94,7 +94,8 @@ def command(
 
 def _text(found: Preflight, form: str, code: int, oneline: bool) -> str:
     """The report in a form; with `oneline` a line of JSON ends it, or is all of it."""
-    from planner.report.preflight import one_line, preflight_document
+    from planner.report.document import one_line
+    from planner.report.preflight import preflight_document
 
     last = one_line(preflight_document(found, code)) if oneline else ""
     text = "" if oneline and form == "json" else _RENDER[form](found, code)

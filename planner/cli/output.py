@@ -47,16 +47,17 @@ def echo(text: str) -> None:
 def writing_document(words: Sequence[str]) -> bool:
     """Whether the command line asked for JSON; looked up by hand, as parsing may be what failed."""
     pairs = pairwise([*words, ""])
-    return any(word == "--format=json" or (word, following) == ("--format", "json") for word, following in pairs)
+    asked = ("--format=json", "--oneline")
+    return any(word in asked or (word, following) == ("--format", "json") for word, following in pairs)
 
 
-def report_error(error: PlannerError, document: bool) -> int:
+def report_error(error: PlannerError, document: bool, oneline: bool = False) -> int:
     """Print an error, as a document on stdout or as text on stderr; returns its exit code."""
     if document and not isinstance(error, OutputFailure):
-        from planner.report.document import error_document, json_text
+        from planner.report.document import error_document, json_text, one_line
 
         try:
-            echo(json_text(error_document(error)))
+            echo(one_line(error_document(error)) if oneline else json_text(error_document(error)))
             return error.exit_code
         except OutputFailure as failure:
             error = failure

@@ -62,7 +62,7 @@ def read_policy(path: Path) -> Policy:
         allowed_precisions=_optional(fields, "allowed_precisions", lambda key: _words(fields, key, PRECISIONS)),
         exceptions=tuple(map(_exception, fields.entries("exceptions"))) if "exceptions" in fields else (),
     )
-    fields.end()
+    fields.end(("mode", "exceptions", *RULES))
     return policy
 
 

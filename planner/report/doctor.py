@@ -66,7 +66,7 @@ def doctor_document(machine: Machine, knowledge: Knowledge, environment: Mapping
             "measure": _can_measure(machine),
         },
         "missing": sorted({name for what in NEEDED for name in missing(machine, what)}),
-        "unknown": [{"what": what, "why": why} for what, why in unknowns(machine, knowledge)],
+        "unknown": [{"of": of, "what": what, "why": why} for of, what, why in unknowns(machine, knowledge)],
     }
 
 
@@ -87,8 +87,8 @@ def doctor_report(machine: Machine, knowledge: Knowledge, environment: Mapping[s
         lines.append(f"  none: {machine.reasons.get('gpus', 'the report lists none')}")
     lines += ["", style("Predictions", bold=True), *(f"  {line}" for line in _predictions(knowledge))]
     lines += ["", style("What works here", bold=True), *(f"  {line}" for line in _abilities(machine))]
-    lines += ["", style("Not known", bold=True)]
-    lines += [f"  {line}" for line in table([[what, why] for what, why in unknowns(machine, knowledge)])]
+    unknown = _grouped(unknowns(machine, knowledge))
+    lines += ["", style("Not known", bold=True), *(f"  {line}" for line in table(unknown))] if unknown else []
     lines += ["", "For a bug report or a test fixture: sam2-plan doctor --format json"]
     return "\n".join(lines) + "\n"
 
@@ -98,18 +98,24 @@ def missing(machine: Machine, what: str) -> list[str]:
     return [name for name in NEEDED[what] if machine.versions.get(name) is None]
 
 
-def unknowns(machine: Machine, knowledge: Knowledge) -> list[tuple[str, str]]:
-    """What nobody could say, with the reason; never empty, since a machine without its own rows is not known well."""
-    found = [(name.replace("_", " "), why) for name, why in machine.reasons.items()]
+def unknowns(machine: Machine, knowledge: Knowledge) -> list[tuple[str, str, str]]:
+    """(of what, what, why) of all that nobody could say."""
+    found = [("this machine", name.replace("_", " "), why) for name, why in machine.reasons.items()]
     for gpu in machine.gpus:
-        name = gpu.name or f"GPU {gpu.place}"
-        reasons = [(what, why) for what, why in gpu.reasons.items() if what not in NO_LIMIT]
-        found += [(f"{name}: {what.replace('_', ' ')}", why) for what, why in reasons]
+        name = f"GPU {gpu.place}"
+        known = [(what.replace("_", " "), why) for what, why in gpu.reasons.items() if what not in NO_LIMIT]
+        found += [(name, what, why) for what, why in known]
         if gpu.name is not None and gpu.name not in knowledge.corrected_gpus:
-            why = "no measured rows: predictions rest on simulation (sam2-plan measure && sam2-plan fit)"
-            found.append((f"{name}: how far off predictions are", why))
-    found += [(f"version of {name}", "not installed") for name in missing(machine, "run")]
-    return found
+            found.append((name, "how far off predictions are", "no measured rows (sam2-plan measure && sam2-plan fit)"))
+    return [*found, *(("this machine", f"version of {name}", "not installed") for name in missing(machine, "run"))]
+
+
+def _grouped(found: list[tuple[str, str, str]]) -> list[list[str]]:
+    """Rows for people: what one thing lacks for one reason on one line."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for subject, what, why in found:
+        groups.setdefault((subject, why), []).append(what)
+    return [[subject, f"{', '.join(whats)}: {why}"] for (subject, why), whats in groups.items()]
 
 
 def shown_environment(machine: Machine, environment: Mapping[str, str]) -> dict[str, str]:

@@ -125,6 +125,11 @@ def json_text(document: dict[str, Any]) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
+def one_line(document: dict[str, Any]) -> str:
+    """One JSON document on one line, for logs."""
+    return json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n"
+
+
 def plan_text(plan: Plan, suffix: str) -> str:
     """The text of a plan file: JSON for ".json", else YAML."""
     document = plan_document(plan)

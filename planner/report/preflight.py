@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from planner import __version__
@@ -51,11 +50,6 @@ def preflight_document(found: Preflight, exit_code: int | None = None) -> dict[s
         "checks": [_check(check) for check in found.checks],
         "counts": {status: sum(check.status == status for check in found.checks) for status in STATUSES},
     }
-
-
-def one_line(document: dict[str, Any]) -> str:
-    """A document on one line."""
-    return json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def summary(found: Preflight) -> str:
