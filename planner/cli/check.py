@@ -12,6 +12,7 @@ import click
 from planner.cli import options
 from planner.cli.output import ProgressLine, echo, style_of
 from planner.errors import UsageError
+from planner.report.text import Style
 
 if TYPE_CHECKING:
     from planner.checking import Preflight
@@ -87,55 +88,55 @@ def command(
             line.end()
     code = _code(found, not_fit, exit_zero)
     for path, form in forms:
-        write(path, _text(found, form, code, False))
-    echo(_text(found, output, code, oneline))
+        write(path, _text(found, form, code, Style()))
+    echo(_text(found, output, code, style_of(sys.stdout), oneline))
     click.get_current_context().exit(code)
 
 
-def _text(found: Preflight, form: str, code: int, oneline: bool) -> str:
+def _text(found: Preflight, form: str, code: int, style: Style, oneline: bool = False) -> str:
     """The report in a form; with `oneline` a line of JSON ends it, or is all of it."""
     from planner.report.document import one_line
     from planner.report.preflight import preflight_document
 
     last = one_line(preflight_document(found, code)) if oneline else ""
-    text = "" if oneline and form == "json" else _RENDER[form](found, code)
+    text = "" if oneline and form == "json" else _RENDER[form](found, code, style)
     # What a file name holds that is no text must not stop the report.
     return (text + last).encode("utf-8", "replace").decode("utf-8")
 
 
-def _as_text(found: Preflight, code: int) -> str:
+def _as_text(found: Preflight, code: int, style: Style) -> str:
     from planner.report.preflight import preflight_report
 
-    return preflight_report(found, style_of(sys.stdout))
+    return preflight_report(found, style)
 
 
-def _as_json(found: Preflight, code: int) -> str:
+def _as_json(found: Preflight, code: int, style: Style) -> str:
     from planner.report.document import json_text
     from planner.report.preflight import preflight_document
 
     return json_text(preflight_document(found, code))
 
 
-def _as_markdown(found: Preflight, code: int) -> str:
+def _as_markdown(found: Preflight, code: int, style: Style) -> str:
     from planner.report.markdown import preflight_markdown
 
     return preflight_markdown(found)
 
 
-def _as_sarif(found: Preflight, code: int) -> str:
+def _as_sarif(found: Preflight, code: int, style: Style) -> str:
     from planner.report.document import json_text
     from planner.report.sarif import preflight_sarif
 
     return json_text(preflight_sarif(found, code))
 
 
-def _as_junit(found: Preflight, code: int) -> str:
+def _as_junit(found: Preflight, code: int, style: Style) -> str:
     from planner.report.junit import preflight_junit
 
     return preflight_junit(found)
 
 
-_RENDER: dict[str, Callable[[Preflight, int], str]] = {
+_RENDER: dict[str, Callable[[Preflight, int, Style], str]] = {
     "text": _as_text,
     "json": _as_json,
     "markdown": _as_markdown,

@@ -163,13 +163,11 @@ def _remember(context: click.Context, command: str | None) -> None:
 def variable_that_failed(error: click.ClickException) -> str:
     """The variable whose value click could not read; empty where the command line is to blame."""
     option = getattr(error, "param", None)
-    name = getattr(option, "envvar", None)
-    given = (
-        error.ctx.get_parameter_source(option.name)
-        if isinstance(error, click.UsageError) and error.ctx and option
-        else None
-    )
-    return str(name) if name in os.environ and given is not ParameterSource.COMMANDLINE else ""
+    variable = getattr(option, "envvar", None)
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if context is None or option is None or not isinstance(variable, str) or variable not in os.environ:
+        return ""
+    return "" if context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE else variable
 
 
 def format_of_variable(command: str | None) -> str | None:

@@ -102,4 +102,5 @@ def _result(index: int, check: Check, plan: str) -> dict[str, Any]:
 def _uri(path: str) -> str:
     """A path as a relative URI reference, as services want it; an absolute one as a file URI."""
     pure = PurePath(path)
-    return f"file://{quote(pure.as_posix())}" if pure.is_absolute() else quote(pure.as_posix())
+    reference = quote(pure.as_posix(), errors="replace")
+    return f"file://{reference}" if pure.is_absolute() else reference
