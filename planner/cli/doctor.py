@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from planner.cli import options
+from planner.cli import options as shared
 from planner.cli.output import echo, style_of
+from planner.cli.settings import variables
 
 if TYPE_CHECKING:
     from planner.report.doctor import Knowledge
@@ -32,9 +33,9 @@ torch nor sam2: versions are read from the packages' metadata.
 
 
 @click.command("doctor", epilog=EPILOG)
-@options.simulate_gpu
+@shared.simulate_gpu
 @click.option("-o", "--output", "path", metavar="FILE", help="save the report too, as JSON")
-@options.output_format
+@shared.output_format
 def command(output: str, path: str | None, simulate_gpu: str | None) -> None:
     """Report the machine: GPUs, versions, what predictions rest on here, and what is not known."""
     from planner.documents import write
@@ -45,11 +46,12 @@ def command(output: str, path: str | None, simulate_gpu: str | None) -> None:
 
     machine = this_machine() if simulate_gpu is None else read_machine(Path(simulate_gpu))
     environment = os.environ if simulate_gpu is None else {}
-    known = _knowledge()
-    text = json_text(doctor_document(machine, known, environment))
+    known, options = _knowledge(), variables(click.get_current_context())
+    text = json_text(doctor_document(machine, known, environment, options))
     if path is not None:
         write(Path(path), text)
-    echo(text if output == "json" else doctor_report(machine, known, environment, style_of(sys.stdout)))
+    style = style_of(sys.stdout)
+    echo(text if output == "json" else doctor_report(machine, known, environment, style, options))
 
 
 def _knowledge() -> Knowledge:

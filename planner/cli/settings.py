@@ -89,6 +89,17 @@ def variable_of(option: click.Option, command: str | None) -> str:
     return "_".join(words).upper().replace("-", "_")
 
 
+def variables(context: click.Context) -> set[str]:
+    """All variables that this program reads. Imports every command."""
+    group = context.find_root().command
+    assert isinstance(group, click.Group)
+    found = {*OTHERS, *(variable_of(option, None) for option in options_of(group))}
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        found |= {variable_of(option, name) for option in options_of(command)} if command else set()
+    return found
+
+
 def load(context: click.Context, path: str | None) -> None:
     """Let the context take its defaults from a file: the one that is named, else the user's where it is there.
 
@@ -105,7 +116,9 @@ def load(context: click.Context, path: str | None) -> None:
     fields = Fields(read(place, "a configuration file"), str(place), "the configuration")
     settings: dict[str, Any] = _settings(fields, group, None, set(group.list_commands(context)))
     for name in group.list_commands(context):
-        if name in fields and isinstance(fields.any(name), Mapping):
+        if name not in fields or (name in _keys(group) and not isinstance(fields.any(name), Mapping)):
+            continue
+        if not fields.or_none(name):
             command = group.get_command(context, name)
             assert command is not None
             section = fields.fields(name)

@@ -6,7 +6,7 @@ Made to be pasted into a bug report; see planner/report/machine.py for what is l
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,14 +43,19 @@ class Knowledge:
     """In the user's own profiles, fitted or not."""
 
 
-def doctor_document(machine: Machine, knowledge: Knowledge, environment: Mapping[str, str]) -> dict[str, Any]:
+def doctor_document(
+    machine: Machine,
+    knowledge: Knowledge,
+    environment: Mapping[str, str],
+    options: Collection[str] | None = None,
+) -> dict[str, Any]:
     """The report as plain data, which --simulate-gpu replays."""
     return {
         "schema_version": SCHEMA_VERSION,
         "kind": "doctor",
         "sam2_plan": __version__,
         "machine": machine_document(machine),
-        "environment": shown_environment(machine, environment),
+        "environment": shown_environment(machine, environment, options),
         "predictions": {
             "memory_model": knowledge.memory_model,
             "profiles": list(knowledge.profiles),
@@ -70,14 +75,20 @@ def doctor_document(machine: Machine, knowledge: Knowledge, environment: Mapping
     }
 
 
-def doctor_report(machine: Machine, knowledge: Knowledge, environment: Mapping[str, str], style: Style) -> str:
+def doctor_report(
+    machine: Machine,
+    knowledge: Knowledge,
+    environment: Mapping[str, str],
+    style: Style,
+    options: Collection[str] | None = None,
+) -> str:
     """The report for people."""
     lines = [style(f"sam2-plan {__version__}", bold=True) + f" on {machine.system}, {machine.architecture}", ""]
     rows = [["python", machine.python], ["processors", str(machine.processors or "not known")]]
     rows.append(["host memory", _host(machine)])
     rows.append(["container", machine.container or "no sign of one"])
     rows += [[name, version or "not installed"] for name, version in machine.versions.items()]
-    rows += [[name, value] for name, value in shown_environment(machine, environment).items()]
+    rows += [[name, value] for name, value in shown_environment(machine, environment, options).items()]
     lines += [f"  {line}" for line in table(rows)]
     lines += ["", style("GPUs", bold=True)]
     stand_ins = pseudonyms(machine)
@@ -118,17 +129,20 @@ def _grouped(found: list[tuple[str, str, str]]) -> list[list[str]]:
     return [[subject, f"{', '.join(whats)}: {why}"] for (subject, why), whats in groups.items()]
 
 
-def shown_environment(machine: Machine, environment: Mapping[str, str]) -> dict[str, str]:
+def shown_environment(
+    machine: Machine, environment: Mapping[str, str], options: Collection[str] | None = None
+) -> dict[str, str]:
     """What of the environment decides: visible GPUs by their stand-ins, limits as they are, our own options by name.
 
-    Values of our own options are left out, because some are paths.
+    Values of our own options are left out, because some are paths. `options`: the variables that are any; None: all.
     """
     found = {name: _visible(environment[name], machine) for name in VISIBLE if name in environment}
     for name in sorted(environment):
         if name.startswith(("CUDA_DEVICE_MEMORY_LIMIT", "CUDA_MPS_PINNED_DEVICE_MEM_LIMIT")) or name in _ALLOCATOR:
             found[name] = environment[name]
         elif name.startswith("SAM2_PLAN_"):
-            found[name] = "set"
+            known = options is None or name in options
+            found[name] = "set" if known else "set, but no option of this release"
     return found
 
 

@@ -76,7 +76,7 @@ def test_markdown_is_one_table_that_renders(words: tuple[str, ...]) -> None:
     html = MarkdownIt("commonmark").enable("table").render(invoke(*words, "--format", "markdown").out)
     tables = re.findall(r"<table>.*?</table>", html, re.DOTALL)
     assert len(tables) == 2
-    rows = [[cell for cell in re.findall(r"<td>(.*?)</td>", row, re.DOTALL)] for row in tables[0].split("<tr>")[2:]]
+    rows = [re.findall(r"<td>(.*?)</td>", row, re.DOTALL) for row in tables[0].split("<tr>")[2:]]
     assert [re.sub("<.*?>", "", row[1]) for row in rows] == [check["name"] for check in document["checks"]]
     assert all(len(row) == 4 for row in rows)
     assert [unescaped(row[2]) for row in rows] == [" ".join(check["found"].split()) for check in document["checks"]]
