@@ -46,6 +46,13 @@ class EnvironmentFailure(PlannerError):
     exit_code = 1
 
 
+class OutOfMemory(PlannerError):
+    """The GPU, or the share of it that this process may take, is too small for what was loaded (exit code 5)."""
+
+    code = "out_of_memory"
+    exit_code = 5
+
+
 class Interrupted(PlannerError):
     """Long work that the user stopped (exit code 1); the hint says what is kept and how to go on."""
 
