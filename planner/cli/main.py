@@ -33,6 +33,7 @@ COMMANDS = {
     "confirm": "planner.cli.confirm",
     "simulate": "planner.cli.simulate",
     "run": "planner.cli.run",
+    "place": "planner.cli.place",
 }
 
 
