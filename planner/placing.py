@@ -57,6 +57,8 @@ class PlaceablePlan(domain.Plan):
         """For `@ray.remote(**options)`, of tasks and actors: num_gpus, accelerator_type, runtime_env.
 
         accelerator_type only where the GPU has a name. A runtime_env of your own replaces this one: merge its env_vars.
+        Decorated with num_gpus, a task ends its worker and so gives the memory back; given by .options(**options) they
+        do not, unless the function was decorated with max_calls=1.
         """
         options: dict[str, Any] = place(self, "ray", gpu=gpu, share=share).manifest
         return options

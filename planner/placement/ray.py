@@ -24,7 +24,7 @@ NAMED = 4
 
 
 def place_on_ray(plan: Plan, *, gpu: str | int | None = None, share: str = "bound") -> Placement:
-    """Options for `@ray.remote(**options)` and `.options(**options)`, of tasks and actors alike.
+    """Options for `@ray.remote(**options)`, of tasks and actors alike.
 
     Raises UsageError where no GPU is said, ShareTooLarge where one process needs more than it has.
     """

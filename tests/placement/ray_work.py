@@ -44,7 +44,7 @@ def stay(gate: Any, name: int, together: int) -> dict[str, Any]:
         time.sleep(0.02)
     time.sleep(0.3)
     ray.get(gate.leave.remote(name))
-    return {"name": name, "cap": cap_from(os.environ), "gpus": ray.get_gpu_ids()}
+    return {"name": name, "cap": cap_from(os.environ), "gpus": ray.get_gpu_ids(), "pid": os.getpid()}
 
 
 def fill(gate: Any, name: int, together: int, need_bytes: int, context_bytes: int) -> dict[str, Any]:

@@ -175,13 +175,14 @@ def test_eight_plans_run_as_many_at_a_time_as_fit_and_none_starves(ray: Any) -> 
     fits = CARD // made.budget.total_bytes
     assert fits == 5 and options["num_gpus"] == 0.1668
     gate = ray.remote(num_cpus=0)(Gate).remote()
-    task = ray.remote(num_cpus=1)(stay).options(**options)
+    task = ray.remote(**options)(stay)
     done = ray.get([task.remote(gate, name, fits) for name in range(8)], timeout=120)
     assert [one["name"] for one in done] == list(range(8)), "all came to an end"
     assert ray.get(gate.seen.remote()) == fits, "never more at once, and as many as fit"
     assert sorted(ray.get(gate.entered.remote())) == list(range(8))
     assert {one["cap"] for one in done} == {made.budget.total_bytes}
     assert {tuple(one["gpus"]) for one in done} == {(0,)}
+    assert len({one["pid"] for one in done}) == 8, "a worker that stayed would keep its memory on the GPU"
 
 
 def test_plans_of_different_sizes_share_the_gpu_by_their_bounds(ray: Any) -> None:
@@ -191,7 +192,7 @@ def test_plans_of_different_sizes_share_the_gpu_by_their_bounds(ray: Any) -> Non
     shares = [made.estimate.upper_bytes for made in plans if made.estimate is not None]
     assert sum(shares) <= CARD
     gate = ray.remote(num_cpus=0)(Gate).remote()
-    tasks = [ray.remote(stay).options(**made.ray_options(gpu="L4")) for made in plans]
+    tasks = [ray.remote(**made.ray_options(gpu="L4"))(stay) for made in plans]
     done = ray.get([task.remote(gate, name, len(plans)) for name, task in enumerate(tasks)], timeout=120)
     assert [one["cap"] for one in done] == shares
     assert ray.get(gate.seen.remote()) == len(plans), "all at once"
@@ -202,7 +203,7 @@ def test_one_too_many_waits_until_there_is_room_and_one_too_large_is_refused(ray
 
     made = planner.plan(task="video", objects=3, vram="12GB")
     options = made.ray_options(gpu=CARD, share="budget")
-    actor = ray.remote(num_cpus=0)(Gate).options(**options)
+    actor = ray.remote(**options)(Gate)
     running = [actor.remote() for _ in range(2)]
     ray.get([one.seen.remote() for one in running], timeout=60)
     third = actor.remote()
@@ -229,7 +230,7 @@ def test_a_worker_that_overruns_its_cap_fails_alone(ray: Any) -> None:
     context, share = made.estimate.context_bytes, made.estimate.upper_bytes
     options = made.ray_options(gpu=CARD)
     gate = ray.remote(num_cpus=0)(Gate).remote()
-    task = ray.remote(fill).options(**options)
+    task = ray.remote(**options)(fill)
     within, beyond = made.estimate.reserved_bytes // 2, share - context + 1
     running = [task.remote(gate, name, 4, beyond if name == 2 else within, context) for name in range(4)]
     with pytest.raises(ray.exceptions.RayTaskError) as caught:
