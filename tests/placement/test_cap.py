@@ -266,6 +266,23 @@ def test_a_run_says_in_its_summary_that_the_cap_is_not_enforced(
     assert [text for text in document["warnings"] if "SAM2_PLAN_MEMORY_CAP=2GB is not enforced" in text]
 
 
+def test_a_trial_that_is_measured_has_its_own_cap_and_not_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    from planner.domain import Workload
+    from planner.measure import trial
+
+    seen: dict[str, str] = {}
+
+    def popen(command: list[str], *, env: dict[str, str], **options: Any) -> Any:
+        seen.update(env)
+        raise InterruptedError("far enough")
+
+    monkeypatch.setenv(VARIABLE, "2GB")
+    monkeypatch.setattr(trial.subprocess, "Popen", popen)
+    with pytest.raises(InterruptedError):
+        trial.run_trial(trial.Trial(runtime="own", configuration=SMALL, workload=Workload(task="image")))
+    assert "PATH" in seen and VARIABLE not in seen
+
+
 # -- the real thing ---------------------------------------------------------------------------------------
 
 
