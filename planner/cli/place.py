@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from planner.cli import options
 from planner.cli.options import Word
@@ -120,11 +121,18 @@ def _job(plan: Plan, plan_path: str, given: dict[str, Any], words: tuple[str, ..
 
 
 def _check(engine: str, given: dict[str, Any], arguments: tuple[str, ...], random_weights: bool) -> None:
-    """Raises UsageError for what the scheduler has no use for, and for what it cannot do without."""
+    """Raises UsageError for what the scheduler has no use for, and for what it cannot do without.
+
+    What was not said on the command line is dropped instead: it may be there for another scheduler.
+    """
     check_word(engine, "scheduler", ENGINES)
-    foreign = [name for name in given if engine not in OF.get(name, (engine,))]
+    foreign = [name for name in given if engine not in OF.get(name, (engine,)) or (engine == "ray" and name in RUN)]
+    context = click.get_current_context()
+    for name in foreign.copy():
+        if context.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
+            del given[name]
+            foreign.remove(name)
     if engine == "ray":
-        foreign += [name for name in RUN if name in given]
         foreign += ["arguments"] * bool(arguments) + ["random_weights"] * random_weights
     if foreign:
         option = {"source": "--input", "arguments": "-- ..."}.get(foreign[0], f"--{foreign[0].replace('_', '-')}")

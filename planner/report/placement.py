@@ -70,7 +70,9 @@ def _remarks(found: Placement) -> list[str]:
     if card is not None:
         lines.append(f"GPU: {card.name or 'any'} of {format_size(card.total_bytes)}")
     if found.engine == "ray":
-        lines.append("@ray.remote(**options) on a task or an actor; a task that gets them by .options() keeps its memory")
+        lines.append(
+            "@ray.remote(**options) on a task or an actor; a task that gets them by .options() keeps its memory"
+        )
     return [*lines, *(f"! {warning}" for warning in found.warnings)]
 
 
