@@ -18,12 +18,16 @@ __version__ = "0.1.0"
 __all__ = [
     "Confirmation",
     "DoesNotFit",
+    "NotReady",
     "Plan",
     "PlannerError",
+    "Preflight",
     "Session",
     "__version__",
+    "check",
     "confirm",
     "load",
+    "pick",
     "plan",
     "predict",
     "predict_table",
@@ -33,6 +37,10 @@ _IN = {
     "simulate": "planner.simulator",
     "load": "planner.loading",
     "Session": "planner.runtime.session",
+    "check": "planner.checking",
+    "Preflight": "planner.checking",
+    "NotReady": "planner.checking",
+    "pick": "planner.picking",
     "confirm": "planner.confirmation",
     "Confirmation": "planner.confirmation",
 }
@@ -40,9 +48,11 @@ _IN = {
 
 if TYPE_CHECKING:
     from planner.api import DoesNotFit, Plan, plan, predict, predict_table
+    from planner.checking import NotReady, Preflight, check
     from planner.confirmation import Confirmation, confirm
     from planner.errors import PlannerError
     from planner.loading import load
+    from planner.picking import pick
     from planner.runtime.session import Session
     from planner.simulator import simulate
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from planner import __version__, domain
+from planner.budgets import budget_of, gpus_of
 from planner.documents import write
 from planner.domain import (
     ATTENTIONS,
@@ -22,7 +23,6 @@ from planner.domain import (
     TASKS,
     VARIANTS,
     VERSIONS,
-    Budget,
     Configuration,
     Estimate,
     Gpu,
@@ -40,13 +40,11 @@ from planner.memory_model.coefficients import FITTED_FILE
 from planner.placing import PlaceablePlan
 from planner.planning import make_plan
 from planner.units import (
-    check_size,
     parse_count,
     parse_frame_size,
     parse_frames,
     parse_headroom,
     parse_resolution,
-    parse_size,
 )
 
 __all__ = ["DoesNotFit", "Plan", "PlannerError", "plan", "predict", "predict_table"]
@@ -130,6 +128,7 @@ def plan(
     headroom: str = "auto",
     top: int = 5,
     strict: bool = False,
+    simulate_gpu: str | Path | None = None,
 ) -> Plan:
     """The best configuration that fits, as a Plan.
 
@@ -137,16 +136,17 @@ def plan(
     "unlimited" is one without end (video only). frame_size: (height, width) of the source in pixels.
     vram: a budget such as "2GB", or bytes as an integer; gpu: a name; device: index or UUID of a GPU that is
     present; none of them: the GPU that is present. variant to attention: pins, never overridden.
-    headroom: "auto" (5 %), "none", a size or a percentage. top: how many alternatives to keep.
+    headroom: "auto" (5 %), "none", a size or a percentage. top: how many alternatives to keep. simulate_gpu: a report
+    of `sam2-plan doctor --format json`, whose GPUs count as present in place of this machine's.
 
     Raises UsageError for a value that cannot be planned for. That nothing fits raises nothing: see Plan.require.
     """
     pins = _pins(variant, version, resolution, precision, attention)
     request = _request(task, objects, frames, frame_size, pins, prefer)
-    budget, warnings = _budget(vram, gpu, device, headroom)
+    budget, warnings = budget_of(vram, gpu, device, parse_headroom(headroom), gpus_of(simulate_gpu))
     if isinstance(top, bool) or not 0 <= top <= MAXIMUM_TOP:
         raise UsageError(f"{top} alternatives cannot be kept.", f"Give a number from 0 to {MAXIMUM_TOP}.")
-    model = _memory_model().on(budget.gpu.name if budget.gpu else None)
+    model = known_model().on(budget.gpu.name if budget.gpu else None)
     made = make_plan(request, budget, model, _provenance(model), strict=strict, top=top, warnings=warnings)
     return _with_files(made)
 
@@ -183,7 +183,7 @@ def predict(
         bounded_memory_bank=bounded_memory_bank, offload_video=offload_video, offload_state=offload_state,
     )  # fmt: skip
     card = _gpu(gpu)
-    model = _memory_model().on(card.name if card else None)
+    model = known_model().on(card.name if card else None)
     return model.estimate(configuration, workload, card.capability if card else None, runtime)
 
 
@@ -204,7 +204,7 @@ def predict_table(
     columns: dict[str, Any], *, task: str, objects: Any = 1, frames: Any = None, frame_pixels: Any = 1080 * 1920
 ) -> dict[str, Any]:
     """Bytes of many configurations at once, as numpy columns: see MemoryModel.predict."""
-    return _memory_model().on(None).predict(columns, task, objects, frames, frame_pixels)
+    return known_model().on(None).predict(columns, task, objects, frames, frame_pixels)
 
 
 def configuration_and_workload(
@@ -302,40 +302,6 @@ def _pins(
     )
 
 
-def _budget(
-    vram: str | int | None, gpu: str | None, device: str | int | None, headroom: str
-) -> tuple[Budget, tuple[str, ...]]:
-    given = [name for name, value in (("vram", vram), ("gpu", gpu), ("device", device)) if value is not None]
-    if len(given) > 1:
-        raise UsageError(f"{' and '.join(given)} contradict each other.", "Give one budget.")
-    held = parse_headroom(headroom)
-    if vram is not None:
-        total = check_size(vram) if isinstance(vram, int) else parse_size(vram)
-        return _checked(Budget(total_bytes=total, headroom=held, source="vram")), ()
-    if gpu is not None:
-        from planner.catalog.gpus import find_gpu
-
-        found = find_gpu(gpu)
-        budget = Budget(total_bytes=found.gpu.total_bytes, headroom=held, source="gpu", gpu=found.gpu)
-        others = ", ".join(other.name for other in found.also)
-        note = (f"{gpu} may also be {others}; planned for {found.gpu.name}",) if others else ()
-        return _checked(budget), note
-    from planner.measure.present import find_present, present_gpus
-
-    card = find_present(None if device is None else str(device), present_gpus())
-    free = card.free_bytes if card.free_bytes is not None else card.total_bytes
-    return _checked(Budget(total_bytes=free, headroom=held, source="device", gpu=card)), ()
-
-
-def _checked(budget: Budget) -> Budget:
-    if budget.usable_bytes <= 0:
-        raise UsageError(
-            f"The headroom of {budget.headroom_bytes:,} bytes leaves nothing of {budget.total_bytes:,}.",
-            "Hold back less than the budget.",
-        )
-    return budget
-
-
 def _gpu(name: str | None) -> Gpu | None:
     if name is None:
         return None
@@ -355,7 +321,7 @@ def _word(what: str, word: str, known: Sequence[str]) -> None:
 
 
 @lru_cache(maxsize=1)
-def _memory_model() -> MemoryModel:
+def known_model() -> MemoryModel:
     """The laws that ship, or those that `sam2-plan fit` made of them with the user's own measurements.
 
     What was fitted with the laws of another release is left alone: its corrections belong to other predictions.
@@ -374,7 +340,8 @@ def _provenance(model: MemoryModel) -> Provenance:
     return Provenance(
         profiles=coefficients.profiles,
         memory_model=coefficients.memory_model,
-        versions={"sam2-plan": __version__},
+        # What the figures are of: those of another release may be others.
+        versions={"sam2-plan": __version__, **coefficients.versions},
     )
 
 

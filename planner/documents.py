@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +136,19 @@ class Fields:
         """A whole number, or null."""
         return None if self.or_none(key) else self.integer(key, minimum)
 
+    def optional_boolean(self, key: str) -> bool | None:
+        """True, false, or null."""
+        return None if self.or_none(key) else self.boolean(key)
+
+    def optional_release(self, key: str) -> tuple[int, int] | None:
+        """[major, minor], or null."""
+        if self.or_none(key):
+            return None
+        value = self.items(key)
+        if len(value) != 2 or not all(type(item) is int and 0 <= item < 100 for item in value):
+            raise self.complaint(f"{key} is {value!r}"[:80], "Write [major, minor].", key)
+        return value[0], value[1]
+
     def texts(self, key: str) -> list[str]:
         """A list of strings."""
         items = self.items(key)
@@ -152,12 +165,18 @@ class Fields:
         for key in self._value:
             yield key, self.fields(key)
 
-    def end(self) -> None:
-        """Complain of keys that nobody asked for: most are misspelt."""
+    def end(self, known: Iterable[str] = ()) -> None:
+        """Complain of keys that nobody asked for: most are misspelt. `known`: those that might have been there."""
         for key in self._value:
             if key not in self._seen:
-                known = ", ".join(sorted(self._seen))
-                raise self.complaint(f"{self.what} has an unknown {key!r}", f"Known here: {known}.", key)
+                from difflib import get_close_matches  # only those who misspell pay for it
+
+                names = {*self._seen, *known}
+                near = get_close_matches(key, names, n=1)
+                hint = f"Did you mean {near[0]}? " if near else ""
+                raise self.complaint(
+                    f"{self.what} has an unknown {key[:60]!r}", f"{hint}Known here: {', '.join(sorted(names))}.", key
+                )
 
 
 def parse(text: str, source: str) -> Any:

@@ -77,6 +77,8 @@ class Gpu:
     """CUDA compute capability (major, minor); None if not known."""
     uuid: str | None = None
     index: int | None = None
+    driver: str | None = None
+    """Version of its driver; None where it is not a GPU of this machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,9 @@ AUTO_HEADROOM_PERCENT = 5.0
 The memory model's own error is no part of it; that is upper_bytes."""
 FRAME_SIZE_FORMS = "Write HxW in pixels, height first, such as 1080x1920."
 
+DURATION_FORMS = "Write a number with a unit, at most a day: 60s, 5m or 1h."
+MAXIMUM_SECONDS = 86_400.0
+
 MINIMUM_SIZE_BYTES = 10**6
 MAXIMUM_SIZE_BYTES = 10**15
 RESOLUTION_STEP = 32
@@ -39,6 +42,7 @@ MAXIMUM_COUNT = 10**9
 
 _SIZE = re.compile(r"\s*(\d{1,18}(?:\.\d{1,9})?|\.\d{1,9})\s*([a-z]+)\s*", re.ASCII | re.IGNORECASE)
 _PAIR = re.compile(r"\s*(\d{1,6})\s*[x×]\s*(\d{1,6})\s*", re.ASCII | re.IGNORECASE)
+_DURATION = re.compile(r"\s*(\d{1,6}(?:\.\d{1,3})?)\s*([smh])\s*", re.ASCII | re.IGNORECASE)
 _COUNT = re.compile(r"\s*\d{1,12}\s*", re.ASCII)
 
 
@@ -157,6 +161,20 @@ def parse_headroom(text: str) -> Headroom:
     if percent >= 100:
         raise UsageError(f"A headroom of {text!r} leaves nothing.", HEADROOM_FORMS)
     return Headroom(percent=percent)
+
+
+def parse_duration(text: str | float) -> float:
+    """Seconds of a duration such as "60s", "5m" or "1h", or of a number of seconds. At most a day."""
+    if isinstance(text, str):
+        match = _DURATION.fullmatch(text)
+        if match is None:
+            raise UsageError(f"{text!r} is not a duration.", DURATION_FORMS)
+        seconds = float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2].lower()]
+    else:
+        seconds = float(text) if isinstance(text, int | float) and not isinstance(text, bool) else -1.0
+    if not 0 <= seconds <= MAXIMUM_SECONDS:
+        raise UsageError(f"{text!r} cannot be waited for.", DURATION_FORMS)
+    return seconds
 
 
 def format_size(size_bytes: int) -> str:

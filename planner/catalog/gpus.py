@@ -75,6 +75,12 @@ def search_gpus(text: str) -> list[Gpu]:
     return sorted(found, key=lambda gpu: (gpu.total_bytes, gpu.name.lower()))
 
 
+def same_card(first: str, second: str) -> bool:
+    """Whether two names mean one card, such as a driver's and a catalogue's; what only one says is no contradiction."""
+    one, other = parse_name(first), parse_name(second)
+    return one.may_mean(other) or other.may_mean(one)
+
+
 @dataclass(frozen=True, slots=True)
 class GpuName:
     """A name taken apart: "NVIDIA A100-SXM4-80GB" is a100, sxm4, 80."""

@@ -104,7 +104,7 @@ def load_catalog(path: Path | None = None) -> Catalog:
     sources = {name for name, _ in fields.fields("sources").named()}
     shapes = {}
     for name, entry in fields.fields("variants").named():
-        _check_source(entry, sources)
+        check_source(entry, sources)
         shapes[name] = Shape(
             entry.integer("parameters", minimum=1),
             entry.integer("embed_dim", minimum=1),
@@ -112,7 +112,7 @@ def load_catalog(path: Path | None = None) -> Catalog:
         )
     accuracy = {}
     for entry in fields.entries("accuracy"):
-        _check_source(entry, sources)
+        check_source(entry, sources)
         key = entry.text("variant", VARIANTS), entry.text("version", VERSIONS)
         accuracy[key] = entry.number("sa_v_test", 0, 100), entry.number("frames_per_second", 0.01)
     ablation = [
@@ -136,7 +136,7 @@ def load_catalog(path: Path | None = None) -> Catalog:
 def _speeds(fields: Fields, sources: set[str]) -> dict[str, list[tuple[int, float]]]:
     speeds = {}
     for entry in fields.entries("eager_speed"):
-        _check_source(entry, sources)
+        check_source(entry, sources)
         table = entry.fields("milliseconds")
         speeds[entry.text("variant", VARIANTS)] = [(side, table.number(str(side), 0.01)) for side in (256, 512, 1024)]
     # Small is not among the published times; its encoder is tiny's with four more blocks.
@@ -157,7 +157,8 @@ def _object_costs(fields: Fields) -> tuple[float, float]:
     return times[2][0] / times[1][0] - 1, times[1][1] / times[1][0]
 
 
-def _check_source(entry: Fields, sources: set[str]) -> None:
+def check_source(entry: Fields, sources: set[str]) -> None:
+    """Raises FileError where an entry's source is not among those listed."""
     source = entry.text("source")
     if source not in sources:
         raise entry.complaint(f"the source {source!r} is not listed", "Add it under sources.", "source")

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import click
 
 from planner import __version__
-from planner.cli import options
+from planner.cli import options, settings
 from planner.cli.output import OutputFailure, echo, report_error, style_of, writing_document
+from planner.domain import EXIT_USAGE
 from planner.errors import Interrupted, PlannerError, UsageError
 
 EPILOG = """\b
@@ -21,16 +23,23 @@ Examples:
   sam2-plan --vram 8GB --variant large --resolution 2048 -o plan.yaml
 
 \b
+Options come from the command line, else the environment (SAM2_PLAN_VRAM; of a command SAM2_PLAN_CHECK_WAIT), else a
+file (--config, $SAM2_PLAN_CONFIG, or config.yaml in the data folder), else their defaults.
+
+\b
 Exit codes: 0 fits; 1 failed; 2 usage; 3 nothing fits; 4 fits tightly (--strict).
 Writes nothing but the file of -o.
 """
 COMMANDS = {
+    "check": "planner.cli.check",
+    "doctor": "planner.cli.doctor",
     "predict": "planner.cli.predict",
     "gpus": "planner.cli.gpus",
     "accuracy": "planner.cli.accuracy",
     "measure": "planner.cli.measure",
     "fit": "planner.cli.fit",
     "confirm": "planner.cli.confirm",
+    "pick": "planner.cli.pick",
     "simulate": "planner.cli.simulate",
     "run": "planner.cli.run",
     "place": "planner.cli.place",
@@ -46,12 +55,19 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of that name."""
-        if cmd_name not in COMMANDS:
-            return None
-        from importlib import import_module
+        return _command(cmd_name) if cmd_name in COMMANDS else None
 
-        command: click.Command = import_module(COMMANDS[cmd_name]).command
-        return command
+
+@cache
+def _command(name: str) -> click.Command:
+    from importlib import import_module
+
+    return settings.settle(import_module(COMMANDS[name]).command, name)
+
+
+def _configured(context: click.Context, option: click.Parameter, path: str | None) -> str | None:
+    settings.load(context, path)
+    return path
 
 
 @click.group(cls=LazyGroup, invoke_without_command=True, epilog=EPILOG, context_settings={"max_content_width": 110})
@@ -60,6 +76,15 @@ class LazyGroup(click.Group):
 @options.pins
 @options.decision
 @options.output_format
+@click.option(
+    "--config",
+    metavar="FILE",
+    is_eager=True,
+    expose_value=False,
+    envvar="SAM2_PLAN_CONFIG",
+    callback=_configured,
+    help="options from a YAML file  [default: config.yaml in the data folder, where it is there]",
+)
 @click.version_option(__version__, "--program-version", prog_name="sam2-plan")
 @click.pass_context
 def cli(context: click.Context, /, output: str, path: str | None, explain: bool, exit_zero: bool, **asked: Any) -> None:
@@ -68,9 +93,9 @@ def cli(context: click.Context, /, output: str, path: str | None, explain: bool,
     Without a command: plan, for a budget (--vram), a GPU by name (--gpu), or the GPU of this machine.
     """
     if context.invoked_subcommand is not None:
-        given = [name for name in context.params if _given(context, name)]
+        given = [option for option in settings.options_of(context.command) if _given(context, option)]
         if given:
-            option = next(p.opts[-1] for p in context.command.params if p.name == given[0])
+            option = f"--{settings.long_name(given[0])}"
             raise UsageError(
                 f"{option} is an option of planning, not of {context.invoked_subcommand}.",
                 f"Options of a command stand behind it; see: sam2-plan {context.invoked_subcommand} --help",
@@ -95,31 +120,45 @@ def cli(context: click.Context, /, output: str, path: str | None, explain: bool,
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code of the contract and never lets an exception out."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    settings.in_force.clear()
     try:
         code = cli.main(args=words, prog_name="sam2-plan", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except (click.exceptions.Abort, KeyboardInterrupt):
-        return report_error(Interrupted("Interrupted.", "Files that were complete are kept."), writing_document(words))
+        return _report(Interrupted("Interrupted.", "Files that were complete are kept."), words)
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.ClickException as error:
         context = error.ctx if isinstance(error, click.UsageError) else None
         hint = f"See: {context.command_path if context else 'sam2-plan'} --help"
-        return report_error(UsageError(error.format_message(), hint), writing_document(words))
+        variable = settings.variable_that_failed(error)
+        return _report(
+            UsageError(error.format_message(), f"It comes from {variable}. {hint}" if variable else hint), words
+        )
     except PlannerError as error:
-        return report_error(error, writing_document(words))
+        if settings.in_force.note and error.exit_code == EXIT_USAGE:
+            error.hint = f"{error.hint.rstrip('.')}. {settings.in_force.note}".removeprefix(". ")
+        return _report(error, words)
     except BrokenPipeError:
         # The reader went away (a closed pager, head): nobody is left to tell.
         sys.stdout = None
         return 1
     except OSError as error:
-        return report_error(OutputFailure(error), writing_document(words))
+        return _report(OutputFailure(error), words)
     except Exception as error:  # the last resort: a user gets a sentence, and whoever debugs it the traceback
         if os.environ.get("SAM2_PLAN_TRACEBACK"):
             raise
         message = f"This is a bug in sam2-plan {__version__}: {type(error).__name__}: {error}"
         hint = "Please report it with the command line; SAM2_PLAN_TRACEBACK=1 shows where it comes from."
-        return report_error(PlannerError(message, hint), writing_document(words))
+        return _report(PlannerError(message, hint), words)
+
+
+def _report(error: PlannerError, words: Sequence[str]) -> int:
+    """Print an error in the form that was asked for, on the command line or elsewhere; returns its exit code."""
+    command = next((word for word in words if word in COMMANDS), None)
+    known = settings.in_force.formats.get(command)
+    document = writing_document(words) or (known or settings.format_of_variable(command)) == "json"
+    return report_error(error, document, oneline="--oneline" in words)
 
 
 def run() -> None:
@@ -127,7 +166,11 @@ def run() -> None:
     sys.exit(main())
 
 
-def _given(context: click.Context, name: str) -> bool:
+settings.settle(cli, None)
+
+
+def _given(context: click.Context, option: click.Option) -> bool:
+    """Whether it stands on the command line; a variable or a file may well speak of planning too."""
     from click.core import ParameterSource
 
-    return context.get_parameter_source(name) not in (ParameterSource.DEFAULT, None)
+    return option.name != "config" and context.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE

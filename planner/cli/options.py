@@ -64,13 +64,25 @@ pins = stack(
     click.option("--attention", type=Word(ATTENTIONS), help="pin the attention kernel"),
 )
 
+simulate_gpu = click.option(
+    "--simulate-gpu", metavar="FILE", help="the GPUs of a doctor report (JSON) in place of this machine's"
+)
+
 budget = stack(
     click.option("--vram", metavar="SIZE", help="plan for a budget: 2GB, 1.5GB, 1907MiB"),
     click.option("--gpu", metavar="NAME", help='plan for a GPU by name: "RTX 3060"'),
     click.option("--device", metavar="INDEX|UUID", help="plan for a GPU of this machine, from its free memory"),
     click.option("--headroom", metavar="auto|none|SIZE|PERCENT", default="auto", show_default=True,
                  help="what to hold back of the budget; auto is 5%"),
+    simulate_gpu,
 )  # fmt: skip
+
+target = stack(
+    click.option("--vram", metavar="SIZE", help="hold it against a budget instead of this machine's GPU"),
+    click.option("--gpu", metavar="NAME", help="hold it against a GPU by name"),
+    click.option("--device", metavar="INDEX|UUID", help="a GPU of this machine  [default: the plan's, or the freest]"),
+    simulate_gpu,
+)
 
 decision = stack(
     click.option("--prefer", type=Word(PREFERENCES), default="quality", show_default=True, help="what best means"),

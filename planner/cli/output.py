@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import time
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import TextIO
@@ -45,16 +47,17 @@ def echo(text: str) -> None:
 def writing_document(words: Sequence[str]) -> bool:
     """Whether the command line asked for JSON; looked up by hand, as parsing may be what failed."""
     pairs = pairwise([*words, ""])
-    return any(word == "--format=json" or (word, following) == ("--format", "json") for word, following in pairs)
+    asked = ("--format=json", "--oneline")
+    return any(word in asked or (word, following) == ("--format", "json") for word, following in pairs)
 
 
-def report_error(error: PlannerError, document: bool) -> int:
+def report_error(error: PlannerError, document: bool, oneline: bool = False) -> int:
     """Print an error, as a document on stdout or as text on stderr; returns its exit code."""
     if document and not isinstance(error, OutputFailure):
-        from planner.report.document import error_document, json_text
+        from planner.report.document import error_document, json_text, one_line
 
         try:
-            echo(json_text(error_document(error)))
+            echo(one_line(error_document(error)) if oneline else json_text(error_document(error)))
             return error.exit_code
         except OutputFailure as failure:
             error = failure
@@ -70,3 +73,29 @@ def _has_blocks(stream: TextIO) -> bool:
     except (UnicodeEncodeError, LookupError):
         return False
     return True
+
+
+class ProgressLine:
+    """A line on the terminal that is written over, a few times a second."""
+
+    INTERVAL_SECONDS = 0.1
+
+    def __init__(self) -> None:
+        self._width = 0
+        self._next = 0.0
+
+    def show(self, text: str, always: bool) -> None:
+        """Write it, unless the last one is too young and this one need not be seen."""
+        now = time.monotonic()
+        if now < self._next and not always:
+            return
+        self._next = now + self.INTERVAL_SECONDS
+        # One that is wrapped could not be written over.
+        text = text[: shutil.get_terminal_size().columns - 1]
+        self._width = max(self._width, len(text))
+        click.echo("\r" + text.ljust(self._width), nl=False, err=True)
+
+    def end(self) -> None:
+        """Leave the line empty."""
+        if self._width:
+            click.echo("\r" + " " * self._width + "\r", nl=False, err=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from planner.cli import options
-from planner.cli.output import echo, style_of
+from planner.cli.output import ProgressLine, echo, style_of
 from planner.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
@@ -69,18 +70,23 @@ def command(
         plan.require()
     from planner.runs.run import run
 
-    progress = _ProgressLine() if sys.stderr.isatty() else None
+    line = ProgressLine() if sys.stderr.isatty() else None
     saves = None if save is None else [word.strip() for word in save.split(",")]
     try:
         summary = run(
-            plan, source, saves=saves, prompts=_prompts(points, boxes, masks, prompts_path), progress=progress, **asked
+            plan,
+            source,
+            saves=saves,
+            prompts=_prompts(points, boxes, masks, prompts_path),
+            progress=_progress(line),
+            **asked,
         )
     except KeyboardInterrupt:
         hint = f"What was complete is kept in {asked['out']}; the same command goes on from there."
         raise Interrupted("Stopped at once.", hint) from None
     finally:
-        if progress:
-            progress.end()
+        if line:
+            line.end()
     if output == "json":
         from planner.report.document import json_text
         from planner.report.run import run_document
@@ -107,31 +113,12 @@ def _prompts(points: tuple[str, ...], boxes: tuple[str, ...], masks: tuple[str, 
     return Path(path)
 
 
-class _ProgressLine:
-    """A line on the terminal that is written over, a few times a second."""
+def _progress(line: ProgressLine | None) -> Callable[[Progress], None] | None:
+    if line is None:
+        return None
+    from planner.report.run import progress_line
 
-    INTERVAL_SECONDS = 0.1
+    def tell(progress: Progress) -> None:
+        line.show(progress_line(progress), progress.done == progress.total)
 
-    def __init__(self) -> None:
-        self._width = 0
-        self._next = 0.0
-
-    def __call__(self, progress: Progress) -> None:
-        import shutil
-        import time
-
-        from planner.report.run import progress_line
-
-        now = time.monotonic()
-        if now < self._next and progress.done != progress.total:
-            return
-        self._next = now + self.INTERVAL_SECONDS
-        # One that is wrapped could not be written over.
-        text = progress_line(progress)[: shutil.get_terminal_size().columns - 1]
-        self._width = max(self._width, len(text))
-        click.echo("\r" + text.ljust(self._width), nl=False, err=True)
-
-    def end(self) -> None:
-        """Leave the line empty."""
-        if self._width:
-            click.echo("\r" + " " * self._width + "\r", nl=False, err=True)
+    return tell

@@ -97,3 +97,14 @@ def host_memory(root: Path = Path("/")) -> tuple[int, int] | None:
     if "MemTotal" not in found or "MemAvailable" not in found:
         return None
     return found["MemTotal"], found["MemAvailable"]
+
+
+def container_of(environment: Mapping[str, str], root: Path = Path("/")) -> str | None:
+    """The kind of container that this process seems to run in: kubernetes, docker or podman; None for no sign of one.
+
+    Their own marks: the service variables of a pod, the files that docker and podman put at the root.
+    """
+    if "KUBERNETES_SERVICE_HOST" in environment:
+        return "kubernetes"
+    marks = {"docker": ".dockerenv", "podman": "run/.containerenv"}
+    return next((kind for kind, mark in marks.items() if (root / mark).exists()), None)

@@ -53,18 +53,27 @@ def inspect(
 
     `binding` is pynvml, or what answers like it. Raises UsageError for a limit that cannot be read.
     """
+    return look(binding, environment, root)[0]
+
+
+def look(
+    binding: Any = None, environment: Mapping[str, str] | None = None, root: Path = Path("/")
+) -> tuple[list[PresentGpu], str | None]:
+    """As inspect, with the reason where no GPU is seen."""
     limits = read_limits(os.environ if environment is None else environment, root)
     nvml: Any = import_module("pynvml") if binding is None else binding
     try:
         nvml.nvmlInit()
-    except nvml.NVMLError:
-        return []
+    except nvml.NVMLError as error:
+        return [], f"NVML: {error}"
     try:
-        return _visible(nvml, limits, root)
-    except nvml.NVMLError:
-        return []
+        found = _visible(nvml, limits, root)
+    except nvml.NVMLError as error:
+        return [], f"NVML: {error}"
     finally:
         nvml.nvmlShutdown()
+    hidden = "CUDA_VISIBLE_DEVICES hides them" if limits.visible is not None else "the driver lists none"
+    return found, None if found else hidden
 
 
 def as_gpu(found: PresentGpu) -> Gpu | None:
@@ -78,6 +87,7 @@ def as_gpu(found: PresentGpu) -> Gpu | None:
         capability=found.capability,
         uuid=found.uuid,
         index=found.index,
+        driver=found.driver,
     )
 
 

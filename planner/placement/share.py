@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from planner.catalog.gpus import find_gpu, parse_name
+from planner.catalog.gpus import find_gpu, same_card
 from planner.domain import Configuration, Estimate, Plan
 from planner.errors import UsageError
 from planner.placement.nouns import SHARES, Card, Share, ShareTooLarge
@@ -79,7 +79,7 @@ def cautions(plan: Plan, card: Card | None, gpu: str | int | None) -> tuple[str,
     """What to say where the card is not the one that was planned for, or its name means several."""
     planned = plan.budget.gpu
     found = []
-    if card is not None and card.name and planned is not None and parse_name(planned.name) != parse_name(card.name):
+    if card is not None and card.name and planned is not None and not same_card(planned.name, card.name):
         found.append(f"the plan was made for {planned.name}: on {card.name} it may need more or less")
     if isinstance(gpu, str) and card is not None and card.name:
         others = ", ".join(f"{other.name} ({format_size(other.total_bytes)})" for other in find_gpu(gpu).also)

@@ -33,7 +33,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "kind": "plan",
         "request": _request(plan.request),
-        "budget": _budget(plan.budget),
+        "budget": budget_document(plan.budget),
         "verdict": plan.verdict,
         "strict": plan.strict,
         "exit_code": plan.exit_code,
@@ -125,6 +125,11 @@ def json_text(document: dict[str, Any]) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
+def one_line(document: dict[str, Any]) -> str:
+    """One JSON document on one line, for logs."""
+    return json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n"
+
+
 def plan_text(plan: Plan, suffix: str) -> str:
     """The text of a plan file: JSON for ".json", else YAML."""
     document = plan_document(plan)
@@ -150,7 +155,8 @@ def _request(request: Request) -> dict[str, Any]:
     }
 
 
-def _budget(budget: Budget) -> dict[str, Any]:
+def budget_document(budget: Budget) -> dict[str, Any]:
+    """A budget as plain data."""
     return {
         "total_bytes": budget.total_bytes,
         "headroom_bytes": budget.headroom_bytes,
@@ -170,6 +176,7 @@ def gpu_document(gpu: Gpu) -> dict[str, Any]:
         "capability": list(gpu.capability) if gpu.capability else None,
         "uuid": gpu.uuid,
         "index": gpu.index,
+        "driver": gpu.driver,
     }
 
 

@@ -173,17 +173,11 @@ def _gpu(fields: Fields) -> Gpu:
         name=fields.text("name"),
         total_bytes=fields.integer("total_bytes", minimum=1),
         free_bytes=fields.optional_integer("free_bytes"),
-        capability=None if fields.or_none("capability") else _capability(fields),
+        capability=fields.optional_release("capability"),
         uuid=fields.optional_text("uuid"),
         index=fields.optional_integer("index"),
+        driver=fields.optional_text("driver"),
     )
-
-
-def _capability(fields: Fields) -> tuple[int, int]:
-    value = fields.items("capability")
-    if len(value) != 2 or not all(isinstance(item, int) and 0 <= item < 100 for item in value):
-        raise fields.complaint(f"capability is {value!r}"[:80], "Write [major, minor].", "capability")
-    return value[0], value[1]
 
 
 def _configuration(fields: Fields) -> Configuration:

@@ -14,14 +14,11 @@ from unittest import mock
 
 import torch
 
+from planner.catalog.checkpoints import EXPECTED, held_of, local_path, official_name
 from planner.domain import Configuration
 from planner.errors import EnvironmentFailure, FileError, UsageError
 from planner.runtime.network import build
 from planner.runtime.safe_files import read_tensors
-
-_BLOCKS = {12: "tiny", 16: "small", 24: "base_plus", 48: "large"}
-"""Blocks of the image encoder (sam2/configs, sum of stages)."""
-_EXPECTED = "image_encoder.trunk.patch_embed.proj.weight"
 
 
 def random_model(configuration: Configuration, seed: int) -> Any:
@@ -54,17 +51,9 @@ def model_from(configuration: Configuration, checkpoint: str | Path) -> Any:
     return model
 
 
-def official_name(configuration: Configuration) -> str:
-    """File name of the official checkpoint (sam2.build_sam.HF_MODEL_ID_TO_FILENAMES)."""
-    prefix = "sam2.1" if configuration.version == "2.1" else "sam2"
-    return f"{prefix}_hiera_{configuration.variant}.pt"
-
-
 def find_checkpoint(configuration: Configuration, checkpoint: str | Path) -> Path:
     """The file that `checkpoint` means for this configuration."""
-    path = Path(checkpoint).expanduser()
-    if path.is_dir():
-        path = path / official_name(configuration)
+    path = local_path(configuration, checkpoint)
     if path.is_file():
         return path
     if _is_hub_id(str(checkpoint)):
@@ -97,11 +86,10 @@ def read_checkpoint(path: Path) -> Mapping[str, torch.Tensor]:
 
 
 def _check(weights: Mapping[str, torch.Tensor], configuration: Configuration, path: Path) -> None:
-    if _EXPECTED not in weights:
-        raise FileError(f"{path} holds no weights of SAM 2: {_EXPECTED} is missing.", "Use an official checkpoint.")
-    blocks = {name.split(".")[3] for name in weights if name.startswith("image_encoder.trunk.blocks.")}
-    variant = _BLOCKS.get(len(blocks), f"unknown ({len(blocks)} blocks)")
-    version = "2.1" if "no_obj_embed_spatial" in weights else "2.0"
+    held = held_of(weights)
+    if held is None:
+        raise FileError(f"{path} holds no weights of SAM 2: {EXPECTED} is missing.", "Use an official checkpoint.")
+    variant, version = held.variant or "an unknown variant", held.version
     if (variant, version) != (configuration.variant, configuration.version):
         raise FileError(
             f"{path} holds {variant} {version}, but the plan is for {configuration.variant} {configuration.version}.",

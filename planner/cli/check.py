@@ -1,0 +1,196 @@
+"""`sam2-plan check`: the pre-flight of a saved plan."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from planner.cli import options
+from planner.cli.output import ProgressLine, echo, style_of
+from planner.errors import UsageError
+from planner.report.text import Style
+
+if TYPE_CHECKING:
+    from planner.checking import Preflight
+    from planner.preflight.nouns import Check
+
+FORMS = ("text", "json", "markdown", "sarif", "junit")
+ENDINGS = {".txt": "text", ".json": "json", ".md": "markdown", ".sarif": "sarif", ".xml": "junit"}
+EPILOG = """\b
+Examples:
+  sam2-plan check plan.yaml                                     on this machine, as it is now
+  sam2-plan check plan.yaml --vram 2GB                          against a budget, on any machine
+  sam2-plan check plan.yaml --input clip.mp4 --checkpoint sam2.1_hiera_large.pt --out masks --wait 60s
+  sam2-plan check plan.yaml --vram 8GB --policy policy.yaml -o check.sarif -o check.xml --format markdown
+
+\b
+Checks the memory that is free (and who holds the rest), GPU, driver, torch and sam2 against the plan's, the
+checkpoint's hash, the input's size and length, room for outputs and host memory, and the rules of a policy. Each
+passes, warns, fails, or is skipped with the reason, and says what to do.
+
+\b
+Exit codes: 0 the plan holds; 1 the environment fails (no GPU, a package, the disk, host memory); 2 usage, a broken
+plan or policy, a checkpoint or input that is not what it should be; 3 it does not fit the memory, the GPU or the
+policy; 4 warnings, under --strict. Of several the order is 3, 2, 1.
+Writes nothing but the files of -o, and these before it ends, whatever the exit code. Reads the files named; changes
+nothing, on the GPU neither.
+"""
+
+
+@click.command("check", epilog=EPILOG)
+@click.argument("plan_path", metavar="PLAN")
+@options.target
+@click.option("--input", "source", metavar="INPUT", help="what the plan will run on: its size and length are read")
+@click.option("--checkpoint", metavar="PATH|ID", help="the weights it will run with")
+@click.option("--sha256", metavar="HEX", help="that the checkpoint must have  [default: the official one's]")
+@click.option("--out", metavar="DIR", help="folder that the outputs will go to")
+@click.option("--save", metavar="LIST", help="what will be saved there, as of run")
+@click.option("--wait", metavar="DURATION", help="how long to wait for memory to be freed: 60s, 5m")
+@click.option("--policy", metavar="FILE", help="rules that the plan must keep (YAML)")
+@click.option("--strict", is_flag=True, help="exit 4 where there are warnings")
+@click.option("--exit-zero", is_flag=True, help="exit 0 whatever was found; an error stays one")
+@click.option("--not-fit-exit-code", metavar="N", help="exit code in place of 3, 0 to 255")
+@click.option(
+    "-o",
+    "--output",
+    "paths",
+    metavar="FILE",
+    multiple=True,
+    help=f"save the report, by its ending: {', '.join(ENDINGS)} (repeatable)",
+)
+@click.option("--oneline", is_flag=True, help="JSON on one line, the last of stdout")
+@click.option(
+    "--format", "output", type=click.Choice(FORMS), default="text", show_default=True,
+    help="of stdout; json is one document, errors too",
+)  # fmt: skip
+def command(
+    output: str, plan_path: str, paths: tuple[str, ...], oneline: bool, save: str | None, exit_zero: bool,
+    not_fit_exit_code: str | None, **asked: Any,
+) -> None:  # fmt: skip
+    """Hold the saved PLAN against this machine as it is now, or against a budget, and against a policy."""
+    from planner.api import Plan
+    from planner.checking import check
+    from planner.documents import write
+
+    forms = [(Path(path), _form_of(path)) for path in paths]
+    not_fit = _exit_code(not_fit_exit_code)
+    saves = None if save is None else _saves(save)
+    plan = Plan.load(plan_path)
+    line = ProgressLine() if sys.stderr.isatty() else None
+    try:
+        found = check(plan, name=plan_path, saves=saves, waiting=_waiting(line), hashing=_hashing(line), **asked)
+    finally:
+        if line:
+            line.end()
+    code = _code(found, not_fit, exit_zero)
+    for path, form in forms:
+        write(path, _text(found, form, code, Style()))
+    echo(_text(found, output, code, style_of(sys.stdout), oneline))
+    click.get_current_context().exit(code)
+
+
+def _text(found: Preflight, form: str, code: int, style: Style, oneline: bool = False) -> str:
+    """The report in a form; with `oneline` a line of JSON ends it, or is all of it."""
+    from planner.report.document import one_line
+    from planner.report.preflight import preflight_document
+
+    last = one_line(preflight_document(found, code)) if oneline else ""
+    text = "" if oneline and form == "json" else _RENDER[form](found, code, style)
+    # What a file name holds that is no text must not stop the report.
+    return (text + last).encode("utf-8", "replace").decode("utf-8")
+
+
+def _as_text(found: Preflight, code: int, style: Style) -> str:
+    from planner.report.preflight import preflight_report
+
+    return preflight_report(found, style)
+
+
+def _as_json(found: Preflight, code: int, style: Style) -> str:
+    from planner.report.document import json_text
+    from planner.report.preflight import preflight_document
+
+    return json_text(preflight_document(found, code))
+
+
+def _as_markdown(found: Preflight, code: int, style: Style) -> str:
+    from planner.report.markdown import preflight_markdown
+
+    return preflight_markdown(found)
+
+
+def _as_sarif(found: Preflight, code: int, style: Style) -> str:
+    from planner.report.document import json_text
+    from planner.report.sarif import preflight_sarif
+
+    return json_text(preflight_sarif(found, code))
+
+
+def _as_junit(found: Preflight, code: int, style: Style) -> str:
+    from planner.report.junit import preflight_junit
+
+    return preflight_junit(found)
+
+
+_RENDER: dict[str, Callable[[Preflight, int, Style], str]] = {
+    "text": _as_text,
+    "json": _as_json,
+    "markdown": _as_markdown,
+    "sarif": _as_sarif,
+    "junit": _as_junit,
+}
+
+
+def _code(found: Preflight, not_fit: int, exit_zero: bool) -> int:
+    if exit_zero:
+        return 0
+    return not_fit if found.exit_code == 3 else found.exit_code
+
+
+def _form_of(path: str) -> str:
+    ending = Path(path).suffix.lower()
+    if ending not in ENDINGS:
+        forms = ", ".join(f"{end} ({form})" for end, form in ENDINGS.items())
+        raise UsageError(f"{path!r} does not say which form it is to have.", f"End it in one of: {forms}.")
+    return ENDINGS[ending]
+
+
+def _exit_code(text: str | None) -> int:
+    if text is None:
+        return 3
+    if not (text.isascii() and text.isdecimal() and int(text[:4]) <= 255 and len(text) <= 3):
+        raise UsageError(f"{text[:40]!r} is not an exit code.", "Give a whole number from 0 to 255.")
+    return int(text)
+
+
+def _saves(text: str) -> list[str]:
+    from planner.outputs.layout import SAVES
+
+    words = [word.strip() for word in text.split(",")]
+    for word in words:
+        if word not in SAVES:
+            raise UsageError(f"{word[:40]!r} cannot be saved.", f"Choose from {', '.join(SAVES)}.")
+    return words
+
+
+def _waiting(line: ProgressLine | None) -> Callable[[Check, float, float], None] | None:
+    from planner.units import format_size
+
+    def tell(memory: Check, waited: float, seconds: float) -> None:
+        short = format_size(memory.figures["short_by_bytes"])
+        if line:
+            line.show(f"waiting for {short} more of the GPU's memory: {waited:.0f} s of {seconds:.0f} s", True)
+
+    return tell
+
+
+def _hashing(line: ProgressLine | None) -> Callable[[int, int], None] | None:
+    def tell(done: int, total: int) -> None:
+        if line:
+            line.show(f"hashing the checkpoint: {done / max(total, 1):.0%}", done >= total)
+
+    return tell

@@ -1,0 +1,72 @@
+"""`sam2-plan doctor`: the machine as a report that can be pasted, and replayed elsewhere."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from planner.cli import options
+from planner.cli.output import echo, style_of
+
+if TYPE_CHECKING:
+    from planner.report.doctor import Knowledge
+
+EPILOG = """\b
+Examples:
+  sam2-plan doctor
+  sam2-plan doctor --format json > machine.json
+  sam2-plan --simulate-gpu machine.json --task video       plan elsewhere as if on that machine
+
+\b
+Made to be pasted: no user names, host names or paths; GPUs are numbered instead of named by their UUIDs, and of our own
+environment variables only the names are shown.
+
+\b
+Exit codes: 0 reported, whatever is missing; 1 failed; 2 usage. Writes nothing but the file of -o. Imports neither
+torch nor sam2: versions are read from the packages' metadata.
+"""
+
+
+@click.command("doctor", epilog=EPILOG)
+@options.simulate_gpu
+@click.option("-o", "--output", "path", metavar="FILE", help="save the report too, as JSON")
+@options.output_format
+def command(output: str, path: str | None, simulate_gpu: str | None) -> None:
+    """Report the machine: GPUs, versions, what predictions rest on here, and what is not known."""
+    from planner.documents import write
+    from planner.measure.machine import this_machine
+    from planner.report.doctor import doctor_document, doctor_report
+    from planner.report.document import json_text
+    from planner.report.machine import read_machine
+
+    machine = this_machine() if simulate_gpu is None else read_machine(Path(simulate_gpu))
+    environment = os.environ if simulate_gpu is None else {}
+    known = _knowledge()
+    text = json_text(doctor_document(machine, known, environment))
+    if path is not None:
+        write(Path(path), text)
+    echo(text if output == "json" else doctor_report(machine, known, environment, style_of(sys.stdout)))
+
+
+def _knowledge() -> Knowledge:
+    from planner.api import known_model
+    from planner.locations import user_folder
+    from planner.memory_model.coefficients import FITTED_FILE
+    from planner.profiles import load_folder
+    from planner.report.doctor import Knowledge
+
+    coefficients = known_model().coefficients
+    folder = user_folder() / "profiles"
+    rows = load_folder(folder) if folder.is_dir() else []
+    return Knowledge(
+        memory_model=coefficients.memory_model,
+        profiles=coefficients.profiles,
+        versions=coefficients.versions,
+        fitted=bool(coefficients.corrections) and (user_folder() / FITTED_FILE).is_file(),
+        corrected_gpus=tuple(sorted({correction.gpu for correction in coefficients.corrections})),
+        measured_rows=sum(row.kind == "measured" for row in rows),
+    )

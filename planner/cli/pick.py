@@ -1,0 +1,47 @@
+"""`sam2-plan pick`: a CUDA_VISIBLE_DEVICES value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from planner.cli import options
+from planner.cli.output import echo
+
+EPILOG = """\b
+Examples:
+  CUDA_VISIBLE_DEVICES=$(sam2-plan pick plan.yaml) sam2-plan run plan.yaml clip.mp4 --out masks --point 960,540
+  sam2-plan pick plan.yaml --gpus 2 --wait 5m
+
+\b
+Prints UUIDs (of slices on MIG): what an index means depends on CUDA_DEVICE_ORDER, a UUID always means the same card.
+--index prints numbers, for use with CUDA_DEVICE_ORDER=PCI_BUS_ID. Nothing is reserved: another process may be quicker.
+GPUs that the present CUDA_VISIBLE_DEVICES hides are not offered.
+
+\b
+Exit codes: 0 picked; 1 no GPU; 2 usage, or more GPUs than there are; 3 none has room. Writes nothing.
+"""
+
+
+@click.command("pick", epilog=EPILOG)
+@click.argument("plan_path", metavar="PLAN")
+@click.option("--gpus", metavar="N", default="1", show_default=True, help="how many, for a process on each")
+@click.option("--wait", metavar="DURATION", help="how long to wait for memory to be freed: 60s, 5m")
+@click.option("--index", "by_index", is_flag=True, help="numbers in the order of the bus instead of UUIDs")
+@options.simulate_gpu
+@options.output_format
+def command(output: str, plan_path: str, by_index: bool, **asked: Any) -> None:
+    """Print which GPU has room for PLAN now, as CUDA_VISIBLE_DEVICES takes it."""
+    from planner.api import Plan
+    from planner.picking import pick
+
+    found = pick(Plan.load(plan_path), **asked)
+    value = found.indexes if by_index else found.value
+    if output == "json":
+        from planner.report.document import json_text
+        from planner.report.pick import pick_document
+
+        echo(json_text(pick_document(found, value)))
+    else:
+        echo(f"{value}\n")

@@ -1,0 +1,175 @@
+"""Where options come from: the command line, then the environment, then a file, then the default.
+
+An option --frame-size of planning is SAM2_PLAN_FRAME_SIZE in the environment and `frame-size:` in the file; an option
+--wait of check is SAM2_PLAN_CHECK_WAIT, and `wait:` below `check:`.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from planner.documents import Fields, read
+from planner.locations import user_folder
+
+PREFIX = "SAM2_PLAN"
+OTHERS = (f"{PREFIX}_HOME", f"{PREFIX}_TRACEBACK", f"{PREFIX}_MEMORY_CAP")
+"""Variables of ours that are no options."""
+DEFAULT_NAME = "config.yaml"
+"""In the data folder ($SAM2_PLAN_HOME or the platform's), read where it is there and no other file is named."""
+NOT_SET = ("help", "program-version", "config")
+"""Options that a file cannot set."""
+
+
+@dataclass(slots=True)
+class InForce:
+    """What the command line of this process did not say itself, for messages."""
+
+    origins: dict[str, str] = field(default_factory=dict)
+    """By option: the variable or the file that it came from."""
+    formats: dict[str | None, str] = field(default_factory=dict)
+    """What --format came to be, by command; of planning under None."""
+
+    def clear(self) -> None:
+        """Before another command line."""
+        self.origins.clear()
+        self.formats.clear()
+
+    @property
+    def note(self) -> str:
+        """A sentence for the hint of an error; empty where everything stood on the command line."""
+        if not self.origins:
+            return ""
+        return (
+            f"Not on the command line: {', '.join(f'{name} from {origin}' for name, origin in self.origins.items())}."
+        )
+
+
+in_force = InForce()
+
+
+def settle(command: click.Command, name: str | None) -> click.Command:
+    """Give each option its variable, and let the command tell where values came from. `name` is None for planning."""
+    for option in options_of(command):
+        option.envvar = variable_of(option, name)
+    work = command.callback
+    assert work is not None
+
+    @functools.wraps(work)
+    def remembering(*arguments: Any, **options: Any) -> Any:
+        _remember(click.get_current_context(), name)
+        return work(*arguments, **options)
+
+    command.callback = remembering
+    return command
+
+
+def options_of(command: click.Command) -> Iterator[click.Option]:
+    """The options of a command that the environment and a file may set."""
+    for parameter in command.params:
+        if isinstance(parameter, click.Option) and long_name(parameter) not in NOT_SET[:2]:
+            yield parameter
+
+
+def long_name(option: click.Option) -> str:
+    """The option's name without its dashes: --frame-size is frame-size."""
+    return max(option.opts, key=len).lstrip("-")
+
+
+def variable_of(option: click.Option, command: str | None) -> str:
+    """The variable of an option."""
+    words = (PREFIX, *([command] if command else []), long_name(option))
+    return "_".join(words).upper().replace("-", "_")
+
+
+def load(context: click.Context, path: str | None) -> None:
+    """Let the context take its defaults from a file: the one that is named, else the user's where it is there.
+
+    Raises FileError naming line and remedy for a file that is broken, or an option or command that is not known.
+    """
+    if path is None:
+        place = user_folder() / DEFAULT_NAME
+        if not place.is_file():
+            return
+    else:
+        place = Path(path)
+    group = context.command
+    assert isinstance(group, click.Group)
+    fields = Fields(read(place, "a configuration file"), str(place), "the configuration")
+    settings: dict[str, Any] = _settings(fields, group, None, set(group.list_commands(context)))
+    for name in group.list_commands(context):
+        if name in fields and isinstance(fields.any(name), Mapping):
+            command = group.get_command(context, name)
+            assert command is not None
+            section = fields.fields(name)
+            settings[name] = _settings(section, command, name, set())
+            section.end(_keys(command))
+    fields.end((*_keys(group), *group.list_commands(context)))
+    context.default_map = settings
+    context.meta[PREFIX] = str(place)
+
+
+def _keys(command: click.Command) -> list[str]:
+    return [name for option in options_of(command) if (name := long_name(option)) not in NOT_SET]
+
+
+def _settings(fields: Fields, command: click.Command, name: str | None, commands: set[str]) -> dict[str, Any]:
+    """Values by click's own names of the options."""
+    found: dict[str, Any] = {}
+    for option in options_of(command):
+        key = long_name(option)
+        if key in NOT_SET or option.name is None:
+            continue
+        for spelling in dict.fromkeys((key, key.replace("-", "_"))):
+            if spelling not in fields or (spelling in commands and isinstance(fields.any(spelling), Mapping)):
+                continue
+            if not fields.or_none(spelling):
+                found[option.name] = _value(fields, spelling, option)
+    return found
+
+
+def _value(fields: Fields, key: str, option: click.Option) -> Any:
+    value = fields.any(key)
+    if option.is_flag:
+        return fields.boolean(key)
+    if option.multiple:
+        items = value if isinstance(value, list) else [value]
+        if not all(isinstance(item, str | int | float) and not isinstance(item, bool) for item in items):
+            raise fields.complaint(f"{key} holds something else than text and numbers", "Write a list of values.", key)
+        return [str(item) for item in items]
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise fields.complaint(f"{key} takes one value", f"Write it as on the command line: {key}: VALUE", key)
+    return str(value)
+
+
+def _remember(context: click.Context, command: str | None) -> None:
+    for option in options_of(context.command):
+        source = context.get_parameter_source(option.name or "")
+        if source == ParameterSource.ENVIRONMENT:
+            in_force.origins[f"--{long_name(option)}"] = str(option.envvar)
+        elif source == ParameterSource.DEFAULT_MAP:
+            in_force.origins[f"--{long_name(option)}"] = context.find_root().meta[PREFIX]
+    if "output" in context.params:
+        in_force.formats[command] = context.params["output"]
+
+
+def variable_that_failed(error: click.ClickException) -> str:
+    """The variable whose value click could not read; empty where the command line is to blame."""
+    option = getattr(error, "param", None)
+    variable = getattr(option, "envvar", None)
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if context is None or option is None or not isinstance(variable, str) or variable not in os.environ:
+        return ""
+    return "" if context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE else variable
+
+
+def format_of_variable(command: str | None) -> str | None:
+    """The --format that a variable asks for, where the command line could not be read."""
+    return os.environ.get("_".join((PREFIX, *([command] if command else []), "FORMAT")).upper())

@@ -1,0 +1,110 @@
+"""The machine that would run a plan: its GPUs, the host's memory, and what is installed.
+
+Knows nothing of plans. Everything that is read is a parameter with the real thing as default, as in present.py; a
+machine may also come from the report of another one (planner.report.machine_reader).
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from planner.measure.devices import PresentGpu
+from planner.measure.limits import container_of, host_memory, read_limits
+from planner.measure.present import look
+
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "sam2",
+    "av",
+    "pillow",
+    "pycocotools",
+    "numpy",
+    "nvidia-ml-py",
+    "nvidia-cuda-runtime",
+    "nvidia-cuda-runtime-cu12",
+)
+"""Whose versions decide whether a plan runs, and in how many bytes. Wheels of torch bring the CUDA runtime under one
+of the last two names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What a plan would meet. What is None has its reason in `reasons`, under its name."""
+
+    system: str
+    """Name and release of the operating system."""
+    architecture: str
+    """Of the processor, such as x86_64."""
+    processors: int | None
+    python: str
+    """Version of the interpreter."""
+    container: str | None
+    """docker, podman or kubernetes; None (without a reason) where no sign of a container is seen."""
+    host_bytes: int | None
+    """Of memory."""
+    host_free_bytes: int | None
+    """What the system says is available of it."""
+    host_limit_bytes: int | None
+    """What a control group leaves this process of it; None (without a reason) where it sets no limit."""
+    gpus: tuple[PresentGpu, ...]
+    """Those that CUDA would show this process, in its order."""
+    versions: Mapping[str, str | None]
+    """Of PACKAGES; None is not installed."""
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    replayed: str | None = None
+    """The file of the report that this was read from; None for the machine itself."""
+
+    @property
+    def host_usable_bytes(self) -> int | None:
+        """Host memory that is free and allowed."""
+        known = [size for size in (self.host_free_bytes, self.host_limit_bytes) if size is not None]
+        return min(known, default=None)
+
+
+def this_machine(binding: Any = None, environment: Mapping[str, str] | None = None, root: Path = Path("/")) -> Machine:
+    """The machine that this process runs on.
+
+    `binding` is pynvml or what answers like it, `root` where the file system begins. Raises UsageError for a limit of
+    GPU memory that cannot be read.
+    """
+    environment = os.environ if environment is None else environment
+    gpus, reason = look(binding, environment, root)
+    host = host_memory(root)
+    reasons = {} if reason is None else {"gpus": reason}
+    if host is None:
+        reasons["host_bytes"] = reasons["host_free_bytes"] = "/proc/meminfo does not say"
+    processors = os.cpu_count()
+    if processors is None:
+        reasons["processors"] = "the system does not say"
+    return Machine(
+        system=f"{platform.system()} {platform.release()}",
+        architecture=platform.machine(),
+        processors=processors,
+        python=platform.python_version(),
+        container=container_of(environment, root),
+        host_bytes=host[0] if host else None,
+        host_free_bytes=host[1] if host else None,
+        host_limit_bytes=read_limits(environment, root).host_bytes,
+        gpus=tuple(gpus),
+        versions=installed(PACKAGES),
+        reasons=reasons,
+    )
+
+
+def installed(packages: tuple[str, ...]) -> dict[str, str | None]:
+    """Versions of the packages, read from their metadata: nothing is imported. None is not installed."""
+    from importlib.metadata import PackageNotFoundError, version  # only those who ask pay for it
+
+    found: dict[str, str | None] = {}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = None
+    return found

@@ -1,0 +1,159 @@
+"""The checkpoint and the input: there, readable, and what the plan takes them for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from planner.catalog.checkpoints import HEX_DIGITS, held_by, local_path, official_name, official_sums, sum_of
+from planner.domain import EXIT_FAILED, EXIT_USAGE, Configuration, Workload
+from planner.errors import FileError, PlannerError, UsageError
+from planner.preflight.nouns import FAIL, PASS, SKIP, WARN, Check
+from planner.sources.probe import Probe, probe_clip, probe_picture
+from planner.units import format_resolution
+
+HUB_ID = re.compile(r"facebook/sam2(\.1)?-hiera-[a-z-]+", re.ASCII)
+"""Official ids (sam2.build_sam.HF_MODEL_ID_TO_FILENAMES)."""
+_SUM = re.compile(rf"[0-9a-f]{{{HEX_DIGITS}}}", re.ASCII)
+
+Progress = Callable[[int, int], None]
+
+
+def parse_sum(text: str) -> str:
+    """A SHA-256 in hexadecimal, lower case. Raises UsageError for anything else."""
+    lowered = text.strip().lower()
+    if not _SUM.fullmatch(lowered):
+        raise UsageError(f"{text[:80]!r} is not a SHA-256.", f"Give {HEX_DIGITS} hexadecimal digits: sha256sum FILE")
+    return lowered
+
+
+def check_checkpoint(
+    configuration: Configuration, checkpoint: str | None, wanted: str | None, progress: Progress | None = None
+) -> Check:
+    """Whether the file is there, is what was asked for by its sum, and holds the plan's variant and version.
+
+    `wanted` is the SHA-256 it must have; of None the official one, and another file of the same kind is a warning.
+    """
+    if checkpoint is None:
+        return Check(name="checkpoint", status=SKIP, found="none is named (--checkpoint)")
+    path = local_path(configuration, checkpoint)
+    if not path.is_file():
+        return _absent(configuration, checkpoint, path)
+    try:
+        found = sum_of(path, progress)
+    except FileError as error:
+        return _bad("checkpoint", error)
+    official = official_sums().get((configuration.variant, configuration.version))
+    figures = {"sha256": found, "wanted_sha256": wanted or official, "file_bytes": path.stat().st_size}
+    if wanted is not None and found != wanted:
+        return Check(
+            name="checkpoint",
+            status=FAIL,
+            found=f"{path} has the SHA-256 {found}, not {wanted}",
+            action="Take the file that was meant; it may have been cut short or exchanged",
+            exit_code=EXIT_USAGE,
+            figures=figures,
+        )
+    if found == official:
+        return Check(name="checkpoint", status=PASS, found=f"{path} is {official_name(configuration)}", figures=figures)
+    return _by_content(configuration, path, found, wanted is not None, figures)
+
+
+def _by_content(
+    configuration: Configuration, path: Path, found: str, accepted: bool, figures: Mapping[str, object]
+) -> Check:
+    """A file that is not the official one: what its list of tensors says."""
+    held = held_by(path)
+    planned = f"{configuration.variant} {configuration.version}"
+    if held is None:
+        what = f"{path} is no checkpoint of SAM 2 that can be looked into (cut short, or of another kind)"
+    else:
+        what = f"{path} holds {held.variant or 'an unknown variant'} {held.version}"
+    if held is None or (held.variant, held.version) != (configuration.variant, configuration.version):
+        return Check(
+            name="checkpoint",
+            status=FAIL,
+            found=f"{what}; the plan is for {planned}",
+            action=f"Give {official_name(configuration)}, or plan with --variant and --version as in the file",
+            exit_code=EXIT_USAGE,
+            figures=figures,
+        )
+    if accepted:
+        return Check(name="checkpoint", status=PASS, found=f"{what} and has the SHA-256 asked for", figures=figures)
+    return Check(
+        name="checkpoint",
+        status=WARN,
+        found=f"{what}, but is not the official file (SHA-256 {found[:12]}...)",
+        action=f"If it is your own, pin it: --sha256 {found}",
+        figures=figures,
+    )
+
+
+def _absent(configuration: Configuration, checkpoint: str, path: Path) -> Check:
+    if HUB_ID.fullmatch(checkpoint):
+        cached = _cached(checkpoint, official_name(configuration))
+        if cached:
+            return Check(name="checkpoint", status=PASS, found=f"{checkpoint} is in the hub's cache")
+        return Check(
+            name="checkpoint",
+            status=WARN,
+            found=f"{checkpoint} is not in the hub's cache: it will be fetched when the plan runs",
+            action="Fetch it beforehand, or give a file",
+        )
+    return Check(
+        name="checkpoint",
+        status=FAIL,
+        found=f"there is no {path}",
+        action=f"Give the path of {official_name(configuration)}, a folder that holds it, or its id on the hub",
+        exit_code=EXIT_USAGE,
+    )
+
+
+def _cached(checkpoint: str, name: str) -> bool:
+    """Whether the hub's own library, where it is installed, finds the file without the network."""
+    try:
+        from huggingface_hub import try_to_load_from_cache
+    except ImportError:
+        return False
+    return isinstance(try_to_load_from_cache(checkpoint, name), str)
+
+
+def check_input(workload: Workload, source: str | None) -> tuple[Check, Probe | None]:
+    """Whether the input can be read, and has the size and length that the plan is for."""
+    if source is None:
+        return Check(name="input", status=SKIP, found="none is named (--input)"), None
+    try:
+        probe = probe_clip(source) if workload.task == "video" else probe_picture(source)
+    except PlannerError as error:
+        return _bad("input", error), None
+    return _compared(workload, source, probe), probe
+
+
+def _compared(workload: Workload, source: str, probe: Probe) -> Check:
+    figures = {
+        "size": list(probe.size),
+        "planned_size": list(workload.frame_size),
+        "frames": probe.length,
+        "planned_frames": workload.frames,
+    }
+    length = "without end" if probe.length is None else f"{probe.length:,} frames"
+    what = f"{source}: {format_resolution(probe.size)}" + (f", {length}" if workload.task == "video" else "")
+    notes, actions = list(probe.warnings), []
+    if probe.size[0] * probe.size[1] > workload.frame_size[0] * workload.frame_size[1]:
+        notes.append(f"larger than the {format_resolution(workload.frame_size)} of the plan")
+        actions.append(f"Plan with --frame-size {format_resolution(probe.size)}")
+    if workload.frames is not None and (probe.length is None or probe.length > workload.frames):
+        notes.append(f"longer than the {workload.frames:,} frames of the plan")
+        actions.append(f"Plan with --frames {probe.length or 'unlimited'}")
+    if notes:
+        found = f"{what}; {'; '.join(note.rstrip('.') for note in notes)}"
+        action = ", ".join(actions) or "See that this is meant"
+        return Check(name="input", status=WARN, found=found, action=action, figures=figures)
+    return Check(name="input", status=PASS, found=what, figures=figures)
+
+
+def _bad(name: str, error: PlannerError) -> Check:
+    code = EXIT_USAGE if error.exit_code == EXIT_USAGE else EXIT_FAILED
+    found, action = error.message.rstrip("."), error.hint.rstrip(".") or None
+    return Check(name=name, status=FAIL, found=found, action=action, exit_code=code)

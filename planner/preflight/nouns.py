@@ -1,0 +1,123 @@
+"""The nouns of a pre-flight: a check and what it found, and all of them together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from planner.domain import (
+    EXIT_DOES_NOT_FIT,
+    EXIT_FAILED,
+    EXIT_FITS,
+    EXIT_USAGE,
+    EXIT_WARNING,
+    Budget,
+    Estimate,
+    Plan,
+    Workload,
+)
+from planner.errors import PlannerError
+
+PASS, WARN, FAIL, SKIP = STATUSES = ("pass", "warn", "fail", "skip")
+"""skip: not looked at, and `found` says why."""
+GRAVITY = (EXIT_DOES_NOT_FIT, EXIT_USAGE, EXIT_FAILED)
+"""Of several failures the first of these decides: what does not fit is cured by no retry, a bad file by no other
+machine."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyException:
+    """A rule that is set aside for a time."""
+
+    rule: str
+    """One of planner.preflight.policy.RULES."""
+    until: date
+    """The last day on which it holds."""
+    reason: str
+    """Why, for whoever reads the report."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One question, and what was found."""
+
+    name: str
+    """Such as memory, checkpoint or policy.minimum_quality."""
+    status: str
+    """One of STATUSES."""
+    found: str
+    """What was found, in a sentence without a full stop."""
+    action: str | None = None
+    """What to do; None where nothing is to be done."""
+    exit_code: int = EXIT_FAILED
+    """What a failure means, by the contract: does not fit, a bad file, or the environment."""
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    """The same for programs: plain data, bytes under names that end in _bytes."""
+    excepted: PolicyException | None = None
+    """The exception under which a breach of the policy passes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preflight:
+    """A plan held against a machine."""
+
+    plan: Plan
+    name: str
+    """The plan's file as it was given, or "a plan"."""
+    budget: Budget | None
+    """What the memory was held against; None where there is no GPU."""
+    workload: Workload
+    """The plan's, with the size and length of the input where one was read."""
+    estimate: Estimate | None
+    """As predicted now, for that workload; None for a plan that chose nothing."""
+    checks: tuple[Check, ...]
+    policy: str | None
+    """The file of the policy."""
+    policy_mode: str | None
+    """One of planner.preflight.policy.MODES."""
+    waited_seconds: float
+    """For memory to be freed."""
+    strict: bool
+    """Whether a warning is exit code 4."""
+    replayed: str | None
+    """The doctor report that stood for the machine."""
+
+    @property
+    def status(self) -> str:
+        """The worst of the checks; what was skipped counts for nothing."""
+        found = {check.status for check in self.checks}
+        return FAIL if FAIL in found else WARN if WARN in found else PASS
+
+    @property
+    def failed(self) -> tuple[Check, ...]:
+        """The checks that failed."""
+        return tuple(check for check in self.checks if check.status == FAIL)
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of the contract."""
+        codes = {check.exit_code for check in self.failed}
+        if codes:
+            return next(code for code in GRAVITY if code in codes)
+        return EXIT_WARNING if self.strict and self.status == WARN else EXIT_FITS
+
+    def require(self) -> Preflight:
+        """This, or NotReady where the exit code is not 0."""
+        if self.exit_code == EXIT_FITS:
+            return self
+        raise NotReady(self)
+
+
+class NotReady(PlannerError):
+    """The plan does not hold here and now. Carries the pre-flight, whose checks say why."""
+
+    code = "not_ready"
+
+    def __init__(self, preflight: Preflight) -> None:
+        bad = preflight.failed or tuple(check for check in preflight.checks if check.status == WARN)
+        message = "; ".join(f"{check.name}: {check.found}" for check in bad)
+        super().__init__(f"{message}.", " ".join(f"{check.action}." for check in bad if check.action))
+        self.preflight = preflight
+        self.exit_code = preflight.exit_code

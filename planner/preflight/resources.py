@@ -1,0 +1,121 @@
+"""Room for the outputs on the disk, and for weights and offloads in the host's memory."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from planner.catalog import load_catalog
+from planner.domain import Configuration, Workload
+from planner.measure.machine import Machine
+from planner.memory_model import arrays
+from planner.preflight.nouns import FAIL, PASS, SKIP, WARN, Check
+from planner.units import format_size
+
+PNG_BITS, OVERLAY_BITS = 0.4, 1.0
+"""Bits that an output takes per pixel of the source, rounded up: 0.35 and 0.83 as measured on a clip of 960x540 with
+three objects and random weights, whose ragged masks compress worse than trained ones (docs/log.md)."""
+NPZ_BITS, COCO_BITS = 0.4, 1.0
+"""Likewise, of each object: 0.31 and 0.92 as measured."""
+PART_FRAMES = 100
+"""A run is done in parts of so many frames; one must be possible (planner/runs)."""
+PROCESS_BYTES = 550_000_000
+"""What a process takes that has imported torch 2.14.1 and sam2, on a CPU: docs/log.md. What CUDA adds is not known."""
+WAITING_FRAMES = 3
+"""Decoded frames held on the host at once: one at work, two ahead (planner/sources/ahead.py)."""
+
+
+def check_disk(workload: Workload, out: str | None, saves: Sequence[str] | None) -> Check:
+    """Whether the folder can be made and written to, and has room for what the run will write there."""
+    if out is None:
+        return Check(name="disk", status=SKIP, found="no folder for the outputs is named (--out)")
+    folder = Path(out)
+    parent = folder if folder.is_dir() else folder.parent
+    if not parent.is_dir():
+        return _no_folder(f"there is no folder {parent}", f"Make it: mkdir -p {parent}")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        return _no_folder(f"{parent} cannot be written to", "Choose a folder that this user may write to")
+    try:
+        free = shutil.disk_usage(parent).free
+    except OSError as error:
+        return _no_folder(f"{parent}: {error.strerror or error}", "Check the path")
+    each = output_bytes(workload, saves)
+    figures = {"free_bytes": free, "bytes_per_frame": each, "frames": workload.frames}
+    room = f"{format_size(free)} free at {parent}"
+    if workload.frames is None:
+        return _endless(each, free, room, figures)
+    need = each * workload.frames
+    if need > free:
+        return Check(
+            name="disk",
+            status=FAIL,
+            found=f"the outputs may take {format_size(need)}, {format_size(need - free)} more than the {room}",
+            action="Free some space, or save less (--save coco)",
+            figures=figures,
+        )
+    return Check(name="disk", status=PASS, found=f"the outputs may take {format_size(need)}; {room}", figures=figures)
+
+
+def _endless(each: int, free: int, room: str, figures: dict[str, int | None]) -> Check:
+    frames = free // each
+    found = f"the outputs may take {format_size(each * 1000)} per 1,000 frames; {room}, enough for {frames:,} frames"
+    if frames < PART_FRAMES:
+        return Check(name="disk", status=FAIL, found=found, action="Free some space, or save less", figures=figures)
+    return Check(name="disk", status=PASS, found=found, figures=figures)
+
+
+def _no_folder(found: str, action: str) -> Check:
+    return Check(name="disk", status=FAIL, found=found, action=action)
+
+
+def output_bytes(workload: Workload, saves: Sequence[str] | None) -> int:
+    """Bytes that one frame may leave on the disk; an allowance, not a prediction.
+
+    `saves` as `sam2-plan run --save` takes them, None its default. While a run goes on, the overlay's parts lie beside
+    the video that they are joined to, and so do those of the COCO document: both count twice.
+    """
+    chosen = saves or (("coco", "overlay") if workload.task == "automask" else ("png", "coco", "overlay"))
+    objects = workload.objects
+    bits = {"png": PNG_BITS, "npz": NPZ_BITS * objects, "overlay": 2 * OVERLAY_BITS, "coco": 2 * COCO_BITS * objects}
+    pixels = workload.frame_size[0] * workload.frame_size[1]
+    return max(1, round(pixels * sum(bits[save] for save in chosen) / 8))
+
+
+def check_host(configuration: Configuration, workload: Workload, machine: Machine) -> Check:
+    """Whether the host has memory for the process, the weights as they are read, and what is offloaded."""
+    need = host_bytes(configuration, workload)
+    usable = machine.host_usable_bytes
+    figures = {"need_bytes": sum(need.values()), "usable_bytes": usable, "parts": dict(need)}
+    parts = ", ".join(f"{name} {format_size(size)}" for name, size in need.items())
+    total = sum(need.values())
+    what = f"the host needs some {format_size(total)} ({parts})"
+    if usable is None:
+        return Check(name="host memory", status=SKIP, found=f"{what}; what is free is not known", figures=figures)
+    free = f"{format_size(usable)} available"
+    if machine.host_limit_bytes is not None and usable == machine.host_limit_bytes:
+        free += " under the limit of a control group"
+    if total > usable:
+        return Check(
+            name="host memory",
+            status=FAIL if sum(need[name] for name in need if name != "process") > usable else WARN,
+            found=f"{what}, {format_size(total - usable)} more than the {free}",
+            action="Free host memory, raise the limit, or take a configuration whose memory bank stays on the GPU",
+            figures=figures,
+        )
+    return Check(name="host memory", status=PASS, found=f"{what}; {free}", figures=figures)
+
+
+def host_bytes(configuration: Configuration, workload: Workload) -> dict[str, int]:
+    """Bytes on the host by what takes them. Weights are read in float32, and cast before they move."""
+    height, width = configuration.resolution
+    found = {
+        "process": PROCESS_BYTES,
+        "weights": load_catalog().shapes[configuration.variant].parameters * arrays.FLOAT32,
+        "frames": WAITING_FRAMES * workload.frame_size[0] * workload.frame_size[1] * 3,
+    }
+    if configuration.offload_state and workload.task == "video":
+        one = arrays.read_state(height * width, arrays.MEMORY_FRAMES, arrays.POINTER_FRAMES)
+        found["memory bank"] = round(one) * workload.objects
+    return found

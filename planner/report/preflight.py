@@ -1,0 +1,117 @@
+"""A pre-flight as plain data, and as text for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from planner import __version__
+from planner.commands import describe
+from planner.preflight.nouns import FAIL, PASS, SKIP, STATUSES, WARN, Check, Preflight
+from planner.report.document import (
+    SCHEMA_VERSION,
+    UNLIMITED,
+    budget_document,
+    configuration_document,
+    estimate_document,
+)
+from planner.report.text import Style
+from planner.units import format_size
+
+MARKS = {PASS: "ok", WARN: "warn", FAIL: "FAIL"}
+_COLOURS = {PASS: "green", WARN: "yellow", FAIL: "red"}
+_SUMMARIES = {PASS: "the plan holds", WARN: "the plan holds, with warnings", FAIL: "the plan does not hold"}
+
+
+def preflight_document(found: Preflight, exit_code: int | None = None) -> dict[str, Any]:
+    """The pre-flight as plain data. `exit_code` is the program's, where options change it."""
+    chosen, workload = found.plan.chosen, found.workload
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "kind": "check",
+        "sam2_plan": __version__,
+        "plan": found.name,
+        "status": found.status,
+        "exit_code": found.exit_code if exit_code is None else exit_code,
+        "strict": found.strict,
+        "configuration": configuration_document(chosen.configuration) if chosen else None,
+        "workload": {
+            "task": workload.task,
+            "objects": workload.objects,
+            "frames": UNLIMITED if workload.frames is None else workload.frames,
+            "frame_size": list(workload.frame_size),
+        },
+        "budget": budget_document(found.budget) if found.budget else None,
+        "budget_reason": None if found.budget else "no GPU was found, and no budget was given",
+        "estimate": estimate_document(found.estimate) if found.estimate else None,
+        "policy": found.policy,
+        "policy_mode": found.policy_mode,
+        "waited_seconds": found.waited_seconds,
+        "replayed": found.replayed,
+        "checks": [_check(check) for check in found.checks],
+        "counts": {status: sum(check.status == status for check in found.checks) for status in STATUSES},
+    }
+
+
+def summary(found: Preflight) -> str:
+    """The outcome in a line: what decided it."""
+    chosen = found.plan.chosen
+    what = describe(chosen.configuration) if chosen else "nothing chosen"
+    bad = ", ".join(check.name for check in found.checks if check.status == found.status)
+    reason = "" if found.status == PASS else f": {bad}"
+    return f"{found.name}: {_SUMMARIES[found.status]}{reason} ({what})"
+
+
+def preflight_report(found: Preflight, style: Style) -> str:
+    """The pre-flight for people: a line each, and what to do below those that need it."""
+    title = style(summary(found), _COLOURS[found.status], bold=True)
+    lines = [title]
+    if found.budget:
+        gpu = found.budget.gpu
+        where = f" on {gpu.name}" if gpu and found.budget.source == "device" else ""
+        lines.append(f"  held against {format_size(found.budget.total_bytes)}{where}{_whence(found)}")
+    lines.append("")
+    looked_at = [check for check in found.checks if check.status != SKIP]
+    width = max(len(check.name) for check in looked_at)
+    for check in looked_at:
+        mark = style(f"{MARKS[check.status]:<4}", _COLOURS[check.status], bold=check.status == FAIL)
+        lines.append(f"  {mark}  {check.name:<{width}}  {check.found}")
+        if check.action:
+            lines.append(f"  {'':4}  {'':<{width}}  -> {check.action}")
+    lines += _skipped(found)
+    if found.policy:
+        lines += ["", f"  policy {found.policy} ({found.policy_mode})"]
+    return "\n".join(lines) + "\n"
+
+
+def _skipped(found: Preflight) -> list[str]:
+    """What was not looked at, those of one reason together."""
+    reasons: dict[str, list[str]] = {}
+    for check in found.checks:
+        if check.status == SKIP:
+            reasons.setdefault(check.found, []).append(check.name)
+    lines = [f"    {', '.join(names)}: {reason}" for reason, names in reasons.items()]
+    return ["", "  not looked at", *lines] if lines else []
+
+
+def _whence(found: Preflight) -> str:
+    parts = []
+    if found.replayed:
+        parts.append(f"as {found.replayed} reports")
+    if found.waited_seconds:
+        parts.append(f"after waiting {found.waited_seconds:g} s")
+    return f", {', '.join(parts)}" if parts else ""
+
+
+def _check(check: Check) -> dict[str, Any]:
+    excepted = check.excepted
+    return {
+        "name": check.name,
+        "status": check.status,
+        "found": check.found,
+        "action": check.action,
+        "exit_code": check.exit_code if check.status == FAIL else 0,
+        "figures": dict(check.figures),
+        "exception": None
+        if excepted is None
+        else {"rule": excepted.rule, "until": excepted.until.isoformat(), "reason": excepted.reason},
+    }
