@@ -192,6 +192,15 @@ def test_an_option_that_the_scheduler_has_no_use_for_is_refused_and_not_ignored(
         assert outcome.code == 2 and f"{option} is not for {engine}" in outcome.err, name
 
 
+def test_what_the_environment_says_for_another_scheduler_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAM2_PLAN_PLACE_CLAIM", "data")
+    monkeypatch.setenv("SAM2_PLAN_PLACE_INPUT", "clip.mp4")
+    assert invoke(*words_for("slurm")).code == 0
+    assert invoke(*words_for("ray")).code == 0
+    claimed = invoke("place", "plan.yaml", "--on", "kubernetes", "--image", "i:1", *WEIGHTS, *PROMPT)
+    assert claimed.code == 0 and "claimName: data" in claimed.out
+
+
 def test_automatic_masks_need_no_prompts() -> None:
     outcome = invoke("place", "auto.yaml", "--on", "slurm", *OPTIONS["slurm"])
     assert outcome.code == 0 and "--point" not in outcome.out
