@@ -37,6 +37,7 @@ from planner.errors import PlannerError, UsageError
 from planner.locations import user_folder
 from planner.memory_model import MemoryModel, load_coefficients
 from planner.memory_model.coefficients import FITTED_FILE
+from planner.placing import PlaceablePlan
 from planner.planning import make_plan
 from planner.units import (
     parse_count,
@@ -66,8 +67,8 @@ class DoesNotFit(PlannerError):
         self.suggestions = tuple(suggestions)
 
 
-class Plan(domain.Plan):
-    """A plan with its files: domain.Plan's fields, and require, save, load and to_dict."""
+class Plan(PlaceablePlan):
+    """A plan with its files: domain.Plan's fields, and require, save, load, to_dict, and the ways to place it."""
 
     __slots__ = ()
 

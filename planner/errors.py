@@ -6,6 +6,8 @@ hint that says what to do instead.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class PlannerError(Exception):
     """Base of every error raised on purpose.
@@ -23,6 +25,16 @@ class PlannerError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".rstrip()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Errors come out of other processes, such as Ray's workers: whole, whatever their constructor asks for.
+        return _remade, (type(self), self.args, self.__dict__)
+
+
+def _remade(kind: type[PlannerError], arguments: tuple[Any, ...], state: dict[str, Any]) -> PlannerError:
+    error = kind.__new__(kind, *arguments)
+    error.__dict__.update(state)
+    return error
 
 
 class UsageError(PlannerError, ValueError):
@@ -44,6 +56,13 @@ class EnvironmentFailure(PlannerError):
 
     code = "environment"
     exit_code = 1
+
+
+class OutOfMemory(PlannerError):
+    """The GPU, or the share of it that this process may take, is too small for what was loaded (exit code 5)."""
+
+    code = "out_of_memory"
+    exit_code = 5
 
 
 class Interrupted(PlannerError):

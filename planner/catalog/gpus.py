@@ -56,7 +56,7 @@ def find_gpu(name: str) -> FoundGpu:
     Where cards of one name differ in memory the smallest is taken and the others are reported.
     Raises UsageError with near matches for a name that is not known.
     """
-    wanted = _parse(name)
+    wanted = parse_name(name)
     if not wanted.base:
         raise UsageError(f"{name!r} is not the name of a GPU.", 'Write it as "RTX 3060"; see: sam2-plan gpus')
     known = _known_names()
@@ -77,30 +77,33 @@ def search_gpus(text: str) -> list[Gpu]:
 
 def same_card(first: str, second: str) -> bool:
     """Whether two names mean one card, such as a driver's and a catalogue's; what only one says is no contradiction."""
-    one, other = _parse(first), _parse(second)
+    one, other = parse_name(first), parse_name(second)
     return one.may_mean(other) or other.may_mean(one)
 
 
 @dataclass(frozen=True, slots=True)
-class _Name:
+class GpuName:
     """A name taken apart: "NVIDIA A100-SXM4-80GB" is a100, sxm4, 80."""
 
     base: str
+    """What is left without brand, form, memory and spaces."""
     form: str
+    """PCIe, SXM or NVL; empty where it is not said, as is the next."""
     gigabytes: str
 
-    def may_mean(self, other: _Name) -> bool:
+    def may_mean(self, other: GpuName) -> bool:
         """Whether `other` is what this name says, where it says anything."""
         same_size = self.gigabytes in ("", other.gigabytes)
         return self.base == other.base and same_size and other.form.startswith(self.form)
 
 
 @lru_cache(maxsize=1)
-def _known_names() -> tuple[tuple[Gpu, _Name], ...]:
-    return tuple((gpu, _parse(gpu.name)) for gpu in known_gpus())
+def _known_names() -> tuple[tuple[Gpu, GpuName], ...]:
+    return tuple((gpu, parse_name(gpu.name)) for gpu in known_gpus())
 
 
-def _parse(name: str) -> _Name:
+def parse_name(name: str) -> GpuName:
+    """A name taken apart, the catalogue's or a driver's; two that mean the same card have the same `base`."""
     lowered = name.lower()
     for word, same in _SYNONYMS:
         lowered = lowered.replace(word, same)
@@ -108,7 +111,7 @@ def _parse(name: str) -> _Name:
     words = re.split(r"[^a-z0-9]+", _SIZE.sub(" ", lowered))
     form = next((word for word in words if _FORM.fullmatch(word)), "")
     kept = [w for w in words if w not in _FILLERS and not _FORM.fullmatch(w) and not _MEMORY_TYPE.fullmatch(w)]
-    return _Name("".join(kept), form, size[1] if size else "")
+    return GpuName("".join(kept), form, size[1] if size else "")
 
 
 def _near(name: str, wanted: str) -> str:

@@ -42,6 +42,7 @@ COMMANDS = {
     "pick": "planner.cli.pick",
     "simulate": "planner.cli.simulate",
     "run": "planner.cli.run",
+    "place": "planner.cli.place",
 }
 
 

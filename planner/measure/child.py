@@ -23,9 +23,10 @@ from unittest import mock
 import numpy
 import torch
 
-from planner.measure.gauge import Driver, Gauge
+from planner.measure.gauge import Gauge
 from planner.measure.trial import EXCERPT, FAILED, LOST, LOST_WORDS, OUT_OF_MEMORY, RAN, Outcome, Trial
-from planner.runtime.fallback import OutOfMemory
+from planner.runtime.driver import Driver
+from planner.runtime.limiting import hold, uuid_of
 
 ROUNDS = 3
 """How often a picture is segmented: from the second on, old features are replaced."""
@@ -95,10 +96,9 @@ def _facts(device: torch.device) -> dict[str, Any]:
         return {"gpu": None, "uuid": None, "capability": None, "total_bytes": None}
     torch.zeros(1, device=device)
     properties = torch.cuda.get_device_properties(device)
-    uuid = getattr(properties, "uuid", None)
     return {
         "gpu": properties.name,
-        "uuid": f"GPU-{uuid}" if uuid else None,
+        "uuid": uuid_of(device),
         "capability": (properties.major, properties.minor),
         "total_bytes": int(properties.total_memory),
     }
@@ -127,15 +127,7 @@ def _cap(cap_bytes: int, gauge: Gauge, driver: Driver) -> None:
     Where the driver does not say what this process takes, all that is in use counts, others' memory too: not knowing
     is no reason to take more.
     """
-    process_bytes = driver.process_bytes()
-    if process_bytes is None:
-        context = gauge.context_bytes() or 0
-    else:
-        context = max(0, process_bytes - torch.cuda.memory_reserved(gauge.device))
-    _, total = torch.cuda.mem_get_info(gauge.device)
-    if cap_bytes <= context:
-        raise OutOfMemory(f"The cap of {cap_bytes:,} bytes is no more than the context of {context:,} alone.")
-    torch.cuda.set_per_process_memory_fraction(min(1.0, (cap_bytes - context) / total), gauge.device)
+    hold(gauge.device, cap_bytes, driver.process_bytes(), gauge.context_bytes() or 0)
 
 
 def _kind(error: Exception) -> str:

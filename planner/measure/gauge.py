@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import statistics
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
+
+from planner.runtime.limiting import in_use_beside
 
 
 class Gauge:
@@ -74,8 +75,7 @@ class Gauge:
         """Device memory in use beyond the allocator's: the context and its kernels, if nobody else is there."""
         if not self.on_gpu:
             return None
-        free, total = torch.cuda.mem_get_info(self.device)
-        return int(total - free - torch.cuda.memory_reserved(self.device))
+        return in_use_beside(self.device)
 
     def _take(self) -> None:
         """Add the peak since the last time to the phase under way, and begin anew."""
@@ -86,52 +86,3 @@ class Gauge:
             known["allocated_bytes"] = max(known["allocated_bytes"], torch.cuda.max_memory_allocated(self.device))
             known["reserved_bytes"] = max(known["reserved_bytes"], torch.cuda.max_memory_reserved(self.device))
         torch.cuda.reset_peak_memory_stats(self.device)
-
-
-class Driver:
-    """What the driver says of a GPU and its processes; null where it says nothing."""
-
-    def __init__(self, uuid: str | None) -> None:
-        self._nvml: Any = None
-        self._handle: Any = None
-        try:
-            import pynvml
-
-            pynvml.nvmlInit()
-            self._nvml = pynvml
-            self._handle = pynvml.nvmlDeviceGetHandleByUUID(uuid) if uuid else pynvml.nvmlDeviceGetHandleByIndex(0)
-        except Exception:
-            self._handle = None
-
-    def process_bytes(self) -> int | None:
-        """Of this process."""
-        own = self._own()
-        return None if own is None else dict(self._processes() or ()).get(own)
-
-    def alone(self) -> bool | None:
-        """Whether no other process has memory on the GPU."""
-        processes = self._processes()
-        # A list without this process, which is certainly there, is a container's view and says nothing.
-        return None if not processes else self._own() is not None and len(processes) == 1
-
-    def _own(self) -> int | None:
-        """This process as the driver numbers it: in a container of its own numbers, the only one that is listed."""
-        listed = [pid for pid, _ in self._processes() or ()]
-        return os.getpid() if os.getpid() in listed else listed[0] if len(listed) == 1 else None
-
-    def version(self) -> str | None:
-        """Of the driver."""
-        try:
-            found = self._nvml.nvmlSystemGetDriverVersion()
-        except Exception:
-            return None
-        return found.decode() if isinstance(found, bytes) else str(found)
-
-    def _processes(self) -> list[tuple[int, int | None]] | None:
-        try:
-            found = list(self._nvml.nvmlDeviceGetComputeRunningProcesses(self._handle))
-        except Exception:
-            return None
-        with contextlib.suppress(Exception):  # slices know no graphics
-            found += self._nvml.nvmlDeviceGetGraphicsRunningProcesses(self._handle)
-        return list({process.pid: process.usedGpuMemory for process in reversed(found)}.items())

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from planner.domain import Configuration, Workload
+from planner.runtime.cap import VARIABLE
 
 RAN, OUT_OF_MEMORY, FAILED, LOST = OUTCOMES = ("ran", "out_of_memory", "failed", "lost")
 """lost: the GPU was not there any more."""
@@ -114,7 +115,8 @@ def run_trial(trial: Trial, *, timeout_seconds: float = TIMEOUT_SECONDS) -> Outc
     An interrupt ends the child too and goes on to the caller.
     """
     command = [sys.executable, "-m", "planner.measure.child", str(os.getpid())]
-    environment = dict(os.environ)
+    # What a trial may take is said by the trial, and recorded with it.
+    environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
     if trial.device.startswith(("GPU-", "MIG-")):
         environment["CUDA_VISIBLE_DEVICES"] = trial.device
         trial = replace(trial, device="cuda")

@@ -140,20 +140,22 @@ def load_for(plan: Plan, weights: Weights) -> Session:
 
 @contextmanager
 def _heard() -> Iterator[list[str]]:
-    """What readers of pictures and clips warn of in the block, for the summary; other warnings are shown as ever."""
+    """What readers of pictures and clips warn of in the block, and a cap that is not enforced, for the summary."""
+    from planner.runtime.cap import CapWarning
     from planner.sources.pictures import PictureWarning
 
     heard: list[str] = []
     show = warnings.showwarning
 
     def hear(message: Warning | str, category: type[Warning], filename: str, lineno: int, *rest: Any) -> None:
-        if issubclass(category, PictureWarning):
+        if issubclass(category, (PictureWarning, CapWarning)):
             heard.append(str(message))
         else:
             show(message, category, filename, lineno, *rest)
 
     with warnings.catch_warnings():
-        warnings.simplefilter("always", PictureWarning)
+        for category in (PictureWarning, CapWarning):
+            warnings.simplefilter("always", category)
         warnings.showwarning = hear  # type: ignore[assignment]
         yield heard
 

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 
 from planner.commands import describe
-from planner.domain import EXIT_NOT_CONFIRMED, Configuration, Plan
-from planner.errors import PlannerError
+from planner.domain import Configuration, Plan
+from planner.errors import OutOfMemory
+from planner.runtime.limiting import MemoryCap
 from planner.runtime.network import Network
 from planner.units import format_size
 
@@ -32,13 +33,6 @@ class Step:
     """Whether the memory bank went along; else the objects were prompted again by their last masks."""
 
 
-class OutOfMemory(PlannerError):
-    """The GPU has not enough memory for the configuration that was loaded."""
-
-    code = "out_of_memory"
-    exit_code = EXIT_NOT_CONFIRMED
-
-
 def out_of_memory(error: RuntimeError) -> str | None:
     """What torch says, where `error` means that a device's memory, or the host's, ran out."""
     text = str(error)
@@ -51,9 +45,19 @@ def out_of_memory(error: RuntimeError) -> str | None:
 class Ladder:
     """The network in use and what may take its place."""
 
-    def __init__(self, network: Network, load: Load, plan: Plan | None, *, fallback: bool, task: str) -> None:
+    def __init__(
+        self,
+        network: Network,
+        load: Load,
+        plan: Plan | None,
+        *,
+        fallback: bool,
+        task: str,
+        cap: MemoryCap | None = None,
+    ) -> None:
         self.network = network
         self._load = load
+        self._cap = cap
         self._plan = plan
         self._fallback = fallback
         self._rungs = list(rungs(network.configuration, plan, task))
@@ -63,7 +67,10 @@ class Ladder:
         while True:
             try:
                 with self.network.computing():
-                    return action()
+                    answer = action()
+                if self._cap is not None:
+                    self._cap.renew()
+                return answer
             except RuntimeError as error:
                 reason = out_of_memory(error)
                 if reason is None:
@@ -101,6 +108,8 @@ class Ladder:
         if self._plan is not None and self._plan.estimate is not None:
             need, usable = self._plan.estimate.total_bytes, self._plan.budget.usable_bytes
             message += f" The plan predicted {format_size(need)} of {format_size(usable)} usable."
+        if self._cap is not None:
+            message += f" {self._cap}."
         if not self._rungs:
             return OutOfMemory(message, "Plan for less memory (--vram), fewer objects or a lower resolution.")
         following = self._rungs[0]

@@ -9,13 +9,15 @@ from typing import Any
 
 import torch
 
+from planner.commands import describe
 from planner.domain import ATTENTIONS, PRECISIONS, TASKS, VARIANTS, VERSIONS, Configuration, Plan
-from planner.errors import EnvironmentFailure, UsageError
+from planner.errors import EnvironmentFailure, OutOfMemory, UsageError
 from planner.planning.candidates import why_unsupported
 from planner.prompts.prompts import Prompt
 from planner.runtime.attention import check_kernel
 from planner.runtime.automatic import AutomaticMask, automask
-from planner.runtime.fallback import Ladder
+from planner.runtime.fallback import Ladder, out_of_memory
+from planner.runtime.limiting import MemoryCap, cap_on
 from planner.runtime.network import AUTOCAST, WEIGHTS, Network, place
 from planner.runtime.segmentation import Segmentation, segment
 from planner.runtime.tracking import Tracking
@@ -61,16 +63,23 @@ def load_session(
     task = task or (plan.request.workload.task if plan else "video")
     check_word(task, "task", TASKS)
     where = find_device(device)
+    cap = cap_on(where, plan)
 
     def make(wanted: Configuration) -> Network:
         check_configuration(wanted, where)
         model = random_model(wanted, seed) if checkpoint is None else model_from(wanted, checkpoint)
-        place(model, wanted, where, video=task == "video")
-        return Network(model, wanted, where)
+        try:
+            place(model, wanted, where, video=task == "video")
+            return Network(model, wanted, where)
+        except RuntimeError as error:
+            reason = out_of_memory(error)
+            if reason is None:
+                raise
+            raise _not_loaded(wanted, reason, cap) from error
 
     if where.type == "cuda":
         torch.cuda.reset_peak_memory_stats(where)
-    return Session(make(configuration), make, plan, fallback=fallback, task=task)
+    return Session(make(configuration), make, plan, fallback=fallback, task=task, cap=cap)
 
 
 class Session:
@@ -84,9 +93,10 @@ class Session:
         *,
         fallback: bool = False,
         task: str = "video",
+        cap: MemoryCap | None = None,
     ) -> None:
         self._task = task
-        self._ladder = Ladder(network, make, plan, fallback=fallback, task=task)
+        self._ladder = Ladder(network, make, plan, fallback=fallback, task=task, cap=cap)
 
     @property
     def configuration(self) -> Configuration:
@@ -255,6 +265,15 @@ def check_configuration(configuration: Configuration, device: torch.device) -> N
             raise UsageError(f"The configuration cannot run here: {reason}.", "Plan for this GPU (--device).")
     dtype = WEIGHTS.get(configuration.precision, AUTOCAST.get(configuration.precision, torch.float32))
     check_kernel(configuration.attention, configuration.variant, device, dtype)
+
+
+def _not_loaded(configuration: Configuration, reason: str, cap: MemoryCap | None) -> OutOfMemory:
+    """What to raise where memory ran out before the weights were on the device."""
+    held = "" if cap is None else f" {cap}."
+    return OutOfMemory(
+        f"Memory ran out while {describe(configuration)} was loaded: {reason.rstrip('.')}.{held}",
+        "Free the device's memory, or plan for less (--vram).",
+    )
 
 
 def _chosen(plan_or_configuration: Plan | Configuration) -> tuple[Plan | None, Configuration]:

@@ -1,0 +1,88 @@
+"""What one process is allotted, and on which card."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from planner.catalog.gpus import find_gpu, same_card
+from planner.domain import Configuration, Estimate, Plan
+from planner.errors import UsageError
+from planner.placement.nouns import SHARES, Card, Share, ShareTooLarge
+from planner.planning.candidates import why_unsupported
+from planner.units import check_size, check_word, exact_size, format_size, parse_size
+
+
+def chosen_of(plan: Plan) -> tuple[Configuration, Estimate]:
+    """What is to run and what it takes. Raises DoesNotFit, or UsageError, where the plan chose nothing.
+
+    That a choice is tight is no obstacle, strict or not: the share is a cap, and whoever was to be warned has been.
+    """
+    if plan.chosen is None:
+        require: Any = getattr(plan, "require", None)
+        if require is not None:
+            require()
+        raise UsageError("Nothing fits this plan's budget, so there is nothing to place.", "See its suggestions.")
+    return plan.chosen.configuration, plan.chosen.estimate
+
+
+def share_of(plan: Plan, kind: str) -> Share:
+    """The share of one process, to the byte. Raises UsageError for a word that is none of SHARES, as chosen_of."""
+    check_word(kind, "share", SHARES)
+    _, estimate = chosen_of(plan)
+    budget_bytes = plan.budget.total_bytes
+    if kind == "budget":
+        return Share(kind=kind, bytes=budget_bytes, reason="the plan's budget, headroom included")
+    if estimate.upper_bytes > budget_bytes:
+        bound = format_size(estimate.upper_bytes)
+        return Share(kind=kind, bytes=budget_bytes, reason=f"the plan's budget: the upper bound, {bound}, exceeds it")
+    reason = "the upper bound of the prediction, CUDA context included"
+    return Share(kind=kind, bytes=estimate.upper_bytes, reason=reason)
+
+
+def card_of(plan: Plan, gpu: str | int | None) -> Card | None:
+    """The card: by name or size ("24GB", or bytes), else the plan's; None where neither says any.
+
+    Raises UsageError for a GPU that is not known, a size that cannot be read, and a card that cannot run the choice.
+    """
+    if gpu is None:
+        planned = plan.budget.gpu
+        if planned is None:
+            return None
+        return Card(name=planned.name, total_bytes=planned.total_bytes, capability=planned.capability)
+    if isinstance(gpu, int):
+        return Card(name=None, total_bytes=check_size(gpu))
+    if gpu[:1].isdigit() or gpu[:1] in (".", "-"):
+        return Card(name=None, total_bytes=parse_size(gpu))
+    found = find_gpu(gpu).gpu
+    configuration, _ = chosen_of(plan)
+    reason = why_unsupported(configuration.precision, configuration.attention, found.capability)
+    if reason:
+        raise UsageError(
+            f"The plan cannot run on {found.name}: {reason}.", f'Plan for it: sam2-plan --gpu "{found.name}"'
+        )
+    return Card(name=found.name, total_bytes=found.total_bytes, capability=found.capability)
+
+
+def require_room(share: Share, card: Card) -> None:
+    """Raises ShareTooLarge where one process needs more than the card has."""
+    if share.bytes <= card.total_bytes:
+        return
+    name = card.name or "a GPU"
+    raise ShareTooLarge(
+        f"One process is allotted {format_size(share.bytes)} ({share.reason}), and {name} has "
+        f"{format_size(card.total_bytes)}.",
+        f"Place it on a larger GPU, or plan for this one: sam2-plan --vram {exact_size(card.total_bytes)}",
+    )
+
+
+def cautions(plan: Plan, card: Card | None, gpu: str | int | None) -> tuple[str, ...]:
+    """What to say where the card is not the one that was planned for, or its name means several."""
+    planned = plan.budget.gpu
+    found = []
+    if card is not None and card.name and planned is not None and not same_card(planned.name, card.name):
+        found.append(f"the plan was made for {planned.name}: on {card.name} it may need more or less")
+    if isinstance(gpu, str) and card is not None and card.name:
+        others = ", ".join(f"{other.name} ({format_size(other.total_bytes)})" for other in find_gpu(gpu).also)
+        if others:
+            found.append(f"{gpu} may also be {others}; placed on {card.name} ({format_size(card.total_bytes)})")
+    return tuple(found)

@@ -1,0 +1,63 @@
+"""Plans that the tests place: one for a budget, one for a GPU by name, one that is tight, one that chose nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+import planner
+from planner.placement.job import make_job
+from planner.placement.nouns import Job
+
+
+@pytest.fixture(scope="session")
+def plan() -> planner.Plan:
+    """For 24 GB, no GPU named; bfloat16, which asks for capability 8.0."""
+    made = planner.plan(task="video", objects=10, vram="24GB")
+    assert made.verdict == "fits" and made.budget.gpu is None
+    assert made.chosen is not None and "bfloat16" in made.chosen.precision
+    return made
+
+
+@pytest.fixture(scope="session")
+def named() -> planner.Plan:
+    return planner.plan(task="video", objects=10, gpu="A100 SXM4 80 GB")
+
+
+@pytest.fixture(scope="session")
+def tight() -> planner.Plan:
+    """Its upper bound exceeds the budget, and it is strict."""
+    made = planner.plan(task="video", objects=10, vram="1.7GB", strict=True)
+    assert made.verdict == "tight" and made.exit_code == 4
+    assert made.estimate is not None and made.estimate.upper_bytes > made.budget.total_bytes
+    return made
+
+
+@pytest.fixture(scope="session")
+def hopeless() -> planner.Plan:
+    made = planner.plan(task="video", vram="100MB")
+    assert made.chosen is None
+    return made
+
+
+@pytest.fixture
+def job() -> Job:
+    return job_of()
+
+
+def job_of(**changed: object) -> Job:
+    asked: dict[str, object] = {
+        "source": "clip.mp4", "out": "masks", "plan_path": "plan.yaml", "checkpoint": "sam2.1_hiera_large.pt",
+        "arguments": ("--point", "960,540"), "name": "sam2-plan",
+    }  # fmt: skip
+    return make_job(**{**asked, **changed})  # type: ignore[arg-type]
+
+
+@pytest.fixture(autouse=True)
+def _no_cap_of_the_tests_own() -> Iterator[None]:
+    before = os.environ.pop("SAM2_PLAN_MEMORY_CAP", None)
+    yield
+    if before is not None:
+        os.environ["SAM2_PLAN_MEMORY_CAP"] = before

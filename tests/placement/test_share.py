@@ -1,0 +1,154 @@
+"""What one process is allotted: to the byte, never rounded down, never more than the card has."""
+
+from __future__ import annotations
+
+import pytest
+
+import planner
+from planner import domain
+from planner.errors import UsageError
+from planner.placement.job import make_host, make_job
+from planner.placement.nouns import ShareTooLarge
+from planner.placement.share import card_of, cautions, require_room, share_of
+from tests.placement.conftest import job_of
+
+SENTENCE = "the upper bound of the prediction, CUDA context included"
+
+
+def test_by_default_it_is_the_upper_bound_with_the_context(plan: planner.Plan) -> None:
+    share = share_of(plan, "bound")
+    assert plan.estimate is not None
+    assert share.bytes == plan.estimate.upper_bytes >= plan.estimate.reserved_bytes + plan.estimate.context_bytes
+    assert share.reason == SENTENCE
+
+
+def test_it_is_never_more_than_the_budget(tight: planner.Plan) -> None:
+    share = share_of(tight, "bound")
+    assert share.bytes == tight.budget.total_bytes == 1_700_000_000
+    assert "exceeds it" in share.reason
+
+
+def test_the_whole_budget_may_be_asked_for(plan: planner.Plan) -> None:
+    assert share_of(plan, "budget").bytes == plan.budget.total_bytes
+
+
+def test_mebibytes_are_rounded_up(plan: planner.Plan) -> None:
+    share = share_of(plan, "bound")
+    assert share.bytes <= share.mebibytes * 2**20 < share.bytes + 2**20
+
+
+def test_an_unknown_word_is_refused_with_those_known(plan: planner.Plan) -> None:
+    with pytest.raises(UsageError, match=r"'half' is not a share.*bound, budget"):
+        share_of(plan, "half")
+
+
+def test_a_plan_that_chose_nothing_says_why(hopeless: planner.Plan) -> None:
+    with pytest.raises(planner.DoesNotFit) as caught:
+        share_of(hopeless, "bound")
+    assert caught.value.rejected == hopeless.rejected
+    bare = domain.Plan(**{name: getattr(hopeless, name) for name in domain.Plan.__slots__})
+    with pytest.raises(UsageError, match="nothing to place"):
+        share_of(bare, "bound")
+
+
+def test_that_a_choice_is_tight_and_strict_is_no_obstacle(tight: planner.Plan) -> None:
+    assert tight.ray_options(gpu="24GB")["num_gpus"] == pytest.approx(1.7 / 24, abs=2e-4)
+
+
+def test_the_card_is_the_plans_or_what_is_said(plan: planner.Plan, named: planner.Plan) -> None:
+    assert card_of(plan, None) is None
+    of_plan = card_of(named, None)
+    assert of_plan is not None and (of_plan.name, of_plan.total_bytes) == ("A100 SXM4 80 GB", 80 * 10**9)
+    by_size = card_of(named, "24GiB")
+    assert by_size is not None and (by_size.name, by_size.total_bytes) == (None, 24 * 2**30)
+    by_bytes = card_of(named, 24 * 10**9)
+    assert by_bytes is not None and by_bytes.total_bytes == 24 * 10**9
+    by_name = card_of(plan, "RTX 3090")
+    assert by_name is not None and by_name.name == "GeForce RTX 3090"
+
+
+@pytest.mark.parametrize(
+    ("gpu", "words"),
+    [
+        ("24", "no unit"),
+        ("-3GB", "not a size"),
+        ("RTX 9999", "No GPU is known"),
+        (7, "not a budget"),
+        (True, "not a budget"),
+        ("T4", "bfloat16 needs compute capability 8.0"),
+    ],
+)
+def test_a_gpu_that_is_none_or_cannot_run_it_is_refused(plan: planner.Plan, gpu: str | int, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        card_of(plan, gpu)
+
+
+def test_more_than_the_card_has_is_refused_with_both_figures(plan: planner.Plan) -> None:
+    card = card_of(plan, "1.9GB")
+    assert card is not None
+    with pytest.raises(ShareTooLarge) as caught:
+        require_room(share_of(plan, "bound"), card)
+    assert isinstance(caught.value, planner.PlannerError)
+    assert (caught.value.code, caught.value.exit_code) == ("does_not_fit", 3)
+    assert "1.92 GB" in caught.value.message and "1.90 GB" in caught.value.message
+    assert "sam2-plan --vram 1.9GB" in caught.value.hint
+
+
+def test_another_card_than_the_planned_one_and_an_ambiguous_name_are_told(
+    plan: planner.Plan, named: planner.Plan
+) -> None:
+    assert cautions(named, card_of(named, None), None) == ()
+    assert cautions(plan, card_of(plan, "24GB"), "24GB") == ()
+    [other] = cautions(named, card_of(named, "L4"), "L4")
+    assert "made for A100 SXM4 80 GB" in other
+    told = cautions(plan, card_of(plan, "A100"), "A100")
+    assert len(told) == 1 and "80.0 GB" in told[0] and "placed on A100 PCIe 40 GB" in told[0]
+
+
+# -- what runs --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["My Job", "a_b", "-a", "a-", "", "a" * 64, "ä", 'a"b', "a\nb", "a;rm -rf"])
+def test_a_name_that_schedulers_refuse_is_refused_with_one_that_is_near(name: str) -> None:
+    with pytest.raises(UsageError, match="schedulers take") as caught:
+        job_of(name=name)
+    near = caught.value.hint.rpartition("Near: ")[2].rstrip(".") if "Near" in caught.value.hint else "fine"
+    assert job_of(name=near).name == near
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"source": "-clip.mp4"}, "would be read as an option"),
+        ({"source": " "}, "The input has no path"),
+        ({"source": "a\0b"}, "control character"),
+        ({"out": "\ud800"}, "not UTF-8"),
+        ({"arguments": ("--point", "1,2\x1b[2J")}, "control character"),
+        ({"arguments": ("--out", "elsewhere")}, "--out stands among the arguments"),
+        ({"arguments": ("--checkpoint=x",)}, "--checkpoint stands among the arguments"),
+        ({"checkpoint": None}, "There are no weights"),
+        ({"arguments": ("--random-weights",)}, "exclude each other"),
+    ],
+    ids=str,
+)
+def test_what_would_not_arrive_as_it_was_meant_is_refused(changed: dict[str, object], words: str) -> None:
+    with pytest.raises(UsageError, match=words) as caught:
+        job_of(**changed)
+    assert caught.value.hint
+
+
+def test_the_two_lines_ask_the_same_of_check_and_run() -> None:
+    job = job_of()
+    common = "--out masks --checkpoint sam2.1_hiera_large.pt"
+    assert job.check == f"sam2-plan check plan.yaml --input clip.mp4 {common}"
+    assert job.run == f"sam2-plan run plan.yaml clip.mp4 {common} --point 960,540"
+    bare = make_job(
+        source="a", out="b", plan_path="p", checkpoint=None, arguments=["--random-weights"], name="sam2-plan"
+    )
+    assert "--checkpoint" not in bare.check + bare.run and "--random-weights" in bare.run
+
+
+@pytest.mark.parametrize(("memory", "cpus"), [("8", None), (None, "x"), (None, 0), ("-1GB", None), (3, None)])
+def test_a_host_that_makes_no_sense_is_refused(memory: object, cpus: object) -> None:
+    with pytest.raises(UsageError):
+        make_host(memory, cpus)  # type: ignore[arg-type]
