@@ -128,6 +128,7 @@ def plan(
     headroom: str = "auto",
     top: int = 5,
     strict: bool = False,
+    explain: bool = False,
     simulate_gpu: str | Path | None = None,
 ) -> Plan:
     """The best configuration that fits, as a Plan.
@@ -136,8 +137,9 @@ def plan(
     "unlimited" is one without end (video only). frame_size: (height, width) of the source in pixels.
     vram: a budget such as "2GB", or bytes as an integer; gpu: a name; device: index or UUID of a GPU that is
     present; none of them: the GPU that is present. variant to attention: pins, never overridden.
-    headroom: "auto" (5 %), "none", a size or a percentage. top: how many alternatives to keep. simulate_gpu: a report
-    of `sam2-plan doctor --format json`, whose GPUs count as present in place of this machine's.
+    headroom: "auto" (5 %), "none", a size or a percentage. top: how many alternatives to keep. explain: keep in
+    Plan.explained what was weighed, and why each was or was not chosen. simulate_gpu: a report of `sam2-plan doctor
+    --format json`, whose GPUs count as present in place of this machine's.
 
     Raises UsageError for a value that cannot be planned for. That nothing fits raises nothing: see Plan.require.
     """
@@ -147,7 +149,9 @@ def plan(
     if isinstance(top, bool) or not 0 <= top <= MAXIMUM_TOP:
         raise UsageError(f"{top} alternatives cannot be kept.", f"Give a number from 0 to {MAXIMUM_TOP}.")
     model = known_model().on(budget.gpu.name if budget.gpu else None)
-    made = make_plan(request, budget, model, _provenance(model), strict=strict, top=top, warnings=warnings)
+    made = make_plan(
+        request, budget, model, _provenance(model), strict=strict, top=top, warnings=warnings, explain=explain
+    )
     return _with_files(made)
 
 

@@ -87,7 +87,7 @@ def _configured(context: click.Context, option: click.Parameter, path: str | Non
 )
 @click.version_option(__version__, "--program-version", prog_name="sam2-plan")
 @click.pass_context
-def cli(context: click.Context, /, output: str, path: str | None, explain: bool, exit_zero: bool, **asked: Any) -> None:
+def cli(context: click.Context, /, output: str, path: str | None, exit_zero: bool, **asked: Any) -> None:
     """Which SAM 2 configuration is the best one that fits this GPU, and how sure are we?
 
     Without a command: plan, for a budget (--vram), a GPU by name (--gpu), or the GPU of this machine.
@@ -113,7 +113,7 @@ def cli(context: click.Context, /, output: str, path: str | None, explain: bool,
     else:
         from planner.report.text import plan_report
 
-        echo(plan_report(plan, style_of(sys.stdout), explain))
+        echo(plan_report(plan, style_of(sys.stdout)))
     context.exit(0 if exit_zero and plan.exit_code in (3, 4) else plan.exit_code)
 
 

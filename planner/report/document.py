@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from planner.answers import Explained
 from planner.documents import dump
 from planner.domain import (
     Budget,
@@ -55,6 +56,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
             "memory_model": plan.provenance.memory_model,
             "versions": dict(plan.provenance.versions),
         },
+        "explained": None if plan.explained is None else [_explained(one) for one in plan.explained],
     }
 
 
@@ -202,6 +204,27 @@ def _rejection(rejection: Rejection) -> dict[str, Any]:
         "short_by_bytes": rejection.short_by_bytes,
         "component": rejection.component,
         "reason": rejection.reason,
+    }
+
+
+def _explained(explained: Explained) -> dict[str, Any]:
+    return {
+        "rank": explained.rank,
+        "outcome": explained.outcome,
+        "configuration": configuration_document(explained.configuration),
+        "quality": explained.quality,
+        "quality_is_estimate": explained.quality_is_estimate,
+        "frames_per_second": explained.frames_per_second,
+        "need_bytes": explained.need_bytes,
+        "upper_bytes": explained.upper_bytes,
+        "limit_bytes": explained.limit_bytes,
+        "short_by_bytes": explained.short_by_bytes,
+        "left_bytes": explained.left_bytes,
+        "component": explained.component,
+        "component_bytes": explained.component_bytes,
+        "excess_bytes": explained.excess_bytes,
+        "lost_by": explained.lost_by,
+        "reason": explained.reason,
     }
 
 

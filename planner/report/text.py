@@ -33,11 +33,16 @@ class Style:
         return click.style(text, fg=colour, bold=bold)
 
 
-def plan_report(plan: Plan, style: Style, explain: bool = False) -> str:
-    """The text of a plan; with `explain`, every class that was turned down."""
+def plan_report(plan: Plan, style: Style) -> str:
+    """The text of a plan; of one that was made with an explanation, every candidate class."""
     lines = [*_head(plan), "", *_choice(plan, style), *_warnings(plan, style)]
-    lines += _why_not(plan, style, explain)
-    lines += _alternatives(plan, style, explain)
+    if plan.explained is None or plan.chosen is None:
+        lines += _why_not(plan, style)
+        lines += _alternatives(plan, style)
+    if plan.explained is not None:
+        from planner.report.explanation import explanation
+
+        lines += explanation(plan, style)
     lines += _stock(plan, style)
     lines += _limits(plan, style)
     lines += _next(plan, style)
@@ -177,15 +182,15 @@ def _warnings(plan: Plan, style: Style) -> list[str]:
     return ["", *(style(f"! {warning}", "yellow") for warning in plan.warnings)] if plan.warnings else []
 
 
-def _why_not(plan: Plan, style: Style, explain: bool) -> list[str]:
+def _why_not(plan: Plan, style: Style) -> list[str]:
     if not plan.rejected:
         return ["", "Nothing better was turned down: this is the best there is for the request."]
-    shown = plan.rejected if explain else plan.rejected[:SHOWN_REJECTIONS]
+    shown = plan.rejected[:SHOWN_REJECTIONS]
     title = "Why not better" if plan.chosen else "Nearest misses"
     rows = [_rejection(rejection) for rejection in shown]
     lines = ["", style(title, bold=True), *(f"  {line}" for line in table(rows, right=(1, 2)))]
     more = len(plan.rejected) - len(shown)
-    if more:
+    if more and plan.explained is None:
         lines.append(f"  and {more} more: --explain")
     return lines
 
@@ -198,10 +203,10 @@ def _rejection(rejection: Rejection) -> list[str]:
     return [name, need, f"short by {format_size(rejection.short_by_bytes)}", f"largest part: {rejection.component}"]
 
 
-def _alternatives(plan: Plan, style: Style, explain: bool) -> list[str]:
+def _alternatives(plan: Plan, style: Style) -> list[str]:
     if not plan.alternatives:
         return []
-    shown = plan.alternatives if explain else plan.alternatives[:SHOWN_ALTERNATIVES]
+    shown = plan.alternatives[:SHOWN_ALTERNATIVES]
     rows = [
         [
             describe(choice.configuration),
