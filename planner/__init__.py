@@ -25,8 +25,11 @@ __all__ = [
     "Session",
     "__version__",
     "check",
+    "compare",
     "confirm",
+    "limits",
     "load",
+    "need",
     "pick",
     "plan",
     "predict",
@@ -41,6 +44,9 @@ _IN = {
     "Preflight": "planner.checking",
     "NotReady": "planner.checking",
     "pick": "planner.picking",
+    "compare": "planner.questions",
+    "limits": "planner.questions",
+    "need": "planner.questions",
     "confirm": "planner.confirmation",
     "Confirmation": "planner.confirmation",
 }
@@ -53,6 +59,7 @@ if TYPE_CHECKING:
     from planner.errors import PlannerError
     from planner.loading import load
     from planner.picking import pick
+    from planner.questions import compare, limits, need
     from planner.runtime.session import Session
     from planner.simulator import simulate
 

@@ -107,7 +107,7 @@ class Plan(PlaceablePlan):
         """A saved plan. Raises FileError naming line and remedy for a file that is none."""
         from planner.report.plan_reader import read_plan
 
-        return _with_files(read_plan(Path(path)))
+        return with_files(read_plan(Path(path)))
 
 
 def plan(
@@ -143,16 +143,17 @@ def plan(
 
     Raises UsageError for a value that cannot be planned for. That nothing fits raises nothing: see Plan.require.
     """
-    pins = _pins(variant, version, resolution, precision, attention)
-    request = _request(task, objects, frames, frame_size, pins, prefer)
+    request = request_of(
+        task=task, objects=objects, frames=frames, frame_size=frame_size, variant=variant, version=version,
+        resolution=resolution, precision=precision, attention=attention, prefer=prefer,
+    )  # fmt: skip
     budget, warnings = budget_of(vram, gpu, device, parse_headroom(headroom), gpus_of(simulate_gpu))
-    if isinstance(top, bool) or not 0 <= top <= MAXIMUM_TOP:
-        raise UsageError(f"{top} alternatives cannot be kept.", f"Give a number from 0 to {MAXIMUM_TOP}.")
+    check_top(top)
     model = known_model().on(budget.gpu.name if budget.gpu else None)
     made = make_plan(
-        request, budget, model, _provenance(model), strict=strict, top=top, warnings=warnings, explain=explain
+        request, budget, model, provenance_of(model), strict=strict, top=top, warnings=warnings, explain=explain
     )
-    return _with_files(made)
+    return with_files(made)
 
 
 def predict(
@@ -228,8 +229,11 @@ def configuration_and_workload(
     offload_state: bool,
 ) -> tuple[Configuration, Workload]:
     """Checked nouns of loose values. Raises UsageError naming the value."""
-    pins = _pins(variant, version, resolution, precision, attention)
-    request = _request(task, objects, frames, frame_size, pins, "quality")
+    request = request_of(
+        task=task, objects=objects, frames=frames, frame_size=frame_size, variant=variant, version=version,
+        resolution=resolution, precision=precision, attention=attention,
+    )  # fmt: skip
+    pins = request.pins
     batch = 64 if task == "automask" else 1
     if object_batch is not None:
         batch = parse_count(object_batch, "objects per pass")
@@ -251,14 +255,21 @@ def configuration_and_workload(
     return configuration, request.workload
 
 
-def _request(
+def request_of(
+    *,
     task: str,
     objects: int | str,
     frames: int | str | None,
     frame_size: tuple[int, int] | str | None,
-    pins: Pins,
-    prefer: str,
+    variant: str | None,
+    version: str | None,
+    resolution: tuple[int, int] | str | int | None,
+    precision: str | None,
+    attention: str | None,
+    prefer: str = "quality",
 ) -> Request:
+    """A checked request of loose values, as plan takes them. Raises UsageError naming the value."""
+    pins = _pins(variant, version, resolution, precision, attention)
     _word("task", task, TASKS)
     _word("preference", prefer, PREFERENCES)
     count = parse_count(objects, "objects")
@@ -324,6 +335,12 @@ def _word(what: str, word: str, known: Sequence[str]) -> None:
     raise UsageError(f"{word!r} is not a {what}.", f"{hint}Use one of: {', '.join(known)}.")
 
 
+def check_top(top: int) -> None:
+    """Raises UsageError for a number of entries that cannot be kept."""
+    if isinstance(top, bool) or not 0 <= top <= MAXIMUM_TOP:
+        raise UsageError(f"{top} alternatives cannot be kept.", f"Give a number from 0 to {MAXIMUM_TOP}.")
+
+
 @lru_cache(maxsize=1)
 def known_model() -> MemoryModel:
     """The laws that ship, or those that `sam2-plan fit` made of them with the user's own measurements.
@@ -339,7 +356,8 @@ def known_model() -> MemoryModel:
     return MemoryModel(shipped)
 
 
-def _provenance(model: MemoryModel) -> Provenance:
+def provenance_of(model: MemoryModel) -> Provenance:
+    """Where the figures of a model come from."""
     coefficients = model.coefficients
     return Provenance(
         profiles=coefficients.profiles,
@@ -349,5 +367,6 @@ def _provenance(model: MemoryModel) -> Provenance:
     )
 
 
-def _with_files(made: domain.Plan) -> Plan:
+def with_files(made: domain.Plan) -> Plan:
+    """The same plan, as one that can be saved."""
     return Plan(**{field.name: getattr(made, field.name) for field in fields(made)})

@@ -32,7 +32,10 @@ Writes nothing but the file of -o.
 """
 COMMANDS = {
     "check": "planner.cli.check",
+    "compare": "planner.cli.compare",
     "doctor": "planner.cli.doctor",
+    "limits": "planner.cli.limits",
+    "need": "planner.cli.need",
     "predict": "planner.cli.predict",
     "gpus": "planner.cli.gpus",
     "accuracy": "planner.cli.accuracy",

@@ -68,12 +68,16 @@ simulate_gpu = click.option(
     "--simulate-gpu", metavar="FILE", help="the GPUs of a doctor report (JSON) in place of this machine's"
 )
 
+headroom = click.option(
+    "--headroom", metavar="auto|none|SIZE|PERCENT", default="auto", show_default=True,
+    help="what to hold back of the budget; auto is 5%",
+)  # fmt: skip
+
 budget = stack(
     click.option("--vram", metavar="SIZE", help="plan for a budget: 2GB, 1.5GB, 1907MiB"),
     click.option("--gpu", metavar="NAME", help='plan for a GPU by name: "RTX 3060"'),
     click.option("--device", metavar="INDEX|UUID", help="plan for a GPU of this machine, from its free memory"),
-    click.option("--headroom", metavar="auto|none|SIZE|PERCENT", default="auto", show_default=True,
-                 help="what to hold back of the budget; auto is 5%"),
+    headroom,
     simulate_gpu,
 )  # fmt: skip
 

@@ -33,7 +33,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "kind": "plan",
-        "request": _request(plan.request),
+        "request": request_document(plan.request),
         "budget": budget_document(plan.budget),
         "verdict": plan.verdict,
         "strict": plan.strict,
@@ -138,7 +138,8 @@ def plan_text(plan: Plan, suffix: str) -> str:
     return json_text(document) if suffix == ".json" else dump(document)
 
 
-def _request(request: Request) -> dict[str, Any]:
+def request_document(request: Request) -> dict[str, Any]:
+    """A request as plain data."""
     workload, pins = request.workload, request.pins
     return {
         "task": workload.task,

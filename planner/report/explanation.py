@@ -10,6 +10,7 @@ from planner.domain import PRECISIONS, Plan
 from planner.report.text import Style, table
 from planner.units import format_resolution, format_size
 
+MOST_LINES = 20
 _PAIRS = {"autocast": ("autocast_bfloat16", "autocast_float16"), "half": ("float16", "bfloat16")}
 """Precisions of the same bytes, with a word for both."""
 
@@ -44,11 +45,16 @@ def _sections(explained: Sequence[Explained]) -> list[tuple[str, list[list[str]]
     fits = [one for one in below if one.outcome == "fits"]
     fails = [one for one in below if one.outcome != "fits"]
     return [
-        ("Would be preferred, but:", list(map(_row, above))),
+        ("Would be preferred, but:", _rows(above)),
         ("Chosen:", [_row(explained[chosen])]),
         ("Fits too, but:", list(map(_group, _alike(fits)))),
         ("Ranks below, and does not fit:", list(map(_group, _alike(fails)))),
     ]
+
+
+def _rows(explained: Sequence[Explained]) -> list[list[str]]:
+    """A line each, unless they are many."""
+    return list(map(_row, explained)) if len(explained) <= MOST_LINES else list(map(_group, _alike(explained)))
 
 
 def _alike(explained: Sequence[Explained]) -> Iterable[list[Explained]]:
