@@ -30,6 +30,7 @@ __all__ = [
     "limits",
     "load",
     "need",
+    "pack",
     "pick",
     "plan",
     "predict",
@@ -47,6 +48,7 @@ _IN = {
     "compare": "planner.questions",
     "limits": "planner.questions",
     "need": "planner.questions",
+    "pack": "planner.questions",
     "confirm": "planner.confirmation",
     "Confirmation": "planner.confirmation",
 }
@@ -59,7 +61,7 @@ if TYPE_CHECKING:
     from planner.errors import PlannerError
     from planner.loading import load
     from planner.picking import pick
-    from planner.questions import compare, limits, need
+    from planner.questions import compare, limits, need, pack
     from planner.runtime.session import Session
     from planner.simulator import simulate
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from planner.domain import (
     EXIT_DOES_NOT_FIT,
     EXIT_FITS,
+    EXIT_WARNING,
     Budget,
     Configuration,
     Headroom,
@@ -239,3 +240,59 @@ class Comparison:
         beside = (*self.figures, *self.components)
         same = all(one.first_bytes == one.second_bytes for one in beside)
         return same and not self.differences and not self.elsewhere
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """What one GPU holds of several streams, each a process with a CUDA context of its own."""
+
+    budget: Budget
+    """Of this GPU, with what is held back of it."""
+    streams: int
+    process_bytes: int | None
+    """Predicted total of one process here; None where nothing was chosen. The context follows the GPU."""
+    upper_bytes: int | None
+    """Upper bound of one process here."""
+    more_streams: int
+    """How many further ones would fit."""
+    frames_per_second: float | None
+    """Of each stream here at most: those of one GPU share its time."""
+
+    @property
+    def used_bytes(self) -> int:
+        """What its processes take together."""
+        return self.streams * (self.process_bytes or 0)
+
+    @property
+    def left_bytes(self) -> int:
+        """What they leave of the usable."""
+        return self.budget.usable_bytes - self.used_bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packing:
+    """Several independent streams of one request on the GPUs there are."""
+
+    streams: int
+    plan: Plan
+    """Of one process. Its budget is what each may take, its suggestions and its command are of the packing."""
+    gpus: tuple[Placement, ...]
+    verdict: str
+    """As of a plan: fits where the upper bounds of all processes fit together on each GPU."""
+    max_streams: int
+    """How many fit with this configuration; 0 where nothing was chosen."""
+    max_streams_smallest: int
+    """How many fit with the smallest configuration that the pins leave open."""
+    frames_per_second: float | None
+    """Of all streams together at most; None where none is published."""
+    frames_per_second_reason: str | None
+    """Why it is None."""
+    warnings: tuple[str, ...]
+    """Of the budgets; those of the plan are its own."""
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of the contract."""
+        if self.verdict == "does_not_fit":
+            return EXIT_DOES_NOT_FIT
+        return EXIT_WARNING if self.plan.strict and self.verdict == "tight" else EXIT_FITS

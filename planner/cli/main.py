@@ -75,6 +75,7 @@ def _configured(context: click.Context, option: click.Parameter, path: str | Non
 
 @click.group(cls=LazyGroup, invoke_without_command=True, epilog=EPILOG, context_settings={"max_content_width": 110})
 @options.budget
+@options.packing
 @options.workload
 @options.pins
 @options.decision
@@ -105,8 +106,12 @@ def cli(context: click.Context, /, output: str, path: str | None, exit_zero: boo
             )
         return
     import planner
+    from planner.cli import packing
 
-    plan = planner.plan(**asked)
+    if packing.wanted(asked):
+        code = packing.answer(asked, output, path)
+        context.exit(0 if exit_zero and code in (3, 4) else code)
+    plan = planner.plan(**packing.of_one(asked))
     if path is not None:
         plan.save(path)
     if output == "json":

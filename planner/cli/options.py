@@ -81,6 +81,11 @@ budget = stack(
     simulate_gpu,
 )  # fmt: skip
 
+packing = stack(
+    click.option("--gpus", metavar="N", help="pack streams onto N GPUs: those present, or N times the budget"),
+    click.option("--streams", metavar="N", help="independent streams, each a process  [default: one for each GPU]"),
+)
+
 target = stack(
     click.option("--vram", metavar="SIZE", help="hold it against a budget instead of this machine's GPU"),
     click.option("--gpu", metavar="NAME", help="hold it against a GPU by name"),
