@@ -11,7 +11,7 @@ from planner.units import SIZE_FORMS, check_size, parse_count, parse_size
 
 MAXIMUM_GPUS = 1000
 
-Several = str | int | Sequence[str | int]
+Several = str | int | list[str] | list[int] | list[str | int] | tuple[str | int, ...]
 """One value, several in a list, or several in a text with commas."""
 
 
@@ -68,6 +68,8 @@ def budgets_of(
         return [budget_on(card, headroom) for card in _freest(present(), count)], ()
     name, value = given[0]
     values = _sizes(value) if name == "vram" else _parts(value)
+    if not values:
+        raise UsageError(f"The list of {name} is empty.", "Name one for each GPU, or leave it out.")
     if count is not None and len(values) == 1 and name != "device":
         values = values * count
     if count is not None and len(values) != count:
@@ -115,7 +117,7 @@ def _budget_named(name: str, value: str | int, headroom: Headroom, cards: list[G
 def _parts(value: Several) -> list[str | int]:
     if isinstance(value, str):
         return [part.strip() for part in value.split(",")]
-    return [value] if isinstance(value, int) else list(value)
+    return list(value) if isinstance(value, list | tuple) else [value]
 
 
 def _sizes(value: Several) -> list[str | int]:

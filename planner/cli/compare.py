@@ -17,8 +17,8 @@ Examples:
   sam2-plan compare small.yaml large.yaml --format json
 
 \b
-Exit codes: 0 compared, the same or not ("equal" in the JSON says which); 1 failed; 2 usage, or a file that is no plan.
-Writes nothing.
+Exit codes: 0 compared, the same or not ("equal" in the JSON says which); 1 failed; 2 usage, or a file that is no
+plan. Writes nothing.
 """
 
 

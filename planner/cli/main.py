@@ -21,6 +21,7 @@ Examples:
   sam2-plan --vram 2GB --task video --objects 10
   sam2-plan --gpu "RTX 3060" --task image --format json
   sam2-plan --vram 8GB --variant large --resolution 2048 -o plan.yaml
+  sam2-plan --vram 8GB,24GB --streams 6        several streams, each a process, on two GPUs
 
 \b
 Options come from the command line, else the environment (SAM2_PLAN_VRAM; of a command SAM2_PLAN_CHECK_WAIT), else a

@@ -14,7 +14,8 @@ from planner.units import format_size
 SHOWN_NAMES = 4
 _TITLES = {"smallest": "smallest", "official": "official recipe", "other": ""}
 _PRECISION_PAIRS = {"autocast_float16": "autocast_bfloat16", "bfloat16": "float16"}
-"""Of each pair the second stands for both in text, where it takes the same bytes."""
+"""What is told as one where it takes the same bytes."""
+_WORDS = {"autocast_bfloat16": "autocast", "float16": "half"}
 
 
 def needed_document(needed: Needed) -> dict[str, Any]:
@@ -47,7 +48,7 @@ def needed_report(needed: Needed, style: Style) -> str:
     rows = [["", "", "fits from", "card", "surely from", "card", ""], *map(_row, _merged(needed.needs))]
     head, *body = table(rows, right=(2, 4))
     lines += [f"  {style(head, bold=True)}", *(f"  {line}" for line in body)]
-    lines.append("  surely: the upper bound lies within it too")
+    lines.append("  surely: the upper bound lies within it too; autocast and half: to bfloat16 or float16")
     lines += _cards(needed, style)
     if needed.cards_for.command:
         lines += ["", style("Next", bold=True), "  plan with exactly that:", f"    {needed.cards_for.command}"]
@@ -73,7 +74,9 @@ def _bytes(need: Need) -> tuple[object, ...]:
 
 def _row(alike: list[Need]) -> list[str]:
     need = alike[0]
-    name = describe(need.configuration) + "".join(f" or {other.configuration.precision}" for other in alike[1:])
+    name = describe(need.configuration)
+    if len(alike) > 1:
+        name = name.replace(need.configuration.precision, _WORDS[need.configuration.precision])
     return [
         _TITLES[need.purpose],
         name,
@@ -90,10 +93,10 @@ def _ways(need: Need) -> str:
     least, sure = need.configuration, need.sure_configuration
     if least.offload_state:
         words = "memory bank on the host"
-        return f"{words}; on the GPU {_from(need)}" if sure.offload_state else f"{words}; surely: on the GPU"
+        return f"{words}, on the GPU {_from(need)}" if sure.offload_state else f"{words}, surely on the GPU"
     if least.object_batch != sure.object_batch or need.preferred_budget_bytes != need.sure_budget_bytes:
-        words = f"points per batch: {least.object_batch}; surely: {sure.object_batch}"
-        return words if need.preferred_budget_bytes == need.sure_budget_bytes else f"{words}; 64 {_from(need)}"
+        words = f"points per batch: {least.object_batch}, surely {sure.object_batch}"
+        return words if need.preferred_budget_bytes == need.sure_budget_bytes else f"{words}, 64 {_from(need)}"
     return ""
 
 
