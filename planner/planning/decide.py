@@ -8,7 +8,6 @@ from planner.commands import describe, running_command
 from planner.domain import Budget, Choice, Plan, Provenance, Request
 from planner.memory_model import MemoryModel
 from planner.planning.candidates import CandidateClass, candidate_classes, smallest_need
-from planner.planning.explain import explain_all
 from planner.planning.limits import limits
 from planner.planning.ranking import choice, ranker
 from planner.planning.rejections import reject_all, smallest_estimates
@@ -52,6 +51,11 @@ def make_plan(
     smallest = smallest_need(request, budget, model)
     verdict = _verdict(chosen, usable)
     estimate_of = smallest_estimates(workload, budget, model)
+    explained = None
+    if explain:
+        from planner.planning.explain import explain_all  # its import is a fortieth of the command
+
+        explained = explain_all(classes, within, keys, chosen, request, budget, model.catalog, estimate_of)
     return Plan(
         request=request,
         budget=budget,
@@ -77,9 +81,7 @@ def make_plan(
         command_reason=None if chosen else "nothing fits",
         candidates=sum(len(candidate.members) for candidate in classes),
         provenance=provenance,
-        explained=explain_all(classes, within, keys, chosen, request, budget, model.catalog, estimate_of)
-        if explain
-        else None,
+        explained=explained,
     )
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from planner.answers import Explained
 from planner.documents import dump
 from planner.domain import (
     Budget,
@@ -22,6 +21,9 @@ from planner.domain import (
     Workload,
 )
 from planner.errors import PlannerError
+
+if TYPE_CHECKING:
+    from planner.answers import Explained
 
 SCHEMA_VERSION = 1
 UNLIMITED = "unlimited"
