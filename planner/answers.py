@@ -268,6 +268,11 @@ class Placement:
         """What they leave of the usable."""
         return self.budget.usable_bytes - self.used_bytes
 
+    @property
+    def cap_bytes(self) -> int | None:
+        """What each may take without taking from its neighbours; None where none runs."""
+        return self.budget.usable_bytes // self.streams if self.streams else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Packing:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import planner
 from planner.domain import PRECISIONS, VARIANTS, Gpu
+from planner.units import parse_size
 from tests.checker import Document, document_faults
 from tests.conftest import document_of, invoke
 from tests.test_limits_command import words_of
@@ -56,6 +57,8 @@ def faults(packing: Document) -> list[str]:
         ):
             found.append("more streams would fit, or fewer")
         certain = certain and gpu["streams"] * (gpu["upper_bytes"] or 0) <= usable
+        if gpu["cap_bytes"] != (usable // gpu["streams"] if gpu["streams"] else None):
+            found.append("the cap is not what each has")
         if (gpu["command"] is None) == (gpu["reason"] is None) or (gpu["command"] is None) != (gpu["streams"] == 0):
             found.append("command and streams disagree")
     if fits and packing["verdict"] != ("fits" if certain else "tight"):
@@ -214,9 +217,14 @@ def test_the_command_packs_again_and_the_saved_plan_is_that_of_one_process(
     planning = planning[1 : planning.index("-o")]
     assert document_of(planning) == packing
     assert document_of(["compare", str(tmp_path / "plan.json"), str(tmp_path / "plan.json")])["equal"]
-    share = packing["plan"]["budget"]["total_bytes"]
-    checked = invoke("check", str(tmp_path / "plan.json"), "--vram", f"{share / 10**9:.9f}GB")
-    assert checked.code == 0, checked.out
+    for gpu in packing["gpus"]:
+        visible, cap, *command = shlex.split(gpu["command"])
+        assert visible.startswith("CUDA_VISIBLE_DEVICES=")
+        assert command == ["sam2-plan", "run", "plan.yaml", "INPUT", "--out", "masks"]
+        size = cap.removeprefix("SAM2_PLAN_MEMORY_CAP=")
+        assert parse_size(size) == gpu["cap_bytes"] >= packing["plan"]["budget"]["total_bytes"]
+        checked = invoke("check", str(tmp_path / "plan.json"), "--vram", size)
+        assert checked.code == 0, checked.out
 
 
 CARDS = [
@@ -256,7 +264,7 @@ def test_the_gpus_that_are_present_are_packed_from_their_free_memory(words: tupl
     assert document_faults(packing["plan"]) == []
     text = invoke(*words).out
     for gpu in packing["gpus"]:
-        line = f"CUDA_VISIBLE_DEVICES={gpu['budget']['gpu']['uuid']} sam2-plan run plan.yaml"
+        line = f"CUDA_VISIBLE_DEVICES={gpu['budget']['gpu']['uuid']} SAM2_PLAN_MEMORY_CAP="
         assert text.count(line) == gpu["streams"]
         assert gpu["streams"] == 0 or gpu["command"].startswith(line)
     planning = shlex.split(packing["plan"]["command"])

@@ -1,7 +1,7 @@
 """Several streams on several GPUs: the best configuration that fits so often, and how many run where.
 
 Each stream is a process with a CUDA context of its own, so a GPU holds as many as its usable bytes divided by the
-total of one. The largest share that leaves room for all is the budget that one process is planned for.
+total of one. The most room that each of them can have is the budget that one process is planned for.
 """
 
 from __future__ import annotations
@@ -37,27 +37,27 @@ def make_packing(
     """
     usable = [budget.usable_bytes for budget in budgets]
     decides = _decides(budgets)
-    share = largest_share(usable, streams)
+    room = most_room(usable, streams)
     while True:
         # The headroom was held back of each GPU.
-        plan = plan_with(replace(decides, total_bytes=share, headroom=Headroom()))
+        plan = plan_with(replace(decides, total_bytes=room, headroom=Headroom()))
         if plan.chosen is None:
             return _nothing_fits(budgets, streams, request, model_of, plan, warnings)
         needs = [_need(budget, plan.chosen.configuration, request, model_of) for budget in budgets]
         counts = lay_out(usable, [total for total, _ in needs], streams)
         if counts is None:
             # A GPU of another generation takes more for the same, so it fits on the one that decides only.
-            share = plan.chosen.estimate.total_bytes - 1
+            room = plan.chosen.estimate.total_bytes - 1
             continue
         extra = [total - plan.chosen.estimate.total_bytes for total, _ in needs]
         given = min(size // count - more for size, count, more in zip(usable, counts, extra, strict=True) if count)
-        if given >= share:
+        if given >= room:
             return _packed(budgets, streams, request, model_of, plan, counts, needs, warnings)
-        # Laid out evenly each has less room than the largest share, and fits as well: plan for what it has.
-        share = given
+        # Laid out evenly each has less than that, and fits as well: plan for what it has.
+        room = given
 
 
-def largest_share(usable_bytes: Sequence[int], streams: int) -> int:
+def most_room(usable_bytes: Sequence[int], streams: int) -> int:
     """The most bytes that each of so many processes can have, none of them split over two GPUs; at least 1."""
     low, high = 1, max(usable_bytes) + 1
     while high - low > 1:
@@ -71,16 +71,16 @@ def lay_out(usable_bytes: Sequence[int], needs: Sequence[int], streams: int) -> 
 
     Streams of one GPU share its time, so the next goes where fewest are, among equals where it leaves most to each.
     """
-    room = [size // need for size, need in zip(usable_bytes, needs, strict=True)]
-    if sum(room) < streams:
+    most = [size // need for size, need in zip(usable_bytes, needs, strict=True)]
+    if sum(most) < streams:
         return None
-    counts = [0] * len(room)
-    waiting = [(0, -usable_bytes[place], place) for place in range(len(room)) if room[place]]
+    counts = [0] * len(most)
+    waiting = [(0, -usable_bytes[place], place) for place in range(len(most)) if most[place]]
     heapq.heapify(waiting)
     for _ in range(streams):
         count, _, place = heapq.heappop(waiting)
         counts[place] = count + 1
-        if counts[place] < room[place]:
+        if counts[place] < most[place]:
             heapq.heappush(waiting, (count + 1, -(usable_bytes[place] // (count + 2)), place))
     return counts
 
@@ -188,7 +188,7 @@ def _fewer_for_better(
 ) -> Iterator[Suggestion]:
     """With how many streams the best of what was turned down would fit."""
     better = next((one for one in plan.rejected if one.need_bytes is not None), None)
-    # What "balanced" chooses hangs on all that fits, so another share may give anything.
+    # What "balanced" chooses hangs on all that fits, so with other room it may choose anything.
     if better is None or request.prefer == "balanced":
         return
     needs = [_need(budget, better.configuration, request, model_of)[0] for budget in budgets]

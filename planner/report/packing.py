@@ -21,7 +21,8 @@ from planner.report.text import (
     table,
     why_not,
 )
-from planner.units import format_exact_size, format_size
+from planner.runtime.cap import VARIABLE as CAP_VARIABLE
+from planner.units import exact_size, format_exact_size, format_size
 
 SHOWN_LINES = 8
 BAR_WIDTH = 24
@@ -73,10 +74,10 @@ def packing_report(packing: Packing, saved: str | None, style: Style) -> str:
 def _choice(packing: Packing, style: Style) -> list[str]:
     plan, chosen = packing.plan, packing.plan.chosen
     verdict = style(VERDICT_WORDS[packing.verdict], VERDICT_COLOURS[packing.verdict], bold=True)
-    share = format_size(plan.budget.total_bytes)
+    room = format_size(plan.budget.total_bytes)
     if chosen is None:
         most = packing.max_streams_smallest
-        lines = [f"{verdict}  {_streams(packing.streams)} would have {share} each, too little for any candidate"]
+        lines = [f"{verdict}  {_streams(packing.streams)} would have {room} each, too little for any candidate"]
         if not most:
             return [*lines, "  not even one fits"]
         return [*lines, f"  of the smallest configuration {_streams(most)} fit{'s' * (most == 1)}"]
@@ -85,7 +86,7 @@ def _choice(packing: Packing, style: Style) -> list[str]:
     return [
         f"{verdict}  {style(describe(chosen.configuration), bold=True)}{how}",
         f"  accuracy {chosen.quality} J&F (SA-V test, {origin}); best of {plan.candidates:,} candidates by "
-        f"{plan.request.prefer} for {share} each",
+        f"{plan.request.prefer} for {room} each",
         "",
         *memory_lines(chosen.estimate, plan.budget.usable_bytes, style, "Memory of one process"),
     ]
@@ -158,12 +159,13 @@ def _next(packing: Packing, saved: str | None, style: Style) -> list[str]:
 
 
 def _command(gpu: Placement, place: int, path: str, source: str, out: str) -> str:
-    """What starts one process there. CUDA numbers GPUs by speed unless told otherwise, so a UUID is surer."""
+    """What starts one process there, held to what it has. CUDA may number GPUs by speed, so a UUID is surer."""
     card = gpu.budget.gpu
     visible = str(place)
     if gpu.budget.source == "device" and card is not None:
         visible = card.uuid or (visible if card.index is None else str(card.index))
-    return f"CUDA_VISIBLE_DEVICES={visible} sam2-plan run {shlex.quote(path)} {source} --out {out}"
+    held = f"{CAP_VARIABLE}={exact_size(gpu.cap_bytes or 1)}"
+    return f"CUDA_VISIBLE_DEVICES={visible} {held} sam2-plan run {shlex.quote(path)} {source} --out {out}"
 
 
 def _placement(gpu: Placement, place: int, packing: Packing) -> dict[str, Any]:
@@ -174,6 +176,7 @@ def _placement(gpu: Placement, place: int, packing: Packing) -> dict[str, Any]:
         "upper_bytes": gpu.upper_bytes,
         "used_bytes": gpu.used_bytes,
         "left_bytes": gpu.left_bytes,
+        "cap_bytes": gpu.cap_bytes,
         "more_streams": gpu.more_streams,
         "frames_per_second": gpu.frames_per_second,
         "command": _command(gpu, place, ONE_PLAN, "INPUT", "masks") if gpu.streams else None,
