@@ -97,6 +97,10 @@ def test_a_packing_is_what_trying_every_layout_finds(memory: list[int], streams:
     need = packing["plan"]["estimate"]["total_bytes"]
     assert {gpu["process_bytes"] for gpu in packing["gpus"]} == {need}
     possible = [c for c in tried if all(n * need <= size for n, size in zip(c, usable, strict=True))]
+    upper = packing["plan"]["estimate"]["upper_bytes"]
+    certain = [c for c in tried if all(n * upper <= size for n, size in zip(c, usable, strict=True))]
+    assert packing["verdict"] == ("fits" if certain else "tight"), "certain where some layout is"
+    possible = certain or possible
     counts = tuple(gpu["streams"] for gpu in packing["gpus"])
     assert counts in possible
     assert max(counts) == min(map(max, possible)), "laid out evenly"

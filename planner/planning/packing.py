@@ -31,7 +31,7 @@ def make_packing(
     plan_with: PlanWith,
     warnings: Sequence[str] = (),
 ) -> Packing:
-    """The best configuration of which `streams` processes fit, laid out evenly.
+    """The best configuration of which `streams` processes fit, laid out evenly, so that they surely fit if they can.
 
     The GPU of the lowest compute capability decides what can be run. That nothing fits is a Packing, not an error.
     """
@@ -44,7 +44,9 @@ def make_packing(
         if plan.chosen is None:
             return _nothing_fits(budgets, streams, request, model_of, plan, warnings)
         needs = [_need(budget, plan.chosen.configuration, request, model_of) for budget in budgets]
-        counts = lay_out(usable, [total for total, _ in needs], streams)
+        # Certain before even: where all of them surely fit in some layout, they do in this one.
+        counts = lay_out(usable, [upper for _, upper in needs], streams)
+        counts = counts or lay_out(usable, [total for total, _ in needs], streams)
         if counts is None:
             # A GPU of another generation takes more for the same, so it fits on the one that decides only.
             room = plan.chosen.estimate.total_bytes - 1
