@@ -7,6 +7,7 @@ from typing import Any
 
 from planner.answers import Carried, Reach
 from planner.domain import Stock
+from planner.planning.limits import MAXIMUM_OBJECTS
 from planner.report.document import (
     SCHEMA_VERSION,
     UNLIMITED,
@@ -95,6 +96,8 @@ def _notes(carried: Carried, task: str) -> list[str]:
         notes.append("any number of objects: they are predicted one by one")
     if any(one.max_square and one.max_square[0] == MAXIMUM_SIDE for one in reach):
         notes.append(f"{MAXIMUM_SIDE} is the longest side that may be asked for")
+    if any(one.max_objects == MAXIMUM_OBJECTS for one in reach):
+        notes.append(f"objects are counted up to {MAXIMUM_OBJECTS:,}")
     if any(one.max_square and one.max_square[0] < 512 for one in reach):
         notes.append("below 512x512 nothing is known of the accuracy: planned only when pinned")
     return notes

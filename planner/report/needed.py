@@ -45,10 +45,12 @@ def needed_report(needed: Needed, style: Style) -> str:
     lines += [f"pinned   {pinned}"] if pinned else []
     lines += [f"headroom {_headroom(needed.headroom)}", ""]
     lines.append(style("What it needs", bold=True) + f", on {RUNTIMES_IN_WORDS[needed.runtime]}")
-    rows = [["", "", "fits from", "card", "surely from", "card", ""], *map(_row, _merged(needed.needs))]
+    merged = _merged(needed.needs)
+    rows = [["", "", "fits from", "card", "surely from", "card", ""], *map(_row, merged)]
     head, *body = table(rows, right=(2, 4))
     lines += [f"  {style(head, bold=True)}", *(f"  {line}" for line in body)]
-    lines.append("  surely: the upper bound lies within it too; autocast and half: to bfloat16 or float16")
+    note = "; autocast and half: in bfloat16 or float16" if any(len(alike) > 1 for alike in merged) else ""
+    lines.append(f"  surely: the upper bound lies within it too{note}")
     lines += _cards(needed, style)
     if needed.cards_for.command:
         lines += ["", style("Next", bold=True), "  plan with exactly that:", f"    {needed.cards_for.command}"]

@@ -25,6 +25,7 @@ from planner.runtime.cap import VARIABLE as CAP_VARIABLE
 from planner.units import exact_size, format_exact_size, format_size
 
 SHOWN_LINES = 8
+SHOWN_GPUS = 16
 BAR_WIDTH = 24
 ONE_PLAN = "plan.yaml"
 
@@ -99,9 +100,11 @@ def _gpus(packing: Packing, style: Style) -> list[str]:
     head = ["GPU", "usable", "streams", "each", "in all", "left", "room for"]
     speed = packing.frames_per_second is not None
     rows = [head + (["frames/s each", ""] if speed else [""])]
-    rows += [_row(gpu, place, speed, style) for place, gpu in enumerate(packing.gpus)]
+    rows += [_row(gpu, place, speed, style) for place, gpu in enumerate(packing.gpus[:SHOWN_GPUS])]
     first, *rest = table(rows, right=range(1, 8 if speed else 7))
     lines = ["", style("On the GPUs", bold=True), f"  {style(first, bold=True)}", *(f"  {line}" for line in rest)]
+    if len(packing.gpus) > SHOWN_GPUS:
+        lines.append(f"  and {len(packing.gpus) - SHOWN_GPUS} more: --format json")
     lines.append(
         f"  {_streams(packing.max_streams)} of this configuration fit in all, "
         f"{packing.max_streams_smallest:,} of the smallest"
