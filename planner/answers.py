@@ -243,7 +243,7 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Placement:
+class PackedGpu:
     """What one GPU holds of several streams, each a process with a CUDA context of its own."""
 
     budget: Budget
@@ -281,7 +281,7 @@ class Packing:
     streams: int
     plan: Plan
     """Of one process. Its budget is what each may take, its suggestions and its command are of the packing."""
-    gpus: tuple[Placement, ...]
+    gpus: tuple[PackedGpu, ...]
     verdict: str
     """As of a plan: fits where the upper bounds of all processes fit together on each GPU."""
     max_streams: int

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 
-from planner import domain
-from planner.answers import Carried, Comparison, Needed, Packing
+from planner import answers, domain
+from planner.answers import Carried, Comparison, Needed
 from planner.api import Plan, check_top, known_model, provenance_of, request_of, with_files
 from planner.budgets import Several, budget_of, budgets_of, gpus_of
 from planner.domain import Budget, Gpu
@@ -22,6 +22,13 @@ from planner.planning.reach import carried
 from planner.units import check_word, parse_count, parse_headroom
 
 MAXIMUM_STREAMS = 10_000
+
+
+class Packing(answers.Packing):
+    """A packing whose plan has its files: require, save, load and to_dict."""
+
+    __slots__ = ()
+    plan: Plan
 
 
 def limits(
@@ -148,4 +155,5 @@ def pack(
         return make_plan(request, budget, model, provenance_of(model), strict=strict, top=top, explain=explain)
 
     made = make_packing(budgets, count or len(budgets), request, model_of, plan_with, warnings)
-    return replace(made, plan=with_files(made.plan))
+    values = {field.name: getattr(made, field.name) for field in fields(made)}
+    return Packing(**(values | {"plan": with_files(made.plan)}))

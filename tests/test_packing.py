@@ -136,7 +136,7 @@ def test_the_most_streams_fit_and_one_more_does_not(memory: list[int], asked: di
     assert (beyond.verdict, beyond.exit_code, beyond.max_streams_smallest) == ("does_not_fit", 3, most)
     assert beyond.plan.rejected
     with pytest.raises(planner.DoesNotFit):
-        beyond.plan.require()  # type: ignore[attr-defined]
+        beyond.plan.require()
 
 
 @pytest.mark.parametrize(

@@ -22,13 +22,11 @@ def of_one(asked: Mapping[str, Any]) -> dict[str, Any]:
 
 def answer(asked: Mapping[str, Any], output: str, path: str | None) -> int:
     """Pack, save the plan of one process, print; returns the exit code."""
-    from planner.api import Plan
     from planner.questions import pack
     from planner.report.packing import packing_document, packing_report
 
     packing = pack(**asked)
     if path is not None:
-        assert isinstance(packing.plan, Plan)
         packing.plan.save(path)
     if output == "json":
         from planner.report.document import json_text

@@ -10,7 +10,7 @@ import heapq
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from planner.answers import Packing, Placement
+from planner.answers import PackedGpu, Packing
 from planner.commands import describe, packing_command, running_packing_command
 from planner.domain import Budget, Configuration, Gpu, Headroom, Plan, Request, Suggestion
 from planner.memory_model import MemoryModel
@@ -99,7 +99,7 @@ def _packed(
 ) -> Packing:
     speed = plan.chosen.frames_per_second if plan.chosen else None
     gpus = tuple(
-        Placement(
+        PackedGpu(
             budget=budget,
             streams=count,
             process_bytes=total,
@@ -136,7 +136,7 @@ def _nothing_fits(
         streams=streams,
         plan=_of_one_process(plan, budgets, None, _what_helps(budgets, streams, request, model_of)),
         gpus=tuple(
-            Placement(
+            PackedGpu(
                 budget=budget,
                 streams=0,
                 process_bytes=None,

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from planner.answers import Packing, Placement
+from planner.answers import PackedGpu, Packing
 from planner.commands import describe
 from planner.domain import Budget, Choice, Gpu
 from planner.report.document import SCHEMA_VERSION, budget_document, plan_document
@@ -38,7 +38,7 @@ def packing_document(packing: Packing) -> dict[str, Any]:
         "streams": packing.streams,
         "verdict": packing.verdict,
         "exit_code": packing.exit_code,
-        "gpus": [_placement(gpu, place, packing) for place, gpu in enumerate(packing.gpus)],
+        "gpus": [_packed_gpu(gpu, place, packing) for place, gpu in enumerate(packing.gpus)],
         "max_streams": packing.max_streams,
         "max_streams_smallest": packing.max_streams_smallest,
         "frames_per_second": packing.frames_per_second,
@@ -112,7 +112,7 @@ def _gpus(packing: Packing, style: Style) -> list[str]:
     return [*lines, *_throughput(packing, chosen)]
 
 
-def _row(gpu: Placement, place: int, speed: bool, style: Style) -> list[str]:
+def _row(gpu: PackedGpu, place: int, speed: bool, style: Style) -> list[str]:
     usable = gpu.budget.usable_bytes
     bar = style.block * round(BAR_WIDTH * gpu.used_bytes / usable)
     cells = [
@@ -161,7 +161,7 @@ def _next(packing: Packing, saved: str | None, style: Style) -> list[str]:
     return lines
 
 
-def _command(gpu: Placement, place: int, path: str, source: str, out: str) -> str:
+def _command(gpu: PackedGpu, place: int, path: str, source: str, out: str) -> str:
     """What starts one process there, held to what it has. CUDA may number GPUs by speed, so a UUID is surer."""
     card = gpu.budget.gpu
     visible = str(place)
@@ -171,7 +171,7 @@ def _command(gpu: Placement, place: int, path: str, source: str, out: str) -> st
     return f"CUDA_VISIBLE_DEVICES={visible} {held} sam2-plan run {shlex.quote(path)} {source} --out {out}"
 
 
-def _placement(gpu: Placement, place: int, packing: Packing) -> dict[str, Any]:
+def _packed_gpu(gpu: PackedGpu, place: int, packing: Packing) -> dict[str, Any]:
     return {
         "budget": budget_document(gpu.budget),
         "streams": gpu.streams,
@@ -187,7 +187,7 @@ def _placement(gpu: Placement, place: int, packing: Packing) -> dict[str, Any]:
     }
 
 
-def _why_idle(gpu: Placement, packing: Packing) -> str | None:
+def _why_idle(gpu: PackedGpu, packing: Packing) -> str | None:
     """Why there is no command."""
     if gpu.streams:
         return None
@@ -196,7 +196,7 @@ def _why_idle(gpu: Placement, packing: Packing) -> str | None:
     return "one process does not fit" if not gpu.more_streams else "the others hold all streams"
 
 
-def _budgets(gpus: Sequence[Placement]) -> list[str]:
+def _budgets(gpus: Sequence[PackedGpu]) -> list[str]:
     """How each budget was read, a line for those that are the same."""
     words = [_budget(gpu.budget) for gpu in gpus]
     counts = {word: words.count(word) for word in dict.fromkeys(words)}
