@@ -25,8 +25,12 @@ __all__ = [
     "Session",
     "__version__",
     "check",
+    "compare",
     "confirm",
+    "limits",
     "load",
+    "need",
+    "pack",
     "pick",
     "plan",
     "predict",
@@ -41,6 +45,10 @@ _IN = {
     "Preflight": "planner.checking",
     "NotReady": "planner.checking",
     "pick": "planner.picking",
+    "compare": "planner.questions",
+    "limits": "planner.questions",
+    "need": "planner.questions",
+    "pack": "planner.questions",
     "confirm": "planner.confirmation",
     "Confirmation": "planner.confirmation",
 }
@@ -53,6 +61,7 @@ if TYPE_CHECKING:
     from planner.errors import PlannerError
     from planner.loading import load
     from planner.picking import pick
+    from planner.questions import compare, limits, need, pack
     from planner.runtime.session import Session
     from planner.simulator import simulate
 

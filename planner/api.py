@@ -107,7 +107,7 @@ class Plan(PlaceablePlan):
         """A saved plan. Raises FileError naming line and remedy for a file that is none."""
         from planner.report.plan_reader import read_plan
 
-        return _with_files(read_plan(Path(path)))
+        return with_files(read_plan(Path(path)))
 
 
 def plan(
@@ -128,6 +128,7 @@ def plan(
     headroom: str = "auto",
     top: int = 5,
     strict: bool = False,
+    explain: bool = False,
     simulate_gpu: str | Path | None = None,
 ) -> Plan:
     """The best configuration that fits, as a Plan.
@@ -136,19 +137,23 @@ def plan(
     "unlimited" is one without end (video only). frame_size: (height, width) of the source in pixels.
     vram: a budget such as "2GB", or bytes as an integer; gpu: a name; device: index or UUID of a GPU that is
     present; none of them: the GPU that is present. variant to attention: pins, never overridden.
-    headroom: "auto" (5 %), "none", a size or a percentage. top: how many alternatives to keep. simulate_gpu: a report
-    of `sam2-plan doctor --format json`, whose GPUs count as present in place of this machine's.
+    headroom: "auto" (5 %), "none", a size or a percentage. top: how many alternatives to keep. explain: keep in
+    Plan.explained what was weighed, and why each was or was not chosen. simulate_gpu: a report of `sam2-plan doctor
+    --format json`, whose GPUs count as present in place of this machine's.
 
     Raises UsageError for a value that cannot be planned for. That nothing fits raises nothing: see Plan.require.
     """
-    pins = _pins(variant, version, resolution, precision, attention)
-    request = _request(task, objects, frames, frame_size, pins, prefer)
+    request = request_of(
+        task=task, objects=objects, frames=frames, frame_size=frame_size, variant=variant, version=version,
+        resolution=resolution, precision=precision, attention=attention, prefer=prefer,
+    )  # fmt: skip
     budget, warnings = budget_of(vram, gpu, device, parse_headroom(headroom), gpus_of(simulate_gpu))
-    if isinstance(top, bool) or not 0 <= top <= MAXIMUM_TOP:
-        raise UsageError(f"{top} alternatives cannot be kept.", f"Give a number from 0 to {MAXIMUM_TOP}.")
+    check_top(top)
     model = known_model().on(budget.gpu.name if budget.gpu else None)
-    made = make_plan(request, budget, model, _provenance(model), strict=strict, top=top, warnings=warnings)
-    return _with_files(made)
+    made = make_plan(
+        request, budget, model, provenance_of(model), strict=strict, top=top, warnings=warnings, explain=explain
+    )
+    return with_files(made)
 
 
 def predict(
@@ -224,8 +229,11 @@ def configuration_and_workload(
     offload_state: bool,
 ) -> tuple[Configuration, Workload]:
     """Checked nouns of loose values. Raises UsageError naming the value."""
-    pins = _pins(variant, version, resolution, precision, attention)
-    request = _request(task, objects, frames, frame_size, pins, "quality")
+    request = request_of(
+        task=task, objects=objects, frames=frames, frame_size=frame_size, variant=variant, version=version,
+        resolution=resolution, precision=precision, attention=attention,
+    )  # fmt: skip
+    pins = request.pins
     batch = 64 if task == "automask" else 1
     if object_batch is not None:
         batch = parse_count(object_batch, "objects per pass")
@@ -247,14 +255,21 @@ def configuration_and_workload(
     return configuration, request.workload
 
 
-def _request(
+def request_of(
+    *,
     task: str,
     objects: int | str,
     frames: int | str | None,
     frame_size: tuple[int, int] | str | None,
-    pins: Pins,
-    prefer: str,
+    variant: str | None,
+    version: str | None,
+    resolution: tuple[int, int] | str | int | None,
+    precision: str | None,
+    attention: str | None,
+    prefer: str = "quality",
 ) -> Request:
+    """A checked request of loose values, as plan takes them. Raises UsageError naming the value."""
+    pins = _pins(variant, version, resolution, precision, attention)
     _word("task", task, TASKS)
     _word("preference", prefer, PREFERENCES)
     count = parse_count(objects, "objects")
@@ -320,6 +335,12 @@ def _word(what: str, word: str, known: Sequence[str]) -> None:
     raise UsageError(f"{word!r} is not a {what}.", f"{hint}Use one of: {', '.join(known)}.")
 
 
+def check_top(top: int) -> None:
+    """Raises UsageError for a number of entries that cannot be kept."""
+    if isinstance(top, bool) or not 0 <= top <= MAXIMUM_TOP:
+        raise UsageError(f"{top} alternatives cannot be kept.", f"Give a number from 0 to {MAXIMUM_TOP}.")
+
+
 @lru_cache(maxsize=1)
 def known_model() -> MemoryModel:
     """The laws that ship, or those that `sam2-plan fit` made of them with the user's own measurements.
@@ -335,7 +356,8 @@ def known_model() -> MemoryModel:
     return MemoryModel(shipped)
 
 
-def _provenance(model: MemoryModel) -> Provenance:
+def provenance_of(model: MemoryModel) -> Provenance:
+    """Where the figures of a model come from."""
     coefficients = model.coefficients
     return Provenance(
         profiles=coefficients.profiles,
@@ -345,5 +367,6 @@ def _provenance(model: MemoryModel) -> Provenance:
     )
 
 
-def _with_files(made: domain.Plan) -> Plan:
+def with_files(made: domain.Plan) -> Plan:
+    """The same plan, as one that can be saved."""
     return Plan(**{field.name: getattr(made, field.name) for field in fields(made)})

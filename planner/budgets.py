@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from planner.domain import Budget, Gpu, Headroom
 from planner.errors import UsageError
-from planner.units import check_size, parse_size
+from planner.units import SIZE_FORMS, check_size, parse_count, parse_size
+
+MAXIMUM_GPUS = 1000
+
+Several = str | int | list[str] | list[int] | list[str | int] | tuple[str | int, ...]
+"""One value, several in a list, or several in a text with commas."""
 
 
 def budget_of(
@@ -40,6 +45,45 @@ def budget_of(
     return _checked(budget_on(find_present(None if device is None else str(device), present()), headroom)), ()
 
 
+def budgets_of(
+    vram: Several | None,
+    gpu: Several | None,
+    device: Several | None,
+    gpus: int | str | None,
+    headroom: Headroom,
+    present: Callable[[], list[Gpu]],
+) -> tuple[list[Budget], tuple[str, ...]]:
+    """The budgets of several GPUs, each with the headroom, and warnings; of none that are named those present.
+
+    gpus: how many. One size or name counts for all of them. Raises UsageError as budget_of does, and for numbers that
+    do not go together, one GPU twice, or fewer present than asked for.
+    """
+    count = None if gpus is None else parse_count(gpus, "GPUs")
+    if count is not None and count > MAXIMUM_GPUS:
+        raise UsageError(f"{count} GPUs cannot be planned for.", f"Give a number from 1 to {MAXIMUM_GPUS}.")
+    given = [(name, value) for name, value in (("vram", vram), ("gpu", gpu), ("device", device)) if value is not None]
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(name for name, _ in given)} contradict each other.", "Give one budget.")
+    if not given:
+        return [budget_on(card, headroom) for card in _freest(present(), count)], ()
+    name, value = given[0]
+    values = _sizes(value) if name == "vram" else _parts(value)
+    if not values:
+        raise UsageError(f"The list of {name} is empty.", "Name one for each GPU, or leave it out.")
+    if count is not None and len(values) == 1 and name != "device":
+        values = values * count
+    if count is not None and len(values) != count:
+        raise UsageError(
+            f"There are {len(values)} of {name} for {count} GPUs.",
+            f"Name as many as there are GPUs, or leave gpus out{'' if name == 'device' else '; one counts for all'}.",
+        )
+    cards = present() if name == "device" else []
+    found = [_budget_named(name, one, headroom, cards) for one in values]
+    budgets = [budget for budget, _ in found]
+    _check_distinct(budgets)
+    return budgets, tuple(dict.fromkeys(warning for _, warnings in found for warning in warnings))
+
+
 def budget_on(card: Gpu, headroom: Headroom) -> Budget:
     """What is free on a GPU that is present; all of it where the driver does not say what is."""
     free = card.free_bytes if card.free_bytes is not None else card.total_bytes
@@ -59,6 +103,54 @@ def gpus_of(report: str | Path | None) -> Callable[[], list[Gpu]]:
         return [gpu for gpu in map(present.as_gpu, read_machine(Path(report)).gpus) if gpu is not None]
 
     return listed
+
+
+def _budget_named(name: str, value: str | int, headroom: Headroom, cards: list[Gpu]) -> tuple[Budget, tuple[str, ...]]:
+    """One of several; `cards` are those present."""
+    if name == "vram":
+        return budget_of(value, None, None, headroom, list)
+    if name == "gpu":
+        return budget_of(None, str(value), None, headroom, list)
+    return budget_of(None, None, value, headroom, lambda: cards)
+
+
+def _parts(value: Several) -> list[str | int]:
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",")]
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _sizes(value: Several) -> list[str | int]:
+    """Sizes of several GPUs. A decimal comma is none: "2,5GB" is refused as a whole."""
+    parts = _parts(value)
+    if isinstance(value, str) and len(parts) > 1:
+        try:
+            for part in parts:
+                parse_size(str(part))
+        except UsageError:
+            raise UsageError(f"{value!r} is not a size.", f"{SIZE_FORMS} Of several GPUs: 8GB,24GB.") from None
+    return parts
+
+
+def _freest(cards: list[Gpu], count: int | None) -> list[Gpu]:
+    """So many of the GPUs that are present, those with most free memory, in their order; all without a number."""
+    if not cards or (count is not None and len(cards) < count):
+        known = ", ".join(f"{card.index}: {card.name}" for card in cards)
+        raise UsageError(
+            f"{count or 'Several'} GPUs were asked for and no budget was given; present on this machine: "
+            f"{known or 'none'}.",
+            'Ask for as many as there are, or pass budgets: --vram 8GB,24GB, or --gpu "RTX 3060,RTX 4090".',
+        )
+    freest = sorted(cards, key=lambda card: -(card.free_bytes or 0))[:count]
+    return [card for card in cards if card in freest]
+
+
+def _check_distinct(budgets: Sequence[Budget]) -> None:
+    """Raises UsageError where a GPU that is present is named twice."""
+    names = [(card.uuid, card.index) for budget in budgets if budget.source == "device" and (card := budget.gpu)]
+    twice = next((index for uuid, index in names if names.count((uuid, index)) > 1), None)
+    if twice is not None:
+        raise UsageError(f"The GPU {twice} is named twice.", "Name each GPU once; --streams says how many run on it.")
 
 
 def _checked(budget: Budget) -> Budget:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 
-from planner.domain import Budget, Configuration, Request
+from planner.domain import Budget, Configuration, Headroom, Request
 from planner.units import AUTO_HEADROOM_PERCENT, exact_size, format_resolution
 
 PIN_OPTIONS = {name: f"--{name}" for name in ("variant", "version", "resolution", "precision", "attention")}
@@ -12,7 +13,16 @@ PIN_OPTIONS = {name: f"--{name}" for name in ("variant", "version", "resolution"
 
 def planning_command(request: Request, budget: Budget, *extra: str) -> str:
     """`sam2-plan ...` with the options that give this request and budget; `extra` is appended."""
-    words = ["sam2-plan", *_budget(budget), "--task", request.workload.task]
+    return _command(request, _budget(budget), extra)
+
+
+def packing_command(request: Request, budgets: Sequence[Budget], streams: int, *extra: str) -> str:
+    """The same for several streams on one or more GPUs."""
+    return _command(request, [*_budgets(budgets), "--streams", str(streams)], extra)
+
+
+def _command(request: Request, budget_words: Sequence[str], extra: Sequence[str]) -> str:
+    words = ["sam2-plan", *budget_words, "--task", request.workload.task]
     workload = request.workload
     if workload.task != "automask" and workload.objects != 1:
         words += ["--objects", str(workload.objects)]
@@ -32,6 +42,12 @@ def running_command(request: Request, budget: Budget) -> str:
     return f"{planning_command(request, budget, '-o', 'plan.yaml')} && sam2-plan run plan.yaml INPUT --out masks"
 
 
+def running_packing_command(request: Request, budgets: Sequence[Budget], streams: int) -> str:
+    """What makes a packing again, keeps the plan of one process and runs it once."""
+    command = packing_command(request, budgets, streams, "-o", "plan.yaml")
+    return f"{command} && sam2-plan run plan.yaml INPUT --out masks"
+
+
 def describe(configuration: Configuration) -> str:
     """A configuration in a few words: "large 2.1 at 1024x1024, float16"."""
     text = f"{configuration.variant} {configuration.version} at {format_resolution(configuration.resolution)}"
@@ -45,14 +61,28 @@ def _budget(budget: Budget) -> list[str]:
         words = ["--device", str(budget.gpu.index)]
     else:
         words = ["--vram", exact_size(budget.total_bytes)]
-    headroom = budget.headroom
+    return [*words, *_headroom(budget.headroom)]
+
+
+def _budgets(budgets: Sequence[Budget]) -> list[str]:
+    """Of several GPUs: what all share once, with their number."""
+    each = [_budget(budget)[:2] for budget in budgets]
+    option, values = each[0][0], [value for _, value in each]
+    if option == "--device" and len(set(values)) < len(values):  # slices have their card's index
+        values = [budget.gpu.uuid or value for budget, value in zip(budgets, values, strict=True) if budget.gpu]
+    words = [option, ",".join(values)]
+    if len(values) > 1 and len(set(values)) == 1:
+        words = [option, values[0], "--gpus", str(len(values))]
+    return [*words, *_headroom(budgets[0].headroom)]
+
+
+def _headroom(headroom: Headroom) -> list[str]:
     if headroom.bytes:
-        words += ["--headroom", exact_size(headroom.bytes)]
-    elif headroom.percent == 0:
-        words += ["--headroom", "none"]
-    elif headroom.percent != AUTO_HEADROOM_PERCENT:
-        words += ["--headroom", f"{headroom.percent:g}%"]
-    return words
+        return ["--headroom", exact_size(headroom.bytes)]
+    if headroom.percent == 0:
+        return ["--headroom", "none"]
+    percent = f"{headroom.percent:.6f}".rstrip("0").rstrip(".")
+    return [] if headroom.percent == AUTO_HEADROOM_PERCENT else ["--headroom", f"{percent}%"]
 
 
 def _word(value: object) -> str:

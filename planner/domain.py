@@ -9,6 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from planner.answers import Explained
 
 TASKS = ("video", "image", "automask")
 VARIANTS = ("tiny", "small", "base_plus", "large")
@@ -327,6 +331,8 @@ class Plan:
     candidates: int
     """How many configurations were weighed."""
     provenance: Provenance
+    explained: tuple[Explained, ...] | None = None
+    """Every candidate class in order of preference, where that was asked for."""
 
     @property
     def fits(self) -> bool:

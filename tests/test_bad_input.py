@@ -67,6 +67,26 @@ USAGE = {
         ("predict", "--variant", "tiny", "--task", "video", "--runtime", "stock"),
         ["without end", "number of frames"],
     ),
+    "an endless stock clip": (("need", "--runtime", "stock"), ["clip without end", "stock", "number of frames"]),
+    "a stock of no square": (
+        ("need", "--runtime", "stock", "--frames", "9", "--resolution", "576x1024"),
+        ["576x1024", "square", "own runtime"],
+    ),
+    "a need of another runtime": (("need", "--runtime", "reimplementation"), ["reimplementation", "own", "stock"]),
+    "a need of too many cards": (("need", "--top", "1001"), ["1001", "1000"]),
+    "a need of no cards": (("need", "--top", "-1"), ["-1", "1000"]),
+    "a need of an unknown variant": (("need", "--variant", "larg"), ["larg", "large"]),
+    "a need with a budget": (("need", "--vram", "8GB"), ["--vram", "--help"]),
+    "a need of half an object": (("need", "--objects", "1.5"), ["1.5", "whole number"]),
+    "limits of a bare number": (("limits", "--vram", "8"), ["'8'", "2GB"]),
+    "limits of two GPUs": (("limits", "--vram", "8GB,24GB"), ["8GB,24GB", "2GB"]),
+    "limits of two budgets": (("limits", *BUDGET, "--gpu", "T4"), ["vram", "gpu", "one budget"]),
+    "limits of an unknown GPU": (("limits", "--gpu", "RTX 3061"), ["RTX 3061", "RTX 3060"]),
+    "limits of automatic objects": (("limits", *BUDGET, "--task", "automask", "--objects", "3"), ["3 objects"]),
+    "limits off the grid": (("limits", *BUDGET, "--resolution", "1000"), ["1000", "32", "992"]),
+    "limits with a preference": (("limits", *BUDGET, "--prefer", "speed"), ["--prefer", "--help"]),
+    "a comparison with nothing": (("compare", "plan.yaml"), ["PLAN", "--help"]),
+    "streams before a command": (("--streams", "2", "limits", *BUDGET), ["--streams", "limits", "--help"]),
     "a pass of no objects": (("predict", "--variant", "tiny", "--object-batch", "0"), ["0", "1"]),
     "gpus of no name": (("gpus", "zzzz"), ["zzzz", "sam2-plan gpus"]),
 }  # fmt: skip
@@ -241,7 +261,8 @@ WORDS = shlex.split("""
 --vram --gpu --device --task --objects --frames --frame-size --variant --version --resolution --precision --attention
 --prefer --headroom --top --explain --strict --exit-zero --format --format=json json text predict gpus --help
 --program-version 2GB 0.5GB T4 video image automask 10 0 -1 unlimited 1080x1920 large tiny 2.1 1024 2048 float16
-float32 flash auto speed balanced none 10% -- --runtime stock --object-batch --vram=2GB --top=3
+float32 flash auto speed balanced none 10% -- --runtime stock --object-batch --vram=2GB --top=3 limits need compare
+--gpus --streams 2GB,8GB T4,A100 2
 """)
 
 

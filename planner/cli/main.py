@@ -21,6 +21,7 @@ Examples:
   sam2-plan --vram 2GB --task video --objects 10
   sam2-plan --gpu "RTX 3060" --task image --format json
   sam2-plan --vram 8GB --variant large --resolution 2048 -o plan.yaml
+  sam2-plan --vram 8GB,24GB --streams 6        several streams, each a process, on two GPUs
 
 \b
 Options come from the command line, else the environment (SAM2_PLAN_VRAM; of a command SAM2_PLAN_CHECK_WAIT), else a
@@ -32,7 +33,10 @@ Writes nothing but the file of -o.
 """
 COMMANDS = {
     "check": "planner.cli.check",
+    "compare": "planner.cli.compare",
     "doctor": "planner.cli.doctor",
+    "limits": "planner.cli.limits",
+    "need": "planner.cli.need",
     "predict": "planner.cli.predict",
     "gpus": "planner.cli.gpus",
     "accuracy": "planner.cli.accuracy",
@@ -72,6 +76,7 @@ def _configured(context: click.Context, option: click.Parameter, path: str | Non
 
 @click.group(cls=LazyGroup, invoke_without_command=True, epilog=EPILOG, context_settings={"max_content_width": 110})
 @options.budget
+@options.packing
 @options.workload
 @options.pins
 @options.decision
@@ -87,7 +92,7 @@ def _configured(context: click.Context, option: click.Parameter, path: str | Non
 )
 @click.version_option(__version__, "--program-version", prog_name="sam2-plan")
 @click.pass_context
-def cli(context: click.Context, /, output: str, path: str | None, explain: bool, exit_zero: bool, **asked: Any) -> None:
+def cli(context: click.Context, /, output: str, path: str | None, exit_zero: bool, **asked: Any) -> None:
     """Which SAM 2 configuration is the best one that fits this GPU, and how sure are we?
 
     Without a command: plan, for a budget (--vram), a GPU by name (--gpu), or the GPU of this machine.
@@ -102,8 +107,12 @@ def cli(context: click.Context, /, output: str, path: str | None, explain: bool,
             )
         return
     import planner
+    from planner.cli import packing
 
-    plan = planner.plan(**asked)
+    if packing.wanted(asked):
+        code = packing.answer(asked, output, path)
+        context.exit(0 if exit_zero and code in (3, 4) else code)
+    plan = planner.plan(**packing.of_one(asked))
     if path is not None:
         plan.save(path)
     if output == "json":
@@ -113,7 +122,7 @@ def cli(context: click.Context, /, output: str, path: str | None, explain: bool,
     else:
         from planner.report.text import plan_report
 
-        echo(plan_report(plan, style_of(sys.stdout), explain))
+        echo(plan_report(plan, style_of(sys.stdout)))
     context.exit(0 if exit_zero and plan.exit_code in (3, 4) else plan.exit_code)
 
 

@@ -68,14 +68,23 @@ simulate_gpu = click.option(
     "--simulate-gpu", metavar="FILE", help="the GPUs of a doctor report (JSON) in place of this machine's"
 )
 
+headroom = click.option(
+    "--headroom", metavar="auto|none|SIZE|PERCENT", default="auto", show_default=True,
+    help="what to hold back of the budget; auto is 5%",
+)  # fmt: skip
+
 budget = stack(
     click.option("--vram", metavar="SIZE", help="plan for a budget: 2GB, 1.5GB, 1907MiB"),
     click.option("--gpu", metavar="NAME", help='plan for a GPU by name: "RTX 3060"'),
     click.option("--device", metavar="INDEX|UUID", help="plan for a GPU of this machine, from its free memory"),
-    click.option("--headroom", metavar="auto|none|SIZE|PERCENT", default="auto", show_default=True,
-                 help="what to hold back of the budget; auto is 5%"),
+    headroom,
     simulate_gpu,
 )  # fmt: skip
+
+packing = stack(
+    click.option("--gpus", metavar="N", help="pack streams onto N GPUs: those present, or N times the budget"),
+    click.option("--streams", metavar="N", help="independent streams, each a process  [default: one for each GPU]"),
+)
 
 target = stack(
     click.option("--vram", metavar="SIZE", help="hold it against a budget instead of this machine's GPU"),
@@ -87,7 +96,7 @@ target = stack(
 decision = stack(
     click.option("--prefer", type=Word(PREFERENCES), default="quality", show_default=True, help="what best means"),
     click.option("--top", metavar="N", type=int, default=5, show_default=True, help="alternatives to keep"),
-    click.option("--explain", is_flag=True, help="show everything that was turned down"),
+    click.option("--explain", is_flag=True, help="say of every candidate why it was or was not chosen"),
     click.option("-o", "--output", "path", metavar="FILE", help="save the plan too (.json: JSON, else YAML)"),
     click.option("--strict", is_flag=True, help="exit 4 where the choice fits only tightly"),
     click.option("--exit-zero", is_flag=True, help="exit 0 also where nothing fits"),

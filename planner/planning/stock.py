@@ -48,9 +48,14 @@ def _configuration(request: Request, chosen: Configuration | None) -> Configurat
         resolution=resolution,
         precision=pins.precision or OFFICIAL_PRECISION,
         attention=pins.attention or "auto",
-        object_batch={"automask": STOCK_POINTS_PER_BATCH, "image": workload.objects}.get(workload.task, 1),
+        object_batch=stock_batch(workload),
         bounded_memory_bank=False,
     )
+
+
+def stock_batch(workload: Workload) -> int:
+    """Objects, or points, that the stock predictor takes in one pass."""
+    return {"automask": STOCK_POINTS_PER_BATCH, "image": workload.objects}.get(workload.task, 1)
 
 
 def _video(configuration: Configuration, workload: Workload, budget: Budget, model: MemoryModel) -> Stock:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from planner.documents import dump
 from planner.domain import (
@@ -22,6 +22,9 @@ from planner.domain import (
 )
 from planner.errors import PlannerError
 
+if TYPE_CHECKING:
+    from planner.answers import Explained
+
 SCHEMA_VERSION = 1
 UNLIMITED = "unlimited"
 NO_SPEED = "published speeds are of video tracking"
@@ -32,7 +35,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "kind": "plan",
-        "request": _request(plan.request),
+        "request": request_document(plan.request),
         "budget": budget_document(plan.budget),
         "verdict": plan.verdict,
         "strict": plan.strict,
@@ -55,6 +58,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
             "memory_model": plan.provenance.memory_model,
             "versions": dict(plan.provenance.versions),
         },
+        "explained": None if plan.explained is None else [_explained(one) for one in plan.explained],
     }
 
 
@@ -136,7 +140,8 @@ def plan_text(plan: Plan, suffix: str) -> str:
     return json_text(document) if suffix == ".json" else dump(document)
 
 
-def _request(request: Request) -> dict[str, Any]:
+def request_document(request: Request) -> dict[str, Any]:
+    """A request as plain data."""
     workload, pins = request.workload, request.pins
     return {
         "task": workload.task,
@@ -202,6 +207,27 @@ def _rejection(rejection: Rejection) -> dict[str, Any]:
         "short_by_bytes": rejection.short_by_bytes,
         "component": rejection.component,
         "reason": rejection.reason,
+    }
+
+
+def _explained(explained: Explained) -> dict[str, Any]:
+    return {
+        "rank": explained.rank,
+        "outcome": explained.outcome,
+        "configuration": configuration_document(explained.configuration),
+        "quality": explained.quality,
+        "quality_is_estimate": explained.quality_is_estimate,
+        "frames_per_second": explained.frames_per_second,
+        "need_bytes": explained.need_bytes,
+        "upper_bytes": explained.upper_bytes,
+        "limit_bytes": explained.limit_bytes,
+        "short_by_bytes": explained.short_by_bytes,
+        "left_bytes": explained.left_bytes,
+        "component": explained.component,
+        "component_bytes": explained.component_bytes,
+        "excess_bytes": explained.excess_bytes,
+        "lost_by": explained.lost_by,
+        "reason": explained.reason,
     }
 
 

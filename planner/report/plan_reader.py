@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from planner.answers import LOST_BY, OUTCOMES, Explained
 from planner.documents import Fields, read
 from planner.domain import (
     ATTENTIONS,
@@ -82,6 +83,9 @@ def _plan(fields: Fields) -> Plan:
             memory_model=provenance.text("memory_model"),
             versions=_text_mapping(provenance.fields("versions")),
         ),
+        explained=None
+        if fields.or_none("explained")
+        else tuple(_explained(entry) for entry in fields.entries("explained")),
     )
 
 
@@ -95,6 +99,10 @@ def _check(plan: Plan, fields: Fields, data: object) -> None:
     for choice in (plan.chosen, *plan.alternatives):
         if choice and not _adds_up(choice.estimate):
             raise fields.complaint("the figures of an estimate do not add up", EDITED, "estimate")
+    if plan.explained is not None:
+        best = [one.configuration for one in plan.explained if one.outcome == "chosen"]
+        if best != ([plan.chosen.configuration] if plan.chosen else []):
+            raise fields.complaint("what is explained is not what was chosen", EDITED, "explained")
     if plan.chosen:
         certain = plan.chosen.estimate.upper_bytes <= plan.budget.usable_bytes
         if (plan.verdict == "fits") != certain or plan.chosen.estimate.total_bytes > plan.budget.usable_bytes:
@@ -235,6 +243,25 @@ def _rejection(fields: Fields) -> Rejection:
         limit_bytes=fields.integer("limit_bytes"),
         short_by_bytes=fields.optional_integer("short_by_bytes"),
         component=fields.text("component"),
+        reason=fields.text("reason"),
+    )
+
+
+def _explained(fields: Fields) -> Explained:
+    return Explained(
+        rank=fields.integer("rank", minimum=1),
+        outcome=fields.text("outcome", OUTCOMES),
+        configuration=_configuration(fields.fields("configuration")),
+        quality=fields.number("quality", 0, 100),
+        quality_is_estimate=fields.boolean("quality_is_estimate"),
+        frames_per_second=None if fields.or_none("frames_per_second") else fields.number("frames_per_second"),
+        need_bytes=fields.optional_integer("need_bytes"),
+        upper_bytes=fields.optional_integer("upper_bytes"),
+        limit_bytes=fields.integer("limit_bytes"),
+        component=fields.optional_text("component"),
+        component_bytes=fields.optional_integer("component_bytes"),
+        excess_bytes=fields.optional_integer("excess_bytes"),
+        lost_by=fields.optional_text("lost_by", LOST_BY),
         reason=fields.text("reason"),
     )
 

@@ -5,15 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from planner.commands import describe, running_command
-from planner.domain import Choice, Component, Configuration, Estimate, Plan, Rejection, Workload
+from planner.domain import (
+    Budget,
+    Choice,
+    Component,
+    Configuration,
+    Estimate,
+    Plan,
+    Rejection,
+    Request,
+    Suggestion,
+    Workload,
+)
 from planner.units import format_exact_size, format_resolution, format_size
 
 BAR_WIDTH = 40
 SHOWN_REJECTIONS = 3
 SHOWN_ALTERNATIVES = 3
 _LABEL = 20
-_VERDICTS = {"fits": "FITS", "tight": "TIGHT", "does_not_fit": "DOES NOT FIT"}
-_COLOURS = {"fits": "green", "tight": "yellow", "does_not_fit": "red"}
+VERDICT_WORDS = {"fits": "FITS", "tight": "TIGHT", "does_not_fit": "DOES NOT FIT"}
+VERDICT_COLOURS = {"fits": "green", "tight": "yellow", "does_not_fit": "red"}
 
 
 class Style:
@@ -33,18 +44,23 @@ class Style:
         return click.style(text, fg=colour, bold=bold)
 
 
-def plan_report(plan: Plan, style: Style, explain: bool = False) -> str:
-    """The text of a plan; with `explain`, every class that was turned down."""
-    lines = [*_head(plan), "", *_choice(plan, style), *_warnings(plan, style)]
-    lines += _why_not(plan, style, explain)
-    lines += _alternatives(plan, style, explain)
+def plan_report(plan: Plan, style: Style) -> str:
+    """The text of a plan; of one that was made with an explanation, every candidate class."""
+    lines = [*head(plan.request, plan.budget), "", *_choice(plan, style), *_warnings(plan, style)]
+    if plan.explained is None or plan.chosen is None:
+        lines += why_not(plan, style)
+        lines += _alternatives(plan, style)
+    if plan.explained is not None:
+        from planner.report.explanation import explanation
+
+        lines += explanation(plan, style)
     lines += _stock(plan, style)
     lines += _limits(plan, style)
     lines += _next(plan, style)
     return "\n".join(lines) + "\n"
 
 
-_RUNTIMES = {
+RUNTIMES_IN_WORDS = {
     "own": "the runtime of sam2-plan run",
     "stock": "the stock predictors of the sam2 package",
     "reimplementation": "a published re-implementation (sam2 issue 118)",
@@ -55,8 +71,12 @@ def prediction_report(
     configuration: Configuration, workload: Workload, estimate: Estimate, runtime: str, style: Style
 ) -> str:
     """The text of a prediction."""
-    lines = [f"{style(describe(configuration), bold=True)}: {_workload(workload)}", f"on {_RUNTIMES[runtime]}", ""]
-    lines += _memory(estimate, estimate.upper_bytes, style)
+    lines = [
+        f"{style(describe(configuration), bold=True)}: {describe_workload(workload)}",
+        f"on {RUNTIMES_IN_WORDS[runtime]}",
+        "",
+    ]
+    lines += memory_lines(estimate, estimate.upper_bytes, style)
     lines += ["", style("Phases", bold=True)]
     for phase in estimate.phases:
         mark = "  <- peak" if phase.name == estimate.peak_phase else ""
@@ -83,21 +103,22 @@ def table(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> list[str]
     return lines
 
 
-def _head(plan: Plan) -> list[str]:
-    budget = plan.budget
+def head(request: Request, budget: Budget) -> list[str]:
+    """What was asked, and how its budget was read."""
     where = {"vram": "budget", "gpu": "GPU", "device": "free on"}[budget.source]
     name = f" {budget.gpu.name}:" if budget.gpu else ""
     held = f"{budget.headroom.percent:g} %" if budget.headroom.percent else "fixed"
     headroom = "no headroom" if not budget.headroom_bytes else f"headroom {format_size(budget.headroom_bytes)} ({held})"
-    assumed = " (assumed; see --frame-size)" if plan.request.frame_size_assumed else ""
+    assumed = " (assumed; see --frame-size)" if request.frame_size_assumed else ""
     return [
         f"{where}{name} {format_size(budget.total_bytes)} = {format_exact_size(budget.total_bytes)}; {headroom}; "
         f"usable {format_size(budget.usable_bytes)}",
-        f"request  {_workload(plan.request.workload)}{assumed}",
+        f"request  {describe_workload(request.workload)}{assumed}",
     ]
 
 
-def _workload(workload: Workload) -> str:
+def describe_workload(workload: Workload) -> str:
+    """A workload in a few words."""
     size = f"pictures of {format_resolution(workload.frame_size)}"
     objects = f"{workload.objects} object{'s' if workload.objects != 1 else ''}"
     if workload.task == "automask":
@@ -109,23 +130,24 @@ def _workload(workload: Workload) -> str:
 
 
 def _choice(plan: Plan, style: Style) -> list[str]:
-    verdict = style(_VERDICTS[plan.verdict], _COLOURS[plan.verdict], bold=True)
+    verdict = style(VERDICT_WORDS[plan.verdict], VERDICT_COLOURS[plan.verdict], bold=True)
     chosen = plan.chosen
     if chosen is None:
         return [f"{verdict}  nothing of {plan.candidates:,} candidates fits {format_size(plan.budget.usable_bytes)}"]
     configuration = chosen.configuration
     origin = "estimate" if chosen.quality_is_estimate else "published"
-    how = _how(configuration, plan.request.workload)
+    how = describe_way(configuration, plan.request.workload)
     lines = [
         f"{verdict}  {style(describe(configuration), bold=True)}{how}",
         f"  accuracy {chosen.quality} J&F (SA-V test, {origin}){_speed(chosen)}; "
         f"best of {plan.candidates:,} candidates by {plan.request.prefer}",
         "",
     ]
-    return [*lines, *_memory(chosen.estimate, plan.budget.usable_bytes, style), *_room(plan, chosen, style)]
+    return [*lines, *memory_lines(chosen.estimate, plan.budget.usable_bytes, style), *_room(plan, chosen, style)]
 
 
-def _how(configuration: Configuration, workload: Workload) -> str:
+def describe_way(configuration: Configuration, workload: Workload) -> str:
+    """How a configuration is run, where that is worth a word, each with a comma before it."""
     parts = []
     if workload.task == "automask":
         parts.append(f"{configuration.object_batch} points per batch")
@@ -146,8 +168,9 @@ def _speed(chosen: Choice) -> str:
     return f"; about {chosen.frames_per_second:.0f} frames/s on an A100 (estimate)"
 
 
-def _memory(estimate: Estimate, scale_bytes: int, style: Style) -> list[str]:
-    lines = [style("Memory at the peak", bold=True) + f" (phase: {estimate.peak_phase})"]
+def memory_lines(estimate: Estimate, scale_bytes: int, style: Style, title: str = "Memory at the peak") -> list[str]:
+    """An estimate by component, with a bar for each that is full at `scale_bytes`."""
+    lines = [style(title, bold=True) + f" (phase: {estimate.peak_phase})"]
     lines += component_bars(estimate.components, max(scale_bytes, estimate.total_bytes), style)
     bound = f"upper bound {format_size(estimate.upper_bytes)}"
     total = f"{format_size(estimate.total_bytes):>9}"
@@ -177,15 +200,16 @@ def _warnings(plan: Plan, style: Style) -> list[str]:
     return ["", *(style(f"! {warning}", "yellow") for warning in plan.warnings)] if plan.warnings else []
 
 
-def _why_not(plan: Plan, style: Style, explain: bool) -> list[str]:
+def why_not(plan: Plan, style: Style) -> list[str]:
+    """The best of what was turned down."""
     if not plan.rejected:
         return ["", "Nothing better was turned down: this is the best there is for the request."]
-    shown = plan.rejected if explain else plan.rejected[:SHOWN_REJECTIONS]
+    shown = plan.rejected[:SHOWN_REJECTIONS]
     title = "Why not better" if plan.chosen else "Nearest misses"
     rows = [_rejection(rejection) for rejection in shown]
     lines = ["", style(title, bold=True), *(f"  {line}" for line in table(rows, right=(1, 2)))]
     more = len(plan.rejected) - len(shown)
-    if more:
+    if more and plan.explained is None:
         lines.append(f"  and {more} more: --explain")
     return lines
 
@@ -198,10 +222,10 @@ def _rejection(rejection: Rejection) -> list[str]:
     return [name, need, f"short by {format_size(rejection.short_by_bytes)}", f"largest part: {rejection.component}"]
 
 
-def _alternatives(plan: Plan, style: Style, explain: bool) -> list[str]:
+def _alternatives(plan: Plan, style: Style) -> list[str]:
     if not plan.alternatives:
         return []
-    shown = plan.alternatives if explain else plan.alternatives[:SHOWN_ALTERNATIVES]
+    shown = plan.alternatives[:SHOWN_ALTERNATIVES]
     rows = [
         [
             describe(choice.configuration),
@@ -245,12 +269,16 @@ def _limits(plan: Plan, style: Style) -> list[str]:
     return ["", style("Limits", bold=True), f"  {'; '.join(rows)}"]
 
 
+def suggestion_lines(suggestions: Sequence[Suggestion], style: Style) -> list[str]:
+    """What was verified to help, with its commands."""
+    lines = ["", style("Try", bold=True)] if suggestions else []
+    for suggestion in suggestions:
+        lines += [f"  {suggestion.change}:", f"    {suggestion.command}"]
+    return lines
+
+
 def _next(plan: Plan, style: Style) -> list[str]:
-    lines: list[str] = []
-    if plan.suggestions:
-        lines += ["", style("Try", bold=True)]
-        for suggestion in plan.suggestions:
-            lines += [f"  {suggestion.change}:", f"    {suggestion.command}"]
+    lines = suggestion_lines(plan.suggestions, style)
     if plan.chosen:
         # A plan of a release that could not run it yet names no command.
         command = plan.command or running_command(plan.request, plan.budget)

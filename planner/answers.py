@@ -1,0 +1,303 @@
+"""The nouns of questions: why not another, how far a budget carries, what it takes, what differs, how many at once.
+
+Frozen values like those of the domain, which they are made of. Bytes are integers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from planner.domain import (
+    EXIT_DOES_NOT_FIT,
+    EXIT_FITS,
+    EXIT_WARNING,
+    Budget,
+    Configuration,
+    Headroom,
+    Plan,
+    Request,
+    Stock,
+)
+
+OUTCOMES = ("chosen", "fits", "does_not_fit", "unsupported")
+LOST_BY = ("balance", "published", "accuracy", "precision", "speed", "bytes", "order")
+"""In what a class that fits loses to the choice. balance: its distance from the knee; published: its accuracy is an
+estimate, the choice's is not; order: all else is the same, and the choice stands first in the domain's lists."""
+
+PURPOSES = ("smallest", "official", "other")
+"""Of the budgets that are needed: the least of all that the pins leave open; the official recipe at the native
+resolution; the other precisions and variants there, or at the pinned resolution."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explained:
+    """One candidate class in the order of preference, and why it is or is not the choice."""
+
+    rank: int
+    """1 is what would be preferred to all others."""
+    outcome: str
+    """One of OUTCOMES."""
+    configuration: Configuration
+    """What it would run as where it fits, else the smallest of the class."""
+    quality: float
+    quality_is_estimate: bool
+    frames_per_second: float | None
+    """As of a Choice; None for other tasks than video."""
+    need_bytes: int | None
+    """Its predicted total; None where the GPU cannot run it."""
+    upper_bytes: int | None
+    limit_bytes: int
+    """What may be used."""
+    component: str | None
+    """Of what does not fit, the component that takes most more than in the choice. Where nothing fits: than in the
+    nearest miss; and of the nearest miss itself the largest. Of what the GPU cannot run: "capability"."""
+    component_bytes: int | None
+    """How large that component is."""
+    excess_bytes: int | None
+    """How much more that is than in what it is compared with; None of the nearest miss, compared with nothing."""
+    lost_by: str | None
+    """Of what fits, one of LOST_BY."""
+    reason: str
+    """All of this in a sentence."""
+
+    @property
+    def short_by_bytes(self) -> int | None:
+        """What is missing; None where nothing is, or the GPU cannot run it."""
+        missing = None if self.need_bytes is None else self.need_bytes - self.limit_bytes
+        return missing if missing is not None and missing > 0 else None
+
+    @property
+    def left_bytes(self) -> int | None:
+        """What it leaves; None where it does not fit."""
+        if self.need_bytes is None or self.need_bytes > self.limit_bytes:
+            return None
+        return self.limit_bytes - self.need_bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """How far one variant carries in one precision. A figure is None where `reasons` says why.
+
+    The largest figures are the last that fit; the sure ones hold with the upper bound as well, in the preferred way of
+    running it: memory bank on the GPU, one object per pass, 64 points per batch of automatic masks.
+    """
+
+    configuration: Configuration
+    """At the pinned resolution or the native one, in the preferred way."""
+    need_bytes: int | None
+    """Of the request there, in the way that takes least; None where the GPU cannot run it."""
+    upper_bytes: int | None
+    """The bound of the preferred way."""
+    limit_bytes: int
+    """What may be used."""
+    max_objects: int | None
+    """Tracked at that resolution, with the memory bank on the GPU."""
+    sure_objects: int | None
+    more_on_host: bool
+    """Whether further objects fit with the memory bank on the host, as many as its memory holds."""
+    unlimited_frames: bool
+    """True for videos that fit: a bounded memory bank holds the same for any length."""
+    max_square: tuple[int, int] | None
+    """The largest square resolution for the objects that are asked for."""
+    sure_square: tuple[int, int] | None
+    max_shaped: tuple[int, int] | None
+    """The largest resolution of the picture's shape."""
+    sure_shaped: tuple[int, int] | None
+    extrapolated: tuple[str, ...]
+    """Names of the largest figures that lie beyond what was measured or simulated."""
+    reasons: Mapping[str, str]
+
+    @property
+    def short_by_bytes(self) -> int | None:
+        """What the request lacks at that resolution; None where it fits, or the GPU cannot run it."""
+        if self.need_bytes is None or self.need_bytes <= self.limit_bytes:
+            return None
+        return self.need_bytes - self.limit_bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carried:
+    """What a budget carries, variant by variant: the answer of `limits`."""
+
+    request: Request
+    budget: Budget
+    reach: tuple[Reach, ...]
+    """For each variant the official recipe, or what the GPU runs in its place, and the precision that takes least."""
+    stock: tuple[Stock, ...]
+    """The stock predictor with each variant, for a clip without end: where it runs out says how long a clip may be."""
+    warnings: tuple[str, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of the contract: 3 where no variant runs at any resolution."""
+        return EXIT_FITS if any(one.max_square for one in self.reach) else EXIT_DOES_NOT_FIT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """The smallest budgets for one class, headroom included. A figure is None where `reasons` says why."""
+
+    purpose: str
+    """One of PURPOSES."""
+    configuration: Configuration
+    """The way of running the class that takes least."""
+    need_bytes: int
+    """Its predicted total."""
+    budget_bytes: int | None
+    """The smallest budget under which there is a plan."""
+    card: str | None
+    """The size of card that this calls for, such as "2 GB"."""
+    sure_configuration: Configuration
+    """The way that is planned where the upper bound first fits too."""
+    upper_bytes: int
+    """Its upper bound."""
+    sure_budget_bytes: int | None
+    """The smallest budget under which a plan surely fits."""
+    sure_card: str | None
+    preferred_budget_bytes: int | None
+    """From where on it surely fits in the preferred way (memory bank on the GPU, one object per pass, 64 points per
+    batch of automatic masks), however much more is given. Between the two that way may be planned tightly."""
+    command: str | None
+    """Plans with exactly the smallest budget and what is pinned here."""
+    reasons: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cards:
+    """Cards known by name that have one memory size and one verdict."""
+
+    total_bytes: int
+    verdict: str
+    """fits or tight, as of a plan for each of them."""
+    names: tuple[str, ...]
+    """The newest compute capability first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needed:
+    """What a request needs: the answer of `need`."""
+
+    request: Request
+    headroom: Headroom
+    runtime: str
+    """own or stock."""
+    needs: tuple[Need, ...]
+    """The smallest first, then each variant that is open in every precision."""
+    cards_for: Need
+    """What the cards were looked up for: the official recipe of a pinned variant, else the smallest."""
+    cards: tuple[Cards, ...]
+    """Those that have it, the smallest memory first."""
+    further_cards: int
+    """How many more have it, with more memory than those."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Something that is not the same in two plans; None is what one of them has not."""
+
+    section: str
+    """request, budget, decision, chosen, limits or provenance."""
+    name: str
+    first: object
+    second: object
+
+
+@dataclass(frozen=True, slots=True)
+class BytesBeside:
+    """The same figure of two plans; None of a plan that chose nothing."""
+
+    name: str
+    first_bytes: int | None
+    second_bytes: int | None
+
+    @property
+    def difference_bytes(self) -> int | None:
+        """The second less the first; None where one of them is."""
+        if self.first_bytes is None or self.second_bytes is None:
+            return None
+        return self.second_bytes - self.first_bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Two plans side by side."""
+
+    first: Plan
+    second: Plan
+    differences: tuple[Difference, ...]
+    """What differs, bytes aside."""
+    figures: tuple[BytesBeside, ...]
+    """allocated, reserved, context, total, upper bound and left of the usable; differing or not."""
+    components: tuple[BytesBeside, ...]
+    """Of the totals; differing or not."""
+    elsewhere: tuple[str, ...]
+    """Other keys of the documents that differ, such as alternatives."""
+
+    @property
+    def equal(self) -> bool:
+        """Whether nothing differs at all."""
+        beside = (*self.figures, *self.components)
+        same = all(one.first_bytes == one.second_bytes for one in beside)
+        return same and not self.differences and not self.elsewhere
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackedGpu:
+    """What one GPU holds of several streams, each a process with a CUDA context of its own."""
+
+    budget: Budget
+    """Of this GPU, with what is held back of it."""
+    streams: int
+    process_bytes: int | None
+    """Predicted total of one process here; None where nothing was chosen. The context follows the GPU."""
+    upper_bytes: int | None
+    """Upper bound of one process here."""
+    more_streams: int
+    """How many further ones would fit."""
+    frames_per_second: float | None
+    """Of each stream here at most: those of one GPU share its time."""
+
+    @property
+    def used_bytes(self) -> int:
+        """What its processes take together."""
+        return self.streams * (self.process_bytes or 0)
+
+    @property
+    def left_bytes(self) -> int:
+        """What they leave of the usable."""
+        return self.budget.usable_bytes - self.used_bytes
+
+    @property
+    def cap_bytes(self) -> int | None:
+        """What each may take without taking from its neighbours; None where none runs."""
+        return self.budget.usable_bytes // self.streams if self.streams else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packing:
+    """Several independent streams of one request on the GPUs there are."""
+
+    streams: int
+    plan: Plan
+    """Of one process. Its budget is what each may take, its suggestions and its command are of the packing."""
+    gpus: tuple[PackedGpu, ...]
+    verdict: str
+    """As of a plan: fits where the upper bounds of all processes fit together on each GPU."""
+    max_streams: int
+    """How many fit with this configuration; 0 where nothing was chosen."""
+    max_streams_smallest: int
+    """How many fit with the smallest configuration that the pins leave open."""
+    frames_per_second: float | None
+    """Of all streams together at most; None where none is published."""
+    frames_per_second_reason: str | None
+    """Why it is None."""
+    warnings: tuple[str, ...]
+    """Of the budgets; those of the plan are its own."""
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of the contract."""
+        if self.verdict == "does_not_fit":
+            return EXIT_DOES_NOT_FIT
+        return EXIT_WARNING if self.plan.strict and self.verdict == "tight" else EXIT_FITS

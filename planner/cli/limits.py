@@ -1,0 +1,46 @@
+"""`sam2-plan limits`: how far a budget carries."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from planner.cli import options
+from planner.cli.output import echo, style_of
+
+EPILOG = """\b
+Examples:
+  sam2-plan limits --vram 8GB
+  sam2-plan limits --gpu "RTX 3060" --task image --frame-size 2160x3840
+  sam2-plan limits --vram 6GB --variant large --objects 20 --format json
+
+\b
+For each variant two rows: the official recipe (autocast to bfloat16, or what the GPU runs in its place) and the
+precision that takes least. Objects are counted at 1024x1024, or at the pinned resolution; resolutions for the objects
+that are asked for. Each figure fits and the next one does not; surely is with the upper bound.
+
+\b
+Exit codes: 0 something fits; 1 failed; 2 usage; 3 nothing fits at any resolution. Writes nothing.
+"""
+
+
+@click.command("limits", epilog=EPILOG)
+@options.budget
+@options.workload
+@options.pins
+@options.output_format
+def command(output: str, **asked: Any) -> None:
+    """Show how far a budget carries: most objects, frames and pixels of each variant."""
+    from planner.questions import limits
+    from planner.report.carried import carried_document, carried_report
+
+    found = limits(**asked)
+    if output == "json":
+        from planner.report.document import json_text
+
+        echo(json_text(carried_document(found)))
+    else:
+        echo(carried_report(found, style_of(sys.stdout)))
+    click.get_current_context().exit(found.exit_code)

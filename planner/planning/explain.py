@@ -1,0 +1,126 @@
+"""Why not the others: every candidate class in order of preference, and what decided about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from planner.answers import Explained
+from planner.catalog import Catalog
+from planner.domain import Budget, Choice, Component, Request, Workload
+from planner.planning.candidates import CandidateClass, Member
+from planner.planning.ranking import Key, lost_by, published_speed, speed
+from planner.planning.rejections import EstimateOf
+from planner.units import format_size
+
+REASONS = {
+    "balance": "farther from the knee between accuracy and speed",
+    "published": "an estimate of accuracy never outranks a published one",
+    "speed": "slower",
+    "bytes": "the same otherwise, and more bytes",
+    "order": "the same otherwise, and listed later",
+}
+
+
+def explain_all(
+    classes: Sequence[CandidateClass],
+    within: Mapping[int, Member],
+    keys: Mapping[int, Key],
+    chosen: Choice | None,
+    request: Request,
+    budget: Budget,
+    catalog: Catalog,
+    estimate_of: EstimateOf,
+) -> tuple[Explained, ...]:
+    """All classes, the most preferred first. `within`: the members that fit, `keys`: what ranks them, by class."""
+    ordered = sorted(classes, key=lambda candidate: keys[id(candidate)])
+    best = next((candidate for candidate in ordered if id(candidate) in within), None)
+    compared = _compared_with(chosen, ordered, estimate_of)
+    explained = []
+    for rank, candidate in enumerate(ordered, 1):
+        member = within.get(id(candidate))
+        component = excess = lost = None
+        if candidate.unsupported:
+            outcome, reason = "unsupported", candidate.unsupported
+        elif member is None:
+            outcome = "does_not_fit"
+            component, excess = _difference(estimate_of(candidate).components, compared)
+            reason = _why_it_breaks(candidate, component, excess, chosen is not None, budget)
+        elif best is None or candidate is best:
+            outcome, reason = "chosen", "the most preferred of those that fit"
+        else:
+            outcome, lost = "fits", lost_by(request.prefer, keys[id(best)], keys[id(candidate)])
+            reason = _why_it_lost(lost, (candidate, member), (best, within[id(best)]), request.workload, catalog)
+        shown = member or candidate.smallest()
+        quality = catalog.quality(candidate.variant, candidate.version, candidate.resolution)
+        explained.append(
+            Explained(
+                rank=rank,
+                outcome=outcome,
+                configuration=candidate.configuration(shown),
+                quality=quality.value,
+                quality_is_estimate=quality.is_estimate,
+                frames_per_second=published_speed(candidate, shown, request.workload, catalog),
+                need_bytes=None if candidate.unsupported else shown.total_bytes,
+                upper_bytes=None if candidate.unsupported else shown.upper_bytes,
+                limit_bytes=budget.usable_bytes,
+                component="capability" if candidate.unsupported else component.name if component else None,
+                component_bytes=component.bytes if component else None,
+                excess_bytes=excess,
+                lost_by=lost,
+                reason=reason,
+            )
+        )
+    return tuple(explained)
+
+
+def _compared_with(
+    chosen: Choice | None, candidates: Sequence[CandidateClass], estimate_of: EstimateOf
+) -> dict[str, int]:
+    """The bytes by component of the choice, or where nothing fits of the nearest miss."""
+    if chosen:
+        return {part.name: part.bytes for part in chosen.estimate.components}
+    runnable = [candidate for candidate in candidates if not candidate.unsupported]
+    if not runnable:
+        return {}
+    nearest = min(runnable, key=lambda candidate: candidate.smallest().total_bytes)
+    return {part.name: part.bytes for part in estimate_of(nearest).components}
+
+
+def _difference(components: Sequence[Component], compared: Mapping[str, int]) -> tuple[Component, int | None]:
+    """The component that takes most more than in what it is compared with, and how much; where none does, the largest.
+
+    None does in the nearest miss itself and what needs the same. What is short of the budget needs more than the
+    choice, so some component does.
+    """
+    found = max(components, key=lambda part: part.bytes - compared.get(part.name, 0))
+    excess = found.bytes - compared.get(found.name, 0)
+    return (found, excess) if excess > 0 else (max(components, key=lambda part: part.bytes), None)
+
+
+def _why_it_breaks(
+    candidate: CandidateClass, component: Component, excess: int | None, is_chosen: bool, budget: Budget
+) -> str:
+    need = candidate.smallest().total_bytes
+    short = f"needs {format_size(need)}, {format_size(need - budget.usable_bytes)} more than the usable"
+    if excess is None:
+        return f"{short}; the largest part is {component.name} ({format_size(component.bytes)})"
+    other = "the choice" if is_chosen else "the nearest miss"
+    return f"{short}; {component.name}: {format_size(excess)} more than in {other}"
+
+
+def _why_it_lost(
+    lost: str,
+    loser: tuple[CandidateClass, Member],
+    winner: tuple[CandidateClass, Member],
+    workload: Workload,
+    catalog: Catalog,
+) -> str:
+    if lost == "accuracy":
+        one, other = (catalog.quality(c.variant, c.version, c.resolution).value for c, _ in (loser, winner))
+        return f"lower accuracy: J&F {one} against {other}"
+    if lost == "precision":
+        return f"{loser[0].precision} comes after {winner[0].precision}"
+    if lost == "speed" and workload.task == "video":
+        slow, fast = (speed(*pair, workload, catalog) for pair in (loser, winner))
+        return f"slower: {slow:.1f} against {fast:.1f} frames/s on an A100 (estimates)"
+    return REASONS[lost]

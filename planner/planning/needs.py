@@ -1,0 +1,223 @@
+"""What a request needs: the smallest budgets under which it has a plan, and the cards that have them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from planner.answers import Cards, Need, Needed
+from planner.commands import planning_command
+from planner.domain import VARIANTS, VERSIONS, Budget, Configuration, Gpu, Headroom, Pins, Request
+from planner.errors import UsageError
+from planner.memory_model import MemoryModel
+from planner.planning.candidates import (
+    SQUARE_SIDES,
+    CandidateClass,
+    Member,
+    candidate_classes,
+    open_precisions,
+    resolutions,
+    why_unsupported,
+)
+from planner.planning.limits import card_size
+from planner.planning.ranking import PRECISION_RANK
+from planner.planning.stock import NATIVE, OFFICIAL_PRECISION, stock_batch
+from planner.units import MAXIMUM_SIZE_BYTES, format_size
+
+
+def needed(
+    request: Request, headroom: Headroom, runtime: str, model: MemoryModel, gpus: Sequence[Gpu], top: int
+) -> Needed:
+    """The budgets for the smallest class that the pins leave open and for all at the native resolution.
+
+    gpus: the cards that are known; top: how many groups of them to list. Raises UsageError for what has no answer: a
+    clip without end on the stock predictor, or a resolution that this one does not run.
+    """
+    if runtime == "stock":
+        _check_stock(request)
+    classes = _at_native(request, runtime, model)
+    smallest = min(
+        _classes(request, runtime, model, _smallest_pins(request, runtime)),
+        key=lambda candidate: (candidate.smallest().total_bytes, PRECISION_RANK[candidate.precision]),
+    )
+    needs = [_need(candidate, request, headroom, runtime) for candidate in classes]
+    if len(needs) > 1 or classes[0].resolution != smallest.resolution:
+        needs.insert(0, _need(smallest, request, headroom, runtime, "smallest"))
+    official = [need for need in needs if need.purpose == "official"]
+    shown = official[0] if request.pins.variant and official else needs[0]
+    groups = _cards(shown, request, headroom, runtime, model, gpus)
+    return Needed(
+        request=request,
+        headroom=headroom,
+        runtime=runtime,
+        needs=tuple(needs),
+        cards_for=shown,
+        cards=tuple(groups[:top]),
+        further_cards=sum(len(group.names) for group in groups[top:]),
+    )
+
+
+def _check_stock(request: Request) -> None:
+    workload, resolution = request.workload, request.pins.resolution
+    if workload.task == "video" and workload.frames is None:
+        raise UsageError(
+            "No budget is enough for a clip without end on the stock predictor: it keeps every frame.",
+            "Give a number of frames, or ask for the own runtime, which bounds its memory bank.",
+        )
+    if resolution and resolution[0] != resolution[1]:
+        raise UsageError(
+            f"The stock predictor runs square resolutions only, not {resolution[0]}x{resolution[1]}.",
+            "Pin a square one, or ask for the own runtime.",
+        )
+
+
+def _at_native(request: Request, runtime: str, model: MemoryModel) -> list[CandidateClass]:
+    """Every open variant and precision at the pinned resolution, else the native one, in order."""
+    at = replace(request.pins, resolution=request.pins.resolution or NATIVE)
+    variants = (at.variant,) if at.variant else VARIANTS
+    return [
+        candidate
+        for variant in variants
+        for candidate in sorted(
+            _classes(request, runtime, model, replace(at, variant=variant)),
+            key=lambda candidate: PRECISION_RANK[candidate.precision],
+        )
+    ]
+
+
+def _smallest_pins(request: Request, runtime: str) -> Pins:
+    """The smallest corner: bytes never fall with the variant or the pixels."""
+    sizes = [(side, side) for side in SQUARE_SIDES] if runtime == "stock" else resolutions(request)
+    smallest = request.pins.resolution or min(sizes, key=lambda pair: pair[0] * pair[1])
+    return replace(request.pins, variant=request.pins.variant or VARIANTS[0], resolution=smallest)
+
+
+def _classes(
+    request: Request, runtime: str, model: MemoryModel, pins: Pins, gpu: Gpu | None = None
+) -> list[CandidateClass]:
+    """The classes under these pins, of one version. The stock predictor runs each in one way."""
+    pins = replace(pins, version=pins.version or VERSIONS[0])
+    if runtime == "own":
+        budget = Budget(total_bytes=1, headroom=Headroom(), source="gpu", gpu=gpu)
+        return candidate_classes(replace(request, pins=pins), budget, model)
+    assert pins.variant is not None
+    assert pins.version is not None
+    assert pins.resolution is not None
+    capability = gpu.capability if gpu else None
+    attention = pins.attention or "auto"
+    found = []
+    for precision in open_precisions(pins):
+        empty = CandidateClass(pins.variant, pins.version, pins.resolution, precision, attention, (), None)
+        member = Member(stock_batch(request.workload), False, 0, 0)
+        configuration = _configuration(empty, member, runtime)
+        totals = model.totals(configuration, request.workload, capability)
+        member = member._replace(total_bytes=totals.total, upper_bytes=totals.upper)
+        unsupported = why_unsupported(precision, attention, capability)
+        found.append(empty._replace(members=(member,), unsupported=unsupported))
+    return found
+
+
+def _configuration(candidate: CandidateClass, member: Member, runtime: str) -> Configuration:
+    return replace(candidate.configuration(member), bounded_memory_bank=runtime == "own")
+
+
+def _need(
+    candidate: CandidateClass, request: Request, headroom: Headroom, runtime: str, purpose: str | None = None
+) -> Need:
+    smallest, sure = candidate.smallest(), _first_sure(candidate)
+    official = candidate.resolution == NATIVE and candidate.precision == OFFICIAL_PRECISION
+    budgets = {
+        "budget_bytes": headroom.budget_for(smallest.total_bytes),
+        "sure_budget_bytes": headroom.budget_for(sure.upper_bytes),
+        "preferred_budget_bytes": headroom.budget_for(candidate.members[0].upper_bytes),
+    }
+    budget = budgets["budget_bytes"]
+    reasons = {name: f"no card has {format_size(size)}" for name, size in budgets.items() if size > MAXIMUM_SIZE_BYTES}
+    given = {name: None if name in reasons else size for name, size in budgets.items()}
+    command = None
+    if runtime == "stock":
+        reasons["command"] = "plans are for the own runtime"
+    elif budget > MAXIMUM_SIZE_BYTES:
+        reasons["command"] = reasons["budget_bytes"]
+    else:
+        pinned = replace(request, pins=_pins_of(candidate, request.pins))
+        command = planning_command(pinned, Budget(total_bytes=budget, headroom=headroom, source="vram"))
+    return Need(
+        purpose=purpose or ("official" if official else "other"),
+        configuration=_configuration(candidate, smallest, runtime),
+        need_bytes=smallest.total_bytes,
+        budget_bytes=given["budget_bytes"],
+        card=card_size(budget),
+        sure_configuration=_configuration(candidate, sure, runtime),
+        upper_bytes=sure.upper_bytes,
+        sure_budget_bytes=given["sure_budget_bytes"],
+        sure_card=card_size(budgets["sure_budget_bytes"]),
+        preferred_budget_bytes=given["preferred_budget_bytes"],
+        command=command,
+        reasons=reasons,
+    )
+
+
+def _first_sure(candidate: CandidateClass) -> Member:
+    """The member that is planned under the smallest budget that holds its upper bound.
+
+    Planning takes the most preferred one that fits at all, so one counts only while none before it fits.
+    """
+    members = candidate.members
+    planned = [
+        member
+        for place, member in enumerate(members)
+        if all(member.upper_bytes < earlier.total_bytes for earlier in members[:place])
+    ]
+    return min(planned, key=lambda member: member.upper_bytes)
+
+
+def _pins_of(candidate: CandidateClass, pins: Pins) -> Pins:
+    return Pins(
+        variant=candidate.variant,
+        version=candidate.version,
+        resolution=candidate.resolution,
+        precision=candidate.precision,
+        attention=pins.attention,
+    )
+
+
+def _cards(
+    need: Need, request: Request, headroom: Headroom, runtime: str, model: MemoryModel, gpus: Sequence[Gpu]
+) -> list[Cards]:
+    """The cards on which this class has a plan, by memory and verdict."""
+    one = need.configuration
+    pins = replace(
+        request.pins,
+        variant=one.variant,
+        version=one.version,
+        resolution=one.resolution,
+        precision=one.precision,
+    )
+    known: dict[object, CandidateClass] = {}
+    groups: dict[tuple[int, str], list[Gpu]] = {}
+    for gpu in gpus:
+        on = model.on(gpu.name)
+        key = gpu.capability, on.corrections.get(runtime)
+        if key not in known:
+            known[key] = _classes(request, runtime, on, pins, gpu)[0]
+        verdict = _verdict(known[key], Budget(total_bytes=gpu.total_bytes, headroom=headroom, source="gpu", gpu=gpu))
+        if verdict:
+            groups.setdefault((gpu.total_bytes, verdict), []).append(gpu)
+    return [
+        Cards(total_bytes=size, verdict=verdict, names=tuple(gpu.name for gpu in _newest_first(groups[size, verdict])))
+        for size, verdict in sorted(groups)
+    ]
+
+
+def _verdict(candidate: CandidateClass, budget: Budget) -> str | None:
+    usable = budget.usable_bytes
+    member = candidate.first_within(usable)
+    if member is None or candidate.unsupported:
+        return None
+    return "fits" if member.upper_bytes <= usable else "tight"
+
+
+def _newest_first(gpus: Sequence[Gpu]) -> list[Gpu]:
+    newest = sorted(gpus, key=lambda gpu: gpu.name.lower())
+    return sorted(newest, key=lambda gpu: gpu.capability or (0, 0), reverse=True)

@@ -1,0 +1,218 @@
+"""Several streams on several GPUs: the best configuration that fits so often, and how many run where.
+
+Each stream is a process with a CUDA context of its own, so a GPU holds as many as its usable bytes divided by the
+total of one. The most room that each of them can have is the budget that one process is planned for.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from planner.answers import PackedGpu, Packing
+from planner.commands import describe, packing_command, running_packing_command
+from planner.domain import Budget, Configuration, Gpu, Headroom, Plan, Request, Suggestion
+from planner.memory_model import MemoryModel
+from planner.planning.candidates import smallest_need
+
+NO_SPEED = "published speeds are of video tracking"
+
+ModelOf = Callable[[Gpu | None], MemoryModel]
+PlanWith = Callable[[Budget], Plan]
+"""Makes the plan of one process for a budget."""
+
+
+def make_packing(
+    budgets: Sequence[Budget],
+    streams: int,
+    request: Request,
+    model_of: ModelOf,
+    plan_with: PlanWith,
+    warnings: Sequence[str] = (),
+) -> Packing:
+    """The best configuration of which `streams` processes fit, laid out evenly, so that they surely fit if they can.
+
+    The GPU of the lowest compute capability decides what can be run. That nothing fits is a Packing, not an error.
+    """
+    usable = [budget.usable_bytes for budget in budgets]
+    decides = _decides(budgets)
+    room = most_room(usable, streams)
+    while True:
+        # The headroom was held back of each GPU.
+        plan = plan_with(replace(decides, total_bytes=room, headroom=Headroom()))
+        if plan.chosen is None:
+            return _nothing_fits(budgets, streams, request, model_of, plan, warnings)
+        needs = [_need(budget, plan.chosen.configuration, request, model_of) for budget in budgets]
+        # Certain before even: where all of them surely fit in some layout, they do in this one.
+        counts = lay_out(usable, [upper for _, upper in needs], streams)
+        counts = counts or lay_out(usable, [total for total, _ in needs], streams)
+        if counts is None:
+            # A GPU of another generation takes more for the same, so it fits on the one that decides only.
+            room = plan.chosen.estimate.total_bytes - 1
+            continue
+        extra = [total - plan.chosen.estimate.total_bytes for total, _ in needs]
+        given = min(size // count - more for size, count, more in zip(usable, counts, extra, strict=True) if count)
+        if given >= room:
+            return _packed(budgets, streams, request, model_of, plan, counts, needs, warnings)
+        # Laid out evenly each has less than that, and fits as well: plan for what it has.
+        room = given
+
+
+def most_room(usable_bytes: Sequence[int], streams: int) -> int:
+    """The most bytes that each of so many processes can have, none of them split over two GPUs; at least 1."""
+    low, high = 1, max(usable_bytes) + 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if sum(size // middle for size in usable_bytes) >= streams else (low, middle)
+    return low
+
+
+def lay_out(usable_bytes: Sequence[int], needs: Sequence[int], streams: int) -> list[int] | None:
+    """How many processes run on each GPU, as evenly as they fit; None where not all do.
+
+    Streams of one GPU share its time, so the next goes where fewest are, among equals where it leaves most to each.
+    """
+    most = [size // need for size, need in zip(usable_bytes, needs, strict=True)]
+    if sum(most) < streams:
+        return None
+    counts = [0] * len(most)
+    waiting = [(0, -usable_bytes[place], place) for place in range(len(most)) if most[place]]
+    heapq.heapify(waiting)
+    for _ in range(streams):
+        count, _, place = heapq.heappop(waiting)
+        counts[place] = count + 1
+        if counts[place] < most[place]:
+            heapq.heappush(waiting, (count + 1, -(usable_bytes[place] // (count + 2)), place))
+    return counts
+
+
+def _packed(
+    budgets: Sequence[Budget],
+    streams: int,
+    request: Request,
+    model_of: ModelOf,
+    plan: Plan,
+    counts: Sequence[int],
+    needs: Sequence[tuple[int, int]],
+    warnings: Sequence[str],
+) -> Packing:
+    speed = plan.chosen.frames_per_second if plan.chosen else None
+    gpus = tuple(
+        PackedGpu(
+            budget=budget,
+            streams=count,
+            process_bytes=total,
+            upper_bytes=upper,
+            more_streams=budget.usable_bytes // total - count,
+            frames_per_second=None if speed is None or not count else round(speed / count, 2),
+        )
+        for budget, count, (total, upper) in zip(budgets, counts, needs, strict=True)
+    )
+    certain = all(gpu.streams * (gpu.upper_bytes or 0) <= gpu.budget.usable_bytes for gpu in gpus)
+    command = running_packing_command(request, budgets, streams)
+    return Packing(
+        streams=streams,
+        plan=_of_one_process(plan, budgets, command, _fewer_for_better(budgets, streams, request, model_of, plan)),
+        gpus=gpus,
+        verdict="fits" if certain else "tight",
+        max_streams=sum(gpu.streams + gpu.more_streams for gpu in gpus),
+        max_streams_smallest=_most(budgets, request, model_of),
+        frames_per_second=None if speed is None else round(speed * sum(gpu.streams > 0 for gpu in gpus), 2),
+        frames_per_second_reason=NO_SPEED if speed is None else None,
+        warnings=tuple(warnings),
+    )
+
+
+def _nothing_fits(
+    budgets: Sequence[Budget],
+    streams: int,
+    request: Request,
+    model_of: ModelOf,
+    plan: Plan,
+    warnings: Sequence[str],
+) -> Packing:
+    return Packing(
+        streams=streams,
+        plan=_of_one_process(plan, budgets, None, _what_helps(budgets, streams, request, model_of)),
+        gpus=tuple(
+            PackedGpu(
+                budget=budget,
+                streams=0,
+                process_bytes=None,
+                upper_bytes=None,
+                more_streams=0,
+                frames_per_second=None,
+            )
+            for budget in budgets
+        ),
+        verdict="does_not_fit",
+        max_streams=0,
+        max_streams_smallest=_most(budgets, request, model_of),
+        frames_per_second=None,
+        frames_per_second_reason="nothing fits",
+        warnings=tuple(warnings),
+    )
+
+
+def _need(budget: Budget, configuration: Configuration, request: Request, model_of: ModelOf) -> tuple[int, int]:
+    """Total and upper bound of one process on a GPU."""
+    totals = model_of(budget.gpu).totals(configuration, request.workload, budget.capability)
+    return totals.total, totals.upper
+
+
+def _decides(budgets: Sequence[Budget]) -> Budget:
+    """The budget of the GPU whose compute capability is the lowest."""
+    known = [budget for budget in budgets if budget.capability]
+    return min(known, key=lambda budget: budget.capability or (0, 0), default=budgets[0])
+
+
+def _most(budgets: Sequence[Budget], request: Request, model_of: ModelOf) -> int:
+    """How many processes fit of the smallest configuration that the pins leave open."""
+    decides = _decides(budgets)
+    if smallest_need(request, decides, model_of(decides.gpu)) is None:
+        return 0
+    needs = (smallest_need(request, budget, model_of(budget.gpu)) for budget in budgets)
+    return sum(budget.usable_bytes // need for budget, need in zip(budgets, needs, strict=True) if need)
+
+
+def _of_one_process(plan: Plan, budgets: Sequence[Budget], command: str | None, tips: Iterator[Suggestion]) -> Plan:
+    """The plan as one of a packing: for whichever of the GPUs, with commands that make all of it."""
+    cards = [budget.gpu for budget in budgets if budget.gpu]
+    same = len(cards) == len(budgets) and len({(card.name, card.capability) for card in cards}) == 1
+    gpu = Gpu(name=cards[0].name, total_bytes=cards[0].total_bytes, capability=cards[0].capability) if same else None
+    budget = replace(plan.budget, source="gpu" if gpu else "vram", gpu=gpu)
+    return replace(plan, budget=budget, command=command, suggestions=tuple(tips))
+
+
+def _fewer_for_better(
+    budgets: Sequence[Budget], streams: int, request: Request, model_of: ModelOf, plan: Plan
+) -> Iterator[Suggestion]:
+    """With how many streams the best of what was turned down would fit."""
+    better = next((one for one in plan.rejected if one.need_bytes is not None), None)
+    # What "balanced" chooses hangs on all that fits, so with other room it may choose anything.
+    if better is None or request.prefer == "balanced":
+        return
+    needs = [_need(budget, better.configuration, request, model_of)[0] for budget in budgets]
+    fewer = sum(budget.usable_bytes // need for budget, need in zip(budgets, needs, strict=True))
+    if 1 <= fewer < streams:
+        change = f"{_count(fewer)} would allow {describe(better.configuration)}"
+        yield Suggestion(change, packing_command(request, budgets, fewer))
+
+
+def _what_helps(budgets: Sequence[Budget], streams: int, request: Request, model_of: ModelOf) -> Iterator[Suggestion]:
+    """Changes that were verified to give a packing."""
+    whole = [replace(budget, headroom=Headroom()) for budget in budgets]
+    if any(budget.headroom_bytes for budget in budgets) and _most(whole, request, model_of) >= streams:
+        yield Suggestion("hold nothing back", packing_command(request, whole, streams))
+    for name in request.pins.given():
+        freed = replace(request, pins=replace(request.pins, **{name: None}))
+        if _most(budgets, freed, model_of) >= streams:
+            yield Suggestion(f"leave the {name} open", packing_command(freed, budgets, streams))
+    most = _most(budgets, request, model_of)
+    if most:
+        yield Suggestion(f"run {_count(most)} at a time", packing_command(request, budgets, most))
+
+
+def _count(streams: int) -> str:
+    return f"{streams} stream{'s' * (streams != 1)}"

@@ -1,0 +1,159 @@
+"""Questions about a budget rather than for a plan: what it carries, what is needed, what differs, how many at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from functools import cache
+from pathlib import Path
+
+from planner import answers, domain
+from planner.answers import Carried, Comparison, Needed
+from planner.api import Plan, check_top, known_model, provenance_of, request_of, with_files
+from planner.budgets import Several, budget_of, budgets_of, gpus_of
+from planner.domain import Budget, Gpu
+from planner.errors import UsageError
+from planner.memory_model import MemoryModel
+from planner.planning import make_plan
+from planner.planning.comparison import compare_plans
+from planner.planning.needs import needed
+from planner.planning.packing import make_packing
+from planner.planning.reach import carried
+from planner.units import check_word, parse_count, parse_headroom
+
+MAXIMUM_STREAMS = 10_000
+
+
+class Packing(answers.Packing):
+    """A packing whose plan has its files: require, save, load and to_dict."""
+
+    __slots__ = ()
+    plan: Plan
+
+
+def limits(
+    *,
+    vram: str | int | None = None,
+    gpu: str | None = None,
+    device: str | int | None = None,
+    headroom: str = "auto",
+    task: str = "video",
+    objects: int | str = 1,
+    frames: int | str | None = None,
+    frame_size: tuple[int, int] | str | None = None,
+    variant: str | None = None,
+    version: str | None = None,
+    resolution: tuple[int, int] | str | int | None = None,
+    precision: str | None = None,
+    attention: str | None = None,
+    simulate_gpu: str | Path | None = None,
+) -> Carried:
+    """How far a budget carries: for each variant the most objects and the largest resolutions, and stock's frames.
+
+    Arguments as of plan. Objects are counted at the pinned resolution or the native one, resolutions for the objects
+    that are asked for. Raises UsageError as plan does; that nothing fits raises nothing.
+    """
+    request = request_of(
+        task=task, objects=objects, frames=frames, frame_size=frame_size, variant=variant, version=version,
+        resolution=resolution, precision=precision, attention=attention,
+    )  # fmt: skip
+    budget, warnings = budget_of(vram, gpu, device, parse_headroom(headroom), gpus_of(simulate_gpu))
+    model = known_model().on(budget.gpu.name if budget.gpu else None)
+    return carried(request, budget, model, warnings)
+
+
+def need(
+    *,
+    headroom: str = "auto",
+    runtime: str = "own",
+    task: str = "video",
+    objects: int | str = 1,
+    frames: int | str | None = None,
+    frame_size: tuple[int, int] | str | None = None,
+    variant: str | None = None,
+    version: str | None = None,
+    resolution: tuple[int, int] | str | int | None = None,
+    precision: str | None = None,
+    attention: str | None = None,
+    top: int = 5,
+) -> Needed:
+    """The smallest budgets for a request, and the cards known by name that have them.
+
+    headroom is held back of the budget and counted in. runtime: "own", which runs plans, or "stock", the predictors
+    of the sam2 package. top: how many groups of cards to list; none of them is looked up for 0, which saves the time
+    that reading their names takes. Raises UsageError as plan does, and for a stock clip without end, which no budget
+    is enough for.
+    """
+    check_word(runtime, "runtime", ("own", "stock"))
+    check_top(top)
+    request = request_of(
+        task=task, objects=objects, frames=frames, frame_size=frame_size, variant=variant, version=version,
+        resolution=resolution, precision=precision, attention=attention,
+    )  # fmt: skip
+    return needed(request, parse_headroom(headroom), runtime, known_model().on(None), _known_cards(top), top)
+
+
+def _known_cards(top: int) -> Sequence[Gpu]:
+    """The cards known by name; reading them takes some 0.2 s."""
+    if not top:
+        return ()
+    from planner.catalog.gpus import known_gpus
+
+    return known_gpus()
+
+
+def compare(first: Plan, second: Plan) -> Comparison:
+    """What differs between two plans: request, budget, decision, bytes by component, limits."""
+    return compare_plans(first, second)
+
+
+def pack(
+    *,
+    gpus: int | str | None = None,
+    streams: int | str | None = None,
+    vram: Several | None = None,
+    gpu: Several | None = None,
+    device: Several | None = None,
+    headroom: str = "auto",
+    task: str = "video",
+    objects: int | str = 1,
+    frames: int | str | None = None,
+    frame_size: tuple[int, int] | str | None = None,
+    variant: str | None = None,
+    version: str | None = None,
+    resolution: tuple[int, int] | str | int | None = None,
+    precision: str | None = None,
+    attention: str | None = None,
+    prefer: str = "quality",
+    top: int = 5,
+    strict: bool = False,
+    explain: bool = False,
+    simulate_gpu: str | Path | None = None,
+) -> Packing:
+    """Several independent streams of one request, each a process, packed onto one or more GPUs.
+
+    gpus: how many; streams: how many, one for each GPU unless told. vram, gpu, device: as of plan, for each GPU one
+    (a list, or "8GB,24GB") or one for all; none of them: the GPUs that are present. Everything else as of plan, for
+    each stream. Raises UsageError as plan does; that nothing fits raises nothing: see Packing.plan.require.
+    """
+    check_top(top)
+    request = request_of(
+        task=task, objects=objects, frames=frames, frame_size=frame_size, variant=variant, version=version,
+        resolution=resolution, precision=precision, attention=attention, prefer=prefer,
+    )  # fmt: skip
+    count = None if streams is None else parse_count(streams, "streams")
+    if count is not None and count > MAXIMUM_STREAMS:
+        raise UsageError(f"{count} streams cannot be planned for.", f"Give a number from 1 to {MAXIMUM_STREAMS:,}.")
+    budgets, warnings = budgets_of(vram, gpu, device, gpus, parse_headroom(headroom), gpus_of(simulate_gpu))
+
+    @cache
+    def model_of(card: Gpu | None) -> MemoryModel:
+        return known_model().on(card.name if card else None)
+
+    def plan_with(budget: Budget) -> domain.Plan:
+        model = model_of(budget.gpu)
+        return make_plan(request, budget, model, provenance_of(model), strict=strict, top=top, explain=explain)
+
+    made = make_packing(budgets, count or len(budgets), request, model_of, plan_with, warnings)
+    values = {field.name: getattr(made, field.name) for field in fields(made)}
+    return Packing(**(values | {"plan": with_files(made.plan)}))

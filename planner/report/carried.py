@@ -1,0 +1,157 @@
+"""How far a budget carries, as text and as a document."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from planner.answers import Carried, Reach
+from planner.domain import Stock
+from planner.planning.limits import MAXIMUM_OBJECTS
+from planner.report.document import (
+    SCHEMA_VERSION,
+    UNLIMITED,
+    budget_document,
+    configuration_document,
+    request_document,
+)
+from planner.report.text import Style, head, table
+from planner.units import MAXIMUM_SIDE, format_resolution, format_size
+
+
+def carried_document(carried: Carried) -> dict[str, Any]:
+    """What `limits` prints as plain data."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "kind": "limits",
+        "exit_code": carried.exit_code,
+        "request": request_document(carried.request),
+        "budget": budget_document(carried.budget),
+        "reach": [_reach(one) for one in carried.reach],
+        "stock": [_stock(one) for one in carried.stock],
+        "warnings": list(carried.warnings),
+    }
+
+
+def carried_report(carried: Carried, style: Style) -> str:
+    """The same for people."""
+    task = carried.request.workload.task
+    size = format_resolution(carried.reach[0].configuration.resolution)
+    columns = ["variant", "precision", f"takes at {size}"]
+    columns += ["most objects", "surely"] if task == "video" else []
+    shape = format_resolution(carried.request.workload.frame_size)
+    columns += ["largest square", "surely", f"shape of {shape}", "surely"]
+    rows = [columns, *(_row(one, task) for one in carried.reach)]
+    lines = table(rows, right=range(2, len(columns)))
+    found = head(carried.request, carried.budget)
+    found += [style(f"! {warning}", "yellow") for warning in carried.warnings]
+    found += ["", style("How far it carries", bold=True) + ", on the runtime of sam2-plan run"]
+    found.append(f"  {style(lines[0], bold=True)}")
+    for one, line in zip(carried.reach, lines[1:], strict=True):
+        found.append(f"  {line}" if one.max_square else style(f"  {line}", "red"))
+    found += [f"  {note}" for note in _notes(carried, task)]
+    found += ["", style("Stock sam2", bold=True), *_stock_lines(carried)]
+    return "\n".join(found) + "\n"
+
+
+def _row(one: Reach, task: str) -> list[str]:
+    configuration = one.configuration
+    cells = [configuration.variant, configuration.precision]
+    if one.need_bytes is None:
+        return [*cells, one.reasons["need_bytes"], *[""] * (6 if task == "video" else 4)]
+    takes = format_size(one.need_bytes)
+    short = f", short by {format_size(one.short_by_bytes)}" if one.short_by_bytes else ""
+    cells.append(takes + short)
+    if task == "video":
+        cells += [_count(one.max_objects, "max_objects", one), _count(one.sure_objects, "", one)]
+    for most, name, sure in (
+        (one.max_square, "max_square", one.sure_square),
+        (one.max_shaped, "max_shaped", one.sure_shaped),
+    ):
+        cells += [_size(most, name, one), _size(sure, "", one)]
+    return cells
+
+
+def _count(count: int | None, name: str, one: Reach) -> str:
+    return "none" if count is None else f"{'~' if name in one.extrapolated else ''}{count:,}"
+
+
+def _size(size: tuple[int, int] | None, name: str, one: Reach) -> str:
+    return "none" if size is None else f"{'~' if name in one.extrapolated else ''}{format_resolution(size)}"
+
+
+def _notes(carried: Carried, task: str) -> list[str]:
+    """What a reader of the table has to know, each only where it applies."""
+    reach = carried.reach
+    notes = ["surely: with the upper bound too"]
+    if task == "automask":
+        notes[0] += ", at 64 points per batch; the largest with as few as it takes"
+    if any(one.extrapolated for one in reach):
+        notes.append("~ lies beyond what was simulated: laws go on as straight lines there")
+    if any(one.unlimited_frames for one in reach):
+        notes.append("any number of frames: the memory bank is bounded")
+    if any(one.more_on_host for one in reach):
+        notes.append("more objects fit with the memory bank on the host, as many as its memory holds; plans do so")
+    if task == "image":
+        notes.append("any number of objects: they are predicted one by one")
+    if any(one.max_square and one.max_square[0] == MAXIMUM_SIDE for one in reach):
+        notes.append(f"{MAXIMUM_SIDE} is the longest side that may be asked for")
+    if any(one.max_objects == MAXIMUM_OBJECTS for one in reach):
+        notes.append(f"objects are counted up to {MAXIMUM_OBJECTS:,}")
+    if any(one.max_square and one.max_square[0] < 512 for one in reach):
+        notes.append("below 512x512 nothing is known of the accuracy: planned only when pinned")
+    return notes
+
+
+def _stock_lines(carried: Carried) -> list[str]:
+    rows = []
+    for stock in carried.stock:
+        configuration = stock.configuration
+        what = f"{format_resolution(configuration.resolution)}, {configuration.precision}"
+        rows.append([configuration.variant, what, _stock_words(stock)])
+    return [f"  {line}" for line in table(rows)]
+
+
+def _stock_words(stock: Stock) -> str:
+    if stock.first_frame_out_of_memory is not None:
+        frames = stock.first_frame_out_of_memory - 1
+        return f"clips of up to {frames:,} frames" if frames else stock.reason
+    if stock.total_bytes is None:
+        return stock.reason
+    needs = f"needs {format_size(stock.total_bytes)}"
+    return f"{needs}, which fits" if stock.fits else f"{needs}: {stock.reason}"
+
+
+def _reach(one: Reach) -> dict[str, Any]:
+    return {
+        "configuration": configuration_document(one.configuration),
+        "need_bytes": one.need_bytes,
+        "upper_bytes": one.upper_bytes,
+        "limit_bytes": one.limit_bytes,
+        "short_by_bytes": one.short_by_bytes,
+        "max_objects": one.max_objects,
+        "sure_objects": one.sure_objects,
+        "more_on_host": one.more_on_host,
+        "max_frames": UNLIMITED if one.unlimited_frames else None,
+        "max_square": _pair(one.max_square),
+        "sure_square": _pair(one.sure_square),
+        "max_shaped": _pair(one.max_shaped),
+        "sure_shaped": _pair(one.sure_shaped),
+        "extrapolated": list(one.extrapolated),
+        "reasons": dict(one.reasons),
+    }
+
+
+def _stock(stock: Stock) -> dict[str, Any]:
+    first = stock.first_frame_out_of_memory
+    return {
+        "configuration": configuration_document(stock.configuration),
+        "max_frames": None if first is None else first - 1,
+        "total_bytes": stock.total_bytes,
+        "fits": stock.fits if first is None else first > 1,
+        "reason": stock.reason,
+    }
+
+
+def _pair(size: Sequence[int] | None) -> list[int] | None:
+    return None if size is None else list(size)

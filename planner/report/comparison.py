@@ -1,0 +1,129 @@
+"""Two plans side by side, as text and as a document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from planner.answers import BytesBeside, Comparison, Difference
+from planner.commands import describe
+from planner.domain import Plan
+from planner.report.document import SCHEMA_VERSION, configuration_document
+from planner.report.text import VERDICT_COLOURS, VERDICT_WORDS, Style, table
+from planner.units import format_size
+
+NOTHING = "-"
+WIDEST = 44
+
+
+def comparison_document(comparison: Comparison) -> dict[str, Any]:
+    """What `compare` prints as plain data."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "kind": "comparison",
+        "equal": comparison.equal,
+        "first": _plan(comparison.first),
+        "second": _plan(comparison.second),
+        "differences": [
+            {"section": one.section, "name": one.name, "first": _value(one.first), "second": _value(one.second)}
+            for one in comparison.differences
+        ],
+        "figures": [_beside(one) for one in comparison.figures],
+        "components": [_beside(one) for one in comparison.components],
+        "elsewhere": list(comparison.elsewhere),
+    }
+
+
+def comparison_report(comparison: Comparison, names: tuple[str, str], style: Style) -> str:
+    """The same for people; `names` are what the plans are called."""
+    if comparison.equal:
+        return f"{style('The plans are the same', 'green', bold=True)}: {_words(comparison.first)}\n"
+    lines = []
+    for name, plan in zip(names, (comparison.first, comparison.second), strict=True):
+        verdict = style(VERDICT_WORDS[plan.verdict], VERDICT_COLOURS[plan.verdict], bold=True)
+        lines.append(f"{name}: {verdict}  {_words(plan)}")
+    lines += [""]
+    if comparison.differences:
+        rows = [["", *names], *map(_row, _told(comparison))]
+        lines += [style("What differs", bold=True), *(f"  {line}" for line in table(rows))]
+    else:
+        lines.append("Request, budget and decision are the same.")
+    for title, beside in (("Bytes", comparison.figures), ("Components of the total", comparison.components)):
+        lines += _bytes(title, beside, names, style)
+    if comparison.elsewhere:
+        lines += ["", f"Not the same either: {', '.join(comparison.elsewhere)}."]
+    return "\n".join(lines) + "\n"
+
+
+def _told(comparison: Comparison) -> list[Difference]:
+    """Where one plan chose nothing, what the other chose is no difference worth a line each."""
+    if comparison.first.chosen and comparison.second.chosen:
+        return list(comparison.differences)
+    return [one for one in comparison.differences if one.section not in ("chosen", "limits")]
+
+
+def _row(one: Difference) -> list[str]:
+    return [_name(one.section, one.name), _text(one.name, one.first), _text(one.name, one.second)]
+
+
+def _bytes(title: str, beside: tuple[BytesBeside, ...], names: tuple[str, str], style: Style) -> list[str]:
+    if all(one.first_bytes == one.second_bytes for one in beside):
+        return []
+    rows = [["", *names, "difference"]]
+    for one in beside:
+        sign = "+" if (one.difference_bytes or 0) > 0 else ""
+        rows.append([one.name, *map(_size, (one.first_bytes, one.second_bytes)), sign + _size(one.difference_bytes)])
+    return ["", style(title, bold=True), *(f"  {line}" for line in table(rows, right=(1, 2, 3)))]
+
+
+def _words(plan: Plan) -> str:
+    """The decision in a line."""
+    usable = format_size(plan.budget.usable_bytes)
+    if plan.chosen is None:
+        return f"nothing fits {usable} usable"
+    return f"{describe(plan.chosen.configuration)}, {format_size(plan.chosen.estimate.total_bytes)} of {usable} usable"
+
+
+def _name(section: str, name: str) -> str:
+    words = name.replace("_bytes", "").replace("_", " ")
+    return words if section in ("request", "decision", "chosen") else f"{section}: {words}"
+
+
+def _text(name: str, value: object) -> str:
+    if value is None or value == ():
+        return NOTHING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int) and name.endswith("_bytes"):
+        return format_size(value)
+    if isinstance(value, tuple):
+        joint = "." if name == "gpu capability" else "x" if isinstance(value[0], int) else "; "
+        words = joint.join(map(str, value))
+    else:
+        words = f"{value:,}" if isinstance(value, int) else str(value)
+    return words if len(words) <= WIDEST else f"{words[: WIDEST - 3]}..."
+
+
+def _size(size_bytes: int | None) -> str:
+    return NOTHING if size_bytes is None else ("-" if size_bytes < 0 else "") + format_size(abs(size_bytes))
+
+
+def _plan(plan: Plan) -> dict[str, Any]:
+    return {
+        "verdict": plan.verdict,
+        "configuration": configuration_document(plan.chosen.configuration) if plan.chosen else None,
+        "total_bytes": plan.estimate.total_bytes if plan.estimate else None,
+        "usable_bytes": plan.budget.usable_bytes,
+    }
+
+
+def _beside(one: BytesBeside) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "first_bytes": one.first_bytes,
+        "second_bytes": one.second_bytes,
+        "difference_bytes": one.difference_bytes,
+    }
+
+
+def _value(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value

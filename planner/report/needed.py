@@ -1,0 +1,157 @@
+"""What a request needs, as text and as a document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from planner.answers import Cards, Need, Needed
+from planner.commands import describe
+from planner.domain import Headroom
+from planner.report.document import SCHEMA_VERSION, configuration_document, request_document
+from planner.report.text import RUNTIMES_IN_WORDS, Style, describe_workload, table
+from planner.units import format_size
+
+SHOWN_NAMES = 4
+_TITLES = {"smallest": "smallest", "official": "official recipe", "other": ""}
+_PRECISION_PAIRS = {"autocast_float16": "autocast_bfloat16", "bfloat16": "float16"}
+"""What is told as one where it takes the same bytes."""
+_WORDS = {"autocast_bfloat16": "autocast", "float16": "half"}
+
+
+def needed_document(needed: Needed) -> dict[str, Any]:
+    """What `need` prints as plain data."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "kind": "need",
+        "request": request_document(needed.request),
+        "runtime": needed.runtime,
+        "headroom": {"fixed_bytes": needed.headroom.bytes, "percent": needed.headroom.percent},
+        "needs": [_need(need) for need in needed.needs],
+        "cards_for": configuration_document(needed.cards_for.configuration),
+        "cards": [
+            {"total_bytes": group.total_bytes, "verdict": group.verdict, "names": list(group.names)}
+            for group in needed.cards
+        ],
+        "further_cards": needed.further_cards,
+    }
+
+
+def needed_report(needed: Needed, style: Style) -> str:
+    """The same for people."""
+    request = needed.request
+    assumed = " (assumed; see --frame-size)" if request.frame_size_assumed else ""
+    lines = [f"request  {describe_workload(request.workload)}{assumed}"]
+    pinned = ", ".join(f"{name} {_pin(value)}" for name, value in request.pins.given().items())
+    lines += [f"pinned   {pinned}"] if pinned else []
+    lines += [f"headroom {_headroom(needed.headroom)}", ""]
+    lines.append(style("What it needs", bold=True) + f", on {RUNTIMES_IN_WORDS[needed.runtime]}")
+    merged = _merged(needed.needs)
+    rows = [["", "", "fits from", "card", "surely from", "card", ""], *map(_row, merged)]
+    head, *body = table(rows, right=(2, 4))
+    lines += [f"  {style(head, bold=True)}", *(f"  {line}" for line in body)]
+    note = "; autocast and half: in bfloat16 or float16" if any(len(alike) > 1 for alike in merged) else ""
+    lines.append(f"  surely: the upper bound lies within it too{note}")
+    lines += _cards(needed, style)
+    if needed.cards_for.command:
+        lines += ["", style("Next", bold=True), "  plan with exactly that:", f"    {needed.cards_for.command}"]
+    return "\n".join(lines) + "\n"
+
+
+def _merged(needs: tuple[Need, ...]) -> list[list[Need]]:
+    """Precisions of the same bytes as one."""
+    merged: list[list[Need]] = []
+    for need in needs:
+        last = merged[-1][-1] if merged else None
+        same = last is not None and _PRECISION_PAIRS.get(need.configuration.precision) == last.configuration.precision
+        if last and same and last.purpose != "smallest" and _bytes(need) == _bytes(last):
+            merged[-1].append(need)
+        else:
+            merged.append([need])
+    return merged
+
+
+def _bytes(need: Need) -> tuple[object, ...]:
+    return need.configuration.variant, need.configuration.resolution, need.need_bytes, need.upper_bytes
+
+
+def _row(alike: list[Need]) -> list[str]:
+    need = alike[0]
+    name = describe(need.configuration)
+    if len(alike) > 1:
+        name = name.replace(need.configuration.precision, _WORDS[need.configuration.precision])
+    return [
+        _TITLES[need.purpose],
+        name,
+        _size(need.budget_bytes),
+        need.card or "none",
+        _size(need.sure_budget_bytes),
+        need.sure_card or "none",
+        _ways(need),
+    ]
+
+
+def _ways(need: Need) -> str:
+    """The ways that take so little, where they are not the preferred one."""
+    least, sure = need.configuration, need.sure_configuration
+    if least.offload_state:
+        words = "memory bank on the host"
+        return f"{words}, on the GPU {_from(need)}" if sure.offload_state else f"{words}, surely on the GPU"
+    if least.object_batch != sure.object_batch or need.preferred_budget_bytes != need.sure_budget_bytes:
+        words = f"points per batch: {least.object_batch}, surely {sure.object_batch}"
+        return words if need.preferred_budget_bytes == need.sure_budget_bytes else f"{words}, 64 {_from(need)}"
+    return ""
+
+
+def _from(need: Need) -> str:
+    size = need.preferred_budget_bytes
+    return "on no card" if size is None else f"surely from {format_size(size)}"
+
+
+def _cards(needed: Needed, style: Style) -> list[str]:
+    if not needed.cards:
+        return []
+    what = describe(needed.cards_for.configuration)
+    lines = ["", style("Cards that have it", bold=True) + f", {what}, the smallest first"]
+    rows = [[format_size(group.total_bytes), group.verdict, _names(group)] for group in needed.cards]
+    lines += [f"  {line}" for line in table(rows, right=(0,))]
+    if needed.further_cards:
+        lines.append(f"  and {needed.further_cards} cards with more memory: --top")
+    if "bfloat16" in needed.cards_for.configuration.precision:
+        lines.append("  cards without bfloat16 (older than compute capability 8.0) are left out")
+    return lines
+
+
+def _names(group: Cards) -> str:
+    more = len(group.names) - SHOWN_NAMES
+    return ", ".join(group.names[:SHOWN_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
+def _headroom(headroom: Headroom) -> str:
+    if headroom.percent:
+        return f"{headroom.percent:g} % of the budget, counted in"
+    return f"{format_size(headroom.bytes)}, counted in" if headroom.bytes else "none"
+
+
+def _pin(value: object) -> str:
+    return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _size(size_bytes: int | None) -> str:
+    return "no card" if size_bytes is None else format_size(size_bytes)
+
+
+def _need(need: Need) -> dict[str, Any]:
+    return {
+        "purpose": need.purpose,
+        "configuration": configuration_document(need.configuration),
+        "need_bytes": need.need_bytes,
+        "budget_bytes": need.budget_bytes,
+        "card": need.card,
+        "sure_configuration": configuration_document(need.sure_configuration),
+        "upper_bytes": need.upper_bytes,
+        "sure_budget_bytes": need.sure_budget_bytes,
+        "sure_card": need.sure_card,
+        "preferred_budget_bytes": need.preferred_budget_bytes,
+        "command": need.command,
+        "reasons": dict(need.reasons),
+    }
