@@ -107,12 +107,14 @@ def cli(context: click.Context, /, output: str, path: str | None, exit_zero: boo
             )
         return
     import planner
-    from planner.cli import packing
 
-    if packing.wanted(asked):
-        code = packing.answer(asked, output, path)
+    if options.asks_for_several(asked):
+        from planner.cli.packing import answer
+
+        code = answer(asked, output, path)
         context.exit(0 if exit_zero and code in (3, 4) else code)
-    plan = planner.plan(**packing.of_one(asked))
+    del asked["gpus"], asked["streams"]
+    plan = planner.plan(**asked)
     if path is not None:
         plan.save(path)
     if output == "json":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
@@ -82,9 +82,18 @@ budget = stack(
 )  # fmt: skip
 
 packing = stack(
-    click.option("--gpus", metavar="N", help="pack streams onto N GPUs: those present, or N times the budget"),
+    click.option(
+        "--gpus", metavar="N", help="pack streams onto N GPUs: those present, N times the budget, or --vram 8GB,24GB"
+    ),
     click.option("--streams", metavar="N", help="independent streams, each a process  [default: one for each GPU]"),
 )
+
+
+def asks_for_several(asked: Mapping[str, Any]) -> bool:
+    """Whether planning is asked for several streams or GPUs: by number, or by naming several."""
+    named = any("," in (asked[name] or "") for name in ("vram", "gpu", "device"))
+    return named or asked["gpus"] is not None or asked["streams"] is not None
+
 
 target = stack(
     click.option("--vram", metavar="SIZE", help="hold it against a budget instead of this machine's GPU"),

@@ -1,4 +1,4 @@
-"""Planning for several streams or GPUs: the options of planning that ask for it, and its answer."""
+"""What planning answers where several streams or GPUs are asked for."""
 
 from __future__ import annotations
 
@@ -7,17 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from planner.cli.output import echo, style_of
-
-
-def wanted(asked: Mapping[str, Any]) -> bool:
-    """Whether several streams or GPUs are asked for: by number, or by naming several."""
-    several = any("," in (asked[name] or "") for name in ("vram", "gpu", "device"))
-    return several or asked["gpus"] is not None or asked["streams"] is not None
-
-
-def of_one(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """What is left of the options for the plan of one process."""
-    return {name: value for name, value in asked.items() if name not in ("gpus", "streams")}
 
 
 def answer(asked: Mapping[str, Any], output: str, path: str | None) -> int:
