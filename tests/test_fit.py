@@ -298,3 +298,16 @@ def test_own_rows_are_judged_too(fitted: Coefficients) -> None:
     assert measured_groups["all"] is not None
     assert measured_groups["all"].rows == 5
     assert measured_groups["all"].median_error < 0.02
+
+
+def test_what_no_row_has_is_not_learnt_from_rounding_errors() -> None:
+    """A feature that is nowhere in the rows counts nothing, however much of it is asked for."""
+    numpy = pytest.importorskip("numpy")
+    from planner.memory_model.fitting import CurveRegressor
+
+    features = numpy.array([[1.0, 2e6, 0.0], [1.0, 3e6, 0.0], [1.0, 5e6, 0.0], [1.0, 9e6, 0.0]])
+    sizes = numpy.array([5e8, 6e8, 8e8, 1.2e9])
+    learnt = CurveRegressor(under_weight=0.8).fit(features, sizes, sizes)
+    assert learnt.coef_[2] == 0.0
+    asked = numpy.array([[1.0, 4e6, 0.0], [1.0, 4e6, 1e12]])
+    assert learnt.predict(asked)[0] == learnt.predict(asked)[1]

@@ -52,17 +52,20 @@ class CurveRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
     def fit(self, features: np.ndarray, size_bytes: np.ndarray, scale_bytes: np.ndarray) -> CurveRegressor:
         """features: (n, m); size_bytes: (n,); scale_bytes: (n,), what errors are relative to."""
-        scale = np.abs(features).max(axis=0).clip(min=1e-12)
-        scaled = features / scale
+        # What no row has cannot be learnt: its coefficient is nothing, and not a rounding error over nothing.
+        present = np.abs(features).max(axis=0) > 0
+        scale = np.abs(features[:, present]).max(axis=0)
+        scaled = features[:, present] / scale
         side = np.ones(len(size_bytes))
-        ridge = RIDGE / np.median(scale_bytes) * np.eye(features.shape[1])
+        ridge = RIDGE / np.median(scale_bytes) * np.eye(scaled.shape[1])
         for _ in range(EXPECTILE_ROUNDS if self.under_weight != 0.5 else 1):
             weight = np.sqrt(side) / scale_bytes
             inner, _ = nnls(
                 np.vstack([scaled * weight[:, None], ridge]), np.append(size_bytes * weight, np.zeros(len(ridge)))
             )
             side = np.where(size_bytes > scaled @ inner, self.under_weight, 1 - self.under_weight)
-        self.coef_ = inner / scale
+        self.coef_ = np.zeros(features.shape[1])
+        self.coef_[present] = inner / scale
         return self
 
     def predict(self, features: np.ndarray) -> np.ndarray:
