@@ -202,7 +202,9 @@ def _await(target: _Target, choice: Choice, workload: Workload, seconds: float, 
         standing = _stand(target, choice, workload)
         waited = time.monotonic() - began
         memory = standing.memory
-        if target.elsewhere or memory is None or memory.status != FAIL or waited >= seconds:
+        # Memory may be freed; a GPU that is not there does not come, and a given budget does not grow.
+        hopeless = target.elsewhere or standing.budget is None
+        if hopeless or memory is None or memory.status != FAIL or waited >= seconds:
             return replace(standing, waited=waited if waited >= POLL_SECONDS else 0.0)
         if waiting:
             waiting(memory, waited, seconds)

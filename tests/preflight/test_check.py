@@ -375,6 +375,15 @@ def test_waiting_ends_when_memory_is_freed(plan_path: Path, tmp_path: Path, monk
     assert again.exit_code == 3
 
 
+def test_nobody_waits_for_a_gpu_that_is_not_there_or_a_budget_that_is_given(
+    plan_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: pytest.fail("it waited"))
+    none = report(tmp_path, [], reasons={"gpus": "none"})
+    assert checks(str(plan_path), "--simulate-gpu", str(none), "--wait", "1h", code=1)
+    assert checks(str(plan_path), "--vram", "1.2GB", "--wait", "1h", code=3)
+
+
 def test_waiting_is_not_endless_and_is_interrupted_at_once(plan_path: Path, tmp_path: Path) -> None:
     full = report(tmp_path, [gpu(card_free_bytes=10**9)])
     words = (str(plan_path), "--simulate-gpu", str(full), "--wait", "1s")
