@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 import sys
@@ -48,7 +49,7 @@ def bad_commands(page: Path) -> list[str]:
 
 def parse_fault(line: str) -> str:
     """What is wrong with a command line; empty if it parses."""
-    words = shlex.split(line, comments=True)[1:]
+    words = _command_of(line)[1:]
     command: click.Command = cli
     context = click.Context(cli, info_name="sam2-plan")
     names = cli.list_commands(context)
@@ -64,6 +65,17 @@ def parse_fault(line: str) -> str:
     except click.ClickException as error:
         return error.format_message()
     return ""
+
+
+def _command_of(line: str) -> list[str]:
+    """The words of the first command of a line of shell; a file of a configuration need not be there."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    words = list(itertools.takewhile(lambda word: not set(word) <= set("|&;<>()"), lexer))
+    if "--config" in words:
+        place = words.index("--config")
+        del words[place : place + 2]
+    return words
 
 
 if __name__ == "__main__":
