@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,11 +12,13 @@ from pathlib import Path
 import pytest
 
 from planner import __version__
+from planner.cli.main import COMMANDS as NAMES
+from planner.cli.main import cli
 from tests.conftest import ROOT, invoke, validate
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100", "SAM2_PLAN_TRACEBACK": ""}
 MAIN_COMMAND = ("--vram", "2GB", "--task", "video", "--objects", "10")
-COMMANDS = ((), ("predict",), ("gpus",), ("accuracy",), ("run",), ("limits",), ("need",), ("compare",))
+COMMANDS = ((), *((name,) for name in sorted(NAMES)))
 ANSWERS = (
     MAIN_COMMAND,
     ("--vram", "0.5GB"),
@@ -44,13 +47,12 @@ def test_help_has_examples_and_exit_codes(command: tuple[str, ...]) -> None:
     assert "Examples:" in outcome.out
     assert f"sam2-plan {' '.join(command)}".strip() in outcome.out
     assert "Exit codes:" in outcome.out
+    assert re.search(r"\b[Ww]rites", outcome.out), "side effects"
     assert "--format" in outcome.out
     assert max(map(len, outcome.out.splitlines())) <= 120
 
 
 def test_every_option_has_help() -> None:
-    from planner.cli.main import cli
-
     for name, command in (("", cli), *((name, cli.get_command(None, name)) for name in cli.list_commands(None))):
         assert command is not None
         assert command.help, name

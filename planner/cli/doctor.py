@@ -23,8 +23,8 @@ Examples:
   sam2-plan --simulate-gpu machine.json --task video       plan elsewhere as if on that machine
 
 \b
-Made to be pasted: no user names, host names or paths; GPUs are numbered instead of named by their UUIDs, and of our own
-environment variables only the names are shown.
+Made to be pasted: no user names, host names or paths; GPUs are numbered instead of named by their UUIDs, and of our
+own environment variables only the names are shown.
 
 \b
 Exit codes: 0 reported, whatever is missing; 1 failed; 2 usage. Writes nothing but the file of -o. Imports neither

@@ -16,8 +16,8 @@ Examples:
 
 \b
 Prints UUIDs (of slices on MIG): what an index means depends on CUDA_DEVICE_ORDER, a UUID always means the same card.
---index prints numbers, for use with CUDA_DEVICE_ORDER=PCI_BUS_ID. Nothing is reserved: another process may be quicker.
-GPUs that the present CUDA_VISIBLE_DEVICES hides are not offered.
+--index prints numbers, for use with CUDA_DEVICE_ORDER=PCI_BUS_ID. Nothing is reserved: another process may be
+quicker. GPUs that the present CUDA_VISIBLE_DEVICES hides are not offered.
 
 \b
 Exit codes: 0 picked; 1 no GPU; 2 usage, or more GPUs than there are; 3 none has room. Writes nothing.
