@@ -179,10 +179,15 @@ class Fields:
                 )
 
 
+class EmptyFile(FileError):
+    """It has no content, or only comments: for some files that is fine."""
+
+
 def parse(text: str, source: str) -> Any:
     """Plain data of a YAML (or JSON) text; mappings are `Mapping`s. `source` names the file in errors.
 
-    Raises FileError for broken text, several documents, tags, anchors, duplicate keys, or deep nesting.
+    Raises EmptyFile for one that says nothing, FileError for broken text, several documents, tags, anchors, duplicate
+    keys, or deep nesting.
     """
     try:
         loader = _Loader(text)
@@ -274,7 +279,8 @@ class _Builder:
         self._next()
         start = self._next()
         if isinstance(start, yaml.StreamEndEvent):
-            raise self._fault(1, "the file is empty", "Take another copy; it may have been cut short.")
+            remedy = "Take another copy; it may have been cut short."
+            raise EmptyFile(f"{self._source}, line 1: the file is empty.", remedy)
         value = self._value(self._next(), 0)
         self._next()
         after = self._next()

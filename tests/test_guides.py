@@ -7,6 +7,7 @@ docker and sky by their words; `sam2-plan run` parses its options and segments n
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -68,7 +69,8 @@ def files(guide: str, language: str) -> dict[str, str]:
 @pytest.fixture
 def workplace(tmp_path: Path) -> Path:
     """A folder as the guides take it for granted, with stand-ins on the PATH beside it."""
-    from tests.preflight.test_check import checkpoint, clip
+    from tests.preflight.test_check import clip
+    from tests.preflight.test_checkpoint import checkpoint
 
     programs = {"sam2-plan": PROGRAM, "kubectl": KUBECTL, "sbatch": SBATCH, "docker": WORDS, "sky": WORDS}
     (tmp_path / "bin").mkdir()
@@ -86,11 +88,14 @@ def workplace(tmp_path: Path) -> Path:
 
 def environment(folder: Path) -> dict[str, str]:
     """Of a shell on that machine: GPUs as reported, nothing of the user's."""
-    machine = str(folder.parent / "machine.json")
-    names = ("", "CHECK_", "PICK_", "DOCTOR_")
+    machine = {"simulate-gpu": str(folder.parent / "machine.json")}
+    home = folder.parent / "home"
+    home.mkdir(exist_ok=True)
+    # In the file of the user: what a guide sets is nearer.
+    (home / "config.yaml").write_text(json.dumps({**machine, "check": machine, "pick": machine, "doctor": machine}))
     return {
         **os.environ,
-        **{f"SAM2_PLAN_{name}SIMULATE_GPU": machine for name in names},
+        "SAM2_PLAN_HOME": str(home),
         "PATH": f"{folder.parent / 'bin'}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT),
         "GITHUB_STEP_SUMMARY": str(folder.parent / "summary.md"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -138,7 +139,6 @@ def test_planning_by_variables_does_not_disturb_commands(monkeypatch: pytest.Mon
 
 
 BROKEN = {
-    "empty": ("", "empty"),
     "a list": ("- vram", "mapping"),
     "an unknown option": ("vrom: 2GB", "Did you mean vram"),
     "an unknown option of a command": ("check:\n  polcy: x", "Did you mean policy"),
@@ -164,6 +164,36 @@ def test_a_broken_file_is_exit_2_and_names_line_and_remedy(text: str, expected: 
     assert invoke("--config", str(tmp_path / "none.yaml"), "--vram", "2GB").code == 2
 
 
+def test_a_file_that_says_nothing_sets_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    for text in ("", "# vram: 2GB\n", "---\n"):
+        path.write_text(text)
+        assert invoke("--config", str(path), "--vram", "2GB").code == 0
+
+
+def test_help_is_there_for_somebody_whose_file_is_broken(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("vrom: 2GB\n")
+    assert invoke("--config", str(path), "check", "--help").code == 0
+
+
+def test_of_two_budgets_the_nearer_one_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("vram: 8GB\n")
+    words = ("--config", str(config), "--format", "json")
+    assert invoke(*words).document["budget"]["total_bytes"] == 8 * 10**9
+    named = invoke(*words, "--gpu", "RTX 4090").document["budget"]
+    assert named["source"] == "gpu" and "4090" in named["gpu"]["name"]
+    monkeypatch.setenv("SAM2_PLAN_GPU", "RTX 3060")
+    assert "3060" in invoke(*words).document["budget"]["gpu"]["name"]
+    assert invoke(*words, "--vram", "2GB").document["budget"]["total_bytes"] == 2 * 10**9
+    monkeypatch.setenv("SAM2_PLAN_VRAM", "3GB")
+    both = invoke("--vram", "2GB", "--gpu", "T4")
+    assert both.code == 2 and "contradict" in both.err
+    alike = invoke(*words)
+    assert alike.code == 2 and "contradict" in json.dumps(alike.document)
+
+
 def test_an_error_names_what_did_not_stand_on_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tmp_path / "config.yaml"
     config.write_text("objects: 0\n")
@@ -186,6 +216,14 @@ def test_the_form_of_errors_may_come_from_elsewhere(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("SAM2_PLAN_PREDICT_FORMAT", "json")
     assert invoke("predict").document["error"]["code"] == "usage", "not even parsed"
     assert invoke("--vram", "2").out == ""
+    config.write_text("check:\n  format: json\n")
+    unparsed = ("--config", str(config), "check", "plan.yaml", "--bogus")
+    assert invoke(*unparsed).document["error"]["code"] == "usage", "of a file too"
+    monkeypatch.setenv("SAM2_PLAN_CHECK_FORMAT", "json")
+    assert invoke("check", "none.yaml", "--format", "text", "--bogus").out == "", "the command line is nearer"
+    monkeypatch.delenv("SAM2_PLAN_CHECK_FORMAT")
+    monkeypatch.setenv("SAM2_PLAN_CHECK_ONELINE", "1")
+    assert invoke("check", "none.yaml").out.count("\n") == 1, "one line, as with the option"
 
 
 def test_the_command_gpus_and_an_option_may_share_a_name(tmp_path: Path) -> None:

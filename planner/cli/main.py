@@ -12,9 +12,9 @@ import click
 
 from planner import __version__
 from planner.cli import options, settings
-from planner.cli.output import OutputFailure, echo, report_error, style_of, writing_document
+from planner.cli.output import OutputFailure, echo, report_error, style_of
 from planner.domain import EXIT_USAGE
-from planner.errors import Interrupted, PlannerError, UsageError
+from planner.errors import EnvironmentFailure, Interrupted, PlannerError, UsageError
 
 EPILOG = """\b
 Examples:
@@ -70,7 +70,8 @@ def _command(name: str) -> click.Command:
 
 
 def _configured(context: click.Context, option: click.Parameter, path: str | None) -> str | None:
-    settings.load(context, path)
+    if "--help" not in (context.obj or ()):  # help is what somebody with a broken file needs
+        settings.load(context, path)
     return path
 
 
@@ -133,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     settings.in_force.clear()
     try:
-        code = cli.main(args=words, prog_name="sam2-plan", standalone_mode=False)
+        code = cli.main(args=words, prog_name="sam2-plan", standalone_mode=False, obj=tuple(words))
         return code if isinstance(code, int) else 0
     except (click.exceptions.Abort, KeyboardInterrupt):
         return _report(Interrupted("Interrupted.", "Files that were complete are kept."), words)
@@ -155,7 +156,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout = None
         return 1
     except OSError as error:
-        return _report(OutputFailure(error), words)
+        if error.filename is None:
+            return _report(OutputFailure(error), words)
+        message = f"{error.filename}: {error.strerror or error}."
+        return _report(EnvironmentFailure(message, "Check the path and its permissions."), words)
     except Exception as error:  # the last resort: a user gets a sentence, and whoever debugs it the traceback
         if os.environ.get("SAM2_PLAN_TRACEBACK"):
             raise
@@ -167,9 +171,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _report(error: PlannerError, words: Sequence[str]) -> int:
     """Print an error in the form that was asked for, on the command line or elsewhere; returns its exit code."""
     command = next((word for word in words if word in COMMANDS), None)
-    known = settings.in_force.formats.get(command)
-    document = writing_document(words) or (known or settings.format_of_variable(command)) == "json"
-    return report_error(error, document, oneline="--oneline" in words)
+    document, oneline = settings.form_of_errors(words, command)
+    return report_error(error, document, oneline=oneline)
 
 
 def run() -> None:

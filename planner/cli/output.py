@@ -6,8 +6,6 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Sequence
-from itertools import pairwise
 from typing import TextIO
 
 import click
@@ -42,13 +40,6 @@ def echo(text: str) -> None:
         raise
     except OSError as error:
         raise OutputFailure(error) from None
-
-
-def writing_document(words: Sequence[str]) -> bool:
-    """Whether the command line asked for JSON; looked up by hand, as parsing may be what failed."""
-    pairs = pairwise([*words, ""])
-    asked = ("--format=json", "--oneline")
-    return any(word in asked or (word, following) == ("--format", "json") for word, following in pairs)
 
 
 def report_error(error: PlannerError, document: bool, oneline: bool = False) -> int:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
-from planner.documents import Fields, read
+from planner.documents import EmptyFile, Fields, read
 from planner.locations import user_folder
 
 PREFIX = "SAM2_PLAN"
@@ -26,6 +27,14 @@ DEFAULT_NAME = "config.yaml"
 """In the data folder ($SAM2_PLAN_HOME or the platform's), read where it is there and no other file is named."""
 NOT_SET = ("help", "program-version", "config")
 """Options that a file cannot set."""
+_CONTRADICTING = {
+    "vram": ("gpu", "device", "simulate_gpu"),
+    "gpu": ("vram", "device", "simulate_gpu"),
+    "device": ("vram", "gpu"),
+    "simulate_gpu": ("vram", "gpu"),
+}
+_DISTANCES = {ParameterSource.ENVIRONMENT: 1, ParameterSource.DEFAULT_MAP: 2, ParameterSource.DEFAULT: 3}
+"""Of where a value comes from; the command line is nearest."""
 
 
 @dataclass(slots=True)
@@ -34,13 +43,16 @@ class InForce:
 
     origins: dict[str, str] = field(default_factory=dict)
     """By option: the variable or the file that it came from."""
-    formats: dict[str | None, str] = field(default_factory=dict)
-    """What --format came to be, by command; of planning under None."""
+    forms: dict[str | None, tuple[str, bool]] = field(default_factory=dict)
+    """What --format and --oneline came to be, by command; of planning under None."""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """What the file sets, by click's names; of a command below its name."""
 
     def clear(self) -> None:
         """Before another command line."""
         self.origins.clear()
-        self.formats.clear()
+        self.forms.clear()
+        self.defaults = {}
 
     @property
     def note(self) -> str:
@@ -64,8 +76,10 @@ def settle(command: click.Command, name: str | None) -> click.Command:
 
     @functools.wraps(work)
     def remembering(*arguments: Any, **options: Any) -> Any:
-        _remember(click.get_current_context(), name)
-        return work(*arguments, **options)
+        context = click.get_current_context()
+        given_way = _give_way(context, options)
+        _remember(context, name, given_way)
+        return work(*arguments, **(options | dict.fromkeys(given_way)))
 
     command.callback = remembering
     return command
@@ -107,13 +121,19 @@ def load(context: click.Context, path: str | None) -> None:
     """
     if path is None:
         place = user_folder() / DEFAULT_NAME
-        if not place.is_file():
+        if not os.path.isfile(place):  # not pathlib, which raises where a home may not be looked into
             return
     else:
         place = Path(path)
     group = context.command
     assert isinstance(group, click.Group)
-    fields = Fields(read(place, "a configuration file"), str(place), "the configuration")
+    try:
+        data = read(place, "a configuration file")
+    except EmptyFile:
+        return
+    if data is None:
+        return
+    fields = Fields(data, str(place), "the configuration")
     settings: dict[str, Any] = _settings(fields, group, None, set(group.list_commands(context)))
     for name in group.list_commands(context):
         if name not in fields or (name in _keys(group) and not isinstance(fields.any(name), Mapping)):
@@ -125,7 +145,7 @@ def load(context: click.Context, path: str | None) -> None:
             settings[name] = _settings(section, command, name, set())
             section.end(_keys(command))
     fields.end((*_keys(group), *group.list_commands(context)))
-    context.default_map = settings
+    context.default_map = in_force.defaults = settings
     context.meta[PREFIX] = str(place)
 
 
@@ -162,15 +182,31 @@ def _value(fields: Fields, key: str, option: click.Option) -> Any:
     return str(value)
 
 
-def _remember(context: click.Context, command: str | None) -> None:
+def _give_way(context: click.Context, options: Mapping[str, Any]) -> set[str]:
+    """The ways to say a budget that yield to another one from a nearer source: they would contradict each other."""
+    far = {
+        name: _DISTANCES.get(context.get_parameter_source(name) or ParameterSource.COMMANDLINE, 0)
+        for name in _CONTRADICTING
+        if options.get(name) is not None
+    }
+    return {
+        name
+        for name, distance in far.items()
+        if any(far.get(other, distance) < distance for other in _CONTRADICTING[name])
+    }
+
+
+def _remember(context: click.Context, command: str | None, given_way: Collection[str]) -> None:
     for option in options_of(context.command):
+        if option.name in given_way:
+            continue
         source = context.get_parameter_source(option.name or "")
         if source == ParameterSource.ENVIRONMENT:
             in_force.origins[f"--{long_name(option)}"] = str(option.envvar)
         elif source == ParameterSource.DEFAULT_MAP:
             in_force.origins[f"--{long_name(option)}"] = context.find_root().meta[PREFIX]
     if "output" in context.params:
-        in_force.formats[command] = context.params["output"]
+        in_force.forms[command] = context.params["output"], bool(context.params.get("oneline"))
 
 
 def variable_that_failed(error: click.ClickException) -> str:
@@ -183,6 +219,30 @@ def variable_that_failed(error: click.ClickException) -> str:
     return "" if context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE else variable
 
 
-def format_of_variable(command: str | None) -> str | None:
-    """The --format that a variable asks for, where the command line could not be read."""
-    return os.environ.get("_".join((PREFIX, *([command] if command else []), "FORMAT")).upper())
+def form_of_errors(words: Sequence[str], command: str | None) -> tuple[bool, bool]:
+    """Whether an error is to be a JSON document, and on one line.
+
+    What the command line came to; where it could not be read, what it seems to say, else a variable, else the file.
+    """
+    if command in in_force.forms:
+        form, oneline = in_force.forms[command]
+    else:
+        below: Mapping[str, Any] = in_force.defaults if command is None else in_force.defaults.get(command) or {}
+        form = _said(words) or _variable(command, "FORMAT") or below.get("output", "text")
+        asked = _variable(command, "ONELINE").lower() in ("1", "true", "t", "yes", "y", "on")
+        oneline = "--oneline" in words or asked or bool(below.get("oneline"))
+    return form == "json" or oneline, oneline
+
+
+def _said(words: Sequence[str]) -> str:
+    """The last --format of a command line."""
+    said = ""
+    for word, following in pairwise([*words, ""]):
+        option, equals, value = word.partition("=")
+        if option == "--format":
+            said = value if equals else following
+    return said
+
+
+def _variable(command: str | None, option: str) -> str:
+    return os.environ.get("_".join((PREFIX, *([command] if command else []), option)).upper(), "")
