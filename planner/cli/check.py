@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from planner.cli import options
-from planner.cli.output import ProgressLine, echo, style_of
-from planner.errors import UsageError
+from planner.cli.output import ProgressLine, echo, report_error, style_of
+from planner.domain import EXIT_FAILED
+from planner.errors import PlannerError, UsageError
 from planner.report.text import Style
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ passes, warns, fails, or is skipped with the reason, and says what to do.
 Exit codes: 0 the plan holds; 1 the environment fails (no GPU, a package, the disk, host memory); 2 usage, a broken
 plan or policy, a checkpoint or input that is not what it should be; 3 it does not fit the memory, the GPU or the
 policy; 4 warnings, under --strict. Of several the order is 3, 2, 1.
-Writes nothing but the files of -o, and these before it ends, whatever the exit code. Reads the files named; changes
+Writes nothing but the files of -o, and these before it ends, whatever was found; of one that cannot be written it
+tells on stderr, and ends with 1 where it would have ended with 0. Reads the files named; changes
 nothing, on the GPU neither.
 """
 
@@ -87,10 +89,16 @@ def command(
         if line:
             line.end()
     code = _code(found, not_fit, exit_zero)
+    unwritten = []
     for path, form in forms:
-        write(path, _text(found, form, code, Style()))
+        try:
+            write(path, _text(found, form, code, Style()))
+        except PlannerError as error:  # one report that cannot be kept must not cost the others and the verdict
+            unwritten.append(error)
     echo(_text(found, output, code, style_of(sys.stdout), oneline))
-    click.get_current_context().exit(code)
+    for failure in unwritten:
+        report_error(failure, document=False)
+    click.get_current_context().exit(code or (EXIT_FAILED if unwritten else 0))
 
 
 def _text(found: Preflight, form: str, code: int, style: Style, oneline: bool = False) -> str:

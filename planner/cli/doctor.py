@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,10 @@ import click
 from planner.cli import options as shared
 from planner.cli.output import echo, style_of
 from planner.cli.settings import variables
+from planner.errors import PlannerError
 
 if TYPE_CHECKING:
+    from planner.measure.machine import Machine
     from planner.report.doctor import Knowledge
 
 EPILOG = """\b
@@ -39,12 +42,11 @@ torch nor sam2: versions are read from the packages' metadata.
 def command(output: str, path: str | None, simulate_gpu: str | None) -> None:
     """Report the machine: GPUs, versions, what predictions rest on here, and what is not known."""
     from planner.documents import write
-    from planner.measure.machine import this_machine
     from planner.report.doctor import doctor_document, doctor_report
     from planner.report.document import json_text
     from planner.report.machine import read_machine
 
-    machine = this_machine() if simulate_gpu is None else read_machine(Path(simulate_gpu))
+    machine = _this_machine() if simulate_gpu is None else read_machine(Path(simulate_gpu))
     environment = os.environ if simulate_gpu is None else {}
     known, options = _knowledge(), variables(click.get_current_context())
     text = json_text(doctor_document(machine, known, environment, options))
@@ -54,21 +56,42 @@ def command(output: str, path: str | None, simulate_gpu: str | None) -> None:
     echo(text if output == "json" else doctor_report(machine, known, environment, style, options))
 
 
+def _this_machine() -> Machine:
+    """This machine; limits of GPU memory that cannot be read are among what is not known."""
+    from planner.measure.limits import LIMITING
+    from planner.measure.machine import this_machine
+
+    try:
+        return this_machine()
+    except PlannerError:
+        machine = this_machine(environment={k: v for k, v in os.environ.items() if not k.startswith(LIMITING)})
+        why = "a variable that sets one holds no size; the other commands refuse it, by its name"
+        return replace(machine, reasons={**machine.reasons, "limits_of_GPU_memory": why})
+
+
 def _knowledge() -> Knowledge:
     from planner.api import known_model
     from planner.locations import user_folder
-    from planner.memory_model.coefficients import FITTED_FILE
+    from planner.memory_model.coefficients import FITTED_FILE, load_coefficients
     from planner.profiles import load_folder
     from planner.report.doctor import Knowledge
 
-    coefficients = known_model().coefficients
-    folder = user_folder() / "profiles"
-    rows = load_folder(folder) if folder.is_dir() else []
+    unread, rows, folder = {}, [], user_folder() / "profiles"
+    try:
+        coefficients = known_model().coefficients
+    except PlannerError:
+        coefficients = load_coefficients()
+        unread["your own fit"] = "its file is broken: sam2-plan fit makes it again"
+    try:
+        rows = load_folder(folder) if os.path.isdir(folder) else []
+    except PlannerError:
+        unread["your own rows"] = "a profile is broken: sam2-plan fit says which"
     return Knowledge(
+        unread=unread,
         memory_model=coefficients.memory_model,
         profiles=coefficients.profiles,
         versions=coefficients.versions,
-        fitted=bool(coefficients.corrections) and (user_folder() / FITTED_FILE).is_file(),
+        fitted=bool(coefficients.corrections) and os.path.isfile(user_folder() / FITTED_FILE),
         corrected_gpus=tuple(sorted({correction.gpu for correction in coefficients.corrections})),
         measured_rows=sum(row.kind == "measured" for row in rows),
     )

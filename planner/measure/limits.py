@@ -9,6 +9,8 @@ from pathlib import Path
 from planner.errors import UsageError
 from planner.measure.devices import Limits
 
+LIMITING = ("CUDA_DEVICE_MEMORY_LIMIT", "CUDA_MPS_PINNED_DEVICE_MEM_LIMIT")
+"""Beginnings of the variables that limit GPU memory."""
 LIMIT_FORMS = "Write a number with k, m or g, such as 3000m."
 _FACTORS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30}
 _LIMIT = re.compile(r"(\d{1,18})\s*([kmg]?)(?:i?b)?", re.IGNORECASE | re.ASCII)

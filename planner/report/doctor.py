@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from planner import __version__
@@ -41,6 +41,8 @@ class Knowledge:
     """GPUs that it has measured rows of."""
     measured_rows: int
     """In the user's own profiles, fitted or not."""
+    unread: Mapping[str, str] = field(default_factory=dict)
+    """What of the user's could not be read, and why."""
 
 
 def doctor_document(
@@ -112,6 +114,7 @@ def missing(machine: Machine, what: str) -> list[str]:
 def unknowns(machine: Machine, knowledge: Knowledge) -> list[tuple[str, str, str]]:
     """(of what, what, why) of all that nobody could say."""
     found = [("this machine", name.replace("_", " "), why) for name, why in machine.reasons.items()]
+    found += [("predictions", what, why) for what, why in knowledge.unread.items()]
     for gpu in machine.gpus:
         name = f"GPU {gpu.place}"
         known = [(what.replace("_", " "), why) for what, why in gpu.reasons.items() if what not in NO_LIMIT]
@@ -138,14 +141,17 @@ def shown_environment(
     """
     found = {name: _visible(environment[name], machine) for name in VISIBLE if name in environment}
     for name in sorted(environment):
-        if name.startswith(("CUDA_DEVICE_MEMORY_LIMIT", "CUDA_MPS_PINNED_DEVICE_MEM_LIMIT")) or name in _ALLOCATOR:
-            found[name] = environment[name]
+        if _LIMITING.fullmatch(name) or name in _ALLOCATOR:
+            found[name] = environment[name] if _PLAIN.fullmatch(environment[name]) else "set"
         elif name.startswith("SAM2_PLAN_"):
             known = options is None or name in options
             found[name] = "set" if known else "set, but no option of this release"
     return found
 
 
+_LIMITING = re.compile(r"CUDA_DEVICE_MEMORY_LIMIT(_\d{1,4})?|CUDA_MPS_PINNED_DEVICE_MEM_LIMIT", re.ASCII)
+_PLAIN = re.compile(r"[\w:=,.\[\] -]{0,200}", re.ASCII)
+"""What settings and sizes are made of; paths are not."""
 _ALLOCATOR = ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF", "CUDA_MODULE_LOADING", "CUDA_DEVICE_ORDER")
 
 

@@ -107,7 +107,8 @@ def test_a_report_stands_for_the_gpus_of_this_machine(tmp_path: Path) -> None:
     assert plan.budget.total_bytes < 5.2e9 and plan.budget.gpu.driver == "550.54.14"
     none = report(tmp_path, [])
     assert invoke("--simulate-gpu", str(none)).code == 2
-    assert invoke("--simulate-gpu", str(none), "--vram", "2GB").code == 0, "a budget asks no GPU"
+    both = invoke("--simulate-gpu", str(none), "--vram", "2GB")
+    assert both.code == 2 and "contradict" in both.err, "the report would count for nothing"
 
 
 def test_planning_by_a_report_is_planning_by_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,3 +167,27 @@ def test_the_doctor_needs_neither_torch_nor_numpy() -> None:
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
     validate(json.loads(done.stdout))
+
+
+def test_what_is_broken_here_is_reported_and_not_died_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from planner.api import known_model
+
+    home = tmp_path / "of-bob"
+    (home / "profiles").mkdir(parents=True)
+    (home / "memory_model.json").write_text("{")
+    (home / "profiles" / "mine.yaml").write_text("nonsense: [")
+    monkeypatch.setenv("SAM2_PLAN_HOME", str(home))
+    monkeypatch.setenv("CUDA_DEVICE_MEMORY_LIMIT", "/home/bob")
+    monkeypatch.setenv("CUDA_DEVICE_MEMORY_LIMIT_FILE", "/home/bob/limit")
+    monkeypatch.setenv("PYTORCH_CUDA_ALLOC_CONF", "backend:/home/bob")
+    known_model.cache_clear()
+    outcome = invoke("doctor")
+    document = invoke("doctor", "--format", "json").document
+    assert outcome.code == 0 and "bob" not in outcome.out + json.dumps(document)
+    unknown = {entry["what"] for entry in document["unknown"]}
+    assert {"your own fit", "your own rows", "limits of GPU memory"} <= unknown
+    assert document["environment"]["PYTORCH_CUDA_ALLOC_CONF"] == "set"
+    monkeypatch.setenv("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True,max_split_size_mb:128")
+    monkeypatch.setenv("CUDA_DEVICE_MEMORY_LIMIT", "3000m")
+    shown = invoke("doctor", "--format", "json").document["environment"]
+    assert shown["PYTORCH_CUDA_ALLOC_CONF"].startswith("expandable") and shown["CUDA_DEVICE_MEMORY_LIMIT"] == "3000m"
