@@ -6,6 +6,7 @@ planning itself stays pure.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import fields
 from functools import lru_cache
@@ -147,7 +148,7 @@ def plan(
         task=task, objects=objects, frames=frames, frame_size=frame_size, variant=variant, version=version,
         resolution=resolution, precision=precision, attention=attention, prefer=prefer,
     )  # fmt: skip
-    budget, warnings = budget_of(vram, gpu, device, parse_headroom(headroom), gpus_of(simulate_gpu))
+    budget, warnings = budget_of(vram, gpu, device, parse_headroom(headroom), gpus_of(simulate_gpu, vram, gpu))
     check_top(top)
     model = known_model().on(budget.gpu.name if budget.gpu else None)
     made = make_plan(
@@ -349,7 +350,7 @@ def known_model() -> MemoryModel:
     """
     shipped = load_coefficients()
     fitted = user_folder() / FITTED_FILE
-    if fitted.is_file():
+    if os.path.isfile(fitted):  # not pathlib, which raises where a home may not be looked into
         own = load_coefficients(fitted)
         if own.memory_model == shipped.memory_model:
             return MemoryModel(own)

@@ -21,17 +21,21 @@ def budget_of(
     device: str | int | None,
     headroom: Headroom,
     present: Callable[[], list[Gpu]],
+    *,
+    own_headroom: bool = True,
 ) -> tuple[Budget, tuple[str, ...]]:
     """The budget that is asked for, with warnings; of none of them the GPU that is present, as `present` lists them.
 
-    Raises UsageError for two of them, a value that makes no sense, or a GPU that is not there.
+    Raises UsageError for two of them, a value that makes no sense, a GPU that is not there, or a headroom that leaves
+    nothing of a budget: where both come from one hand (`own_headroom`), one of them was mistyped.
     """
     given = [name for name, value in (("vram", vram), ("gpu", gpu), ("device", device)) if value is not None]
     if len(given) > 1:
         raise UsageError(f"{' and '.join(given)} contradict each other.", "Give one budget.")
+    checked = _checked if own_headroom else lambda budget: budget
     if vram is not None:
         total = check_size(vram) if isinstance(vram, int) else parse_size(vram)
-        return _checked(Budget(total_bytes=total, headroom=headroom, source="vram")), ()
+        return checked(Budget(total_bytes=total, headroom=headroom, source="vram")), ()
     if gpu is not None:
         from planner.catalog.gpus import find_gpu
 
@@ -39,10 +43,10 @@ def budget_of(
         budget = Budget(total_bytes=found.gpu.total_bytes, headroom=headroom, source="gpu", gpu=found.gpu)
         others = ", ".join(other.name for other in found.also)
         note = (f"{gpu} may also be {others}; planned for {found.gpu.name}",) if others else ()
-        return _checked(budget), note
+        return checked(budget), note
     from planner.measure.present import find_present
 
-    return _checked(budget_on(find_present(None if device is None else str(device), present()), headroom)), ()
+    return budget_on(find_present(None if device is None else str(device), present()), headroom), ()
 
 
 def budgets_of(
@@ -90,8 +94,12 @@ def budget_on(card: Gpu, headroom: Headroom) -> Budget:
     return Budget(total_bytes=free, headroom=headroom, source="device", gpu=card)
 
 
-def gpus_of(report: str | Path | None) -> Callable[[], list[Gpu]]:
-    """What lists the GPUs that are present: those of a doctor report, or of None this machine's."""
+def gpus_of(report: str | Path | None, vram: object, gpu: object) -> Callable[[], list[Gpu]]:
+    """What lists the GPUs that are present: those of a doctor report, or of None this machine's.
+
+    Raises UsageError for a report beside a budget that is named: one of them would count for nothing.
+    """
+    refuse_report(report, vram, gpu)
 
     def listed() -> list[Gpu]:
         from planner.measure import present
@@ -103,6 +111,15 @@ def gpus_of(report: str | Path | None) -> Callable[[], list[Gpu]]:
         return [gpu for gpu in map(present.as_gpu, read_machine(Path(report)).gpus) if gpu is not None]
 
     return listed
+
+
+def refuse_report(report: object, vram: object, gpu: object) -> None:
+    """Raises UsageError for a report of a machine (`simulate_gpu`) beside a budget that is named."""
+    if report is not None and (vram is not None or gpu is not None):
+        raise UsageError(
+            f"{'gpu' if vram is None else 'vram'} and simulate_gpu contradict each other.",
+            "Give the machine or the budget; a GPU of the machine is named with device.",
+        )
 
 
 def _budget_named(name: str, value: str | int, headroom: Headroom, cards: list[Gpu]) -> tuple[Budget, tuple[str, ...]]:

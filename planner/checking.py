@@ -6,8 +6,9 @@ machine and the day are parameters, so that tests and replays give their own.
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache, partial
@@ -15,27 +16,31 @@ from pathlib import Path
 from typing import Any
 
 from planner.api import Plan, known_model
-from planner.budgets import budget_of, budget_on
-from planner.domain import EXIT_DOES_NOT_FIT, Budget, Choice, Estimate, Gpu, Workload
+from planner.budgets import budget_of, budget_on, refuse_report
+from planner.domain import EXIT_DOES_NOT_FIT, Budget, Choice, Gpu, Request, Workload
 from planner.errors import UsageError
 from planner.measure.devices import PresentGpu
 from planner.measure.machine import Machine, this_machine
 from planner.measure.present import as_gpu, find_present
+from planner.planning.candidates import smallest_need
 from planner.preflight import nouns
 from planner.preflight.files import check_checkpoint, check_input, parse_sum
 from planner.preflight.installed import check_driver, check_gpu, check_package
 from planner.preflight.memory import (
+    check_cap,
     check_capability,
     check_memory,
     check_prediction,
     holders_of,
     no_gpu,
     process_names,
+    what_to_do,
 )
 from planner.preflight.nouns import FAIL, SKIP, Check, NotReady
 from planner.preflight.policy import read_policy
 from planner.preflight.resources import check_disk, check_host
 from planner.preflight.rules import check_policy
+from planner.runtime.cap import cap_from
 from planner.sources.probe import Probe
 from planner.units import parse_duration
 
@@ -81,16 +86,19 @@ def check(
     today: date | None = None,
     waiting: Waiting | None = None,
     hashing: Callable[[int, int], None] | None = None,
+    environment: Mapping[str, str] = os.environ,
 ) -> Preflight:
     """Hold `plan` against this machine as it is now, or against a budget.
 
     vram, gpu: a budget, or a GPU by name, instead of the memory that is free here; this machine's driver, packages and
-    host memory are not judged then. device: index or UUID; else the plan's own GPU where it is present, else the one
-    with the most free memory. simulate_gpu: a report of `sam2-plan doctor --format json` in place of this machine.
+    host memory are not judged then. device: index or UUID; else the GPU that `planner.load` and `sam2-plan run` take:
+    the plan's own where it is present, else the first. simulate_gpu: a report of `sam2-plan doctor --format json` in
+    place of this machine. SAM2_PLAN_MEMORY_CAP, which a run keeps to, is judged where a machine is.
     source, checkpoint, out: what the run will be given; what is not named is not looked at. sha256: that the checkpoint
     must have; the official one unless told. saves: as `run --save`. wait: how long to wait for memory to be freed,
     "60s" or seconds. policy: a file of rules. strict: warnings count (exit code 4). name: what the report calls the
-    plan. look, today, waiting(memory check, waited, seconds), hashing(done, total bytes): for tests and for progress.
+    plan. look, today, waiting(memory check, waited, seconds), hashing(done, total bytes), environment: for tests and
+    for progress. Memory is waited for only where nothing else fails and the GPU would have enough.
 
     What does not hold raises nothing: see Preflight.require. Raises UsageError for a value that makes no sense,
     FileError for a policy or report that is broken.
@@ -100,29 +108,32 @@ def check(
     wanted = None if sha256 is None else parse_sum(sha256)
     if wanted is not None and checkpoint is None:
         raise UsageError("There is a SHA-256, but no checkpoint to compare.", "Give --checkpoint too.")
-    target = _Target(plan, vram, gpu, device, look or look_of(simulate_gpu))
+    refuse_report(simulate_gpu, vram, gpu)
+    target = _Target(plan, vram, gpu, device, look or look_of(simulate_gpu), cap_from(environment))
     if plan.chosen is None:
         standing, rest = _nothing_chosen(plan), []
     else:
         on_input, probe = check_input(plan.request.workload, source)
-        standing = _await(target, plan.chosen, _as_found(plan.request.workload, probe), seconds, waiting)
+        request = _as_found(plan.request, probe)
+        standing = _stand(target, request)
         configuration = plan.chosen.configuration
         rest = [
             *(target.of_machine(package, partial(check_package, plan, name=package)) for package in PACKAGES),
-            check_checkpoint(configuration, checkpoint, wanted, hashing),
+            check_checkpoint(configuration, checkpoint, wanted, hashing, here=target.here),
             on_input,
-            check_disk(standing.workload, out, saves),
-            target.of_machine("host memory", partial(check_host, configuration, standing.workload)),
+            check_disk(request.workload, out, saves),
+            target.of_machine("host memory", partial(check_host, configuration, request.workload)),
         ]
-        if rules is not None and standing.estimate is not None:
-            day = today or date.today()
-            rest += check_policy(rules, plan.chosen, standing.estimate, standing.budget, day)
+        if not any(check.status == FAIL for check in rest):
+            standing = _await(target, request, standing, seconds, waiting)
+        if rules is not None and standing.now is not None:
+            rest += check_policy(rules, standing.now, standing.budget, today or date.today())
     return Preflight(
         plan=plan,
         name=name,
         budget=standing.budget,
         workload=standing.workload,
-        estimate=standing.estimate,
+        estimate=standing.now.estimate if standing.now else None,
         checks=(*standing.checks, *rest),
         policy=rules.source if rules else None,
         policy_mode=rules.mode if rules else None,
@@ -138,7 +149,8 @@ class _Standing:
 
     budget: Budget | None
     workload: Workload
-    estimate: Estimate | None
+    now: Choice | None
+    """The plan's choice as it is predicted today."""
     checks: tuple[Check, ...]
     waited: float = 0.0
 
@@ -147,28 +159,42 @@ class _Standing:
         """The check of it; None where nothing was held against memory."""
         return next((check for check in self.checks if check.name == "memory"), None)
 
+    @property
+    def may_come(self) -> bool:
+        """Whether memory that others hold is all that is lacking."""
+        failed = [check.name for check in self.checks if check.status == FAIL]
+        return failed == ["memory"] and self.budget is not None and could_fit(self.now, self.budget)
+
 
 class _Target:
     """What the plan is held against: a budget that is given, or a machine that can be looked at again."""
 
     def __init__(
-        self, plan: Plan, vram: str | int | None, gpu: str | None, device: str | int | None, look: Look
+        self,
+        plan: Plan,
+        vram: str | int | None,
+        gpu: str | None,
+        device: str | int | None,
+        look: Look,
+        cap_bytes: int | None,
     ) -> None:
         self.plan = plan
+        self.cap_bytes = cap_bytes
+        """What the environment holds this process to."""
         self.machine: Machine | None = None
         """As it was at the last look; None where a budget is given, and nobody needs to look."""
         self._look = look
         self._device = None if device is None else str(device)
         self._given: Budget | None = None
         if vram is not None or gpu is not None:
-            budget, _ = budget_of(vram, gpu, device, plan.budget.headroom, list)
+            budget, _ = budget_of(vram, gpu, device, plan.budget.headroom, list, own_headroom=False)
             # As in planning, a bare budget forgets no capability that the plan knows.
             self._given = budget if budget.gpu else replace(budget, gpu=plan.budget.gpu)
 
     @property
-    def elsewhere(self) -> bool:
-        """Whether this need not be the machine that is meant."""
-        return self._given is not None
+    def here(self) -> bool:
+        """Whether it is this machine, after the first look."""
+        return self.machine is not None and self.machine.replayed is None
 
     def budget(self) -> tuple[Budget | None, PresentGpu | None]:
         """The memory there is now, and whose; (None, None) without a GPU. Raises UsageError for one not here."""
@@ -179,7 +205,7 @@ class _Target:
         if not present and self._device is None:
             return None, None
         cards = [card for _, card in present]
-        card = find_present(self._device or _own(self.plan, cards), cards)
+        card = find_present(self._device, cards) if self._device else _taken(self.plan, cards)
         return budget_on(card, self.plan.budget.headroom), next(found for found, one in present if one is card)
 
     def of_machine(self, name: str, judge: Callable[..., Check]) -> Check:
@@ -189,58 +215,87 @@ class _Target:
         return judge(machine=self.machine)
 
 
-def _own(plan: Plan, cards: list[Gpu]) -> str | None:
-    """The UUID of the plan's own GPU, where that is present."""
+def _taken(plan: Plan, cards: list[Gpu]) -> Gpu:
+    """The GPU that a run takes which is not told (planner.runtime.session.find_device)."""
     planned = plan.budget.gpu.uuid if plan.budget.gpu else None
-    return planned if planned is not None and any(card.uuid == planned for card in cards) else None
+    return next((card for card in cards if planned is not None and card.uuid == planned), cards[0])
 
 
-def _await(target: _Target, choice: Choice, workload: Workload, seconds: float, waiting: Waiting | None) -> _Standing:
+def _await(
+    target: _Target, request: Request, standing: _Standing, seconds: float, waiting: Waiting | None
+) -> _Standing:
     """The first standing in which the memory suffices, or the last before `seconds` are over."""
-    began = time.monotonic()
-    while True:
-        standing = _stand(target, choice, workload)
-        waited = time.monotonic() - began
-        memory = standing.memory
-        # Memory may be freed; a GPU that is not there does not come, and a given budget does not grow.
-        hopeless = target.elsewhere or standing.budget is None
-        if hopeless or memory is None or memory.status != FAIL or waited >= seconds:
-            return replace(standing, waited=waited if waited >= POLL_SECONDS else 0.0)
-        if waiting:
-            waiting(memory, waited, seconds)
+    began, waited = time.monotonic(), 0.0
+    # A report of another machine says the same however long one waits.
+    while target.here and standing.may_come and waited < seconds:
+        if waiting and standing.memory:
+            waiting(standing.memory, waited, seconds)
         time.sleep(max(0.0, min(POLL_SECONDS, seconds - waited)))
+        standing = _stand(target, request)
+        waited = time.monotonic() - began
+    return replace(standing, waited=waited)
 
 
-def _stand(target: _Target, choice: Choice, workload: Workload) -> _Standing:
-    plan = target.plan
+def _stand(target: _Target, request: Request) -> _Standing:
+    plan, workload = target.plan, request.workload
+    assert plan.chosen is not None
     budget, present = target.budget()
-    estimate = predicted(choice, workload, budget)
+    now = as_of_today(plan.chosen, workload, budget)
     if budget is None:
         reason = target.machine.reasons.get("gpus", "the driver lists none") if target.machine else ""
-        return _Standing(budget=None, workload=workload, estimate=estimate, checks=(no_gpu(reason),))
+        return _Standing(budget=None, workload=workload, now=now, checks=(no_gpu(reason),))
     holders = holders_of(present, process_names(present, target.machine)) if present and target.machine else {}
-    checks = (
-        check_capability(choice, budget) or check_gpu(plan, budget),
+    checks = [
+        check_capability(now, budget) or check_gpu(plan, budget),
         target.of_machine("driver", partial(check_driver, plan, budget)),
-        check_memory(plan, choice, estimate, budget, holders),
-        check_prediction(choice.estimate, predicted(choice, plan.request.workload, budget)),
-    )
-    return _Standing(budget=budget, workload=workload, estimate=estimate, checks=checks)
+        check_memory(now, budget, holders, partial(_advice, target, request, budget, bool(holders))),
+        check_prediction(plan.chosen, as_of_today(plan.chosen, plan.request.workload, budget)),
+    ]
+    if target.machine is not None and target.cap_bytes is not None:
+        checks.append(check_cap(now.estimate, target.cap_bytes))
+    return _Standing(budget=budget, workload=workload, now=now, checks=tuple(checks))
 
 
-def predicted(choice: Choice, workload: Workload, budget: Budget | None) -> Estimate:
-    """What a choice needs for a workload, as predicted today for the GPU of a budget."""
+def _advice(target: _Target, request: Request, budget: Budget, held: bool) -> str:
+    model = known_model().on(budget.gpu.name if budget.gpu else None)
+    need = smallest_need(request, budget, model)
+    smallest = None if need is None else budget.headroom.budget_for(need)
+    others = len(target.machine.gpus) - 1 if target.machine else 0
+    replayed = target.machine.replayed if target.machine else None
+    return what_to_do(request, smallest, budget, held, others, replayed)
+
+
+def as_of_today(choice: Choice, workload: Workload, budget: Budget | None) -> Choice:
+    """A choice with what is predicted today for a workload on the GPU of a budget, and the quality known today.
+
+    The plan's file may be of another release, or have been changed by hand.
+    """
     gpu = budget.gpu if budget else None
-    model = known_model().on(gpu.name if gpu else None)
-    return model.estimate(choice.configuration, workload, gpu.capability if gpu else None)
+    model, configuration = known_model().on(gpu.name if gpu else None), choice.configuration
+    quality = model.catalog.quality(configuration.variant, configuration.version, configuration.resolution)
+    return replace(
+        choice,
+        estimate=model.estimate(configuration, workload, gpu.capability if gpu else None),
+        quality=quality.value,
+        quality_is_estimate=quality.is_estimate,
+    )
 
 
-def _as_found(workload: Workload, probe: Probe | None) -> Workload:
-    """The planned workload with the size and length of the input as it is."""
+def could_fit(now: Choice | None, budget: Budget) -> bool:
+    """Whether the GPU would hold it with nothing else on it."""
+    if now is None or budget.gpu is None:
+        return False
+    return replace(budget, total_bytes=budget.gpu.total_bytes).usable_bytes >= now.estimate.total_bytes
+
+
+def _as_found(request: Request, probe: Probe | None) -> Request:
+    """The request with the size and length of the input as it is."""
     if probe is None:
-        return workload
-    frames = probe.length if workload.task == "video" else workload.frames
-    return replace(workload, frame_size=probe.size, frames=frames)
+        return request
+    frames = probe.length if request.workload.task == "video" else request.workload.frames
+    workload = replace(request.workload, frame_size=probe.size, frames=frames)
+    same = probe.size == request.workload.frame_size
+    return replace(request, workload=workload, frame_size_assumed=request.frame_size_assumed and same)
 
 
 def _nothing_chosen(plan: Plan) -> _Standing:
@@ -252,7 +307,7 @@ def _nothing_chosen(plan: Plan) -> _Standing:
         action="Make a plan that fits: its file lists what would help under try",
         exit_code=EXIT_DOES_NOT_FIT,
     )
-    return _Standing(budget=plan.budget, workload=plan.request.workload, estimate=None, checks=(failed,))
+    return _Standing(budget=plan.budget, workload=plan.request.workload, now=None, checks=(failed,))
 
 
 def look_of(report: str | Path | None) -> Look:

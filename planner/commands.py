@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from planner.domain import Budget, Configuration, Headroom, Request
+from planner.domain import Budget, Configuration, Gpu, Headroom, Request
 from planner.units import AUTO_HEADROOM_PERCENT, exact_size, format_resolution
 
 PIN_OPTIONS = {name: f"--{name}" for name in ("variant", "version", "resolution", "precision", "attention")}
@@ -58,18 +58,21 @@ def _budget(budget: Budget) -> list[str]:
     if budget.source == "gpu" and budget.gpu:
         words = ["--gpu", budget.gpu.name]
     elif budget.source == "device" and budget.gpu and budget.gpu.index is not None:
-        words = ["--device", str(budget.gpu.index)]
+        words = ["--device", _device(budget.gpu)]
     else:
         words = ["--vram", exact_size(budget.total_bytes)]
     return [*words, *_headroom(budget.headroom)]
+
+
+def _device(gpu: Gpu) -> str:
+    """The index; of a slice, which has its card's, the UUID."""
+    return gpu.uuid if gpu.uuid and gpu.uuid.startswith("MIG-") else str(gpu.index)
 
 
 def _budgets(budgets: Sequence[Budget]) -> list[str]:
     """Of several GPUs: what all share once, with their number."""
     each = [_budget(budget)[:2] for budget in budgets]
     option, values = each[0][0], [value for _, value in each]
-    if option == "--device" and len(set(values)) < len(values):  # slices have their card's index
-        values = [budget.gpu.uuid or value for budget, value in zip(budgets, values, strict=True) if budget.gpu]
     words = [option, ",".join(values)]
     if len(values) > 1 and len(set(values)) == 1:
         words = [option, values[0], "--gpus", str(len(values))]

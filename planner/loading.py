@@ -26,8 +26,9 @@ def load(
 
     `checkpoint` is a file, a folder that holds official files (then fallback may change the variant), or an official
     hub id. `random_weights` stands in for one to try memory and speed; its masks mean nothing. `device`: auto takes
-    CUDA, else MPS, else the CPU. With `fallback`, running out of memory steps down to the plan's next smaller
-    configuration. `task` (default: the plan's; else video, which can do all) says which parts of SAM 2 are needed.
+    the GPU that the plan was made for, else the first, else MPS, else the CPU. With `fallback`, running out of memory
+    steps down to the plan's next smaller configuration. `task` (default: the plan's; else video, which can do all)
+    says which parts of SAM 2 are needed.
 
     Raises EnvironmentFailure where torch or sam2 are missing, DoesNotFit for a plan without a choice, UsageError for a
     device or kernel that is not there, FileError for a checkpoint that is damaged, hostile or of another variant.

@@ -16,17 +16,18 @@ def profiles_folder() -> Path:
 
 
 def user_folder() -> Path:
-    """The folder of the user's own profiles and coefficients; it need not be there.
+    """The folder of the user's own profiles and coefficients; it need not be there, nor be one that may be read.
 
     SAM2_PLAN_HOME says which; else the platform's place for an application's data.
     """
     said = os.environ.get("SAM2_PLAN_HOME")
     if said:
         return Path(said)
+    home = Path(os.path.expanduser("~"))  # Path.home raises for a user without one, as containers have them
     if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
+        base = os.environ.get("LOCALAPPDATA") or str(home / "AppData" / "Local")
     elif sys.platform == "darwin":
-        base = str(Path.home() / "Library" / "Application Support")
+        base = str(home / "Library" / "Application Support")
     else:
-        base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+        base = os.environ.get("XDG_DATA_HOME") or str(home / ".local" / "share")
     return Path(base) / "sam2-plan"

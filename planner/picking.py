@@ -8,7 +8,7 @@ from pathlib import Path
 
 from planner.api import DoesNotFit, Plan
 from planner.budgets import budget_on
-from planner.checking import POLL_SECONDS, Look, look_of, predicted
+from planner.checking import POLL_SECONDS, Look, as_of_today, could_fit, look_of
 from planner.domain import Choice, Gpu
 from planner.errors import EnvironmentFailure, UsageError
 from planner.measure.devices import PresentGpu
@@ -30,6 +30,8 @@ class Offer:
     """Name of the MIG slice; None for a whole card."""
     check: Check
     """Of its memory, or of what it cannot run."""
+    might: bool
+    """Whether it would, with nothing else on it."""
     left_bytes: int
     """Of the usable memory, with the plan on it; negative where it does not fit."""
 
@@ -48,8 +50,12 @@ class Pick:
 
     @property
     def value(self) -> str:
-        """For CUDA_VISIBLE_DEVICES: UUIDs, because what an index means depends on CUDA_DEVICE_ORDER."""
-        return ",".join(_name(offer) for offer in self.picked)
+        """For CUDA_VISIBLE_DEVICES: UUIDs, because what an index means depends on CUDA_DEVICE_ORDER.
+
+        Where the driver tells not all of them, the indexes: CUDA takes no mixture.
+        """
+        uuids = [offer.gpu.uuid for offer in self.picked]
+        return ",".join(uuid for uuid in uuids if uuid) if all(uuids) else self.indexes
 
     @property
     def indexes(self) -> str:
@@ -88,7 +94,9 @@ def pick(
         if len(fitting) >= count:
             picked = tuple(fitting[:count])
             return Pick(picked=picked, others=tuple(offer for offer in offers if offer not in picked))
-        if waited >= seconds:
+        # A report of another machine says the same however long one waits, and a GPU grows no memory.
+        might = sum(offer.fits or offer.might for offer in offers)
+        if waited >= seconds or simulate_gpu is not None or might < count:
             raise _no_room(plan, offers, len(fitting), count)
         time.sleep(min(POLL_SECONDS, seconds - waited))
 
@@ -108,10 +116,16 @@ def _offers(plan: Plan, choice: Choice, machine: Machine, count: int) -> list[Of
 
 def _offer(plan: Plan, choice: Choice, machine: Machine, present: PresentGpu, gpu: Gpu) -> Offer:
     budget = budget_on(gpu, plan.budget.headroom)
-    estimate = predicted(choice, plan.request.workload, budget)
+    now = as_of_today(choice, plan.request.workload, budget)
     holders = holders_of(present, process_names(present, machine))
-    check = check_capability(choice, budget) or check_memory(plan, choice, estimate, budget, holders)
-    return Offer(gpu=gpu, slice=present.slice, check=check, left_bytes=budget.usable_bytes - estimate.total_bytes)
+    unable = check_capability(now, budget)
+    return Offer(
+        gpu=gpu,
+        slice=present.slice,
+        check=unable or check_memory(now, budget, holders),
+        might=unable is None and could_fit(now, budget),
+        left_bytes=budget.usable_bytes - now.estimate.total_bytes,
+    )
 
 
 def _no_room(plan: Plan, offers: list[Offer], fitting: int, count: int) -> DoesNotFit:
@@ -120,7 +134,3 @@ def _no_room(plan: Plan, offers: list[Offer], fitting: int, count: int) -> DoesN
     waiting = "Wait for memory with --wait 60s, or plan" if any(o.check.name == "memory" for o in offers) else "Plan"
     hint = f"{waiting} for what is free: sam2-plan --device INDEX."
     return DoesNotFit(f"{some} room for the plan. {each}.", hint, plan.rejected, plan.suggestions)
-
-
-def _name(offer: Offer) -> str:
-    return offer.gpu.uuid or str(offer.gpu.index)

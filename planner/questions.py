@@ -57,7 +57,7 @@ def limits(
         task=task, objects=objects, frames=frames, frame_size=frame_size, variant=variant, version=version,
         resolution=resolution, precision=precision, attention=attention,
     )  # fmt: skip
-    budget, warnings = budget_of(vram, gpu, device, parse_headroom(headroom), gpus_of(simulate_gpu))
+    budget, warnings = budget_of(vram, gpu, device, parse_headroom(headroom), gpus_of(simulate_gpu, vram, gpu))
     model = known_model().on(budget.gpu.name if budget.gpu else None)
     return carried(request, budget, model, warnings)
 
@@ -144,7 +144,7 @@ def pack(
     count = None if streams is None else parse_count(streams, "streams")
     if count is not None and count > MAXIMUM_STREAMS:
         raise UsageError(f"{count} streams cannot be planned for.", f"Give a number from 1 to {MAXIMUM_STREAMS:,}.")
-    budgets, warnings = budgets_of(vram, gpu, device, gpus, parse_headroom(headroom), gpus_of(simulate_gpu))
+    budgets, warnings = budgets_of(vram, gpu, device, gpus, parse_headroom(headroom), gpus_of(simulate_gpu, vram, gpu))
 
     @cache
     def model_of(card: Gpu | None) -> MemoryModel:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,7 +22,7 @@ NEWER_ONLY = "no_obj_embed_spatial"
 EXPECTED = "image_encoder.trunk.patch_embed.proj.weight"
 HEX_DIGITS = 64
 _CHUNK_BYTES = 2**22
-_INDEX_BYTES = 2**24
+_INDEX_BYTES = 2**20
 """An official file's list of tensors takes 0.1 MB."""
 
 
@@ -43,8 +44,15 @@ def official_name(configuration: Configuration) -> str:
 
 def local_path(configuration: Configuration, checkpoint: str | Path) -> Path:
     """Where `checkpoint`, a file or a folder of official files, would be; it need not be there."""
-    path = Path(checkpoint).expanduser()
-    return path / official_name(configuration) if path.is_dir() else path
+    # os.path, because pathlib raises for a user that is not known and a folder that may not be looked into.
+    path = Path(os.path.expanduser(checkpoint))
+    return path / official_name(configuration) if os.path.isdir(path) else path
+
+
+def official_hub_id(configuration: Configuration) -> str:
+    """The id of the official checkpoint on the hub (sam2.build_sam.HF_MODEL_ID_TO_FILENAMES)."""
+    prefix = "sam2.1" if configuration.version == "2.1" else "sam2"
+    return f"facebook/{prefix}-hiera-{configuration.variant.replace('_', '-')}"
 
 
 @lru_cache(maxsize=1)
@@ -83,8 +91,10 @@ def held_by(path: Path) -> Held | None:
 
     The list is read as opcodes, none of which is carried out: a file that would run code runs none here.
     """
+    import lzma
     import pickletools
     import zipfile
+    import zlib
 
     try:
         with zipfile.ZipFile(path) as archive:
@@ -94,7 +104,9 @@ def held_by(path: Path) -> Held | None:
             with archive.open(name) as file:
                 index = file.read(_INDEX_BYTES)
         return held_of({word for code, word, _ in pickletools.genops(index) if "UNICODE" in code.name})
-    except (OSError, zipfile.BadZipFile, ValueError, KeyError, NotImplementedError, RuntimeError, EOFError):
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError):
+        return None  # damaged
+    except (OSError, ValueError, KeyError, NotImplementedError, RuntimeError, EOFError):
         return None  # damaged, encrypted, or packed in a way that torch does not use
 
 

@@ -98,7 +98,7 @@ def asks_for_several(asked: Mapping[str, Any]) -> bool:
 target = stack(
     click.option("--vram", metavar="SIZE", help="hold it against a budget instead of this machine's GPU"),
     click.option("--gpu", metavar="NAME", help="hold it against a GPU by name"),
-    click.option("--device", metavar="INDEX|UUID", help="a GPU of this machine  [default: the plan's, or the freest]"),
+    click.option("--device", metavar="INDEX|UUID", help="a GPU of this machine  [default: the plan's, or the first]"),
     simulate_gpu,
 )
 

@@ -11,7 +11,7 @@ from planner.cli.output import echo
 
 EPILOG = """\b
 Examples:
-  CUDA_VISIBLE_DEVICES=$(sam2-plan pick plan.yaml) sam2-plan run plan.yaml clip.mp4 --out masks --point 960,540
+  gpu=$(sam2-plan pick plan.yaml) && CUDA_VISIBLE_DEVICES=$gpu sam2-plan run plan.yaml clip.mp4 --out masks
   sam2-plan pick plan.yaml --gpus 2 --wait 5m
 
 \b

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from planner.catalog.checkpoints import HEX_DIGITS, held_by, local_path, official_name, official_sums, sum_of
+from planner.catalog.checkpoints import (
+    HEX_DIGITS,
+    held_by,
+    local_path,
+    official_hub_id,
+    official_name,
+    official_sums,
+    sum_of,
+)
 from planner.domain import EXIT_FAILED, EXIT_USAGE, Configuration, Workload
 from planner.errors import FileError, PlannerError, UsageError
 from planner.preflight.nouns import FAIL, PASS, SKIP, WARN, Check
@@ -29,17 +38,32 @@ def parse_sum(text: str) -> str:
 
 
 def check_checkpoint(
-    configuration: Configuration, checkpoint: str | None, wanted: str | None, progress: Progress | None = None
+    configuration: Configuration,
+    checkpoint: str | None,
+    wanted: str | None,
+    progress: Progress | None = None,
+    here: bool = True,
 ) -> Check:
     """Whether the file is there, is what was asked for by its sum, and holds the plan's variant and version.
 
     `wanted` is the SHA-256 it must have; of None the official one, and another file of the same kind is a warning.
+    `here`: the plan will run on this machine, so what fetching takes must be installed.
     """
     if checkpoint is None:
         return Check(name="checkpoint", status=SKIP, found="none is named (--checkpoint)")
     path = local_path(configuration, checkpoint)
-    if not path.is_file():
-        return _absent(configuration, checkpoint, path)
+    if os.path.isfile(path):  # not pathlib, which raises where a folder may not be looked into
+        return _file(configuration, path, wanted, progress)
+    if HUB_ID.fullmatch(checkpoint):
+        return _on_hub(configuration, checkpoint, wanted, progress, here)
+    return _failed(
+        f"there is no {path}",
+        f"Give the path of {official_name(configuration)}, a folder that holds it, or its id on the hub",
+    )
+
+
+def _file(configuration: Configuration, path: Path, wanted: str | None, progress: Progress | None) -> Check:
+    """A file, by its sum and else by its content."""
     try:
         found = sum_of(path, progress)
     except FileError as error:
@@ -47,14 +71,8 @@ def check_checkpoint(
     official = official_sums().get((configuration.variant, configuration.version))
     figures = {"sha256": found, "wanted_sha256": wanted or official, "file_bytes": path.stat().st_size}
     if wanted is not None and found != wanted:
-        return Check(
-            name="checkpoint",
-            status=FAIL,
-            found=f"{path} has the SHA-256 {found}, not {wanted}",
-            action="Take the file that was meant; it may have been cut short or exchanged",
-            exit_code=EXIT_USAGE,
-            figures=figures,
-        )
+        action = "Take the file that was meant; it may have been cut short or exchanged"
+        return _failed(f"{path} has the SHA-256 {found}, not {wanted}", action, figures)
     if found == official:
         return Check(name="checkpoint", status=PASS, found=f"{path} is {official_name(configuration)}", figures=figures)
     return _by_content(configuration, path, found, wanted is not None, figures)
@@ -71,14 +89,8 @@ def _by_content(
     else:
         what = f"{path} holds {held.variant or 'an unknown variant'} {held.version}"
     if held is None or (held.variant, held.version) != (configuration.variant, configuration.version):
-        return Check(
-            name="checkpoint",
-            status=FAIL,
-            found=f"{what}; the plan is for {planned}",
-            action=f"Give {official_name(configuration)}, or plan with --variant and --version as in the file",
-            exit_code=EXIT_USAGE,
-            figures=figures,
-        )
+        action = f"Give {official_name(configuration)}, or plan with --variant and --version as in the file"
+        return _failed(f"{what}; the plan is for {planned}", action, figures)
     if accepted:
         return Check(name="checkpoint", status=PASS, found=f"{what} and has the SHA-256 asked for", figures=figures)
     return Check(
@@ -90,33 +102,37 @@ def _by_content(
     )
 
 
-def _absent(configuration: Configuration, checkpoint: str, path: Path) -> Check:
-    if HUB_ID.fullmatch(checkpoint):
-        cached = _cached(checkpoint, official_name(configuration))
-        if cached:
-            return Check(name="checkpoint", status=PASS, found=f"{checkpoint} is in the hub's cache")
-        return Check(
-            name="checkpoint",
-            status=WARN,
-            found=f"{checkpoint} is not in the hub's cache: it will be fetched when the plan runs",
-            action="Fetch it beforehand, or give a file",
-        )
-    return Check(
-        name="checkpoint",
-        status=FAIL,
-        found=f"there is no {path}",
-        action=f"Give the path of {official_name(configuration)}, a folder that holds it, or its id on the hub",
-        exit_code=EXIT_USAGE,
-    )
-
-
-def _cached(checkpoint: str, name: str) -> bool:
-    """Whether the hub's own library, where it is installed, finds the file without the network."""
+def _on_hub(
+    configuration: Configuration, checkpoint: str, wanted: str | None, progress: Progress | None, here: bool
+) -> Check:
+    """An id on the hub: a file where it was fetched before, else what fetching it will take."""
+    official = official_hub_id(configuration)
+    if checkpoint != official:
+        planned = f"{configuration.variant} {configuration.version}"
+        return _failed(f"{checkpoint} is not {planned}, which the plan is for", f"Give {official}, or a file")
     try:
         from huggingface_hub import try_to_load_from_cache
     except ImportError:
-        return False
-    return isinstance(try_to_load_from_cache(checkpoint, name), str)
+        found = f"{checkpoint} is on the hub, and fetching it needs the package huggingface_hub"
+        action = f"Install it, or give the path of {official_name(configuration)}"
+        return Check(name="checkpoint", status=FAIL if here else WARN, found=found, action=action)
+    cached = try_to_load_from_cache(checkpoint, official_name(configuration))
+    if isinstance(cached, str):
+        return _file(configuration, Path(cached), wanted, progress)
+    unseen = "" if wanted is None else "; its SHA-256 cannot be compared before"
+    return Check(
+        name="checkpoint",
+        status=WARN,
+        found=f"{checkpoint} is not in the hub's cache: it will be fetched when the plan runs{unseen}",
+        action="Fetch it beforehand, or give a file",
+    )
+
+
+def _failed(found: str, action: str, figures: Mapping[str, object] | None = None) -> Check:
+    """Not the checkpoint that the plan asks for."""
+    return Check(
+        name="checkpoint", status=FAIL, found=found, action=action, exit_code=EXIT_USAGE, figures=figures or {}
+    )
 
 
 def check_input(workload: Workload, source: str | None) -> tuple[Check, Probe | None]:
@@ -142,13 +158,13 @@ def _compared(workload: Workload, source: str, probe: Probe) -> Check:
     notes, actions = list(probe.warnings), []
     if probe.size[0] * probe.size[1] > workload.frame_size[0] * workload.frame_size[1]:
         notes.append(f"larger than the {format_resolution(workload.frame_size)} of the plan")
-        actions.append(f"Plan with --frame-size {format_resolution(probe.size)}")
+        actions.append(f"--frame-size {format_resolution(probe.size)}")
     if workload.frames is not None and (probe.length is None or probe.length > workload.frames):
         notes.append(f"longer than the {workload.frames:,} frames of the plan")
-        actions.append(f"Plan with --frames {probe.length or 'unlimited'}")
+        actions.append(f"--frames {probe.length or 'unlimited'}")
     if notes:
         found = f"{what}; {'; '.join(note.rstrip('.') for note in notes)}"
-        action = ", ".join(actions) or "See that this is meant"
+        action = f"Plan with {' '.join(actions)}" if actions else "See that this is meant"
         return Check(name="input", status=WARN, found=found, action=action, figures=figures)
     return Check(name="input", status=PASS, found=what, figures=figures)
 

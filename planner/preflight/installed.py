@@ -18,7 +18,7 @@ _RELEASE = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?", re.ASCII)
 def check_gpu(plan: Plan, budget: Budget) -> Check:
     """The GPU at hand beside the one that the plan was made for."""
     planned, gpu = plan.budget.gpu, budget.gpu
-    if gpu is None:
+    if gpu is None or budget.source == "vram":
         return Check(name="gpu", status=SKIP, found="no GPU is named, only a budget")
     figures = {"gpu": gpu.name, "planned_gpu": planned.name if planned else None}
     if planned is None:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from planner.commands import describe, planning_command
-from planner.domain import EXIT_DOES_NOT_FIT, Budget, Choice, Estimate, Plan
+from planner.domain import EXIT_DOES_NOT_FIT, Budget, Choice, Estimate, Request
 from planner.measure.devices import PresentGpu
 from planner.measure.machine import Machine
 from planner.planning.candidates import why_unsupported
 from planner.preflight.nouns import FAIL, PASS, WARN, Check
-from planner.units import format_size
+from planner.runtime.cap import VARIABLE
+from planner.units import exact_size, format_size, rounded_up_size
 
 MOST_HOLDERS = 5
 """Processes named in the text; the figures have all."""
 
 
-def check_memory(plan: Plan, choice: Choice, estimate: Estimate, budget: Budget, holders: Mapping[str, int]) -> Check:
-    """The estimate against the usable part of the budget: as planning judges it."""
-    usable = budget.usable_bytes
+def check_memory(
+    choice: Choice, budget: Budget, holders: Mapping[str, int], what_to_do: Callable[[], str] | None = None
+) -> Check:
+    """The estimate of the choice against the usable part of the budget: as planning judges it."""
+    usable, estimate = budget.usable_bytes, choice.estimate
     short = estimate.total_bytes - usable
     figures = {
         "free_bytes": budget.total_bytes,
@@ -33,7 +36,7 @@ def check_memory(plan: Plan, choice: Choice, estimate: Estimate, budget: Budget,
     room = f"{format_size(usable)} usable of {format_size(budget.total_bytes)}{_where(budget)}"
     if short > 0:
         status, found = FAIL, f"{what}, {format_size(short)} more than the {room}{_held(holders)}"
-        action: str | None = _what_to_do(plan, budget, holders)
+        action: str | None = what_to_do() if what_to_do else None
     elif estimate.upper_bytes > usable:
         status = WARN
         found = f"{what}, within the {room}, but its upper bound is {format_size(estimate.upper_bytes)}"
@@ -60,8 +63,45 @@ def check_capability(choice: Choice, budget: Budget) -> Check | None:
     )
 
 
-def check_prediction(planned: Estimate, now: Estimate) -> Check:
+def check_cap(estimate: Estimate, cap_bytes: int) -> Check:
+    """The estimate against what this process is held to; nothing is kept back of that, as a share has its own."""
+    figures = {
+        "cap_bytes": cap_bytes,
+        "total_bytes": estimate.total_bytes,
+        "upper_bytes": estimate.upper_bytes,
+        "short_by_bytes": max(0, estimate.total_bytes - cap_bytes),
+    }
+    found = f"{VARIABLE} holds this process to {format_size(cap_bytes)}"
+    needs = f"the plan needs {format_size(estimate.total_bytes)}"
+    if estimate.total_bytes > cap_bytes:
+        status, found = FAIL, f"{found}; {needs}"
+        share = f"sam2-plan --vram {exact_size(cap_bytes)} --headroom none"
+        action: str | None = f"Plan for the share ({share}), or raise it"
+    elif estimate.upper_bytes > cap_bytes:
+        status, found = WARN, f"{found}; {needs}, but its upper bound is {format_size(estimate.upper_bytes)}"
+        action = f"{format_size(estimate.upper_bytes - cap_bytes)} more would cover the bound"
+    else:
+        status, action = PASS, None
+        found = f"{found}; {needs}, at most {format_size(estimate.upper_bytes)}"
+    return Check(
+        name="memory cap", status=status, found=found, action=action, exit_code=EXIT_DOES_NOT_FIT, figures=figures
+    )
+
+
+def check_prediction(planned: Choice, today: Choice) -> Check:
     """Whether what is predicted today, of the same workload on this GPU, is no worse than what the plan says."""
+    if today.quality < planned.quality:
+        return Check(
+            name="prediction",
+            status=WARN,
+            found=f"the plan says {planned.quality:g} J&F of what has {today.quality:g}",
+            action="Make the plan again: this file was changed, or made by a release with other figures",
+            figures={"planned_quality": planned.quality, "quality": today.quality},
+        )
+    return _compared(planned.estimate, today.estimate)
+
+
+def _compared(planned: Estimate, now: Estimate) -> Check:
     figures = {
         "planned_total_bytes": planned.total_bytes,
         "planned_upper_bytes": planned.upper_bytes,
@@ -124,7 +164,7 @@ def process_names(gpu: PresentGpu, machine: Machine, root: Path = Path("/")) -> 
 
 def _where(budget: Budget) -> str:
     if budget.source == "device" and budget.gpu:
-        return f" free on {budget.gpu.name}"
+        return f" free on GPU {budget.gpu.index} ({budget.gpu.name})"
     return f" ({budget.gpu.name})" if budget.source == "gpu" and budget.gpu else ""
 
 
@@ -136,15 +176,25 @@ def _held(holders: Mapping[str, int]) -> str:
     return f"; held by {', '.join(named)}{f' and {more} more' if more > 0 else ''}"
 
 
-def _what_to_do(plan: Plan, budget: Budget, holders: Mapping[str, int]) -> str:
-    """Free memory, where somebody holds it; else what the request has a plan for."""
-    smallest = plan.limits.smallest_total_bytes
-    if smallest is not None and smallest <= budget.total_bytes:
-        words = f"plan for what there is: {planning_command(plan.request, budget, '-o', 'plan.yaml')}"
-    elif smallest is None:
-        words = "use a GPU that can run the plan's pins"
+def what_to_do(
+    request: Request, smallest_bytes: int | None, budget: Budget, held: bool, others: int, replayed: str | None
+) -> str:
+    """Free memory, where somebody holds it; take another GPU, where there is one; else what the request has a plan for.
+
+    `smallest_bytes`: the smallest budget under which the request, of the input as it is, has a plan.
+    """
+    words = []
+    if held and budget.source == "device":
+        words.append("free its memory (--wait 60s waits for that)")
+    if others and budget.source == "device":
+        words.append("take another GPU: sam2-plan pick says which has room")
+    if smallest_bytes is None:
+        words.append("use a GPU that can run the plan's pins")
+    elif smallest_bytes <= budget.total_bytes:
+        machine = () if replayed is None else ("--simulate-gpu", replayed)
+        words.append(f"plan for what there is: {planning_command(request, budget, *machine, '-o', 'plan.yaml')}")
     else:
-        words = f"give it {format_size(smallest)}, the least that this request has a plan for"
-    if holders and budget.source == "device":
-        return f"Free its memory (--wait 60s waits for that), or {words}"
-    return words[0].upper() + words[1:]
+        least = exact_size(rounded_up_size(smallest_bytes))
+        words.append(f"give it {least}, the least that this request has a plan for")
+    text = ", or ".join(words)
+    return text[0].upper() + text[1:]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,9 +33,14 @@ def check_disk(workload: Workload, out: str | None, saves: Sequence[str] | None)
     if out is None:
         return Check(name="disk", status=SKIP, found="no folder for the outputs is named (--out)")
     folder = Path(out)
-    parent = folder if folder.is_dir() else folder.parent
-    if not parent.is_dir():
-        return _no_folder(f"there is no folder {parent}", f"Make it: mkdir -p {parent}")
+    # os.path, because pathlib raises where a folder may not be looked into.
+    if os.path.lexists(folder) and not os.path.isdir(folder):
+        return _no_folder(f"{folder} is there, and is no folder", "Give another --out, or move it away")
+    parent = folder if os.path.isdir(folder) else folder.parent
+    if not os.path.isdir(parent):
+        return _no_folder(
+            f"there is no folder {parent} that this user can see", f"Make it: mkdir -p {shlex.quote(str(parent))}"
+        )
     if not os.access(parent, os.W_OK | os.X_OK):
         return _no_folder(f"{parent} cannot be written to", "Choose a folder that this user may write to")
     try:

@@ -15,8 +15,9 @@ Found = tuple[str, str, str | None, dict[str, object]]
 """Status, what was found, what to do, figures."""
 
 
-def check_policy(policy: Policy, choice: Choice, estimate: Estimate, budget: Budget | None, today: date) -> list[Check]:
-    """One check for each rule of the policy. `today` decides whether an exception still holds."""
+def check_policy(policy: Policy, choice: Choice, budget: Budget | None, today: date) -> list[Check]:
+    """One check for each rule of the policy: `choice` as of today, which also decides if an exception still holds."""
+    estimate = choice.estimate
     held: dict[str, Callable[[], Found]] = {
         "minimum_quality": lambda: _quality(policy.minimum_quality or 0.0, choice),
         "maximum_bytes": lambda: _bytes(policy.maximum_bytes or 0, estimate),

@@ -17,7 +17,7 @@ from planner.prompts.prompts import Prompt
 from planner.runtime.attention import check_kernel
 from planner.runtime.automatic import AutomaticMask, automask
 from planner.runtime.fallback import Ladder, out_of_memory
-from planner.runtime.limiting import MemoryCap, cap_on
+from planner.runtime.limiting import MemoryCap, cap_on, uuid_of
 from planner.runtime.network import AUTOCAST, WEIGHTS, Network, place
 from planner.runtime.segmentation import Segmentation, segment
 from planner.runtime.tracking import Tracking
@@ -62,7 +62,7 @@ def load_session(
         )
     task = task or (plan.request.workload.task if plan else "video")
     check_word(task, "task", TASKS)
-    where = find_device(device)
+    where = find_device(device, plan)
     cap = cap_on(where, plan)
 
     def make(wanted: Configuration) -> Network:
@@ -220,10 +220,24 @@ class Session:
         return ladder.run(lambda: action(ladder.network), lambda reason: ladder.step_down(None, reason))
 
 
-def find_device(name: str) -> torch.device:
-    """The device that `name` means. Raises UsageError for a name that is none, EnvironmentFailure for one not here."""
+def _own_gpu(plan: Plan | None) -> int | None:
+    """The index of the plan's own GPU, among those that torch sees; `sam2-plan check` judges the same one."""
+    planned = plan.budget.gpu.uuid if plan and plan.budget.gpu else None
+    if planned is None:
+        return None
+    places = range(torch.cuda.device_count())
+    return next((place for place in places if uuid_of(torch.device("cuda", place)) == planned), None)
+
+
+def find_device(name: str, plan: Plan | None = None) -> torch.device:
+    """The device that `name` means; of "auto" the GPU that the plan was made for, where torch sees it.
+
+    Raises UsageError for a name that is none, EnvironmentFailure for one not here.
+    """
+    if name == "auto" and torch.cuda.is_available():
+        return torch.device("cuda", _own_gpu(plan) or 0)
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        name = "mps" if torch.backends.mps.is_available() else "cpu"
     try:
         device = torch.device(name)
     except (RuntimeError, TypeError) as error:

@@ -6,6 +6,7 @@ Checkpoints are read with `weights_only=True`: a file that would run code is ref
 from __future__ import annotations
 
 import contextlib
+import os
 import pickle
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -54,7 +55,7 @@ def model_from(configuration: Configuration, checkpoint: str | Path) -> Any:
 def find_checkpoint(configuration: Configuration, checkpoint: str | Path) -> Path:
     """The file that `checkpoint` means for this configuration."""
     path = local_path(configuration, checkpoint)
-    if path.is_file():
+    if os.path.isfile(path):  # not pathlib: it raises where a folder may not be looked into
         return path
     if _is_hub_id(str(checkpoint)):
         return _fetch(configuration, str(checkpoint))

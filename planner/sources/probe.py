@@ -5,6 +5,7 @@ Imported by those who may have no source to look at, so what reads one (numpy, P
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ def probe_picture(source: str) -> Probe:
     from planner.sources.pictures import pil_image
 
     path = Path(source)
-    if path.is_dir():
+    if os.path.isdir(path):
         raise UsageError(f"{source} is a folder; a plan for pictures runs on one picture at a time.", "Give a file.")
     pil = pil_image()
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import planner
-from planner.catalog.checkpoints import held_by, official_sums
 from planner.preflight.nouns import FAIL, PASS, SKIP, WARN
 from tests.conftest import ROOT, invoke, refusal
 from tests.preflight.machines import GPU, VERSIONS, gpu, report
@@ -118,14 +117,15 @@ def test_another_gpu_driver_and_torch_warn(tmp_path: Path) -> None:
     assert checks(str(planned), "--simulate-gpu", str(other), "--strict", code=4)
 
 
-def test_the_plans_own_gpu_is_looked_at_where_it_is_present(tmp_path: Path) -> None:
+def test_the_gpu_that_a_run_takes_is_looked_at(tmp_path: Path) -> None:
+    """The plan's own where it is present, else the first: not the freest, which a run does not look for."""
     small, large = gpu(0, card_free_bytes=2_500_000_000), gpu(1, card_free_bytes=11_500_000_000)
     machine = report(tmp_path, [small, large])
     plan = planner.plan(objects=10, simulate_gpu=machine, device=0)
     found = planner.check(plan, simulate_gpu=machine)
     assert found.budget is not None and found.budget.total_bytes == 2_500_000_000
     elsewhere = planner.check(planner.plan(vram="3GB"), simulate_gpu=machine)
-    assert elsewhere.budget is not None and elsewhere.budget.total_bytes == 11_500_000_000
+    assert elsewhere.budget is not None and elsewhere.budget.total_bytes == 2_500_000_000
     asked = planner.check(plan, simulate_gpu=machine, device=1)
     assert asked.budget is not None and asked.budget.total_bytes == 11_500_000_000
 
@@ -222,78 +222,6 @@ def test_disk_of_a_clip_with_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "Free some space" in checks(*words, code=1)["disk"]["action"]
 
 
-def checkpoint(path: Path, variant: str, version: str = "2.1") -> Path:
-    """A zip archive with the names of a checkpoint's tensors, as torch writes them, and no tensors."""
-    import pickle
-
-    blocks = {"tiny": 12, "small": 16, "base_plus": 24, "large": 48}[variant]
-    names = ["image_encoder.trunk.patch_embed.proj.weight"]
-    names += [f"image_encoder.trunk.blocks.{number}.norm1.weight" for number in range(blocks)]
-    names += ["no_obj_embed_spatial"] if version == "2.1" else []
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("archive/data.pkl", pickle.dumps({"model": dict.fromkeys(names)}, 2))
-    return path
-
-
-def test_a_checkpoint_is_told_by_its_sum_and_by_what_it_holds(
-    plan_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = checkpoint(tmp_path / "mine.pt", "large")
-    words = (str(plan_path), "--vram", "3GB", "--checkpoint", str(file))
-    own = checks(*words, code=0)["checkpoint"]
-    assert own["status"] == WARN and "not the official file" in own["found"]
-    pinned = checks(*words, "--sha256", own["figures"]["sha256"].upper(), code=0)["checkpoint"]
-    assert pinned["status"] == PASS
-    assert checks(*words, "--sha256", "0" * 64, code=2)["checkpoint"]["status"] == FAIL
-    official = {("large", "2.1"): own["figures"]["sha256"]}
-    monkeypatch.setattr("planner.preflight.files.official_sums", lambda: official)
-    assert "is sam2.1_hiera_large.pt" in checks(*words, code=0)["checkpoint"]["found"]
-
-
-@pytest.mark.parametrize(("variant", "version"), [("tiny", "2.1"), ("large", "2.0")])
-def test_a_checkpoint_of_another_kind_is_exit_2(variant: str, version: str, plan_path: Path, tmp_path: Path) -> None:
-    file = checkpoint(tmp_path / "other.pt", variant, version)
-    found = checks(str(plan_path), "--vram", "3GB", "--checkpoint", str(file), code=2)["checkpoint"]
-    assert f"holds {variant} {version}" in found["found"] and "sam2.1_hiera_large.pt" in found["action"]
-
-
-def test_a_folder_of_checkpoints_a_missing_one_and_rubbish(plan_path: Path, tmp_path: Path) -> None:
-    words = (str(plan_path), "--vram", "3GB", "--checkpoint")
-    checkpoint(tmp_path / "sam2.1_hiera_large.pt", "large")
-    assert checks(*words, str(tmp_path), code=0)["checkpoint"]["status"] == WARN
-    assert "there is no" in checks(*words, str(tmp_path / "none.pt"), code=2)["checkpoint"]["found"]
-    (tmp_path / "rubbish.pt").write_bytes(b"PK\x03\x04" + bytes(100))
-    assert "cut short" in checks(*words, str(tmp_path / "rubbish.pt"), code=2)["checkpoint"]["found"]
-    assert checks(*words, "facebook/sam2.1-hiera-large", code=0)["checkpoint"]["status"] == WARN
-
-
-@given(st.binary(max_size=400))
-def test_looking_into_any_file_runs_nothing_and_ends(data: bytes) -> None:
-    import tempfile
-
-    with tempfile.NamedTemporaryFile(suffix=".pt") as file:
-        with zipfile.ZipFile(file.name, "w") as archive:
-            archive.writestr("archive/data.pkl", data)
-        assert held_by(Path(file.name)) is None
-
-
-def test_a_real_checkpoint_is_recognised_without_torch(tmp_path: Path) -> None:
-    torch = pytest.importorskip("torch", reason="writes a real checkpoint")
-    from planner.domain import Configuration
-    from planner.runtime.weights import random_model
-
-    model = random_model(Configuration(variant="tiny", version="2.0", resolution=(256, 256), precision="float32"), 0)
-    torch.save({"model": model.state_dict()}, tmp_path / "tiny.pt")
-    held = held_by(tmp_path / "tiny.pt")
-    assert held is not None and (held.variant, held.version) == ("tiny", "2.0")
-
-
-def test_official_sums_are_there_for_every_variant_and_version() -> None:
-    sums = official_sums()
-    assert len(sums) == len(set(sums.values())) == 8
-    assert all(len(text) == 64 and set(text) <= set("0123456789abcdef") for text in sums.values())
-
-
 def clip(path: Path, size: tuple[int, int] = (64, 96), frames: int = 12) -> Path:
     av = pytest.importorskip("av", reason="writes a video")
     import numpy
@@ -319,7 +247,7 @@ def test_the_input_is_read_for_its_size_and_length(tmp_path: Path) -> None:
     found = checks(str(path), "--vram", "3GB", "--input", str(video), code=0)["input"]
     assert found["status"] == WARN
     assert "larger than the 32x48" in found["found"] and "longer than the 10 frames" in found["found"]
-    assert found["action"] == "Plan with --frame-size 64x96, Plan with --frames 12"
+    assert found["action"] == "Plan with --frame-size 64x96 --frames 12"
 
 
 def test_a_larger_input_is_what_the_memory_is_held_against(tmp_path: Path) -> None:
@@ -359,8 +287,8 @@ def test_a_picture_is_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_waiting_ends_when_memory_is_freed(plan_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from planner.report.machine import read_machine
 
-    full = read_machine(report(tmp_path, [gpu(card_free_bytes=10**9)]))
-    free = read_machine(report(tmp_path))
+    full = replace(read_machine(report(tmp_path, [gpu(card_free_bytes=10**9)])), replayed=None)
+    free = replace(read_machine(report(tmp_path)), replayed=None)
     looks = iter([full, full, free])
     slept: list[float] = []
     monkeypatch.setattr("time.sleep", slept.append)
@@ -375,20 +303,56 @@ def test_waiting_ends_when_memory_is_freed(plan_path: Path, tmp_path: Path, monk
     assert again.exit_code == 3
 
 
-def test_nobody_waits_for_a_gpu_that_is_not_there_or_a_budget_that_is_given(
+HOPELESS: dict[str, tuple[list[dict[str, Any]], dict[str, Any], int]] = {
+    "no GPU": ([], {}, 1),
+    "a GPU too small": ([gpu(card_bytes=10**9, card_free_bytes=9 * 10**8)], {}, 3),
+    "a GPU too old": ([gpu(capability=[7, 5], card_free_bytes=10**9)], {}, 3),
+    "something else fails": ([gpu(card_free_bytes=10**9)], {"checkpoint": "none.pt"}, 3),
+}
+
+
+@pytest.mark.parametrize(("gpus", "asked", "code"), HOPELESS.values(), ids=HOPELESS)
+def test_nobody_waits_where_freed_memory_would_not_do(
+    gpus: list[dict[str, Any]], asked: dict[str, Any], code: int, plan_path: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    from planner.report.machine import read_machine
+
+    monkeypatch.setattr("time.sleep", lambda seconds: pytest.fail("it waited"))
+    machine = replace(read_machine(report(tmp_path, gpus)), replayed=None)
+    found = planner.check(planner.Plan.load(plan_path), look=lambda: machine, wait="1h", **asked)
+    assert found.exit_code == code
+
+
+def test_nobody_waits_for_a_report_or_a_budget_which_stay_as_they_are(
     plan_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("time.sleep", lambda seconds: pytest.fail("it waited"))
-    none = report(tmp_path, [], reasons={"gpus": "none"})
-    assert checks(str(plan_path), "--simulate-gpu", str(none), "--wait", "1h", code=1)
+    full = report(tmp_path, [gpu(card_free_bytes=10**9)])
+    assert checks(str(plan_path), "--simulate-gpu", str(full), "--wait", "1h", code=3)["memory"]["status"] == FAIL
     assert checks(str(plan_path), "--vram", "1.2GB", "--wait", "1h", code=3)
+
+
+MAIN_ON = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+import planner.checking
+from planner.cli.main import main
+from planner.report.machine import read_machine
+machine = replace(read_machine(Path(sys.argv[1])), replayed=None)
+planner.checking.this_machine = lambda: machine
+sys.exit(main(sys.argv[2:]))
+"""
+"""The command as if on the machine of a report."""
 
 
 def test_waiting_is_not_endless_and_is_interrupted_at_once(plan_path: Path, tmp_path: Path) -> None:
     full = report(tmp_path, [gpu(card_free_bytes=10**9)])
-    words = (str(plan_path), "--simulate-gpu", str(full), "--wait", "1s")
-    assert checks(*words, code=3)["memory"]["status"] == FAIL
-    command = [sys.executable, "-m", "planner", "check", *words[:-1], "1h"]
+    start = [sys.executable, "-c", MAIN_ON, str(full), "check", str(plan_path), "--wait"]
+    ended = subprocess.run([*start, "1s"], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 3 and "FAIL  memory" in ended.stdout
+    command = [*start, "1h"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(2)

@@ -22,6 +22,7 @@ pytest.importorskip("sam2")
 import planner
 from planner.domain import Configuration
 from planner.errors import EnvironmentFailure, FileError, PlannerError, UsageError
+from planner.runtime.session import find_device
 from tests.runtime.stock import checkpoint, picture
 
 SMALLEST = Configuration(variant="tiny", version="2.1", resolution=(64, 64), precision="float32")
@@ -307,6 +308,22 @@ def test_auto_takes_the_cpu_where_there_is_nothing_else() -> None:
     if torch.backends.mps.is_available():
         pytest.skip("there is an MPS device")
     assert planner.load(SMALLEST, random_weights=True).device == "cpu"
+
+
+@pytest.mark.parametrize(("planned", "taken"), [("GPU-b", 1), ("GPU-a", 0), ("GPU-elsewhere", 0), (None, 0)])
+def test_auto_takes_the_gpu_that_the_plan_was_made_for(
+    planned: str | None, taken: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which is the one that `check` judges: the plan's own, else the first."""
+    plan = planner.plan(gpu="RTX 3060")
+    card = replace(plan.budget.gpu, uuid=planned) if plan.budget.gpu else None
+    plan = replace(plan, budget=replace(plan.budget, gpu=card))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    seen = {0: types.SimpleNamespace(uuid="a"), 1: types.SimpleNamespace(uuid="b")}
+    monkeypatch.setattr("torch.cuda.get_device_properties", lambda device: seen[device.index])
+    assert find_device("auto", plan) == torch.device("cuda", taken)
+    assert find_device("cuda:1", plan) == torch.device("cuda", 1), "what is said counts"
 
 
 @pytest.mark.parametrize("attention", ["efficient", "cudnn"])
