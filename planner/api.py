@@ -6,10 +6,8 @@ planning itself stays pure.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import fields
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +33,8 @@ from planner.domain import (
     Workload,
 )
 from planner.errors import PlannerError, UsageError
-from planner.locations import user_folder
-from planner.memory_model import MemoryModel, load_coefficients
-from planner.memory_model.coefficients import FITTED_FILE
+from planner.memory_model import MemoryModel
+from planner.memory_model.current import known_model
 from planner.placing import PlaceablePlan
 from planner.planning import make_plan
 from planner.units import (
@@ -340,21 +337,6 @@ def check_top(top: int) -> None:
     """Raises UsageError for a number of entries that cannot be kept."""
     if isinstance(top, bool) or not 0 <= top <= MAXIMUM_TOP:
         raise UsageError(f"{top} alternatives cannot be kept.", f"Give a number from 0 to {MAXIMUM_TOP}.")
-
-
-@lru_cache(maxsize=1)
-def known_model() -> MemoryModel:
-    """The laws that ship, or those that `sam2-plan fit` made of them with the user's own measurements.
-
-    What was fitted with the laws of another release is left alone: its corrections belong to other predictions.
-    """
-    shipped = load_coefficients()
-    fitted = user_folder() / FITTED_FILE
-    if os.path.isfile(fitted):  # not pathlib, which raises where a home may not be looked into
-        own = load_coefficients(fitted)
-        if own.memory_model == shipped.memory_model:
-            return MemoryModel(own)
-    return MemoryModel(shipped)
 
 
 def provenance_of(model: MemoryModel) -> Provenance:

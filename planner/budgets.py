@@ -7,7 +7,7 @@ from pathlib import Path
 
 from planner.domain import Budget, Gpu, Headroom
 from planner.errors import UsageError
-from planner.units import SIZE_FORMS, check_size, parse_count, parse_size
+from planner.units import SIZE_FORMS, check_size, format_exact_size, parse_count, parse_size
 
 MAXIMUM_GPUS = 1000
 
@@ -170,10 +170,14 @@ def _check_distinct(budgets: Sequence[Budget]) -> None:
         raise UsageError(f"The GPU {twice} is named twice.", "Name each GPU once; --streams says how many run on it.")
 
 
+def _asked(headroom: Headroom) -> str:
+    return format_exact_size(headroom.bytes) if headroom.bytes else f"{headroom.percent:g} %"
+
+
 def _checked(budget: Budget) -> Budget:
     if budget.usable_bytes <= 0:
         raise UsageError(
-            f"The headroom of {budget.headroom_bytes:,} bytes leaves nothing of {budget.total_bytes:,}.",
+            f"A headroom of {_asked(budget.headroom)} leaves nothing of {format_exact_size(budget.total_bytes)}.",
             "Hold back less than the budget.",
         )
     return budget

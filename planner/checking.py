@@ -15,13 +15,14 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from planner.api import Plan, known_model
+from planner.api import Plan
 from planner.budgets import budget_of, budget_on, refuse_report
 from planner.domain import EXIT_DOES_NOT_FIT, Budget, Choice, Gpu, Request, Workload
 from planner.errors import UsageError
 from planner.measure.devices import PresentGpu
 from planner.measure.machine import Machine, this_machine
 from planner.measure.present import as_gpu, find_present
+from planner.memory_model.current import known_model
 from planner.planning.candidates import smallest_need
 from planner.preflight import nouns
 from planner.preflight.files import check_checkpoint, check_input, parse_sum
@@ -40,6 +41,7 @@ from planner.preflight.nouns import FAIL, SKIP, Check, NotReady
 from planner.preflight.policy import read_policy
 from planner.preflight.resources import check_disk, check_host
 from planner.preflight.rules import check_policy
+from planner.runs.arguments import check_saves
 from planner.runtime.cap import cap_from
 from planner.sources.probe import Probe
 from planner.units import parse_duration
@@ -104,6 +106,7 @@ def check(
     FileError for a policy or report that is broken.
     """
     seconds = 0.0 if wait is None else parse_duration(wait)
+    kept = check_saves(saves, plan.request.workload.task)
     rules = None if policy is None else read_policy(Path(policy))
     wanted = None if sha256 is None else parse_sum(sha256)
     if wanted is not None and checkpoint is None:
@@ -121,7 +124,7 @@ def check(
             *(target.of_machine(package, partial(check_package, plan, name=package)) for package in PACKAGES),
             check_checkpoint(configuration, checkpoint, wanted, hashing, here=target.here),
             on_input,
-            check_disk(request.workload, out, saves),
+            check_disk(request.workload, out, kept),
             target.of_machine("host memory", partial(check_host, configuration, request.workload)),
         ]
         if not any(check.status == FAIL for check in rest):

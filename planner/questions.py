@@ -9,11 +9,12 @@ from pathlib import Path
 
 from planner import answers, domain
 from planner.answers import Carried, Comparison, Needed
-from planner.api import Plan, check_top, known_model, provenance_of, request_of, with_files
+from planner.api import Plan, check_top, provenance_of, request_of, with_files
 from planner.budgets import Several, budget_of, budgets_of, gpus_of
-from planner.domain import Budget, Gpu
+from planner.domain import Budget, Gpu, Headroom
 from planner.errors import UsageError
 from planner.memory_model import MemoryModel
+from planner.memory_model.current import known_model
 from planner.planning import make_plan
 from planner.planning.comparison import compare_plans
 from planner.planning.needs import needed
@@ -80,9 +81,9 @@ def need(
     """The smallest budgets for a request, and the cards known by name that have them.
 
     headroom is held back of the budget and counted in. runtime: "own", which runs plans, or "stock", the predictors
-    of the sam2 package. top: how many groups of cards to list; none of them is looked up for 0, which saves the time
-    that reading their names takes. Raises UsageError as plan does, and for a stock clip without end, which no budget
-    is enough for.
+    of the sam2 package, which know no headroom. top: how many groups of cards to list; none of them is looked up for
+    0, which saves the time that reading their names takes. Raises UsageError as plan does, and for a stock clip
+    without end, which no budget is enough for.
     """
     check_word(runtime, "runtime", ("own", "stock"))
     check_top(top)
@@ -90,7 +91,10 @@ def need(
         task=task, objects=objects, frames=frames, frame_size=frame_size, variant=variant, version=version,
         resolution=resolution, precision=precision, attention=attention,
     )  # fmt: skip
-    return needed(request, parse_headroom(headroom), runtime, known_model().on(None), _known_cards(top), top)
+    held = parse_headroom(headroom)
+    if runtime == "stock":
+        held = Headroom()  # it stops where the whole card is used up; headroom is our own caution
+    return needed(request, held, runtime, known_model().on(None), _known_cards(top), top)
 
 
 def _known_cards(top: int) -> Sequence[Gpu]:

@@ -21,6 +21,7 @@ from planner.measure.trial import Outcome, Trial
 from planner.memory_model import MemoryModel, load_coefficients
 from planner.memory_model.assessment import Assessment, Judged, assess, interval, score
 from planner.memory_model.coefficients import Coefficients, Margin, shipped_file
+from planner.memory_model.current import known_model
 from planner.memory_model.fit import coefficients_text, margin_of
 from planner.memory_model.known import assess_known, fit_known, rows_below, shipped_measurements
 from planner.memory_model.published import fit_published
@@ -188,13 +189,13 @@ def fitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Coefficients:
     some += trials({"task": ["video"], "variant": ["tiny"]}, "own")
     keep([(trial, measured(trial, 1.2)) for trial in some], user_folder() / "profiles")
     assert invoke("fit").code == 0
-    planner.api.known_model.cache_clear()
+    known_model.cache_clear()
     return load_coefficients(tmp_path / "memory_model.json")
 
 
 @pytest.fixture(autouse=True)
 def forget() -> None:
-    planner.api.known_model.cache_clear()
+    known_model.cache_clear()
 
 
 def test_what_was_measured_here_goes_before_all_else_on_that_gpu(fitted: Coefficients) -> None:
@@ -268,14 +269,14 @@ def test_two_rows_correct_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_coefficients_of_another_release_are_left_alone(fitted: Coefficients) -> None:
     path = user_folder() / "memory_model.json"
     path.write_text(coefficients_text(replace(fitted, memory_model="laws-0")), encoding="utf-8")
-    planner.api.known_model.cache_clear()
+    known_model.cache_clear()
     assert planner.predict(variant="tiny", gpu="RTX 3060").context_bytes == 400_000_000
 
 
 def test_broken_coefficients_of_ones_own_are_named(fitted: Coefficients) -> None:
     path = user_folder() / "memory_model.json"
     path.write_text("{}", encoding="utf-8")
-    planner.api.known_model.cache_clear()
+    known_model.cache_clear()
     outcome = invoke("--vram", "2GB")
     assert outcome.code == 2
     assert str(path) in outcome.err

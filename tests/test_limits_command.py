@@ -243,3 +243,11 @@ def test_nothing_that_fits_is_exit_3() -> None:
     outcome = invoke("limits", "--vram", "0.4GB")
     assert (outcome.code, outcome.err) == (3, "")
     assert "short by" in outcome.out
+
+
+def test_stock_runs_in_what_the_card_has() -> None:
+    """A T4 has no bfloat16: stock takes float16 in its place, and nothing where bfloat16 is pinned."""
+    for one in document_of(["limits", "--gpu", "T4"])["stock"]:
+        assert one["configuration"]["precision"] == "autocast_float16"
+    for one in document_of(["limits", "--gpu", "T4", "--precision", "bfloat16"])["stock"]:
+        assert (one["fits"], one["max_frames"]) == (False, None) and "capability 8.0" in one["reason"]

@@ -196,3 +196,11 @@ def test_the_text_says_what_it_needs(words: tuple[str, ...], expected: list[str]
     assert [part for part in expected if part not in outcome.out] == []
     assert max(len(line) for line in outcome.out.splitlines() if not line.startswith("    sam2-plan")) < 150
     assert ("Cards" in outcome.out) == ("0" not in words)
+
+
+def test_what_stock_needs_is_what_limits_and_plans_hold_it_against() -> None:
+    """Without headroom, which is our own caution: stock stops where the whole card is used up."""
+    words = ["--variant", "large", "--version", "2.1", "--precision", "autocast_bfloat16", "--resolution", "1024"]
+    need = document_of(["need", "--runtime", "stock", "--frames", "240", *words, "--top", "0"])["needs"][0]
+    (stock,) = document_of(["limits", "--vram", f"{need['budget_bytes'] // 1000 + 1}kB", *words])["stock"]
+    assert need["budget_bytes"] == need["need_bytes"] and stock["max_frames"] == 240

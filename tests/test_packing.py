@@ -17,6 +17,7 @@ from planner.domain import PRECISIONS, VARIANTS, Gpu
 from planner.units import parse_size
 from tests.checker import Document, document_faults
 from tests.conftest import document_of, invoke
+from tests.preflight import machines
 from tests.test_limits_command import words_of
 
 MEMORY = st.integers(3 * 10**8, 10**10)
@@ -376,3 +377,30 @@ def test_the_text_says_where_they_run(words: tuple[str, ...], expected: list[str
 def test_the_text_names_the_file_that_was_saved(tmp_path: Path) -> None:
     path = tmp_path / "my plan.yaml"
     assert shlex.quote(str(path)) in invoke("--vram", "8GB,24GB", "-o", str(path)).out
+
+
+@pytest.mark.parametrize(
+    ("words", "most"),
+    [
+        (("--gpu", "RTX 4090,MX150", "--task", "automask"), 43),
+        (("--gpu", "RTX 3090,GTX 1050 Ti", "--task", "image"), None),
+        (("--gpu", "H100 PCIe,RTX 3060,T4", "--task", "video"), None),
+    ],
+)
+def test_as_many_streams_as_are_said_to_fit_do_on_gpus_of_several_generations(
+    words: tuple[str, ...], most: int | None
+) -> None:
+    """A process takes more on some generations than on others: none of them must be taken for the dearest."""
+    packed = invoke(*words, "--streams", "2", "--format", "json").document
+    said = packed["max_streams_smallest"]
+    assert most is None or said == most
+    for streams in (said, said - 1, packed["max_streams"]):
+        assert invoke(*words, "--streams", str(streams), "--format", "json").code == 0, streams
+    assert invoke(*words, "--streams", str(said + 1)).code == 3
+
+
+def test_a_gpu_with_nothing_left_is_idle_and_no_crash(tmp_path: Path) -> None:
+    full = machines.gpu(1, card_free_bytes=300_000_000)
+    machine = machines.report(tmp_path, [machines.gpu(0), full])
+    outcome = invoke("--simulate-gpu", str(machine), "--streams", "3", "--headroom", "500MB")
+    assert outcome.code == 0 and "idle" in outcome.out

@@ -80,11 +80,12 @@ def command(
 
     forms = [(Path(path), _form_of(path)) for path in paths]
     not_fit = _exit_code(not_fit_exit_code)
-    saves = None if save is None else _saves(save)
     plan = Plan.load(plan_path)
     line = ProgressLine() if sys.stderr.isatty() else None
     try:
-        found = check(plan, name=plan_path, saves=saves, waiting=_waiting(line), hashing=_hashing(line), **asked)
+        found = check(
+            plan, name=plan_path, saves=options.words_of(save), waiting=_waiting(line), hashing=_hashing(line), **asked
+        )
     finally:
         if line:
             line.end()
@@ -173,16 +174,6 @@ def _exit_code(text: str | None) -> int:
     if not (text.isascii() and text.isdecimal() and int(text[:4]) <= 255 and len(text) <= 3):
         raise UsageError(f"{text[:40]!r} is not an exit code.", "Give a whole number from 0 to 255.")
     return int(text)
-
-
-def _saves(text: str) -> list[str]:
-    from planner.outputs.layout import SAVES
-
-    words = [word.strip() for word in text.split(",")]
-    for word in words:
-        if word not in SAVES:
-            raise UsageError(f"{word[:40]!r} cannot be saved.", f"Choose from {', '.join(SAVES)}.")
-    return words
 
 
 def _waiting(line: ProgressLine | None) -> Callable[[Check, float, float], None] | None:

@@ -70,9 +70,9 @@ def _this_machine() -> Machine:
 
 
 def _knowledge() -> Knowledge:
-    from planner.api import known_model
     from planner.locations import user_folder
     from planner.memory_model.coefficients import FITTED_FILE, load_coefficients
+    from planner.memory_model.current import known_model
     from planner.profiles import load_folder
     from planner.report.doctor import Knowledge
 

@@ -89,6 +89,11 @@ packing = stack(
 )
 
 
+def words_of(text: str | None) -> list[str] | None:
+    """The words of a list with commas; None of None."""
+    return None if text is None else [word.strip() for word in text.split(",")]
+
+
 def asks_for_several(asked: Mapping[str, Any]) -> bool:
     """Whether planning is asked for several streams or GPUs: by number, or by naming several."""
     named = any("," in (asked[name] or "") for name in ("vram", "gpu", "device"))

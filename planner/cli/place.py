@@ -102,18 +102,23 @@ def command(
 
 def _job(plan: Plan, plan_path: str, given: dict[str, Any], words: tuple[str, ...]) -> dict[str, Any]:
     """What runs, with its defaults. Raises UsageError for an input that is not said, or what `run` would not parse."""
+    from planner.cli.run import check as check_run
     from planner.cli.run import command as run
     from planner.placement.job import NAME
 
     if "source" not in given:
         raise UsageError("There is nothing to run on: no input was given.", "Give --input as the worker sees it.")
+    if "--help" in words:  # click would print it, and end
+        raise UsageError("--help stands among the arguments of the run.", "See: sam2-plan run --help")
     defaults = {"out": "masks", "checkpoint": None, "name": NAME, "plan_path": plan_path, "arguments": words}
     try:
         with run.make_context("run", ["plan.yaml", "input", "--out", "masks", *words]) as context:
             prompted = any(context.params[name] for name in ("points", "boxes", "masks", "prompts_path"))
-    except click.ClickException as error:
-        why = f"sam2-plan run would refuse its arguments: {error.format_message()}"
-        raise UsageError(why, "See: sam2-plan run --help") from None
+            check_run(context.params, plan.request.workload.task)
+    except (click.ClickException, UsageError) as error:
+        said = error.format_message() if isinstance(error, click.ClickException) else error.message
+        why = f"sam2-plan run would refuse its arguments: {said}"
+        raise UsageError(why, getattr(error, "hint", "") or "See: sam2-plan run --help") from None
     if prompted == (plan.request.workload.task == "automask"):
         wrong = "takes no prompts" if prompted else "needs prompts, such as: -- --point 960,540"
         raise UsageError(f"A plan for {plan.request.workload.task} {wrong}.", "Prompts stand behind --.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -71,12 +71,11 @@ def command(
     from planner.runs.run import run
 
     line = ProgressLine() if sys.stderr.isatty() else None
-    saves = None if save is None else [word.strip() for word in save.split(",")]
     try:
         summary = run(
             plan,
             source,
-            saves=saves,
+            saves=options.words_of(save),
             prompts=_prompts(points, boxes, masks, prompts_path),
             progress=_progress(line),
             **asked,
@@ -96,6 +95,15 @@ def command(
         from planner.report.run import run_report
 
         echo(run_report(summary, style_of(sys.stdout)))
+
+
+def check(given: Mapping[str, Any], task: str) -> None:
+    """Raise UsageError for options that a run of that task would refuse, as far as no file and no GPU is needed."""
+    from planner.runs.arguments import check_options, check_saves
+
+    _prompts(given["points"], given["boxes"], given["masks"], given["prompts_path"])
+    check_saves(options.words_of(given["save"]), task)
+    check_options(task, given["reverse"], given["frames"], given["multimask"])
 
 
 def _prompts(points: tuple[str, ...], boxes: tuple[str, ...], masks: tuple[str, ...], path: str | None) -> Any:

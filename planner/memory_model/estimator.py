@@ -35,6 +35,8 @@ CONTEXT_BYTES = {7: 400_000_000, 8: 400_000_000}
 """By the major number of the capability; as in profiles/workspaces.yaml, which a test holds it to."""
 OTHER_CONTEXT_BYTES = 500_000_000
 UNKNOWN_CONTEXT_BYTES = 400_000_000
+GENERATIONS = ((7, 5), (8, 0), (9, 0))
+"""A capability of each kind that estimates differ between; older GPUs run no current torch."""
 CONTEXT_UPPER_BYTES = 137_000_000
 """How much more a context may be that was not measured here: the largest public figures are a little over 500 MiB."""
 UNCONFIRMED = 0.09

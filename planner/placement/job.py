@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 
 from planner.errors import UsageError
@@ -79,6 +80,7 @@ def _word(text: str, what: str) -> str:
         text.encode("utf-8")
     except UnicodeEncodeError:
         raise UsageError(f"{text!r} cannot be {what}: it is not UTF-8 text.", "Rename it.") from None
-    if any((ord(letter) < 32 and letter not in "\n\t") or ord(letter) == 127 for letter in text):
+    # Zl and Zp are lines' and paragraphs' ends, as YAML reads them.
+    if any(unicodedata.category(letter) in ("Cc", "Zl", "Zp") and letter not in "\n\t" for letter in text):
         raise UsageError(f"{text!r} cannot be {what}: it holds a control character.", "Rename it.")
     return text

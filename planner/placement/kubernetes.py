@@ -17,7 +17,7 @@ from planner.errors import UsageError
 from planner.placement.job import label
 from planner.placement.mig import smallest_profile
 from planner.placement.nouns import ANY_HOST, SHARINGS, Card, Host, Job, Placement, Share
-from planner.placement.share import card_of, cautions, chosen_of, require_room, share_of
+from planner.placement.share import allot, cautions
 from planner.planning.candidates import HALF_CAPABILITY, why_unsupported
 from planner.runtime.cap import VARIABLE
 from planner.units import check_word, exact_size
@@ -31,7 +31,8 @@ CONFIG_MAP_BYTES = 2**20
 """A ConfigMap holds no more (https://kubernetes.io/docs/concepts/configuration/configmap/)."""
 DEFAULT_QUEUE = "default-queue"
 """KAI's own example."""
-_SUBDOMAIN = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?", re.ASCII)
+_SUBDOMAIN = re.compile(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", re.ASCII)
+"""https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-subdomain-names"""
 _LABEL_VALUE = re.compile(r"[A-Za-z0-9]([-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?", re.ASCII)
 
 
@@ -56,10 +57,7 @@ def place_on_kubernetes(
     or its largest slice is too small.
     """
     check_word(sharing, "way to share a GPU", SHARINGS)
-    configuration, _ = chosen_of(plan)
-    allotted, card = share_of(plan, share), card_of(plan, gpu)
-    if card is not None:
-        require_room(allotted, card)
+    configuration, allotted, card = allot(plan, share, gpu)
     _check(image, claim, queue, sharing, plan_text, job)
     job = replace(job, plan_path=f"{PLAN_FOLDER}/{PLAN_FILE}")
     pod = _pod(job, image, claim, exact_size(allotted.bytes), host)
@@ -72,7 +70,7 @@ def place_on_kubernetes(
         share=allotted,
         card=card,
         sharing=sharing,
-        warnings=cautions(plan, card, gpu),
+        warnings=(*cautions(plan, card, gpu), *_remarks(sharing, card, configuration, job)),
         manifest=[
             {
                 "apiVersion": "v1",
@@ -92,6 +90,23 @@ def place_on_kubernetes(
             },
         ],
     )
+
+
+def _remarks(sharing: str, card: Card | None, configuration: Configuration, job: Job) -> list[str]:
+    """What the Job cannot see to."""
+    found = []
+    if sharing in ("hami", "kai") and _generation(configuration):
+        least = HALF_CAPABILITY[0]
+        found.append(
+            f"{configuration.precision} takes compute capability {least}.0: nodes labelled so are preferred, others "
+            "are not ruled out, and there the Job fails"
+        )
+    if sharing != "mig" and card is not None and card.name:
+        found.append(f"{card.name} is what the share is predicted for; the Job takes any GPU that holds it")
+    for what, path in (("input", job.source), ("checkpoint", job.checkpoint or "")):
+        if posixpath.isabs(path) and not posixpath.normpath(path).startswith(f"{DATA_FOLDER}/"):
+            found.append(f"the {what} {path} must be in the image: the claim is mounted at {DATA_FOLDER}")
+    return found
 
 
 def _failure_rules() -> list[dict[str, Any]]:
@@ -117,7 +132,8 @@ def _pod(job: Job, image: str, claim: str, cap: str, host: Host) -> dict[str, An
         "image": image,
         "workingDir": DATA_FOLDER,
         # -e: where the check fails the run does not begin, and the pod ends with the check's exit code.
-        "command": ["/bin/sh", "-ec", f"{job.check}\nexec {job.run}\n"],
+        # $$: Kubernetes expands $(NAME) in commands before any shell quotes it.
+        "command": ["/bin/sh", "-ec", f"{job.check}\nexec {job.run}\n".replace("$", "$$")],
         "env": [{"name": VARIABLE, "value": cap}],
         "resources": resources,
         "volumeMounts": [
@@ -143,11 +159,24 @@ def _whole(template: dict[str, Any], share: Share, card: Card | None, configurat
     """A whole GPU, on a node whose GPU holds the share and runs the configuration."""
     _limit(template, gpu=1)
     terms = [{"key": "nvidia.com/gpu.memory", "operator": "Gt", "values": [str(share.mebibytes - 1)]}]
-    if why_unsupported(configuration.precision, configuration.attention, (HALF_CAPABILITY[0] - 1, 9)):
-        least = str(HALF_CAPABILITY[0] - 1)
-        terms.append({"key": "nvidia.com/gpu.compute.major", "operator": "Gt", "values": [least]})
+    terms += _generation(configuration)
     selector = {"nodeSelectorTerms": [{"matchExpressions": terms}]}
     template["spec"]["affinity"] = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": selector}}
+
+
+def _generation(configuration: Configuration) -> list[dict[str, Any]]:
+    """The label that nodes must have whose GPU can run the configuration; none where all can."""
+    if why_unsupported(configuration.precision, configuration.attention, (HALF_CAPABILITY[0] - 1, 9)) is None:
+        return []
+    return [{"key": "nvidia.com/gpu.compute.major", "operator": "Gt", "values": [str(HALF_CAPABILITY[0] - 1)]}]
+
+
+def _prefer_generation(template: dict[str, Any], configuration: Configuration) -> None:
+    """Like the whole GPU's terms, but no more than preferred: where GPUs are shared, nodes may lack such labels."""
+    terms = _generation(configuration)
+    if terms:
+        preferred = [{"weight": 100, "preference": {"matchExpressions": terms}}]
+        template["spec"]["affinity"] = {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred}}
 
 
 def _mig(template: dict[str, Any], share: Share, card: Card | None, configuration: Configuration, _: str) -> None:
@@ -163,6 +192,7 @@ def _mig(template: dict[str, Any], share: Share, card: Card | None, configuratio
 def _hami(template: dict[str, Any], share: Share, card: Card | None, configuration: Configuration, _: str) -> None:
     """So many MiB of a GPU, which HAMi enforces; its webhook puts the pod before its scheduler."""
     _limit(template, gpu=1, gpumem=share.mebibytes)
+    _prefer_generation(template, configuration)
 
 
 def _kai(template: dict[str, Any], share: Share, card: Card | None, configuration: Configuration, queue: str) -> None:
@@ -170,6 +200,7 @@ def _kai(template: dict[str, Any], share: Share, card: Card | None, configuratio
     template["metadata"]["annotations"] = {"gpu-memory": str(share.mebibytes)}
     template["metadata"]["labels"]["kai.scheduler/queue"] = queue
     template["spec"]["schedulerName"] = "kai-scheduler"
+    _prefer_generation(template, configuration)
 
 
 _SHARING = {"whole": _whole, "mig": _mig, "hami": _hami, "kai": _kai}
@@ -196,6 +227,10 @@ def _check(image: str, claim: str, queue: str | None, sharing: str, plan_text: s
             "Plan with fewer alternatives: --top 5.",
         )
     inside = posixpath.normpath(posixpath.join(DATA_FOLDER, job.out))
+    if inside == DATA_FOLDER:
+        raise UsageError(
+            "The masks would lie among the other files of the claim.", "Give a folder in it, such as masks."
+        )
     if not inside.startswith(f"{DATA_FOLDER}/"):
         raise UsageError(
             f"The masks in {job.out} would be gone with the pod: only {DATA_FOLDER} is kept.",

@@ -15,6 +15,8 @@ SHARES = ("bound", "budget")
 SHARINGS = ("whole", "mig", "hami", "kai")
 """How Kubernetes hands out the GPU: a whole one, a MIG slice, a share by HAMi or by the KAI scheduler."""
 MEBIBYTE = 2**20
+WAIT = "60s"
+"""For memory that others hold on the GPU, before the plan counts as one that does not fit there."""
 
 
 class ShareTooLarge(PlannerError):
@@ -82,8 +84,12 @@ class Job:
 
     @property
     def check(self) -> str:
-        """The line that exits with 3 where the plan does not fit here, quoted for a shell."""
-        return shlex.join(["sam2-plan", "check", self.plan_path, "--input", self.source, *self._common])
+        """The line that exits with 3 where the plan does not fit here, quoted for a shell.
+
+        It waits a little: on a shared GPU a process that is just ending must not count as a plan that does not fit.
+        """
+        words = ["sam2-plan", "check", self.plan_path, "--input", self.source, *self._common, "--wait", WAIT]
+        return shlex.join(words)
 
     @property
     def run(self) -> str:

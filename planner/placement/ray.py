@@ -8,7 +8,7 @@ from planner.catalog.gpus import known_gpus
 from planner.domain import Plan
 from planner.errors import UsageError
 from planner.placement.nouns import Card, Placement, rounded_up
-from planner.placement.share import card_of, cautions, chosen_of, require_room, share_of
+from planner.placement.share import allot, cautions
 from planner.runtime.cap import VARIABLE
 from planner.units import exact_size, format_size
 
@@ -28,14 +28,12 @@ def place_on_ray(plan: Plan, *, gpu: str | int | None = None, share: str = "boun
 
     Raises UsageError where no GPU is said, ShareTooLarge where one process needs more than it has.
     """
-    configuration, _ = chosen_of(plan)
-    allotted, card = share_of(plan, share), card_of(plan, gpu)
+    configuration, allotted, card = allot(plan, share, gpu)
     if card is None:
         raise UsageError(
             "Ray hands out fractions of a GPU, and neither the plan nor you say of which.",
             'Give its name or memory: gpu="24GB" (--gpu 24GB).',
         )
-    require_room(allotted, card)
     options: dict[str, object] = {"num_gpus": fraction(allotted.bytes, card.total_bytes)}
     if card.name:
         options["accelerator_type"] = accelerator_type(driver_name(card.name))

@@ -7,6 +7,8 @@ from typing import Any
 from planner.catalog.gpus import find_gpu, same_card
 from planner.domain import Configuration, Estimate, Plan
 from planner.errors import UsageError
+from planner.memory_model.current import known_model
+from planner.memory_model.estimator import GENERATIONS
 from planner.placement.nouns import SHARES, Card, Share, ShareTooLarge
 from planner.planning.candidates import why_unsupported
 from planner.units import check_size, check_word, exact_size, format_size, parse_size
@@ -25,18 +27,58 @@ def chosen_of(plan: Plan) -> tuple[Configuration, Estimate]:
     return plan.chosen.configuration, plan.chosen.estimate
 
 
-def share_of(plan: Plan, kind: str) -> Share:
-    """The share of one process, to the byte. Raises UsageError for a word that is none of SHARES, as chosen_of."""
+def allot(plan: Plan, kind: str, gpu: str | int | None) -> tuple[Configuration, Share, Card | None]:
+    """What is to run, the share of one process, and the card, which has room for it.
+
+    Raises as chosen_of, share_of, card_of; ShareTooLarge where one process needs more than the card has.
+    """
+    configuration, _ = chosen_of(plan)
+    card = card_of(plan, gpu)
+    share = share_of(plan, kind, card)
+    if card is not None:
+        _require_room(share, card)
+    return configuration, share, card
+
+
+def share_of(plan: Plan, kind: str, card: Card | None = None) -> Share:
+    """The share of one process, to the byte: on that card, or on any that runs the choice.
+
+    Raises UsageError for a word that is none of SHARES, as chosen_of, and ShareTooLarge where a card that is named
+    is predicted to take more than the budget.
+    """
     check_word(kind, "share", SHARES)
-    _, estimate = chosen_of(plan)
+    _, planned = chosen_of(plan)
     budget_bytes = plan.budget.total_bytes
+    estimates = _on(plan, card)
+    total = min(estimate.total_bytes for estimate in estimates)
+    if total > budget_bytes:
+        name = card.name if card and card.name else "any GPU that runs it"
+        raise ShareTooLarge(
+            f"On {name} one process is predicted to take {format_size(total)}, more than the plan's budget of "
+            f"{format_size(budget_bytes)}.",
+            "Plan for that GPU: sam2-plan --gpu NAME, or with a larger budget.",
+        )
     if kind == "budget":
         return Share(kind=kind, bytes=budget_bytes, reason="the plan's budget, headroom included")
-    if estimate.upper_bytes > budget_bytes:
-        bound = format_size(estimate.upper_bytes)
-        return Share(kind=kind, bytes=budget_bytes, reason=f"the plan's budget: the upper bound, {bound}, exceeds it")
-    reason = "the upper bound of the prediction, CUDA context included"
-    return Share(kind=kind, bytes=estimate.upper_bytes, reason=reason)
+    bound = max(planned.upper_bytes, *(estimate.upper_bytes for estimate in estimates))
+    if bound > budget_bytes:
+        reason = f"the plan's budget: the upper bound, {format_size(bound)}, exceeds it"
+        return Share(kind=kind, bytes=budget_bytes, reason=reason)
+    of = "" if card and card.capability else ", on any GPU that runs it"
+    return Share(kind=kind, bytes=bound, reason=f"the upper bound of the prediction{of}, CUDA context included")
+
+
+def _on(plan: Plan, card: Card | None) -> list[Estimate]:
+    """What the choice is predicted to take on the card; where its generation is not known, on each that runs it."""
+    configuration, planned = chosen_of(plan)
+    known = card.capability if card else None
+    model = known_model().on(card.name if card else None)
+    found = [
+        model.estimate(configuration, plan.request.workload, capability)
+        for capability in ((known,) if known else GENERATIONS)
+        if why_unsupported(configuration.precision, configuration.attention, capability) is None
+    ]
+    return found or [planned]  # a plan that says of its own GPU what that cannot run
 
 
 def card_of(plan: Plan, gpu: str | int | None) -> Card | None:
@@ -63,7 +105,7 @@ def card_of(plan: Plan, gpu: str | int | None) -> Card | None:
     return Card(name=found.name, total_bytes=found.total_bytes, capability=found.capability)
 
 
-def require_room(share: Share, card: Card) -> None:
+def _require_room(share: Share, card: Card) -> None:
     """Raises ShareTooLarge where one process needs more than the card has."""
     if share.bytes <= card.total_bytes:
         return
@@ -80,7 +122,7 @@ def cautions(plan: Plan, card: Card | None, gpu: str | int | None) -> tuple[str,
     planned = plan.budget.gpu
     found = []
     if card is not None and card.name and planned is not None and not same_card(planned.name, card.name):
-        found.append(f"the plan was made for {planned.name}: on {card.name} it may need more or less")
+        found.append(f"the plan was made for {planned.name}; the share is what is predicted for {card.name}")
     if isinstance(gpu, str) and card is not None and card.name:
         others = ", ".join(f"{other.name} ({format_size(other.total_bytes)})" for other in find_gpu(gpu).also)
         if others:

@@ -11,19 +11,23 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from planner import __version__
 from planner.documents import Fields, read
 from planner.domain import Configuration, Plan
 from planner.errors import UsageError
 from planner.locations import profiles_folder
 from planner.placement.nouns import ANY_HOST, Card, Host, Job, Placement, Share, rounded_up
-from planner.placement.share import card_of, cautions, chosen_of, require_room, share_of
+from planner.placement.share import allot, cautions
 from planner.placement.tables import listed
 from planner.planning.candidates import why_unsupported
 from planner.runtime.cap import VARIABLE
 from planner.units import exact_size
 
-SETUP = 'pip install "sam2-plan[run]"\n'
+SETUP = f'pip install "sam2-plan[run]=={__version__}"\n'
+"""Of the release that made the plan: another one may predict other bytes."""
 GIBIBYTE = 2**30
+IGNORED = "files that .gitignore or .git/info/exclude names are not sent along (clips and checkpoints often are)"
+"""https://docs.skypilot.co/en/latest/examples/syncing-code-artifacts.html"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,10 +84,7 @@ def place_on_skypilot(
     that holds the share and runs the configuration, and SkyPilot takes the cheapest. Raises UsageError for a GPU that
     SkyPilot has no name for and paths that would not go along, ShareTooLarge where the card is too small.
     """
-    configuration, _ = chosen_of(plan)
-    allotted, card = share_of(plan, share), card_of(plan, gpu)
-    if card is not None:
-        require_room(allotted, card)
+    configuration, allotted, card = allot(plan, share, gpu)
     _check(job, image)
     resources: dict[str, Any] = {"accelerators": dict.fromkeys(_names(allotted, card, configuration), 1)}
     if host.cpus is not None:
@@ -107,7 +108,7 @@ def place_on_skypilot(
         share=allotted,
         card=card,
         manifest=task,
-        warnings=cautions(plan, card, gpu),
+        warnings=(*cautions(plan, card, gpu), IGNORED),
     )
 
 

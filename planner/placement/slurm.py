@@ -10,7 +10,7 @@ import re
 from planner.domain import Plan
 from planner.errors import UsageError
 from planner.placement.nouns import ANY_HOST, MEBIBYTE, Card, Host, Job, Placement, Share, rounded_up
-from planner.placement.share import card_of, cautions, chosen_of, require_room, share_of
+from planner.placement.share import allot, cautions
 from planner.runtime.cap import VARIABLE
 from planner.units import exact_size, parse_count
 
@@ -36,10 +36,7 @@ def place_on_slurm(
     cluster cuts a GPU; then as many are asked for as hold the share. Slurm enforces neither: the cap does.
     Raises UsageError for what sbatch would refuse, ShareTooLarge where the card is too small.
     """
-    configuration, _ = chosen_of(plan)
-    allotted, card = share_of(plan, share), card_of(plan, gpu)
-    if card is not None:
-        require_room(allotted, card)
+    configuration, allotted, card = allot(plan, share, gpu)
     gres = _gres(allotted, card, gpu_type, shards_per_gpu)
     lines = [f"--job-name={job.name}", "--nodes=1", "--ntasks=1", f"--gres={gres}"]
     if host.cpus is not None:
@@ -68,8 +65,14 @@ def place_on_slurm(
         share=allotted,
         card=card,
         manifest="\n".join(script),
-        warnings=cautions(plan, card, gpu),
+        warnings=(*cautions(plan, card, gpu), *_any(card, gpu_type)),
     )
+
+
+def _any(card: Card | None, gpu_type: str | None) -> tuple[str, ...]:
+    if card is None or card.name is None or gpu_type is not None:
+        return ()
+    return (f"Slurm gives any GPU, not only {card.name}: say the cluster's name of it with --gpu-type",)
 
 
 def _gres(share: Share, card: Card | None, gpu_type: str | None, shards_per_gpu: int | str | None) -> str:

@@ -32,7 +32,7 @@ def listed(card: Card, table: Sequence[Entry]) -> Entry | None:
     """
     if card.name is None:
         return None
-    wanted = parse_name(card.name)
+    wanted = parse_name(card.name.partition(" MIG ")[0])  # a slice is called after its card
     found = [entry for entry in table if wanted.base in {parse_name(name).base for name in entry.names}]
     if wanted.gigabytes:
         return next((entry for entry in found if str(entry.gigabytes) == wanted.gigabytes), None)

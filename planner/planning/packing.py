@@ -37,7 +37,9 @@ def make_packing(
     """
     usable = [budget.usable_bytes for budget in budgets]
     decides = _decides(budgets)
-    room = most_room(usable, streams)
+    # Where another GPU takes less for the same, its processes leave room: begin with what the one that decides would
+    # have with theirs, and shrink until all fit.
+    room = most_room(usable, streams) + _dearest(budgets, decides, request, model_of)
     while True:
         # The headroom was held back of each GPU.
         plan = plan_with(replace(decides, total_bytes=room, headroom=Headroom()))
@@ -57,6 +59,13 @@ def make_packing(
             return _packed(budgets, streams, request, model_of, plan, counts, needs, warnings)
         # Laid out evenly each has less than that, and fits as well: plan for what it has.
         room = given
+
+
+def _dearest(budgets: Sequence[Budget], decides: Budget, request: Request, model_of: ModelOf) -> int:
+    """What a process takes at most more on the GPU that decides than on another."""
+    need = smallest_need(request, decides, model_of(decides.gpu))
+    needs = [smallest_need(request, budget, model_of(budget.gpu)) for budget in budgets]
+    return max((need - other for other in needs if other is not None), default=0) if need is not None else 0
 
 
 def most_room(usable_bytes: Sequence[int], streams: int) -> int:

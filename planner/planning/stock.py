@@ -12,8 +12,11 @@ from planner.domain import Budget, Configuration, Request, Stock, Workload
 from planner.memory_model import MemoryModel
 from planner.memory_model.arrays import frames as frame_bytes
 from planner.memory_model.arrays import stock_state
+from planner.planning.candidates import why_unsupported
 
 OFFICIAL_PRECISION = "autocast_bfloat16"
+OLDER_PRECISION = "autocast_float16"
+"""In its place on GPUs that have no bfloat16."""
 STOCK_POINTS_PER_BATCH = 64
 NATIVE = (1024, 1024)
 
@@ -21,12 +24,14 @@ NATIVE = (1024, 1024)
 def stock(request: Request, budget: Budget, chosen: Configuration | None, model: MemoryModel) -> Stock:
     """The same request on the stock predictor, with the chosen variant and version."""
     workload = request.workload
-    configuration = _configuration(request, chosen)
+    configuration = _configuration(request, chosen, budget.capability)
     height, width = configuration.resolution
+    impossible = why_unsupported(configuration.precision, configuration.attention, budget.capability)
     if height != width:
-        reason = f"the stock predictor runs square resolutions only, not {height}x{width}"
+        impossible = f"the stock predictor runs square resolutions only, not {height}x{width}"
+    if impossible:
         return Stock(
-            configuration=configuration, total_bytes=None, fits=False, first_frame_out_of_memory=None, reason=reason
+            configuration=configuration, total_bytes=None, fits=False, first_frame_out_of_memory=None, reason=impossible
         )
     if workload.task == "video":
         return _video(configuration, workload, budget, model)
@@ -38,15 +43,16 @@ def stock(request: Request, budget: Budget, chosen: Configuration | None, model:
     )
 
 
-def _configuration(request: Request, chosen: Configuration | None) -> Configuration:
+def _configuration(request: Request, chosen: Configuration | None, capability: tuple[int, int] | None) -> Configuration:
     pins, workload = request.pins, request.workload
+    able = why_unsupported(OFFICIAL_PRECISION, "auto", capability) is None
     square = chosen is not None and chosen.resolution[0] == chosen.resolution[1]
     resolution = pins.resolution or (chosen.resolution if chosen and square else NATIVE)
     return Configuration(
         variant=pins.variant or (chosen.variant if chosen else "tiny"),
         version=pins.version or (chosen.version if chosen else "2.1"),
         resolution=resolution,
-        precision=pins.precision or OFFICIAL_PRECISION,
+        precision=pins.precision or (OFFICIAL_PRECISION if able else OLDER_PRECISION),
         attention=pins.attention or "auto",
         object_batch=stock_batch(workload),
         bounded_memory_bank=False,

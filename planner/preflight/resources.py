@@ -28,7 +28,7 @@ WAITING_FRAMES = 3
 """Decoded frames held on the host at once: one at work, two ahead (planner/sources/ahead.py)."""
 
 
-def check_disk(workload: Workload, out: str | None, saves: Sequence[str] | None) -> Check:
+def check_disk(workload: Workload, out: str | None, saves: Sequence[str]) -> Check:
     """Whether the folder can be made and written to, and has room for what the run will write there."""
     if out is None:
         return Check(name="disk", status=SKIP, found="no folder for the outputs is named (--out)")
@@ -76,17 +76,16 @@ def _no_folder(found: str, action: str) -> Check:
     return Check(name="disk", status=FAIL, found=found, action=action)
 
 
-def output_bytes(workload: Workload, saves: Sequence[str] | None) -> int:
+def output_bytes(workload: Workload, saves: Sequence[str]) -> int:
     """Bytes that one frame may leave on the disk; an allowance, not a prediction.
 
-    `saves` as `sam2-plan run --save` takes them, None its default. While a run goes on, the overlay's parts lie beside
+    `saves` as `sam2-plan run --save` takes them. While a run goes on, the overlay's parts lie beside
     the video that they are joined to, and so do those of the COCO document: both count twice.
     """
-    chosen = saves or (("coco", "overlay") if workload.task == "automask" else ("png", "coco", "overlay"))
     objects = workload.objects
     bits = {"png": PNG_BITS, "npz": NPZ_BITS * objects, "overlay": 2 * OVERLAY_BITS, "coco": 2 * COCO_BITS * objects}
     pixels = workload.frame_size[0] * workload.frame_size[1]
-    return max(1, round(pixels * sum(bits[save] for save in chosen) / 8))
+    return max(1, round(pixels * sum(bits[save] for save in saves) / 8))
 
 
 def check_host(configuration: Configuration, workload: Workload, machine: Machine) -> Check:

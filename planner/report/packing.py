@@ -114,7 +114,7 @@ def _gpus(packing: Packing, style: Style) -> list[str]:
 
 def _row(gpu: PackedGpu, place: int, speed: bool, style: Style) -> list[str]:
     usable = gpu.budget.usable_bytes
-    bar = style.block * round(BAR_WIDTH * gpu.used_bytes / usable)
+    bar = style.block * (round(BAR_WIDTH * gpu.used_bytes / usable) if usable else 0)
     cells = [
         _name(gpu.budget.gpu, place),
         format_size(usable),

@@ -68,7 +68,7 @@ def _remarks(found: Placement) -> list[str]:
     card = found.card
     lines = [f"{describe(found.configuration)}: {format_size(found.share.bytes)} on the GPU ({found.share.reason})"]
     if card is not None:
-        lines.append(f"GPU: {card.name or 'any'} of {format_size(card.total_bytes)}")
+        lines.append(f"held against {card.name or 'a GPU'} of {format_size(card.total_bytes)}")
     if found.engine == "ray":
         lines.append(
             "@ray.remote(**options) on a task or an actor; a task that gets them by .options() keeps its memory"

@@ -61,3 +61,15 @@ def _no_cap_of_the_tests_own() -> Iterator[None]:
     yield
     if before is not None:
         os.environ["SAM2_PLAN_MEMORY_CAP"] = before
+
+
+def bound_of(plan: planner.Plan) -> int:
+    """The upper bound where it is largest: on a Hopper, whose context and workspace are. Any GPU may be given."""
+    assert plan.chosen is not None
+    one, work = plan.chosen.configuration, plan.request.workload
+    estimate = planner.predict(
+        variant=one.variant, version=one.version, resolution=one.resolution, precision=one.precision,
+        attention=one.attention, object_batch=one.object_batch, offload_state=one.offload_state,
+        task=work.task, objects=work.objects, frame_size=work.frame_size, gpu="H100 PCIe 80 GB",
+    )  # fmt: skip
+    return estimate.upper_bytes

@@ -16,6 +16,7 @@ import planner
 from planner.cli.place import OF, RUN
 from planner.placement.nouns import ENGINES
 from tests.conftest import ROOT, invoke, validate
+from tests.placement.conftest import bound_of
 
 WEIGHTS = ("--checkpoint", "sam2.1_hiera_large.pt")
 PROMPT = ("--", "--point", "960,540")
@@ -65,8 +66,7 @@ def test_the_document_is_valid_and_its_manifest_is_what_the_text_says(engine: st
     document = invoke(*words_for(engine, "--format", "json")).document
     assert (document["kind"], document["engine"]) == ("placement", engine)
     plan = planner.Plan.load("plan.yaml")
-    assert plan.estimate is not None
-    assert document["share_bytes"] == plan.estimate.upper_bytes
+    assert document["share_bytes"] == bound_of(plan)
     text = invoke(*words_for(engine))
     assert (text.code, text.err) == (0, "")
     found = manifest_of(engine, text.out)
@@ -148,7 +148,7 @@ def test_a_plan_that_chose_nothing_is_exit_3_with_the_nearest_miss(engine: str) 
 def test_a_share_larger_than_the_gpu_is_exit_3() -> None:
     outcome = invoke("place", "plan.yaml", "--on", "ray", "--gpu", "1GB")
     assert outcome.code == 3
-    assert "1.92 GB" in outcome.err and "1.00 GB" in outcome.err
+    assert "2.05 GB" in outcome.err and "1.00 GB" in outcome.err
 
 
 @pytest.mark.parametrize(
@@ -162,6 +162,10 @@ def test_a_share_larger_than_the_gpu_is_exit_3() -> None:
         (("place", "plan.yaml", "--on", "slurm", "--input", "x", *PROMPT), "There are no weights"),
         (("place", "plan.yaml", "--on", "slurm", "--input", "x", "--random-weights", *WEIGHTS, *PROMPT), "exclude"),
         (("place", "plan.yaml", "--on", "slurm", "--input", "x", *WEIGHTS), "needs prompts"),
+        (("place", "plan.yaml", "--on", "slurm", "--input", "x", *WEIGHTS, "--", "--help"), "--help"),
+        (("place", "plan.yaml", "--on", "slurm", "--input", "x", *WEIGHTS, "--", "--point", "abc"), "abc"),
+        (("place", "plan.yaml", "--on", "slurm", "--input", "x", *WEIGHTS, *PROMPT, "--save", "gif"), "gif"),
+        (("place", "plan.yaml", "--on", "slurm", "--input", "x", *WEIGHTS, *PROMPT, "--frames", "-5"), "-5"),
         (("place", "image.yaml", "--on", "slurm", "--input", "x", *WEIGHTS), "needs prompts"),
         (("place", "auto.yaml", "--on", "slurm", "--input", "x", *WEIGHTS, *PROMPT), "takes no prompts"),
         (("place", "plan.yaml", "--on", "slurm", "--input", "x", *WEIGHTS, "--", "--poin", "1,2"), "--poin"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from planner.placement.nouns import ShareTooLarge
 from planner.report.document import plan_text
 from planner.report.placement import placement_text
 from planner.runtime.cap import VARIABLE, cap_from
-from tests.placement.conftest import job_of
+from tests.placement.conftest import bound_of, job_of
 
 MIB = 2**20
 VERSIONS = ("1.29.0", "1.31.0", "1.34.0", "1.37.0")
@@ -88,9 +89,8 @@ def test_a_whole_gpu_is_one_whose_memory_holds_the_share_and_that_runs_bfloat16(
     assert limits_of(found) == {"nvidia.com/gpu": 1}
     node = pod_of(found)["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
     [memory, major] = node["nodeSelectorTerms"][0]["matchExpressions"]
-    assert plan.estimate is not None
     least = int(memory["values"][0]) + 1  # Gt
-    assert least * MIB >= plan.estimate.upper_bytes > (least - 1) * MIB
+    assert least * MIB >= bound_of(plan) > (least - 1) * MIB
     assert (memory["key"], memory["operator"]) == ("nvidia.com/gpu.memory", "Gt")
     assert (major["key"], major["values"]) == ("nvidia.com/gpu.compute.major", ["7"])
 
@@ -104,8 +104,7 @@ def test_a_plan_that_runs_on_any_card_asks_for_no_capability() -> None:
 
 @pytest.mark.parametrize("share", ["bound", "budget"])
 def test_hami_and_kai_are_asked_for_mebibytes_that_hold_the_share(plan: planner.Plan, share: str) -> None:
-    assert plan.estimate is not None
-    wanted = plan.estimate.upper_bytes if share == "bound" else plan.budget.total_bytes
+    wanted = bound_of(plan) if share == "bound" else plan.budget.total_bytes
     hami = limits_of(documents(plan, sharing="hami", share=share))
     assert hami["nvidia.com/gpu"] == 1
     kai = documents(plan, sharing="kai", share=share, queue="team.a")
@@ -145,6 +144,12 @@ def test_the_text_is_read_back_as_the_same_documents(plan: planner.Plan) -> None
         assert "&id" not in text and "!!" not in text, "no anchors, no tags"
 
 
+def expanded(word: str) -> str:
+    """As Kubernetes hands on a word of a command: $$ is a dollar, $(NAME) a variable of the container."""
+    assert not re.search(r"(?<!\$)(\$\$)*\$\(", word), "a name in brackets would be expanded"
+    return word.replace("$$", "$")
+
+
 @pytest.mark.parametrize("exit_code", [0, 3, 1])
 def test_the_command_runs_the_check_and_only_if_it_is_good_the_plan(
     plan: planner.Plan, tmp_path: Path, exit_code: int
@@ -159,7 +164,7 @@ def test_the_command_runs_the_check_and_only_if_it_is_good_the_plan(
         for name in ("check", "run"):
             (tmp_path / name).unlink(missing_ok=True)
         done = subprocess.run(
-            container_of(found)["command"],
+            [expanded(word) for word in container_of(found)["command"]],
             env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
             check=False,
             timeout=30,
@@ -167,7 +172,7 @@ def test_the_command_runs_the_check_and_only_if_it_is_good_the_plan(
         assert done.returncode == (7 if exit_code == 0 else exit_code), number
         common = ["--out", f"masks/{nasty}", "--checkpoint", f"weights/{nasty}"]
         checked = (tmp_path / "check").read_text().split("\0")[:-1]
-        assert checked == ["check", "/etc/sam2-plan/plan.yaml", "--input", nasty, *common]
+        assert checked == ["check", "/etc/sam2-plan/plan.yaml", "--input", nasty, *common, "--wait", "60s"]
         assert (tmp_path / "run").exists() == (exit_code == 0)
         if exit_code == 0:
             ran = (tmp_path / "run").read_text().split("\0")[:-1]
@@ -196,7 +201,12 @@ def test_host_memory_is_what_the_user_says_and_nothing_else(plan: planner.Plan) 
         ({"queue": "a b", "sharing": "kai"}, "queue"),
         ({"out": "/tmp/masks"}, "gone with the pod"),
         ({"out": "../masks"}, "gone with the pod"),
-        ({"out": "."}, "gone with the pod"),
+        ({"out": "."}, "among the other files"),
+        ({"out": "/data"}, "among the other files"),
+        ({"claim": "a..b"}, "PersistentVolumeClaim"),
+        ({"claim": "a.-b"}, "PersistentVolumeClaim"),
+        ({"source": "a\x85b"}, "control character"),
+        ({"source": "a\u2028b"}, "control character"),
     ],
     ids=str,
 )
@@ -226,3 +236,33 @@ def test_a_plan_that_chose_nothing_is_refused(hopeless: planner.Plan) -> None:
 
 def test_the_variable_is_the_one_that_load_reads() -> None:
     assert VARIABLE == "SAM2_PLAN_MEMORY_CAP", "manifests that were written keep it"
+
+
+def test_shared_gpus_prefer_nodes_that_run_the_configuration_and_say_so(plan: planner.Plan) -> None:
+    """Whether nodes carry such labels is not known where HAMi or KAI hand out GPUs, so none is ruled out."""
+    for sharing in ("hami", "kai"):
+        found = place_on_kubernetes(
+            plan, job_of(), plan_text(plan, ".yaml"), image="i:1", claim="data", sharing=sharing
+        )
+        node = pod_of(found.manifest)["affinity"]["nodeAffinity"]
+        [preferred] = node["preferredDuringSchedulingIgnoredDuringExecution"]
+        assert preferred["preference"]["matchExpressions"][0]["key"] == "nvidia.com/gpu.compute.major"
+        assert any("compute capability 8.0" in warning for warning in found.warnings)
+
+
+def test_what_only_the_image_can_hold_and_which_gpu_is_not_asked_for_is_told(plan: planner.Plan) -> None:
+    found = place_on_kubernetes(
+        plan, job_of(source="/home/me/clip.mp4"), plan_text(plan, ".yaml"), image="i:1", claim="data", gpu="RTX 3090"
+    )
+    assert any("/home/me/clip.mp4 must be in the image" in warning for warning in found.warnings)
+    assert any("takes any GPU that holds it" in warning for warning in found.warnings)
+
+
+def test_a_plan_of_a_slice_asks_for_slices_of_its_card(plan: planner.Plan) -> None:
+    from dataclasses import replace
+
+    from planner.domain import Gpu
+
+    slice_ = Gpu(name="NVIDIA A100-SXM4-80GB MIG 1g.10gb", total_bytes=10_200_547_328, capability=(8, 0))
+    made = replace(plan, budget=replace(plan.budget, gpu=slice_, source="device"))
+    assert list(limits_of(documents(made, sharing="mig"))) == ["nvidia.com/mig-1g.10gb"]

@@ -25,7 +25,7 @@ from planner.placement.tables import listed
 from planner.report.placement import placement_text
 from planner.runtime.cap import VARIABLE, cap_from
 from tests.conftest import ROOT
-from tests.placement.conftest import job_of
+from tests.placement.conftest import bound_of, job_of
 from tests.placement.test_kubernetes import NASTY
 
 GB = 10**9
@@ -48,9 +48,7 @@ def test_without_a_gpu_any_that_is_large_and_new_enough_will_do(plan: planner.Pl
     assert plan.estimate is not None
     names = names_of(task(plan))
     table = {one.name: one for one in accelerators()}
-    enough = {
-        n for n, one in table.items() if one.gigabytes * GB >= plan.estimate.upper_bytes and one.capability >= (8, 0)
-    }
+    enough = {n for n, one in table.items() if one.gigabytes * GB >= bound_of(plan) and one.capability >= (8, 0)}
     assert set(names) == enough and {"L4", "A100", "H100"} <= enough
     assert not {"T4", "V100"} & enough, "bfloat16 does not run there"
     assert names_of(task(plan, gpu="80GB", share="budget")) == ["A100-80GB", "H100", "RTXPRO6000", "H200", "B200"]
@@ -99,13 +97,14 @@ def test_the_check_comes_first_and_a_failure_ends_the_task(plan: planner.Plan, t
         run = task(plan, source=nasty, out=nasty, checkpoint=nasty)["run"]
         assert subprocess.run(["bash", "-c", run], env=environment, check=False, timeout=30).returncode == 3
         words = (tmp_path / "seen").read_text().split("\0")[:-1]
-        assert words == ["check", "plan.yaml", "--input", nasty, "--out", nasty, "--checkpoint", nasty]
+        common = ["--out", nasty, "--checkpoint", nasty]
+        assert words == ["check", "plan.yaml", "--input", nasty, *common, "--wait", "60s"]
 
 
 def test_the_worker_is_capped_and_the_folder_goes_along(plan: planner.Plan) -> None:
     assert plan.estimate is not None
     found = task(plan)
-    assert cap_from(found["envs"]) == plan.estimate.upper_bytes and set(found["envs"]) == {VARIABLE}
+    assert cap_from(found["envs"]) == bound_of(plan) and set(found["envs"]) == {VARIABLE}
     assert found["workdir"] == "." and "sam2-plan[run]" in found["setup"]
     built = task(plan, image="registry/sam2-plan:1", memory="15.5GiB", cpus=4)
     assert "setup" not in built, "the image has it"

@@ -18,7 +18,7 @@ from planner.placement.nouns import ShareTooLarge
 from planner.placement.slurm import place_on_slurm
 from planner.report.placement import placement_text
 from planner.runtime.cap import VARIABLE, cap_from
-from tests.placement.conftest import job_of
+from tests.placement.conftest import bound_of, job_of
 from tests.placement.slurm_cluster import NoCluster, slurm_cluster
 from tests.placement.test_kubernetes import NASTY
 
@@ -59,7 +59,7 @@ def test_the_host_is_what_the_user_says(plan: planner.Plan) -> None:
 def test_the_worker_is_capped_at_its_share_to_the_byte(plan: planner.Plan) -> None:
     assert plan.estimate is not None
     [value] = re.findall(rf"^export {VARIABLE}=(\S+)$", script(plan), re.MULTILINE)
-    assert cap_from({VARIABLE: value}) == plan.estimate.upper_bytes
+    assert cap_from({VARIABLE: value}) == bound_of(plan)
 
 
 @pytest.mark.parametrize("shards", [1, 2, 7, 64, 24_000])
@@ -67,7 +67,7 @@ def test_so_many_shards_are_asked_for_as_hold_the_share(plan: planner.Plan, shar
     assert plan.estimate is not None
     asked = options(script(plan, gpu="24GB", shards_per_gpu=shards, gpu_type="l4"))["gres"]
     count = int(asked.removeprefix("shard:l4:"))
-    assert count * 24 * GB >= plan.estimate.upper_bytes * shards > (count - 1) * 24 * GB
+    assert count * 24 * GB >= bound_of(plan) * shards > (count - 1) * 24 * GB
     assert count <= shards
 
 
@@ -84,7 +84,7 @@ def test_bash_reads_every_word_as_it_was_given(plan: planner.Plan, tmp_path: Pat
     subprocess.run(["bash", "-c", text], env=environment, check=True, timeout=30)
     common = ["--out", nasty, "--checkpoint", nasty]
     cap = text.partition(f"export {VARIABLE}=")[2].split()[0]
-    checked = ["check", nasty, "--input", nasty, *common, cap]
+    checked = ["check", nasty, "--input", nasty, *common, "--wait", "60s", cap]
     ran = ["run", nasty, nasty, *common, "--point", "960,540", cap]
     assert (tmp_path / "seen").read_text().split("\0")[:-1] == [*checked, *ran]
 
@@ -205,7 +205,7 @@ def test_a_job_whose_check_says_3_ends_with_3_runs_nothing_and_does_not_come_bac
     seen = [line.split() for line in (tmp_path / "seen").read_text().splitlines()]
     assert [line[0] for line in seen] == (["check"] if code else ["check", "run"])
     assert plan.estimate is not None
-    assert {cap_from({VARIABLE: line[1]}) for line in seen} == {plan.estimate.upper_bytes}
+    assert {cap_from({VARIABLE: line[1]}) for line in seen} == {bound_of(plan)}
 
 
 def test_two_jobs_share_the_gpu_by_shards_and_one_more_waits(
@@ -217,7 +217,7 @@ def test_two_jobs_share_the_gpu_by_shards_and_one_more_waits(
     stub.write_text(f'#!/bin/sh\n[ "$1" = run ] || exit 0\nwhile [ ! -e "{tmp_path}/go" ]; do sleep 0.1; done\n')
     stub.chmod(0o755)
     environment = {**cluster, "PATH": f"{stub.parent}:{cluster['PATH']}"}
-    half = plan.estimate.upper_bytes * 2 if plan.estimate else 0
+    half = bound_of(plan) * 2
     # The node has eight cores and 1,000 MB: neither is what the third waits for.
     text = script(plan, gpu=half, shards_per_gpu=4, memory="50MB")
     assert options(text)["gres"] == "shard:2"

@@ -170,7 +170,7 @@ def test_the_doctor_needs_neither_torch_nor_numpy() -> None:
 
 
 def test_what_is_broken_here_is_reported_and_not_died_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from planner.api import known_model
+    from planner.memory_model.current import known_model
 
     home = tmp_path / "of-bob"
     (home / "profiles").mkdir(parents=True)

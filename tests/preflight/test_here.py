@@ -116,7 +116,7 @@ def test_a_file_is_no_folder_for_outputs(plan_path: Path) -> None:
 
 
 def test_a_home_that_cannot_be_looked_into_is_no_home(plan_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from planner.api import known_model
+    from planner.memory_model.current import known_model
 
     monkeypatch.setenv("SAM2_PLAN_HOME", "/" + "a" * 5000)
     known_model.cache_clear()
