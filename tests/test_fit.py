@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,9 +43,14 @@ def assessment() -> Assessment:
     return assess_known()
 
 
-def test_the_committed_coefficients_are_what_the_profiles_give() -> None:
+@pytest.fixture(scope="module")
+def remade() -> Coefficients:
+    return fit_known(shipped_measurements())
+
+
+def test_the_committed_coefficients_are_what_the_profiles_give(remade: Coefficients) -> None:
     """Made on one machine and remade on another: a linear algebra library may differ in the last digits."""
-    committed, remade = load_coefficients(), fit_known(shipped_measurements())
+    committed = load_coefficients()
     assert remade.profiles == committed.profiles
     assert set(remade.groups) == set(committed.groups)
     ours, theirs = (json.loads(coefficients_text(one)) for one in (remade, committed))
@@ -126,10 +132,9 @@ def test_too_few_published_rows_are_refused(rows: list[Row]) -> None:
         assert caught.value.hint
 
 
-def test_the_order_of_the_rows_does_not_matter() -> None:
-    measurements = shipped_measurements()
-    turned, straight = (coefficients_text(fit_known(some)) for some in (measurements[::-1], measurements))
-    ours, theirs = (list(_numbers(json.loads(text))) for text in (turned, straight))
+def test_the_order_of_the_rows_does_not_matter(remade: Coefficients) -> None:
+    turned = fit_known(shipped_measurements()[::-1])
+    ours, theirs = (list(_numbers(json.loads(coefficients_text(one)))) for one in (turned, remade))
     assert ours == pytest.approx(theirs, rel=1e-3, abs=2e4)
 
 
@@ -181,16 +186,26 @@ def measured(trial: Trial, ratio: float, torch: str = "2.15.0") -> Outcome:
     )  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def fitted_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data of a user who measured five configurations on an RTX 3060, and fitted."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SAM2_PLAN_HOME", str(home))
+        some = list(trials({"task": ["image"], "variant": VARIANTS}, "own"))
+        some += trials({"task": ["video"], "variant": ["tiny"]}, "own")
+        keep([(trial, measured(trial, 1.2)) for trial in some], user_folder() / "profiles")
+        assert invoke("fit").code == 0
+    return home
+
+
 @pytest.fixture
-def fitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Coefficients:
-    """Coefficients of a user who measured five configurations on an RTX 3060, in effect while the test runs."""
-    monkeypatch.setenv("SAM2_PLAN_HOME", str(tmp_path))
-    some = list(trials({"task": ["image"], "variant": VARIANTS}, "own"))
-    some += trials({"task": ["video"], "variant": ["tiny"]}, "own")
-    keep([(trial, measured(trial, 1.2)) for trial in some], user_folder() / "profiles")
-    assert invoke("fit").code == 0
+def fitted(fitted_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Coefficients:
+    """That user's coefficients, in effect while the test runs, in a folder of its own."""
+    home = shutil.copytree(fitted_home, tmp_path / "home")
+    monkeypatch.setenv("SAM2_PLAN_HOME", str(home))
     known_model.cache_clear()
-    return load_coefficients(tmp_path / "memory_model.json")
+    return load_coefficients(home / "memory_model.json")
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 from scipy.optimize import nnls
@@ -63,7 +62,10 @@ class CurveRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             inner, _ = nnls(
                 np.vstack([scaled * weight[:, None], ridge]), np.append(size_bytes * weight, np.zeros(len(ridge)))
             )
-            side = np.where(size_bytes > scaled @ inner, self.under_weight, 1 - self.under_weight)
+            found = np.where(size_bytes > scaled @ inner, self.under_weight, 1 - self.under_weight)
+            if np.array_equal(found, side):
+                break  # the next round would be this one
+            side = found
         self.coef_ = np.zeros(features.shape[1])
         self.coef_[present] = inner / scale
         return self
@@ -131,7 +133,7 @@ def _law(
     once = [name for name in rows[0].features if name in known]
     sizes = sizes - np.array([sum(float(row.features[name]) for name in once) for row in rows])
     grown = np.array([[float(row.features[name]) for name in names] for row in rows]).reshape(len(rows), len(names))
-    hats = np.array([_hats(row.quantities.pixels, knots) for row in rows])
+    hats = _hats(np.array([row.quantities.pixels for row in rows]), knots)
     present = {row.configuration.variant for row in rows}
     owners = VARIANTS[:1] if shared else tuple(variant for variant in VARIANTS if variant in present)
     of = np.array([0 if shared else owners.index(row.configuration.variant) for row in rows])
@@ -162,14 +164,12 @@ def _ordered(knots: Sequence[int], steps: Mapping[str, np.ndarray], weights: Map
     return curves
 
 
-def _hats(pixels: int, knots: Sequence[int]) -> list[float]:
-    """What each knot's step contributes: 1 for the first, then the share of each stretch that is passed."""
-    stretches = list(pairwise(knots))
-    shares = [min(max(pixels - low, 0), high - low) / (high - low) for low, high in stretches]
-    if stretches and pixels > knots[-1]:
-        low, high = stretches[-1]
-        shares[-1] = (pixels - low) / (high - low)
-    return [1.0, *shares]
+def _hats(pixels: np.ndarray, knots: Sequence[int]) -> np.ndarray:
+    """What each knot's step contributes, (n, knots): 1 for the first, then the share of each stretch that is passed."""
+    low, high = np.array(knots[:-1]), np.array(knots[1:])
+    passed = np.maximum(pixels[:, None] - low, 0)
+    passed[:, :-1] = np.minimum(passed, high - low)[:, :-1]  # the last goes on beyond its end
+    return np.hstack([np.ones((len(pixels), 1)), passed / (high - low)])
 
 
 def _curve(knots: Sequence[int], steps: np.ndarray) -> Curve:

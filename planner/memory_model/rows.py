@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from planner.catalog import Catalog
@@ -14,7 +15,7 @@ from planner.memory_model.estimator import WIDTH_OF, quantities, runtime_of
 from planner.memory_model.features import SCALAR, Quantities, features
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Row:
     """One run: what was run, and its bytes."""
 
@@ -61,12 +62,12 @@ class Row:
         cached = self.allocated if self.group[:2] == ("stock", "automask") else self.reserved
         return cached or 0
 
-    @property
+    @cached_property
     def quantities(self) -> Quantities:
         """The numbers that features are made of."""
         return quantities(self.configuration, self.workload)
 
-    @property
+    @cached_property
     def features(self) -> dict[str, Any]:
         """See planner.memory_model.features."""
         return features(self.runtime, self.workload.task, self.quantities, SCALAR)
