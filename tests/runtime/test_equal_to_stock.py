@@ -277,11 +277,11 @@ def test_a_long_clip_is_tracked_as_by_stock() -> None:
             30: [{"frame": 30, "object": 2, "points": [[80, 80], [60, 30]], "labels": [1, 0]}],
         },
     )
-    expected = stock_of(script, configuration())
+    expected = stock_of(script, configuration(side=SMALL))
     stock = expected.run()
     assert len(stock) == 64 and set(stock[-1][1]) == {1, 2, 3, 4}
     assert_telling(stock)
-    ours, said = ours_of(script, configuration())
+    ours, said = ours_of(script, configuration(side=SMALL))
     assert_same_video(ours, stock)
     assert set(said) == set(expected.said) == {(10, 4), (30, 2)}
     for key, scores in expected.said.items():
@@ -299,7 +299,7 @@ def test_a_long_clip_is_tracked_backward_as_by_stock() -> None:
         },
         reverse=True,
     )
-    wanted = configuration(version="2.0")
+    wanted = configuration(version="2.0", side=SMALL)
     expected = stock_of(script, wanted)
     stock = expected.run()
     assert [frame for frame, _ in stock] == list(range(63, -1, -1))
