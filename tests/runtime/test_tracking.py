@@ -24,7 +24,8 @@ from planner.domain import Configuration
 from planner.errors import EnvironmentFailure, FileError, PlannerError, UsageError
 from tests.runtime.stock import SIZE, Script, StockTracking, checkpoint, clip, picture, pictures_of, stock_model
 
-SIDE = 128
+SIDE = 64
+"""Nothing here depends on it; tests/runtime/test_equal_to_stock.py compares larger ones."""
 CONFIGURATION = Configuration(variant="tiny", version="2.1", resolution=(SIDE, SIDE), precision="float32")
 FIRST = {"frame": 0, "object": 1, "box": [12, 37, 48, 73]}
 SECOND = {"frame": 0, "object": 2, "points": [[110, 80]], "labels": [1]}
@@ -410,7 +411,7 @@ def test_a_state_of_another_configuration_picture_size_or_direction_is_refused(s
     with session.track(clip(5), [FIRST]) as tracking:
         next(tracking)
         tracking.save(path)
-    other = planner.load(replace(CONFIGURATION, resolution=(64, 64)), random_weights=True, device="cpu")
+    other = planner.load(replace(CONFIGURATION, resolution=(2 * SIDE, 2 * SIDE)), random_weights=True, device="cpu")
     with pytest.raises(UsageError):
         other.track(clip(5), resume=path)
     with pytest.raises(UsageError):
