@@ -208,7 +208,7 @@ class _Target:
         if not present and self._device is None:
             return None, None
         cards = [card for _, card in present]
-        card = find_present(self._device, cards) if self._device else _taken(self.plan, cards)
+        card = _taken(self.plan, cards) if self._device is None else find_present(self._device, cards)
         return budget_on(card, self.plan.budget.headroom), next(found for found, one in present if one is card)
 
     def of_machine(self, name: str, judge: Callable[..., Check]) -> Check:

@@ -373,6 +373,7 @@ USAGE = {
     "a report of no known form": (("-o", "report.pdf"), ["report.pdf", ".sarif", ".xml"]),
     "an unknown output": (("--save", "gif"), ["gif", "png"]),
     "a policy that is not there": (("--policy", "none.yaml"), ["none.yaml"]),
+    "no device by name": (("--device", ""), ["GPU"]),
     "a machine that is not there": (("--simulate-gpu", "none.json"), ["none.json"]),
 }  # fmt: skip
 
