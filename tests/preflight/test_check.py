@@ -373,7 +373,6 @@ USAGE = {
     "a report of no known form": (("-o", "report.pdf"), ["report.pdf", ".sarif", ".xml"]),
     "an unknown output": (("--save", "gif"), ["gif", "png"]),
     "a policy that is not there": (("--policy", "none.yaml"), ["none.yaml"]),
-    "no device by name": (("--device", ""), ["GPU"]),
     "a machine that is not there": (("--simulate-gpu", "none.json"), ["none.json"]),
 }  # fmt: skip
 
@@ -386,6 +385,14 @@ def test_bad_values_are_exit_2_and_name_the_remedy(
     outcome = invoke("check", str(plan_path), *budget, *words)
     assert (outcome.code, outcome.out) == (2, "")
     assert [part for part in expected if part not in outcome.err] == []
+
+
+@pytest.mark.parametrize("device", ["", "7", "GPU-x"])
+def test_a_device_that_is_not_here_is_exit_2(device: str, plan_path: Path, tmp_path: Path) -> None:
+    for gpus in ([], [gpu(0)]):
+        words = ("--simulate-gpu", str(report(tmp_path, gpus)), "--device", device)
+        outcome = invoke("check", str(plan_path), *words)
+        assert (outcome.code, outcome.out) == (2, "") and "GPU" in outcome.err
 
 
 def test_what_is_no_plan_is_exit_2(tmp_path: Path) -> None:
