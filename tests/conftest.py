@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import json
 import os
@@ -16,6 +17,8 @@ from typing import Any, TypeVar
 
 # Two tests run at once, and small products are several times faster on one thread; before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Traces make millions of small objects that live for long: looking for cycles at every 700th costs a fifth of them.
+gc.set_threshold(100_000, 50, 50)
 
 import jsonschema
 from hypothesis import settings
