@@ -23,6 +23,7 @@ from planner.measure.devices import PresentGpu
 from planner.measure.machine import Machine, this_machine
 from planner.measure.present import as_gpu, find_present
 from planner.memory_model.current import known_model
+from planner.outputs.layout import check_saves
 from planner.planning.candidates import smallest_need
 from planner.preflight import nouns
 from planner.preflight.files import check_checkpoint, check_input, parse_sum
@@ -41,7 +42,6 @@ from planner.preflight.nouns import FAIL, SKIP, Check, NotReady
 from planner.preflight.policy import read_policy
 from planner.preflight.resources import check_disk, check_host
 from planner.preflight.rules import check_policy
-from planner.runs.arguments import check_saves
 from planner.runtime.cap import cap_from
 from planner.sources.probe import Probe
 from planner.units import parse_duration
@@ -113,11 +113,12 @@ def check(
         raise UsageError("There is a SHA-256, but no checkpoint to compare.", "Give --checkpoint too.")
     refuse_report(simulate_gpu, vram, gpu)
     target = _Target(plan, vram, gpu, device, look or look_of(simulate_gpu), cap_from(environment))
+    request = plan.request
     if plan.chosen is None:
         standing, rest = _nothing_chosen(plan), []
     else:
-        on_input, probe = check_input(plan.request.workload, source)
-        request = _as_found(plan.request, probe)
+        on_input, probe = check_input(request.workload, source)
+        request = _as_found(request, probe)
         standing = _stand(target, request)
         configuration = plan.chosen.configuration
         rest = [
@@ -135,7 +136,7 @@ def check(
         plan=plan,
         name=name,
         budget=standing.budget,
-        workload=standing.workload,
+        workload=request.workload,
         estimate=standing.now.estimate if standing.now else None,
         checks=(*standing.checks, *rest),
         policy=rules.source if rules else None,
@@ -151,7 +152,6 @@ class _Standing:
     """Where the plan stands with one look at the machine."""
 
     budget: Budget | None
-    workload: Workload
     now: Choice | None
     """The plan's choice as it is predicted today."""
     checks: tuple[Check, ...]
@@ -240,13 +240,13 @@ def _await(
 
 
 def _stand(target: _Target, request: Request) -> _Standing:
-    plan, workload = target.plan, request.workload
+    plan = target.plan
     assert plan.chosen is not None
     budget, present = target.budget()
-    now = as_of_today(plan.chosen, workload, budget)
+    now = as_of_today(plan.chosen, request.workload, budget)
     if budget is None:
         reason = target.machine.reasons.get("gpus", "the driver lists none") if target.machine else ""
-        return _Standing(budget=None, workload=workload, now=now, checks=(no_gpu(reason),))
+        return _Standing(budget=None, now=now, checks=(no_gpu(reason),))
     holders = holders_of(present, process_names(present, target.machine)) if present and target.machine else {}
     checks = [
         check_capability(now, budget) or check_gpu(plan, budget),
@@ -256,7 +256,7 @@ def _stand(target: _Target, request: Request) -> _Standing:
     ]
     if target.machine is not None and target.cap_bytes is not None:
         checks.append(check_cap(now.estimate, target.cap_bytes))
-    return _Standing(budget=budget, workload=workload, now=now, checks=tuple(checks))
+    return _Standing(budget=budget, now=now, checks=tuple(checks))
 
 
 def _advice(target: _Target, request: Request, budget: Budget, held: bool) -> str:
@@ -310,7 +310,7 @@ def _nothing_chosen(plan: Plan) -> _Standing:
         action="Make a plan that fits: its file lists what would help under try",
         exit_code=EXIT_DOES_NOT_FIT,
     )
-    return _Standing(budget=plan.budget, workload=plan.request.workload, now=None, checks=(failed,))
+    return _Standing(budget=plan.budget, now=None, checks=(failed,))
 
 
 def look_of(report: str | Path | None) -> Look:

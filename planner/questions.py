@@ -11,7 +11,7 @@ from planner import answers, domain
 from planner.answers import Carried, Comparison, Needed
 from planner.api import Plan, check_top, provenance_of, request_of, with_files
 from planner.budgets import Several, budget_of, budgets_of, gpus_of
-from planner.domain import Budget, Gpu, Headroom
+from planner.domain import Budget, Gpu
 from planner.errors import UsageError
 from planner.memory_model import MemoryModel
 from planner.memory_model.current import known_model
@@ -91,10 +91,7 @@ def need(
         task=task, objects=objects, frames=frames, frame_size=frame_size, variant=variant, version=version,
         resolution=resolution, precision=precision, attention=attention,
     )  # fmt: skip
-    held = parse_headroom(headroom)
-    if runtime == "stock":
-        held = Headroom()  # it stops where the whole card is used up; headroom is our own caution
-    return needed(request, held, runtime, known_model().on(None), _known_cards(top), top)
+    return needed(request, parse_headroom(headroom), runtime, known_model().on(None), _known_cards(top), top)
 
 
 def _known_cards(top: int) -> Sequence[Gpu]:

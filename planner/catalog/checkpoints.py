@@ -38,8 +38,7 @@ class Held:
 
 def official_name(configuration: Configuration) -> str:
     """File name of the official checkpoint (sam2.build_sam.HF_MODEL_ID_TO_FILENAMES)."""
-    prefix = "sam2.1" if configuration.version == "2.1" else "sam2"
-    return f"{prefix}_hiera_{configuration.variant}.pt"
+    return f"{_family(configuration)}_hiera_{configuration.variant}.pt"
 
 
 def local_path(configuration: Configuration, checkpoint: str | Path) -> Path:
@@ -51,8 +50,11 @@ def local_path(configuration: Configuration, checkpoint: str | Path) -> Path:
 
 def official_hub_id(configuration: Configuration) -> str:
     """The id of the official checkpoint on the hub (sam2.build_sam.HF_MODEL_ID_TO_FILENAMES)."""
-    prefix = "sam2.1" if configuration.version == "2.1" else "sam2"
-    return f"facebook/{prefix}-hiera-{configuration.variant.replace('_', '-')}"
+    return f"facebook/{_family(configuration)}-hiera-{configuration.variant.replace('_', '-')}"
+
+
+def _family(configuration: Configuration) -> str:
+    return "sam2.1" if configuration.version == "2.1" else "sam2"
 
 
 @lru_cache(maxsize=1)
@@ -104,9 +106,10 @@ def held_by(path: Path) -> Held | None:
             with archive.open(name) as file:
                 index = file.read(_INDEX_BYTES)
         return held_of({word for code, word, _ in pickletools.genops(index) if "UNICODE" in code.name})
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError):
-        return None  # damaged
-    except (OSError, ValueError, KeyError, NotImplementedError, RuntimeError, EOFError):
+    except (
+        OSError, ValueError, KeyError, NotImplementedError, RuntimeError, EOFError,
+        zipfile.BadZipFile, zlib.error, lzma.LZMAError,
+    ):  # fmt: skip
         return None  # damaged, encrypted, or packed in a way that torch does not use
 
 

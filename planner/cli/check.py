@@ -38,8 +38,8 @@ Exit codes: 0 the plan holds; 1 the environment fails (no GPU, a package, the di
 plan or policy, a checkpoint or input that is not what it should be; 3 it does not fit the memory, the GPU or the
 policy; 4 warnings, under --strict. Of several the order is 3, 2, 1.
 Writes nothing but the files of -o, and these before it ends, whatever was found; of one that cannot be written it
-tells on stderr, and ends with 1 where it would have ended with 0. Reads the files named; changes
-nothing, on the GPU neither.
+tells on stderr, and ends with 1 where it would have ended with 0. Reads the files named; changes nothing, on the GPU
+neither.
 """
 
 

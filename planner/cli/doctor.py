@@ -58,13 +58,13 @@ def command(output: str, path: str | None, simulate_gpu: str | None) -> None:
 
 def _this_machine() -> Machine:
     """This machine; limits of GPU memory that cannot be read are among what is not known."""
-    from planner.measure.limits import LIMITING
+    from planner.measure.limits import limits_memory
     from planner.measure.machine import this_machine
 
     try:
         return this_machine()
     except PlannerError:
-        machine = this_machine(environment={k: v for k, v in os.environ.items() if not k.startswith(LIMITING)})
+        machine = this_machine(environment={k: v for k, v in os.environ.items() if not limits_memory(k)})
         why = "a variable that sets one holds no size; the other commands refuse it, by its name"
         return replace(machine, reasons={**machine.reasons, "limits_of_GPU_memory": why})
 

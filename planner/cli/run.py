@@ -99,7 +99,8 @@ def command(
 
 def check(given: Mapping[str, Any], task: str) -> None:
     """Raise UsageError for options that a run of that task would refuse, as far as no file and no GPU is needed."""
-    from planner.runs.arguments import check_options, check_saves
+    from planner.outputs.layout import check_saves
+    from planner.runs.arguments import check_options
 
     _prompts(given["points"], given["boxes"], given["masks"], given["prompts_path"])
     check_saves(options.words_of(given["save"]), task)

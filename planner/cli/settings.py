@@ -99,7 +99,11 @@ def long_name(option: click.Option) -> str:
 
 def variable_of(option: click.Option, command: str | None) -> str:
     """The variable of an option."""
-    words = (PREFIX, *([command] if command else []), long_name(option))
+    return _variable(long_name(option), command)
+
+
+def _variable(name: str, command: str | None) -> str:
+    words = (PREFIX, *([command] if command else []), name)
     return "_".join(words).upper().replace("-", "_")
 
 
@@ -228,8 +232,8 @@ def form_of_errors(words: Sequence[str], command: str | None) -> tuple[bool, boo
         form, oneline = in_force.forms[command]
     else:
         below: Mapping[str, Any] = in_force.defaults if command is None else in_force.defaults.get(command) or {}
-        form = _said(words) or _variable(command, "FORMAT") or below.get("output", "text")
-        asked = _variable(command, "ONELINE").lower() in ("1", "true", "t", "yes", "y", "on")
+        form = _said(words) or os.environ.get(_variable("format", command)) or below.get("output", "text")
+        asked = os.environ.get(_variable("oneline", command), "").lower() in ("1", "true", "t", "yes", "y", "on")
         oneline = "--oneline" in words or asked or bool(below.get("oneline"))
     return form == "json" or oneline, oneline
 
@@ -242,7 +246,3 @@ def _said(words: Sequence[str]) -> str:
         if option == "--format":
             said = value if equals else following
     return said
-
-
-def _variable(command: str | None, option: str) -> str:
-    return os.environ.get("_".join((PREFIX, *([command] if command else []), option)).upper(), "")

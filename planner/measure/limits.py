@@ -9,8 +9,8 @@ from pathlib import Path
 from planner.errors import UsageError
 from planner.measure.devices import Limits
 
-LIMITING = ("CUDA_DEVICE_MEMORY_LIMIT", "CUDA_MPS_PINNED_DEVICE_MEM_LIMIT")
-"""Beginnings of the variables that limit GPU memory."""
+MPS_LIMIT = "CUDA_MPS_PINNED_DEVICE_MEM_LIMIT"
+HAMI_LIMIT = re.compile(r"CUDA_DEVICE_MEMORY_LIMIT(?:_(\d{1,4}))?", re.ASCII)
 LIMIT_FORMS = "Write a number with k, m or g, such as 3000m."
 _FACTORS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30}
 _LIMIT = re.compile(r"(\d{1,18})\s*([kmg]?)(?:i?b)?", re.IGNORECASE | re.ASCII)
@@ -31,8 +31,13 @@ def read_limits(environment: Mapping[str, str], root: Path = Path("/")) -> Limit
         gpu_bytes=_hami(environment),
         host_bytes=_host_bytes(root),
         mps=pipes or (str(default_pipes) if default_pipes.is_dir() else None),
-        mps_bytes=_mps(environment.get("CUDA_MPS_PINNED_DEVICE_MEM_LIMIT")),
+        mps_bytes=_mps(environment.get(MPS_LIMIT)),
     )
+
+
+def limits_memory(name: str) -> bool:
+    """Whether a variable of that name limits GPU memory."""
+    return name == MPS_LIMIT or HAMI_LIMIT.fullmatch(name) is not None
 
 
 def _visible(text: str | None) -> tuple[str, ...] | None:
@@ -52,7 +57,7 @@ def _hami(environment: Mapping[str, str]) -> dict[int | None, int]:
     """CUDA_DEVICE_MEMORY_LIMIT for all GPUs, CUDA_DEVICE_MEMORY_LIMIT_0 for the first; 0 is none."""
     found: dict[int | None, int] = {}
     for name, text in environment.items():
-        match = re.fullmatch(r"CUDA_DEVICE_MEMORY_LIMIT(?:_(\d{1,4}))?", name)
+        match = HAMI_LIMIT.fullmatch(name)
         if match and text.strip():
             limit = _bytes(text, name)
             if limit:
@@ -66,7 +71,7 @@ def _mps(text: str | None) -> dict[int | None, int]:
     for part in (text or "").split(","):
         place, equals, size = part.partition("=")
         if equals and place.strip().isdecimal():
-            found[int(place)] = _bytes(size, "CUDA_MPS_PINNED_DEVICE_MEM_LIMIT")
+            found[int(place)] = _bytes(size, MPS_LIMIT)
     return found
 
 

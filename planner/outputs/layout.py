@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from planner.errors import UsageError
 from planner.outputs.files import SUFFIX, neighbour_of
 
 SAVES = ("png", "coco", "npz", "overlay")
 """What can be saved: indexed PNGs, one COCO document, NPZs, an overlay picture or video."""
 _FRAME_FILE = re.compile(r"\.?\d{5,}\.(png|npz)(\.partial)?", re.ASCII)
+
+
+def check_saves(saves: Sequence[str] | None, task: str) -> tuple[str, ...]:
+    """What to save, in a fixed order; None is the default of the task. Raises UsageError for an unknown word."""
+    if saves is None:
+        return ("coco", "overlay") if task == "automask" else ("png", "coco", "overlay")
+    for save in saves:
+        if save not in SAVES:
+            raise UsageError(f"{save!r} cannot be saved.", f"Choose from {', '.join(SAVES)}.")
+    if not saves:
+        raise UsageError("There is nothing to save.", f"Choose from {', '.join(SAVES)}.")
+    return tuple(save for save in SAVES if save in saves)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,7 @@ def needed(
     """
     if runtime == "stock":
         _check_stock(request)
+        headroom = Headroom()  # it stops where the whole card is used up; headroom is our own caution
     classes = _at_native(request, runtime, model)
     smallest = min(
         _classes(request, runtime, model, _smallest_pins(request, runtime)),

@@ -12,6 +12,7 @@ from typing import Any
 
 from planner import __version__
 from planner.measure.devices import PresentGpu
+from planner.measure.limits import limits_memory
 from planner.measure.machine import Machine
 from planner.report.document import SCHEMA_VERSION
 from planner.report.machine import machine_document, pseudonyms
@@ -141,7 +142,7 @@ def shown_environment(
     """
     found = {name: _visible(environment[name], machine) for name in VISIBLE if name in environment}
     for name in sorted(environment):
-        if _LIMITING.fullmatch(name) or name in _ALLOCATOR:
+        if limits_memory(name) or name in _ALLOCATOR:
             found[name] = environment[name] if _PLAIN.fullmatch(environment[name]) else "set"
         elif name.startswith("SAM2_PLAN_"):
             known = options is None or name in options
@@ -149,7 +150,6 @@ def shown_environment(
     return found
 
 
-_LIMITING = re.compile(r"CUDA_DEVICE_MEMORY_LIMIT(_\d{1,4})?|CUDA_MPS_PINNED_DEVICE_MEM_LIMIT", re.ASCII)
 _PLAIN = re.compile(r"[\w:=,.\[\] -]{0,200}", re.ASCII)
 """What settings and sizes are made of; paths are not."""
 _ALLOCATOR = ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF", "CUDA_MODULE_LOADING", "CUDA_DEVICE_ORDER")

@@ -10,25 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from planner.errors import EnvironmentFailure, UsageError
 from planner.outputs.labels import check_label_ids
-from planner.outputs.layout import SAVES
 
 if TYPE_CHECKING:
     from planner.sources.frames import Frames
 
 NEEDED = {"png": ("PIL",), "coco": ("pycocotools.mask",), "npz": ("numpy",), "overlay": ("PIL", "av")}
 PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp")
-
-
-def check_saves(saves: Sequence[str] | None, task: str) -> tuple[str, ...]:
-    """What to save, in a fixed order; None is the default of the task. Raises UsageError for an unknown word."""
-    if saves is None:
-        return ("coco", "overlay") if task == "automask" else ("png", "coco", "overlay")
-    for save in saves:
-        if save not in SAVES:
-            raise UsageError(f"{save!r} cannot be saved.", f"Choose from {', '.join(SAVES)}.")
-    if not saves:
-        raise UsageError("There is nothing to save.", f"Choose from {', '.join(SAVES)}.")
-    return tuple(save for save in SAVES if save in saves)
 
 
 def require_libraries(saves: Sequence[str]) -> None:

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 from planner.domain import Plan
 from planner.errors import FileError, UsageError
 from planner.loading import load
-from planner.outputs.layout import Layout
+from planner.outputs.layout import Layout, check_saves
 from planner.runs.arguments import (
     check_options,
-    check_saves,
     checked_prompts,
     one_checkpoint,
     opened_clip,
