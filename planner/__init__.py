@@ -22,6 +22,7 @@ __all__ = [
     "Plan",
     "PlannerError",
     "Preflight",
+    "Rehearsal",
     "Session",
     "__version__",
     "check",
@@ -35,6 +36,7 @@ __all__ = [
     "plan",
     "predict",
     "predict_table",
+    "rehearse",
     "simulate",
 ]
 _IN = {
@@ -51,6 +53,8 @@ _IN = {
     "pack": "planner.questions",
     "confirm": "planner.confirmation",
     "Confirmation": "planner.confirmation",
+    "rehearse": "planner.rehearsing",
+    "Rehearsal": "planner.rehearsing",
 }
 """Where a name is, if not in planner.api."""
 
@@ -62,6 +66,7 @@ if TYPE_CHECKING:
     from planner.loading import load
     from planner.picking import pick
     from planner.questions import compare, limits, need, pack
+    from planner.rehearsing import Rehearsal, rehearse
     from planner.runtime.session import Session
     from planner.simulator import simulate
 

@@ -150,8 +150,8 @@ def confirm(
         weights="random" if checkpoint is None else Path(checkpoint).name,
         predicted=plan.chosen.estimate,
         measured=found,
-        components=_components(plan.chosen.estimate, found),
-        phases=_phases(plan.chosen.estimate, found),
+        components=components_beside(plan.chosen.estimate, found),
+        phases=phases_beside(plan.chosen.estimate, found),
         recorded=recorded,
     )
 
@@ -173,7 +173,7 @@ def _placed(trial: Trial, device: str | int | None, least_bytes: int) -> Trial:
     if not gpus:
         raise EnvironmentFailure(
             "No GPU was found on this machine, so the plan cannot be run under its budget.",
-            "With --simulate it is held against the simulator, which proves less.",
+            "sam2-plan rehearse PLAN runs it on an imaginary GPU; with --simulate the simulator answers, which proves less.",
         )
     gpu = find_present(None if device is None else str(device), gpus)
     free, cap = gpu.free_bytes, trial.cap_bytes or 0
@@ -211,7 +211,8 @@ def _unaccounted(found: Outcome) -> int | None:
     return found.process_bytes - found.reserved_bytes - found.context_bytes
 
 
-def _components(predicted: Estimate, found: Outcome) -> tuple[Compared, ...]:
+def components_beside(predicted: Estimate, found: Outcome) -> tuple[Compared, ...]:
+    """The sums of a run beside those of an estimate."""
     cache = None
     if found.reserved_bytes is not None and found.allocated_bytes is not None:
         cache = found.reserved_bytes - found.allocated_bytes
@@ -224,7 +225,8 @@ def _components(predicted: Estimate, found: Outcome) -> tuple[Compared, ...]:
     )
 
 
-def _phases(predicted: Estimate, found: Outcome) -> tuple[Compared, ...]:
+def phases_beside(predicted: Estimate, found: Outcome) -> tuple[Compared, ...]:
+    """Allocated bytes at the peak of each phase, beside those of an estimate."""
     known = {phase.name: phase.allocated_bytes for phase in predicted.phases}
     names = list(dict.fromkeys([*known, *found.phases]))
     return tuple(

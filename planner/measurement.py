@@ -8,7 +8,7 @@ METRICS = ("tensors", "allocated", "reserved", "context", "total", "process", "o
 """total is reserved and context; process is what the driver says that the process takes."""
 FIGURE_KINDS = ("peak", "per_object", "per_frame")
 RELATIONS = ("equal", "at_least")
-PROFILE_KINDS = ("published", "measured", "simulated")
+PROFILE_KINDS = ("published", "measured", "rehearsed", "simulated")
 OUTCOMES = ("ran", "out_of_memory", "failed", "lost")
 USES = ("fit", "hold_out", "reference")
 

@@ -43,6 +43,7 @@ MAXIMUM_COUNT = 10**9
 _SIZE = re.compile(r"\s*(\d{1,18}(?:\.\d{1,9})?|\.\d{1,9})\s*([a-z]+)\s*", re.ASCII | re.IGNORECASE)
 _PAIR = re.compile(r"\s*(\d{1,6})\s*[x×]\s*(\d{1,6})\s*", re.ASCII | re.IGNORECASE)
 _DURATION = re.compile(r"\s*(\d{1,6}(?:\.\d{1,3})?)\s*([smh])\s*", re.ASCII | re.IGNORECASE)
+_CAPABILITY = re.compile(r"\s*(\d{1,2})\.(\d)\s*", re.ASCII)
 _COUNT = re.compile(r"\s*\d{1,12}\s*", re.ASCII)
 
 
@@ -123,6 +124,14 @@ def parse_frame_size(text: str) -> tuple[int, int]:
             FRAME_SIZE_FORMS,
         )
     return pair
+
+
+def parse_capability(text: str) -> tuple[int, int]:
+    """(major, minor) of a compute capability such as "8.6"."""
+    match = _CAPABILITY.fullmatch(str(text))
+    if match is None or not 5 <= int(match[1]) <= 20:
+        raise UsageError(f"{text!r} is not a compute capability.", "Write it as 8.6; 5.0 is the oldest torch runs on.")
+    return int(match[1]), int(match[2])
 
 
 def parse_count(text: str | int, what: str) -> int:

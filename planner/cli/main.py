@@ -47,6 +47,7 @@ COMMANDS = {
     "simulate": "planner.cli.simulate",
     "run": "planner.cli.run",
     "place": "planner.cli.place",
+    "rehearse": "planner.cli.rehearse",
 }
 
 
@@ -170,6 +171,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _report(error: PlannerError, words: Sequence[str]) -> int:
     """Print an error in the form that was asked for, on the command line or elsewhere; returns its exit code."""
+    words = words[: words.index("--")] if "--" in words else words  # behind it are another program's
     command = next((word for word in words if word in COMMANDS), None)
     document, oneline = settings.form_of_errors(words, command)
     return report_error(error, document, oneline=oneline)

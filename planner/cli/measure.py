@@ -22,6 +22,7 @@ Examples:
   sam2-plan measure                                    some ten configurations of the own runtime
   sam2-plan measure --preset standard --runtime stock
   sam2-plan measure --sweep ranges.yaml --out profiles
+  sam2-plan measure --rehearse --gpu "RTX 3060"        without a GPU, on an imaginary one
   sam2-plan measure --simulate --preset quick          without a GPU, from the simulator
   sam2-plan measure --import rows.jsonl
 
@@ -48,18 +49,28 @@ Needs the extra: pip install "sam2-plan[run]".
     "--runtime", type=options.Word(("own", "stock")), default="own", show_default=True, help="whose code runs"
 )
 @click.option("--simulate", "simulating", is_flag=True, help="ask the simulator instead of a GPU")
+@click.option(
+    "--rehearse", "rehearsing", is_flag=True, help="run on an imaginary GPU; rows say that they are rehearsed"
+)
+@click.option("--gpu", metavar="NAME", help="which one to imagine, by name  [default: 24 GB, capability 8.6]")
 @click.option("--import", "rows", metavar="FILE", help="take rows that were collected elsewhere (rows.jsonl)")
 @click.option("--device", metavar="INDEX|UUID", help="which GPU  [default: the one with most free memory]")
 @click.option("--out", metavar="DIR", help="folder of the journal and the profiles")
 @options.output_format
 def command(
-    output: str, preset: str | None, ranges: str | None, runtime: str, simulating: bool, rows: str | None,
-    device: str | None, out: str | None,
+    output: str, preset: str | None, ranges: str | None, runtime: str, simulating: bool, rehearsing: bool,
+    gpu: str | None, rows: str | None, device: str | None, out: str | None,
 ) -> None:  # fmt: skip
     """Run a sweep of configurations on the GPU, and keep bytes by phase, time and versions as a profile."""
-    given = [name for name, value in (("--preset", preset), ("--sweep", ranges), ("--import", rows)) if value]
-    if len(given) > 1:
-        raise UsageError(f"{' and '.join(given)} contradict each other.", "Give one of them.")
+    for alternatives in (
+        (("--preset", preset), ("--sweep", ranges), ("--import", rows)),
+        (("--simulate", simulating), ("--rehearse", rehearsing), ("--device", device)),
+    ):
+        given = [name for name, value in alternatives if value]
+        if len(given) > 1:
+            raise UsageError(f"{' and '.join(given)} contradict each other.", "Give one of them.")
+    if gpu is not None and not rehearsing:
+        raise UsageError("--gpu names a GPU to imagine.", "Add --rehearse, or choose one of this machine's: --device.")
     from planner.locations import user_folder
 
     folder = Path(out) if out else user_folder() / "profiles"
@@ -70,9 +81,10 @@ def command(
     from planner.measure.sweeps import sweep_file
 
     trials = sweep_file(Path(ranges), runtime) if ranges else trials_of(preset or "quick", runtime)
-    uuid, run = ("cuda", _simulator()) if simulating else _gpu(device)
+    kind = "simulated" if simulating else "rehearsed" if rehearsing else "measured"
+    uuid, run = ("cuda", _simulator() if simulating else _rehearser(gpu)) if kind != "measured" else _gpu(device)
     trials = [replace(trial, device=uuid) for trial in trials]
-    _sweep(trials, folder, run, "simulated" if simulating else "measured", output)
+    _sweep(trials, folder, run, kind, output)
 
 
 def _sweep(trials: list[Trial], folder: Path, run: Runner, kind: str, output: str) -> None:
@@ -107,7 +119,7 @@ def _gpu(device: str | None) -> tuple[str, Runner]:
     if not gpus:
         raise EnvironmentFailure(
             "No GPU was found on this machine, so there is nothing to measure.",
-            "With --simulate the simulator answers instead, and the rows say so.",
+            "With --rehearse they run on an imaginary GPU, with --simulate the simulator answers; the rows say so.",
         )
     uuid = find_present(device, gpus).uuid
     if uuid is None:
@@ -119,6 +131,12 @@ def _simulator() -> Runner:
     from planner.truth import simulated
 
     return simulated
+
+
+def _rehearser(gpu: str | None) -> Runner:
+    from planner.rehearsing import rehearser
+
+    return rehearser(gpu)
 
 
 def _import(path: Path, folder: Path, output: str) -> None:

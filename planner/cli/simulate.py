@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from typing import Any
 
@@ -11,7 +10,7 @@ import click
 from planner.cli import options
 from planner.cli.output import echo, style_of
 from planner.domain import ATTENTIONS, PRECISIONS, TASKS, VARIANTS, VERSIONS
-from planner.errors import UsageError
+from planner.units import parse_capability
 
 EPILOG = """\b
 Examples:
@@ -77,6 +76,7 @@ Needs the extra: pip install "sam2-plan[sam2]". Runs the code of the sam2 packag
 @click.option("--object-batch", metavar="N", default="1", show_default=True, help="objects of one pass (--own)")
 @click.option("--capability", metavar="X.Y", default="8.6", show_default=True, help="compute capability of the GPU")
 @click.option("--expandable-segments", is_flag=True, help="PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True")
+@click.option("--vram", metavar="SIZE", help="say at which frame a GPU of that size runs out of memory")
 @click.option("--timeline", metavar="FILE", help="draw who holds memory over time (.svg)")
 @options.output_format
 def command(output: str, capability: str, timeline: str | None, **asked: Any) -> None:  # fmt: skip
@@ -106,14 +106,6 @@ def command(output: str, capability: str, timeline: str | None, **asked: Any) ->
         from planner.report.simulation import simulation_report
 
         echo(simulation_report(found, style_of(sys.stdout)))
-
-
-def parse_capability(text: str) -> tuple[int, int]:
-    """(major, minor) of a compute capability such as "8.6"."""
-    match = re.fullmatch(r"(\d{1,2})\.(\d)", text.strip(), re.ASCII)
-    if match is None or not 5 <= int(match[1]) <= 20:
-        raise UsageError(f"{text!r} is not a compute capability.", "Write it as 8.6; 5.0 is the oldest torch runs on.")
-    return int(match[1]), int(match[2])
 
 
 class _Progress:

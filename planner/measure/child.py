@@ -23,6 +23,7 @@ from unittest import mock
 import numpy
 import torch
 
+from planner.commands import describe
 from planner.measure.gauge import Gauge
 from planner.measure.trial import EXCERPT, FAILED, LOST, LOST_WORDS, OUT_OF_MEMORY, RAN, Outcome, Trial
 from planner.runtime.driver import Driver
@@ -87,6 +88,9 @@ def _figures(gauge: Gauge, driver: Driver) -> dict[str, Any]:
         "alone": alone,
         "seconds_per_frame": gauge.seconds_per_frame(),
         "frames": len(gauge.seconds),
+        "retries": gauge.retries(),
+        "kernels_per_frame": gauge.kernels_per_frame(),
+        "steps": tuple(gauge.steps),
         "versions": _versions(driver),
     }
 
@@ -175,10 +179,11 @@ def _run_own(trial: Trial, gauge: Gauge) -> None:
             stack.enter_context(mock.patch.object(owner, name, gauge.within(phase, getattr(owner, name))))
         with gauge.of("load"):
             session = planner.load(
-                trial.configuration,
+                trial.configuration if trial.plan is None else planner.Plan.load(trial.plan),
                 checkpoint=trial.checkpoint,
                 random_weights=trial.checkpoint is None,
                 device=trial.device,
+                fallback=trial.plan is not None,
                 task=trial.workload.task,
             )
         task, size = trial.workload.task, trial.workload.frame_size
@@ -188,12 +193,16 @@ def _run_own(trial: Trial, gauge: Gauge) -> None:
                 prompts = [
                     {"frame": 0, "object": number + 1, "box": box.tolist()} for number, box in enumerate(_boxes(trial))
                 ]
-                for _ in session.track(clip, prompts):
+                tracking = session.track(clip, prompts)
+                for _ in tracking:
                     gauge.tick()
+                    gauge.steps = [describe(step.configuration) for step in tracking.steps]
             elif task == "image":
                 for number in range(ROUNDS):
                     session.segment(_picture(size, number), boxes=_boxes(trial).tolist())
                     gauge.tick()
+                    if session.configuration != trial.configuration:
+                        gauge.steps = [describe(session.configuration)]
             else:
                 session.automask(_picture(size, 0), pred_iou_threshold=0.0, stability_threshold=0.0)
                 gauge.tick()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -26,8 +27,15 @@ class Gauge:
         self.seconds: list[float] = []
         self.hold: Callable[[], None] | None = None
         """Called after each frame: the context grows while kernels are loaded, so a cap is to be set anew."""
+        self.kernels: list[int] = []
+        """Launched for each frame; empty where nobody counts them."""
+        self.steps: list[str] = []
+        """What fallback stepped down to."""
         self._stack: list[str] = []
         self._began = time.perf_counter()
+        # An imaginary GPU counts them (rehearsal/sources); a real one does not.
+        self._launched: Callable[[], int] | None = getattr(ctypes.CDLL(None), "imaginary_kernels", None)
+        self._launched_before = self._launched() if self._launched else 0
 
     @property
     def phase(self) -> str | None:
@@ -62,10 +70,22 @@ class Gauge:
         now = time.perf_counter()
         self.seconds.append(now - self._began)
         self._began = now
+        if self._launched:
+            launched = self._launched()
+            self.kernels.append(launched - self._launched_before)
+            self._launched_before = launched
 
     def seconds_per_frame(self) -> float | None:
         """Median of the frames after the first two, which warm up."""
         return round(statistics.median(self.seconds[2:]), 6) if len(self.seconds) > 2 else None
+
+    def kernels_per_frame(self) -> float | None:
+        """Median of the frames after the first two."""
+        return statistics.median(self.kernels[2:]) if len(self.kernels) > 2 else None
+
+    def retries(self) -> int | None:
+        """How often the allocator gave its cache back first."""
+        return int(torch.cuda.memory_stats(self.device)["num_alloc_retries"]) if self.on_gpu else None
 
     def peak(self, what: str) -> int | None:
         """The highest of all phases."""

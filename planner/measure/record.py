@@ -8,7 +8,11 @@ from planner.measure.trial import RAN, Outcome, Trial
 from planner.measurement import Environment, Figure, Measurement
 
 IMPLEMENTATIONS = {"own": "the runtime behind planner.load", "stock": "stock predictors of the sam2 package"}
-COMMANDS = {"measured": "sam2-plan measure", "simulated": "sam2-plan measure --simulate"}
+COMMANDS = {
+    "measured": "sam2-plan measure",
+    "rehearsed": "sam2-plan measure --rehearse",
+    "simulated": "sam2-plan measure --simulate",
+}
 
 
 def measurement(trial: Trial, outcome: Outcome, kind: str, profile: str) -> Measurement:

@@ -21,7 +21,11 @@ from planner.profiles import profile_text
 
 Runner = Callable[[Trial], Outcome]
 Stopping = Callable[[], bool]
-TITLES = {"measured": "Measured with sam2-plan measure", "simulated": "Simulated with sam2-plan measure --simulate"}
+TITLES = {
+    "measured": "Measured with sam2-plan measure",
+    "rehearsed": "Rehearsed on an imaginary GPU with sam2-plan measure --rehearse",
+    "simulated": "Simulated with sam2-plan measure --simulate",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,7 @@ def sweep(
     stopping: Stopping = lambda: False,
     versions: Mapping[str, str] | None = None,
 ) -> Swept:
-    """Run what the journal in `folder` lacks, then write the profiles. `kind`: measured or simulated.
+    """Run what the journal in `folder` lacks, then write the profiles. `kind`: measured, rehearsed or simulated.
 
     `versions` of packages that are installed: rows that were made with others are made again, in their place.
     Raises Interrupted where `stopping` says so or the GPU is lost, with what is kept, and EnvironmentFailure where

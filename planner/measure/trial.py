@@ -41,6 +41,8 @@ class Trial:
     """As torch names it, or the UUID of a GPU or MIG slice."""
     checkpoint: str | None = None
     """None: random weights. Memory does not depend on their values."""
+    plan: str | None = None
+    """A saved plan whose choice this is: where memory runs out, what it falls back to is tried. None: nothing is."""
 
     @property
     def id(self) -> str:
@@ -53,6 +55,7 @@ class Trial:
             words += [f"{w.frames}f" if w.frames else "endless"]
         words += ["offload-video"] * c.offload_video + ["offload-state"] * c.offload_state
         words += [f"cap{self.cap_bytes}"] * (self.cap_bytes is not None)
+        words += ["fallback"] * (self.plan is not None)
         return "-".join(words)
 
     def to_dict(self) -> dict[str, Any]:
@@ -66,6 +69,7 @@ class Trial:
         configuration["resolution"] = tuple(configuration["resolution"])
         workload["frame_size"] = tuple(workload["frame_size"])
         rest = {name: value[name] for name in ("runtime", "frames", "cap_bytes", "device", "checkpoint")}
+        rest["plan"] = value.get("plan")  # rows of earlier versions do not have it
         return cls(configuration=Configuration(**configuration), workload=Workload(**workload), **rest)
 
 
@@ -93,6 +97,12 @@ class Outcome:
     """Median, after the first two."""
     frames: int | None = None
     """How many were run."""
+    retries: int | None = None
+    """How often the allocator gave its cache back before the driver had enough."""
+    kernels_per_frame: float | None = None
+    """Launched: median, after the first two. Known of a rehearsal."""
+    steps: tuple[str, ...] = ()
+    """What fallback stepped down to, in order."""
     gpu: str | None = None
     uuid: str | None = None
     capability: tuple[int, int] | None = None
@@ -106,17 +116,20 @@ class Outcome:
     def from_dict(cls, value: Mapping[str, Any]) -> Outcome:
         """What asdict gave."""
         capability = value.get("capability")
-        return cls(**{**value, "capability": tuple(capability) if capability else None})
+        steps = tuple(value.get("steps", ()))
+        return cls(**{**value, "capability": tuple(capability) if capability else None, "steps": steps})
 
 
-def run_trial(trial: Trial, *, timeout_seconds: float = TIMEOUT_SECONDS) -> Outcome:
+def run_trial(
+    trial: Trial, *, timeout_seconds: float = TIMEOUT_SECONDS, environment: Mapping[str, str] = os.environ
+) -> Outcome:
     """Run a trial in a process of its own. Whatever happens there is an outcome, not an error.
 
-    An interrupt ends the child too and goes on to the caller.
+    `environment` is that process's, as of a rehearsal; what caps memory is left out of it. An interrupt ends the child too and goes on to the caller.
     """
     command = [sys.executable, "-m", "planner.measure.child", str(os.getpid())]
     # What a trial may take is said by the trial, and recorded with it.
-    environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
+    environment = {name: value for name, value in environment.items() if name != VARIABLE}
     if trial.device.startswith(("GPU-", "MIG-")):
         environment["CUDA_VISIBLE_DEVICES"] = trial.device
         trial = replace(trial, device="cuda")

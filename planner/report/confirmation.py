@@ -40,8 +40,8 @@ def confirmation_document(found: Confirmation) -> dict[str, Any]:
         "upper_bytes": found.predicted.upper_bytes,
         "within_upper_bound": found.within_upper_bound,
         "unaccounted_bytes": found.unaccounted_bytes,
-        "components": [_compared(one) for one in found.components],
-        "phases": [_compared(one) for one in found.phases],
+        "components": [compared_document(one) for one in found.components],
+        "phases": [compared_document(one) for one in found.phases],
         "versions": dict(measured.versions),
         "recorded": str(found.recorded) if found.recorded else None,
     }
@@ -54,9 +54,9 @@ def confirmation_report(found: Confirmation, style: Style) -> str:
         style(found.summary, "green" if found.confirmed else "red", bold=True),
         f"  {describe(found.configuration)}",
         "",
-        *_lines(["component", "predicted", word, "difference", ""], found.components),
+        *compared_lines(["component", "predicted", word, "difference", ""], found.components),
         "",
-        *_lines(["phase (allocated)", "predicted", word, "difference", ""], found.phases),
+        *compared_lines(["phase (allocated)", "predicted", word, "difference", ""], found.phases),
     ]
     if found.within_upper_bound is not None:
         where = "below" if found.within_upper_bound else "ABOVE"
@@ -71,7 +71,8 @@ def confirmation_report(found: Confirmation, style: Style) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _lines(head: list[str], compared: Sequence[Compared]) -> list[str]:
+def compared_lines(head: list[str], compared: Sequence[Compared]) -> list[str]:
+    """A table of what was predicted and found, under `head`."""
     rows = [head]
     for one in compared:
         share = "" if one.difference is None or not one.predicted else f"{one.difference / one.predicted:+.1%}"
@@ -89,7 +90,8 @@ def _signed(size_bytes: int | None) -> str:
     return ("-" if size_bytes < 0 else "+") + format_size(abs(size_bytes))
 
 
-def _compared(one: Compared) -> dict[str, Any]:
+def compared_document(one: Compared) -> dict[str, Any]:
+    """One line of a comparison as plain data."""
     return {
         "name": one.name,
         "predicted_bytes": one.predicted,

@@ -44,11 +44,24 @@ def simulation_report(found: Simulation, style: Style) -> str:
             f"  {growth.per_frame_bytes:,} B per frame, {growth.per_object_bytes:,} B per frame and object, "
             "kept for good",
         ]
+    if found.configuration["vram"] is not None:
+        lines += ["", _end(found)]
     if estimated := found.provenance["reserved_estimated_frames"]:
         lines += ["", f"Reserved bytes are estimated for the last {estimated:,} frames; allocated bytes are exact."]
     versions = ", ".join(f"{name} {version}" for name, version in found.provenance["versions"].items())
     lines += ["", f"Simulated in {found.seconds:.1f} s with {versions}. Nothing here was measured."]
     return "\n".join(lines) + "\n"
+
+
+def _end(found: Simulation) -> str:
+    size, end = format_size(found.configuration["vram"]), found.runs_out
+    if end is None:
+        return f"It does not run out of {size}, the context included."
+    where = f"in {end.phase}" if end.frame is None else f"on frame {end.frame:,} (from 0), in {end.phase}"
+    return (
+        f"It runs out of {size} {where}: {format_size(end.requested_bytes)} more than {format_size(end.allocated_bytes)} "
+        "allocated, after all cache was given back."
+    )
 
 
 def timeline_title(found: Simulation) -> str:

@@ -56,13 +56,13 @@ def extend(
     Marks: "frame t" begins the section of frame t; frame 0 belongs to "propagate". A pool that shows no rhythm within
     `most_frames` further ones is estimated from there on; None plays every frame until it does. Raises NotSteady.
     """
-    sections = sections_of(trace, _frame_sizes(trace, traced_frames, frames))
+    sections = sections_of(trace, frame_sizes(trace, traced_frames, frames))
     names = {section.name: number for number, section in enumerate(sections)}
     last = names.get(f"frame {traced_frames - 1}", len(sections) - 2)
     player = Player(expandable_segments)
     for number, section in enumerate(sections[: last + 1]):
         phases = phases_of(trace, section)
-        loaded = _loaded_one_by_one(trace, section, traced_frames) if section.name == "init" else 0
+        loaded = loaded_one_by_one(trace, section, traced_frames) if section.name == "init" else 0
         births = player.play(number, section.tokens[:loaded], phases)
         if loaded:
             _load_more_frames(player, number, section.tokens[loaded - 1][0], frames - traced_frames, loaded)
@@ -91,7 +91,7 @@ def grown_by(trace: Trace, sections: list[Section], last: int) -> dict[str, int]
     return grown
 
 
-def _frame_sizes(trace: Trace, traced_frames: int, frames: int) -> dict[int, int]:
+def frame_sizes(trace: Trace, traced_frames: int, frames: int) -> dict[int, int]:
     """The one storage that holds all frames, resized to the whole clip."""
     held = [index for index, allocation in enumerate(trace.allocations) if allocation.component == FRAMES]
     if len(held) != 1:
@@ -99,7 +99,7 @@ def _frame_sizes(trace: Trace, traced_frames: int, frames: int) -> dict[int, int
     return {held[0]: trace.allocations[held[0]].size_bytes // traced_frames * frames}
 
 
-def _loaded_one_by_one(trace: Trace, section: Section, traced_frames: int) -> int:
+def loaded_one_by_one(trace: Trace, section: Section, traced_frames: int) -> int:
     """Tokens of "init" up to the load of the last frame; 0 where frames share one storage, or none."""
     stop = section.start + len(section.tokens)
     births = [

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 from planner.domain import ATTENTIONS, PRECISIONS, TASKS, VARIANTS, VERSIONS, Configuration
 from planner.errors import EnvironmentFailure, UsageError
 from planner.simulator.workspaces import Workspaces, workspaces_for
-from planner.units import check_word, parse_count, parse_frame_size, parse_frames, parse_resolution
+from planner.units import (
+    check_size,
+    check_word,
+    parse_count,
+    parse_frame_size,
+    parse_frames,
+    parse_resolution,
+    parse_size,
+)
 
 if TYPE_CHECKING:
     from planner.simulator.events import Trace
@@ -57,6 +65,8 @@ def checked(settings: dict[str, Any]) -> dict[str, Any]:
     settings["objects"] = parse_count(settings["objects"], "objects")
     settings["object_batch"] = parse_count(settings["object_batch"], "objects")
     settings["points_per_batch"] = parse_count(settings["points_per_batch"], "points")
+    if settings["vram"] is not None:
+        settings["vram"] = check_size(settings["vram"]) if isinstance(settings["vram"], int) else parse_size(settings["vram"])
     if not 0 <= settings["kept_fraction"] <= 1:
         raise UsageError(f"{settings['kept_fraction']!r} is not a fraction.", "Give a number from 0 to 1.")
     _check_runs(settings)

@@ -15,8 +15,9 @@ from typing import Any
 
 from planner.domain import Component, Phase
 from planner.simulator.attribution import Holding, Timeline, holding_at, timeline_of
-from planner.simulator.events import FRAMES, OUTPUTS, PHASES, WEIGHTS, WORKSPACES
+from planner.simulator.events import FRAMES, OUTPUTS, PHASES, WEIGHTS, WORKSPACES, Trace
 from planner.simulator.extension import Played, extend
+from planner.simulator.running_out import RunningOut, running_out
 from planner.simulator.settings import Progress, checked, trace
 from planner.simulator.workspaces import Workspaces
 
@@ -57,6 +58,8 @@ class Simulation:
     """operation, module and phase of the highest moment."""
     growth: Growth | None
     """None where the run has no frames."""
+    runs_out: RunningOut | None
+    """Where it ends on a GPU of `vram`; None where it does not, or none was named."""
     largest_bytes: int
     """The largest single allocation."""
     timeline: Timeline
@@ -73,6 +76,7 @@ class Simulation:
         result["phases"] = [
             dataclasses.asdict(phase) | {"allocated_bytes": phase.allocated_bytes} for phase in self.phases
         ]
+        result["runs_out"] = dataclasses.asdict(self.runs_out) if self.runs_out else None
         result["growth"] = dataclasses.asdict(self.growth) if self.growth else None
         result["configuration"] = dict(self.configuration)
         result["peak"], result["provenance"] = dict(self.peak), dict(self.provenance)
@@ -102,6 +106,7 @@ def simulate(
     extension_present: bool = False,
     legacy: bool = False,
     expandable_segments: bool = False,
+    vram: int | str | None = None,
     full_trace: bool = False,
     progress: Progress | None = None,
 ) -> Simulation:
@@ -112,7 +117,8 @@ def simulate(
     computes at; `frame_size` is (height, width) of the source. `frames` defaults to 1 for images and 100 for a video.
     `kept_fraction` is the share of automatic masks that pass each filter: 1.0 is the worst case. `extension_present`:
     whether sam2 was built with its CUDA extension. `legacy`: the video predictor that batches its objects.
-    `full_trace` traces every frame where a long clip would be extended from its first. `progress(done, total)` is
+    `vram`, such as "4GB", asks where the run ends on a GPU of that size, if it does (`runs_out`): a clip without end is
+    played for 300 frames. `full_trace` traces every frame where a long clip would be extended from its first. `progress(done, total)` is
     called as the trace goes on.
 
     Raises UsageError for a value that cannot be run, EnvironmentFailure where torch or sam2 are missing,
@@ -146,11 +152,21 @@ def simulate(
         ),
         peak={"operation": holding.operation, "module": holding.module, "phase": holding.phase},
         growth=_growth(played, settings["objects"]) if task == "video" else None,
+        runs_out=_runs_out(traced.trace, settings, traced_frames, wanted, context_bytes),
         largest_bytes=max(allocation.size_bytes for allocation in traced.trace.allocations),
         timeline=timeline_of(traced.trace),
         seconds=round(time.perf_counter() - began, 3),
         provenance=_provenance(traced.versions, traced_frames, played.estimated_frames, workspaces),
     )
+
+
+def _runs_out(
+    trace: Trace, settings: Mapping[str, Any], traced_frames: int, frames: int, context_bytes: int
+) -> RunningOut | None:
+    if settings["vram"] is None:
+        return None
+    limit_bytes = max(0, settings["vram"] - context_bytes)
+    return running_out(trace, traced_frames, frames, limit_bytes, settings["expandable_segments"])
 
 
 def _components(holding: Holding) -> tuple[Component, ...]:

@@ -1,0 +1,197 @@
+"""A rehearsal as text and as a document."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from planner.commands import describe
+from planner.report.confirmation import compared_document, compared_lines
+from planner.report.document import SCHEMA_VERSION, configuration_document
+from planner.report.text import Style
+from planner.units import format_size
+
+if TYPE_CHECKING:
+    from planner.rehearsal.machine import ImaginaryGpu
+    from planner.rehearsal.programs import Moment
+    from planner.rehearsing import Rehearsal
+
+SHOWN_PLACES = 5
+
+
+def rehearsal_document(found: Rehearsal) -> dict[str, Any]:
+    """The rehearsal as plain data, keys as in the contract."""
+    document: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "kind": "rehearsal",
+        "completed": found.completed,
+        "exit_code": found.exit_code,
+        "gpu": found.gpus[0].name,
+        "gpus": [_gpu(one) for one in found.gpus],
+        "memory_bytes": found.memory_bytes,
+        "versions": dict(found.versions),
+        "ran_out": found.ran_out,
+        "out_of_memory": found.out_of_memory,
+        "retries": found.retries,
+        "allocated_bytes": found.allocated_bytes,
+        "reserved_bytes": found.reserved_bytes,
+        "context_bytes": found.context_bytes,
+        "total_bytes": found.total_bytes,
+        "least_bytes": found.least_bytes,
+        "kernels": found.kernels,
+        "kernels_per_frame": found.kernels_per_frame,
+        "milliseconds_per_frame": found.milliseconds_per_frame,
+        "components": [compared_document(one) for one in found.components],
+        "phases": [compared_document(one) for one in found.phases],
+        "predicted": None,
+        "plan": None,
+        "command": None,
+        "exit_status": found.exit_status,
+        "message": found.message,
+        "notes": list(found.notes),
+    }
+    if found.predicted is not None and found.configuration is not None and found.workload is not None:
+        one, workload = found.predicted, found.workload
+        document["predicted"] = {
+            "allocated_bytes": one.allocated_bytes,
+            "reserved_bytes": one.reserved_bytes,
+            "context_bytes": one.context_bytes,
+            "total_bytes": one.total_bytes,
+            "upper_bytes": one.upper_bytes,
+            "within_upper_bound": found.within_upper_bound,
+        }
+        document["plan"] = {
+            "configuration": configuration_document(found.configuration),
+            "task": workload.task,
+            "objects": workload.objects,
+            "frames": found.frames,
+            "frame_size": list(workload.frame_size),
+            "steps": list(found.steps),
+        }
+    if found.command:
+        document["command"] = {
+            "words": list(found.command),
+            "peak": _moment(found.peak),
+            "ran_out_at": _moment(found.ran_out_at),
+            "processes": [
+                {
+                    "pid": one.pid,
+                    "device": one.device,
+                    "allocated_bytes": one.allocated_bytes,
+                    "reserved_bytes": one.reserved_bytes,
+                    "retries": one.retries,
+                    "out_of_memory": one.out_of_memory,
+                }
+                for one in found.processes
+            ],
+        }
+    return document
+
+
+def rehearsal_report(found: Rehearsal, style: Style) -> str:
+    """The rehearsal for people."""
+    lines = [style(_summary(found), "green" if found.exit_code == 0 else "red", bold=True)]
+    lines += _of_plan(found) if found.predicted is not None else _of_command(found)
+    if found.least_bytes is not None:
+        lines.append(f"  least       {format_size(found.least_bytes)}: the smallest memory in which it completes")
+    lines += [f"  ! {note}" for note in found.notes]
+    versions = ", ".join(f"{name} {version}" for name, version in found.versions.items() if version)
+    lines += [
+        "",
+        f"Rehearsed{f' with {versions}' if versions else ''}. Nothing ran on a GPU: allocations are torch's own,",
+    ]
+    lines += ["the context is taken from the prediction, values are garbage (docs/rehearsing.md)."]
+    return "\n".join(lines) + "\n"
+
+
+def _summary(found: Rehearsal) -> str:
+    from planner.rehearsing import describe_gpus
+
+    where = f"on {describe_gpus(found.gpus)}"
+    what = shlex.join(found.command)
+    if len(what) > 60:
+        what = what[:57] + "..."
+    if found.workload is not None:
+        objects = found.workload.objects
+        what = f"{objects} object{'s' * (objects != 1)}, random weights"
+        if found.workload.task == "video":
+            what = f"{found.frames} frames, {what}"
+    if found.ran_out:
+        return f"out of memory {where}: {what}"
+    if not found.completed:
+        status = "" if found.exit_status in (None, 0) else f" with exit status {found.exit_status}"
+        return f"failed{status} {where}: {what}"
+    if found.within_upper_bound is False:
+        return f"took more than the plan's upper bound {where}: {what}"
+    return f"completed {where}: {what}"
+
+
+def _of_plan(found: Rehearsal) -> list[str]:
+    assert found.configuration is not None
+    assert found.predicted is not None
+    lines = [
+        f"  {describe(found.configuration)}",
+        "",
+        *compared_lines(["component", "predicted", "rehearsed", "difference", ""], found.components),
+        "",
+        *compared_lines(["phase (allocated)", "predicted", "rehearsed", "difference", ""], found.phases),
+        "",
+    ]
+    if found.within_upper_bound is not None:
+        where = "below" if found.within_upper_bound else "ABOVE"
+        lines.append(f"  total       {where} the upper bound of {format_size(found.predicted.upper_bytes)}")
+    if found.message:
+        lines.append(f"  ended       {found.message.splitlines()[0]}")
+    lines += [f"  fallback    went on with {step}" for step in found.steps]
+    lines += [f"  retries     {found.retries}: the allocator gave cache back first"] if found.retries else []
+    if found.kernels_per_frame is not None and found.milliseconds_per_frame is not None:
+        lines.append(
+            f"  a frame     {found.kernels_per_frame:,.0f} kernels launched in {found.milliseconds_per_frame:.1f} ms "
+            "of this machine's host"
+        )
+    return lines
+
+
+def _of_command(found: Rehearsal) -> list[str]:
+    lines = [""]
+    for name, size in (
+        ("allocated", found.allocated_bytes),
+        ("reserved", found.reserved_bytes),
+        ("context", found.context_bytes),
+        ("total", found.total_bytes),
+    ):
+        known = "not known" if size is None else format_size(size)
+        lines.append(f"  {name:<11} {known}{f' of {format_size(found.memory_bytes)}' if name == 'total' else ''}")
+    if found.retries:
+        lines.append(f"  retries     {found.retries}: the allocator gave cache back first")
+    if found.out_of_memory and not found.ran_out:
+        lines.append(f"  coped with  memory that ran out {found.out_of_memory} times")
+    if found.kernels:
+        lines.append(f"  kernels     {found.kernels:,} launched")
+    lines += _moment_lines("ran out", found.ran_out_at if found.ran_out else None)
+    lines += _moment_lines("peak", found.peak)
+    return lines
+
+
+def _moment_lines(word: str, moment: Moment | None) -> list[str]:
+    if moment is None:
+        return []
+    lines = [f"  {word:<11} where {format_size(moment.requested_bytes)} was asked for"]
+    return lines + [f"    {one.file}:{one.line} {one.function}" for one in moment.places[:SHOWN_PLACES]]
+
+
+def _gpu(one: ImaginaryGpu) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "capability": list(one.capability),
+        "multiprocessors": one.multiprocessors,
+        "memory_bytes": one.total_bytes,
+        "context_bytes": one.context_bytes,
+    }
+
+
+def _moment(one: Moment | None) -> dict[str, Any] | None:
+    if one is None:
+        return None
+    places = [{"file": place.file, "line": place.line, "function": place.function} for place in one.places]
+    return {"requested_bytes": one.requested_bytes, "places": places}

@@ -1,0 +1,266 @@
+#!/usr/bin/env python3
+"""Put planner.simulate beside rehearsals of the same runs: seeded random configurations, own and stock.
+
+    python scripts/compare_with_rehearsal.py                     what the journal lacks of 150, then docs/rehearsing.tsv
+    python scripts/compare_with_rehearsal.py --count 20 --only 7 --journal one.jsonl --print
+
+Each configuration runs once in the real code on torch's CUDA build and an imaginary GPU, and once in the simulator.
+Interrupt it at any time and run it again: the journal keeps every finished row. It takes about an hour on two cores.
+Simulated and rehearsed, both: nothing here was measured on a GPU. Automatic masks are those of which none passes the
+filters, since what passes depends on values, which a rehearsal does not have.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from planner.documents import write
+from planner.domain import TASKS, VARIANTS, VERSIONS, Configuration, Workload
+from planner.journal import append, open_journal, read_journal
+from planner.measure.trial import RAN, Trial, run_trial
+from planner.planning.candidates import why_unsupported
+from planner.rehearsal.machine import imaginary_gpu
+from planner.rehearsal.stage import Stage
+
+SEED = 12
+COUNT = 150
+CAPABILITIES = ("7.5", "8.0", "8.6", "8.9", "9.0", "10.0", "12.0")
+SOURCES = ((480, 854), (720, 1280), (1080, 1920), (1920, 1080), (1440, 2560), (2160, 3840))
+STOCK_PRECISIONS = ("autocast_bfloat16", "autocast_float16", "float32")
+OWN_PRECISIONS = (*STOCK_PRECISIONS, "float16", "bfloat16")
+ENOUGH_BYTES = 300 * 2**30
+"""Of the imaginary GPU: nothing runs out, so that the allocator never gives cache back."""
+TARGET = Path(__file__).resolve().parent.parent / "docs" / "rehearsing.tsv"
+COLUMNS = ("id", "allocated", "simulated less", "%", "reserved", "simulated less", "%")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One run, for both sides."""
+
+    runtime: str
+    configuration: Configuration
+    workload: Workload
+    capability: str
+    expandable_segments: bool
+
+    @property
+    def trial(self) -> Trial:
+        """As a child process runs it."""
+        return Trial(runtime=self.runtime, configuration=self.configuration, workload=self.workload)
+
+    @property
+    def id(self) -> str:
+        """A name that says all."""
+        words = f"{self.trial.id} sm{self.capability}"
+        return words + " expandable" * self.expandable_segments
+
+
+def draw(count: int, seed: int) -> list[Case]:
+    """Random runs that the code on that capability can do, each once."""
+    chance = random.Random(seed)
+    found: dict[str, Case] = {}
+    while len(found) < count:
+        case = _case(chance)
+        if case is not None:
+            found.setdefault(case.id, case)
+    return list(found.values())
+
+
+def _case(chance: random.Random) -> Case | None:
+    runtime, capability = chance.choice(("own", "stock")), chance.choice(CAPABILITIES)
+    task = chance.choices(TASKS, (3, 5, 2) if TASKS[0] == "image" else (5, 3, 2))[0]
+    own = runtime == "own"
+    precision = chance.choice(OWN_PRECISIONS if own else STOCK_PRECISIONS)
+    attention = chance.choice(("auto",) * 6 + ("efficient", "math")) if own else "auto"
+    major, minor = map(int, capability.split("."))
+    # Stock asks nobody whether the GPU can: bfloat16 before 8.0 is slow there, not refused.
+    if own and why_unsupported(precision, attention, (major, minor)):
+        return None
+    sides = ((512, 512), (768, 768), (1024, 1024), (1024, 1024))
+    objects = 1 if task == "automask" else chance.choice((1, 1, 2, 3, 5, 8, 12, 20))
+    many = objects > 8
+    configuration = Configuration(
+        variant=chance.choice(VARIANTS),
+        version=chance.choice(VERSIONS),
+        resolution=chance.choice(((576, 1024), (768, 1344), *sides) if own else sides),
+        precision=precision,
+        attention=attention,
+        object_batch=chance.choice((16, 64)) if task == "automask" else chance.choice((1, 1, 2, 4, 8)) if own else 1,
+        bounded_memory_bank=own,
+        offload_video=not own and task == "video" and chance.random() < 0.3,
+        offload_state=task == "video" and chance.random() < 0.2,
+    )
+    workload = Workload(
+        task=task,
+        objects=objects,
+        frames=1 if task != "video" else 9 if many else 20,
+        frame_size=chance.choice(SOURCES),
+    )
+    return Case(runtime, configuration, workload, capability, chance.random() < 0.15)
+
+
+def rehearsed(case: Case) -> dict[str, Any]:
+    """What the real code takes, as torch counts it."""
+    gpu = imaginary_gpu(capability=_pair(case.capability), total_bytes=ENOUGH_BYTES)
+    with Stage([gpu], zero_scalars=True) as stage:
+        environment = stage.environment(os.environ | _allocator_settings(case))
+        began = time.perf_counter()
+        found = run_trial(case.trial, environment=environment)
+        spent = time.perf_counter() - began
+    if found.outcome != RAN:
+        return {"error": found.error}
+    return {"allocated": found.allocated_bytes, "reserved": found.reserved_bytes, "seconds": round(spent, 1)}
+
+
+def _allocator_settings(case: Case) -> dict[str, str]:
+    return {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"} if case.expandable_segments else {}
+
+
+def simulated(case: Case) -> dict[str, Any]:
+    """What the simulator says, in a process of its own, as a user's call of it."""
+    from planner.errors import PlannerError
+    from planner.simulator import simulate
+
+    configuration, workload = case.configuration, case.workload
+    automask = workload.task == "automask"
+    began = time.perf_counter()
+    try:
+        found = simulate(
+            task=workload.task,
+            variant=configuration.variant,
+            version=configuration.version,
+            resolution=configuration.resolution,
+            frames=workload.frames,
+            objects=workload.objects,
+            precision=configuration.precision,
+            attention=configuration.attention,
+            offload_video=configuration.offload_video,
+            offload_state=configuration.offload_state,
+            stock=case.runtime == "stock",
+            object_batch=1 if automask or case.runtime == "stock" else configuration.object_batch,
+            points_per_batch=configuration.object_batch if automask else 64,
+            kept_fraction=0.0 if automask else 1.0,
+            capability=_pair(case.capability),
+            frame_size=workload.frame_size,
+            expandable_segments=case.expandable_segments,
+            full_trace=True,
+        )
+    except PlannerError as error:
+        return {"error": str(error)}
+    spent = time.perf_counter() - began
+    return {"allocated": found.allocated_bytes, "reserved": found.reserved_bytes, "seconds": round(spent, 1)}
+
+
+def _pair(capability: str) -> tuple[int, int]:
+    major, minor = map(int, capability.split("."))
+    return major, minor
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what is missing, and write or print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=COUNT, help="how many configurations")
+    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--only", metavar="N", help="numbers of configurations, such as 0,3,17")
+    parser.add_argument("--match", default="", help="only those whose name contains this")
+    parser.add_argument("--journal", type=Path, default=Path("rehearsal-comparison.jsonl"), help="finished rows")
+    parser.add_argument("--again", choices=("simulated", "both"), help="make this side anew where it is there")
+    parser.add_argument("--share", default="0/1", help="K/N: each N-th configuration from the K-th, for two processes")
+    parser.add_argument("--print", action="store_true", dest="only_print", help="print instead of writing the table")
+    parser.add_argument("--simulate-one", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    cases = draw(options.count, options.seed)
+    if options.simulate_one is not None:
+        import json
+
+        print(json.dumps(simulated(cases[options.simulate_one])))
+        return 0
+    first, step = map(int, options.share.split("/"))
+    chosen = range(len(cases)) if not options.only else [int(word) for word in options.only.split(",")]
+    chosen = [number for number in chosen if number % step == first and options.match in cases[number].id]
+    rows = read_journal(options.journal)
+    with open_journal(options.journal) as file:
+        for done, number in enumerate(chosen, 1):
+            case = cases[number]
+            known: Mapping[str, Any] = rows.get(case.id, {})
+            row: dict[str, Any] = {"id": case.id, "torch": version("torch")}
+            if options.again == "both" or "rehearsed" not in known:
+                row["rehearsed"] = rehearsed(case)
+            if options.again or "simulated" not in known:
+                row["simulated"] = _simulated_apart(number, options)
+            if len(row) > 2:
+                rows[case.id] = {**known, **row}
+                append(file, rows[case.id])
+            print(f"[{done}/{len(chosen)}] {line(rows[case.id])}", file=sys.stderr)
+    found = [rows[cases[number].id] for number in chosen]
+    text = "\n".join(["\t".join(COLUMNS), *map(line, found)]) + "\n"
+    print(text if options.only_print else summary(found))
+    if not options.only_print:
+        write(TARGET, text)
+    return 0
+
+
+def _simulated_apart(number: int, options: argparse.Namespace) -> dict[str, Any]:
+    """In a process of its own: what one simulation leaves in torch's caches is not the next one's."""
+    import json
+
+    words = [sys.executable, __file__, "--simulate-one", str(number)]
+    words += ["--count", str(options.count), "--seed", str(options.seed)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode:
+        return {"error": done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "it failed"}
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+def line(row: Mapping[str, Any]) -> str:
+    """One row, tab-separated."""
+    real, mine = row["rehearsed"], row["simulated"]
+    if "error" in real or "error" in mine:
+        return f"{row['id']}\t{str(real.get('error'))[:90]}\t{str(mine.get('error'))[:90]}\t\t\t\t"
+    cells = [row["id"]]
+    for name in ("allocated", "reserved"):
+        less = mine[name] - real[name]
+        cells += [str(real[name]), f"{less:+d}", f"{100 * less / real[name]:+.3f}"]
+    return "\t".join(cells)
+
+
+def summary(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Medians and worst of all and by runtime and task, as a table in Markdown."""
+    lines = [
+        "| runs | rows | allocated: equal | median | worst | reserved: equal | median | worst |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    told = [row for row in rows if "error" not in row["rehearsed"] and "error" not in row["simulated"]]
+    groups = [("all", told)]
+    for runtime in ("own", "stock"):
+        for task in TASKS:
+            groups.append((f"{runtime}, {task}", [row for row in told if row["id"].startswith(f"{runtime}-{task}-")]))
+    for name, group in groups:
+        if group:
+            lines.append(f"| {name} | {len(group)} | {_figures(group, 'allocated')} | {_figures(group, 'reserved')} |")
+    failed = len(rows) - len(told)
+    return "\n".join(lines) + (f"\n\n{failed} rows failed on one side.\n" if failed else "\n")
+
+
+def _figures(rows: Sequence[Mapping[str, Any]], name: str) -> str:
+    off = [100 * (row["simulated"][name] - row["rehearsed"][name]) / row["rehearsed"][name] for row in rows]
+    worst = max(off, key=abs)
+    equal = sum(value == 0 for value in off)
+    return f"{equal} | {statistics.median(map(abs, off)):.3f} % | {worst:+.2f} %"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
