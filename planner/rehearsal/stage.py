@@ -146,13 +146,15 @@ class Stage:
     def environment(self, base: Mapping[str, str] | None = None) -> dict[str, str]:
         """For a process that is to see these GPUs: `base` (this process's unless said) with what it takes.
 
-        The stand-ins stand before what LD_PRELOAD names already.
+        The stand-ins are added to what LD_PRELOAD names already.
         """
         if self._folder is None or self._libraries is None:
             raise UsageError("The stage is not open.", "Use it in a with statement.")
         environment = dict(os.environ if base is None else base)
+        ours = {path.name for path in self._libraries.preload}  # those of another stage would win, standing before
         already = environment.get("LD_PRELOAD", "").replace(":", " ").split()
-        environment["LD_PRELOAD"] = ":".join([*map(str, self._libraries.preload), *already])
+        others = [entry for entry in already if Path(entry).name not in ours]
+        environment["LD_PRELOAD"] = ":".join([*others, *map(str, self._libraries.preload)])
         environment[f"{PREFIX}STAGE"] = self._folder.name
         environment[f"{PREFIX}CUDNN"] = str(self._libraries.cudnn)
         environment.pop(f"{PREFIX}HOST_LIMIT", None)

@@ -143,7 +143,11 @@ EXPORT cudaError_t cudaSetDevice(int device) {
   current = device;
   return fail(imaginary_context(device));
 }
-EXPORT cudaError_t cudaDeviceSynchronize(void) { return fail(imaginary_context(current)); }
+EXPORT cudaError_t cudaDeviceSynchronize(void) {
+  int error = imaginary_context(current);
+  if (!error) device_waited();
+  return fail(error);
+}
 EXPORT cudaError_t cudaRuntimeGetVersion(int *version) { return *version = CUDART_VERSION, cudaSuccess; }
 EXPORT cudaError_t cudaDriverGetVersion(int *version) { return *version = CUDART_VERSION, cudaSuccess; }
 EXPORT cudaError_t cudaProfilerStart(void) { return cudaSuccess; }

@@ -8,6 +8,7 @@
 #include <cuda_runtime_api.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -80,6 +81,24 @@ size_t memory_data(const void *p, size_t count, int *data) {
   else if (next > at || errno == ENXIO) *data = 0, next = next < 0 ? at + (off_t)count : next;
   else return count;
   return next - at < (off_t)count ? (size_t)(next - at) : count;
+}
+
+/* Whether the host has room for so much more that is really written. The cap does not count a device's memory, so a
+ * program that copies more there than the machine has must be told before the machine is gone. */
+int memory_host_has(size_t count) {
+  enum { STEP = 64 << 20, SPARE = 512 << 20 };
+  static size_t since; /* written since it was looked at */
+  if (__atomic_add_fetch(&since, count, __ATOMIC_RELAXED) < STEP) return 1;
+  __atomic_store_n(&since, 0, __ATOMIC_RELAXED);
+  FILE *file = fopen("/proc/meminfo", "re");
+  unsigned long long available = ~0ull;
+  char line[256];
+  while (file && fgets(line, sizeof line, file))
+    if (sscanf(line, "MemAvailable: %llu kB", &available) == 1) available <<= 10;
+  if (file) fclose(file);
+  if (available > count && available - count > SPARE) return 1;
+  imaginary_say("the host has %llu bytes left, too few for %zu more that are copied to a device", available, count);
+  return 0;
 }
 
 /* ---------------------------------------------------------------- accounting */
@@ -196,7 +215,7 @@ static cudaError_t allocate(void **out, size_t size, int device, int (*from)(int
   int error = imaginary_context(device);
   if (error || !size) return fail(error);
   imaginary_lock(); /* accounted and placed as one */
-  error = size < (size_t)1 << 46 ? from(device, granules(size)) : cudaErrorMemoryAllocation;
+  error = size < (size_t)1 << 62 ? from(device, granules(size)) : cudaErrorMemoryAllocation;
   struct block *b = error ? NULL : place(device, size, 1);
   if (!error && !b) {
     memory_give(device, granules(size));
@@ -320,6 +339,14 @@ EXPORT cudaError_t cudaMemPoolTrimTo(cudaMemPool_t pool, size_t keep) {
   imaginary_unlock();
   return cudaSuccess;
 }
+/* No graph has memory, for none is captured. */
+EXPORT cudaError_t cudaDeviceGetGraphMemAttribute(int device, enum cudaGraphMemAttributeType which, void *value) {
+  return (void)device, (void)which, *(uint64_t *)value = 0, cudaSuccess;
+}
+EXPORT cudaError_t cudaDeviceSetGraphMemAttribute(int device, enum cudaGraphMemAttributeType which, void *value) {
+  return (void)device, (void)which, (void)value, cudaSuccess;
+}
+EXPORT cudaError_t cudaDeviceGraphMemTrim(int device) { return (void)device, cudaSuccess; }
 EXPORT cudaError_t cudaMemPoolSetAccess(cudaMemPool_t pool, const struct cudaMemAccessDesc *list, size_t count) {
   int device = pool_device(pool);
   for (size_t i = 0; i < count; i++) /* its own device always may, the others never */

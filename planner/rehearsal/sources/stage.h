@@ -75,6 +75,7 @@ EXPORT int imaginary_has_context(int device);
 int device_attribute(int which, int device);
 void device_select(int device);
 void device_launched(void);
+void device_waited(void); /* for all that was done on the calling thread's (streams.c) */
 
 /* memory.c */
 int memory_take(int device, size_t bytes); /* asks the driver; 0, or CUDA's error */
@@ -82,6 +83,7 @@ void memory_give(int device, size_t bytes);
 int memory_device(const void *p); /* whose it is; -1 for the host */
 size_t memory_data(const void *p, size_t count, int *data); /* how far it is written memory, or a hole, from p on */
 void memory_clear(void *p, size_t count);
+int memory_host_has(size_t count); /* room for so much that is really written */
 int memory_reserve(void **out, size_t size);       /* addresses without memory */
 int memory_unreserve(void *p);
 int memory_range(const void *p, void **base, size_t *size);
