@@ -31,3 +31,13 @@ def user_folder() -> Path:
     else:
         base = os.environ.get("XDG_DATA_HOME") or str(home / ".local" / "share")
     return Path(base) / "sam2-plan"
+
+
+def cache_folder() -> Path:
+    """The folder of what can be made again; it need not be there, nor be one that may be written."""
+    home = Path(os.path.expanduser("~"))
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or str(home / "AppData" / "Local")) / "sam2-plan" / "cache"
+    if sys.platform == "darwin":
+        return home / "Library" / "Caches" / "sam2-plan"
+    return Path(os.environ.get("XDG_CACHE_HOME") or str(home / ".cache")) / "sam2-plan"

@@ -16,7 +16,6 @@ from typing import Any
 from unittest import mock
 
 import torch
-from torch._meta_registrations import meta_conv
 from torch._prims_common import suggest_memory_format
 from torch._subclasses.fake_tensor import (
     DynamicOutputShapeException,
@@ -28,9 +27,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from planner.errors import PlannerError
 from planner.simulator import events, kernels
+from planner.simulator.convolutions.workspaces import ConvolutionWorkspaces
 from planner.simulator.repeats import Repeats
+from planner.simulator.torch_convolutions import convolve
 from planner.simulator.torch_indexing import WithoutDeviceGuards
-from planner.simulator.torch_operations import HANDLERS, type_name
+from planner.simulator.torch_operations import HANDLERS
 from planner.simulator.torch_patches import patches
 from planner.simulator.torch_storages import Storages
 from planner.simulator.workspaces import Workspaces
@@ -60,6 +61,7 @@ class FakeGpu(TorchDispatchMode, Storages):
         attention: str = "auto",
         device: str = "cuda",
         workspaces: Workspaces | None = None,
+        convolutions: ConvolutionWorkspaces | None = None,
         kept_fraction: float = 1.0,
         repeat: tuple[str, ...] = (),
     ) -> None:
@@ -68,6 +70,7 @@ class FakeGpu(TorchDispatchMode, Storages):
         self.capability = capability
         self.attention = attention
         self.kept_fraction = kept_fraction
+        self.convolutions = convolutions
         self._workspaces = workspaces
         self._taken: set[str] = set()
         self._repeats = Repeats(self, repeat) if repeat else None
@@ -153,10 +156,12 @@ class FakeGpu(TorchDispatchMode, Storages):
     def _execute(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         self._prepare(args, kwargs)
         name = func._schema.name.removeprefix("aten::")
+        if name == "convolution" and self.device == "cuda" and args[0].device.type == "cuda":
+            return convolve(self, args)
         if name in _GEMM:
             self._take_blas_workspace(name)
         try:
-            result = self._convolve(args) if name == "convolution" and self._guarded else func(*args, **kwargs)
+            result = func(*args, **kwargs)
         except (UnsupportedOperatorException, DynamicOutputShapeException, NotImplementedError) as error:
             raise self._unknown(func, error) from error
         if self._is_alias(func):
@@ -169,9 +174,6 @@ class FakeGpu(TorchDispatchMode, Storages):
                 if isinstance(item, torch.Tensor):
                     self.birth(item, name, component)
         self._copies(name, args, result)
-        if name == "convolution" and self._workspaces is not None:
-            size_bytes = self._workspaces.convolution.bytes(type_name(result), args[0].numel(), result.numel())
-            self.scratch(size_bytes, "convolution workspace")
         return result
 
     def _prepare(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -183,11 +185,6 @@ class FakeGpu(TorchDispatchMode, Storages):
                         tensor.constant = None
                 elif isinstance(tensor, torch.Tensor) and self.device == "cpu":
                     self.ignore(self._fake.from_tensor(tensor))
-
-    def _convolve(self, args: tuple[Any, ...]) -> torch.Tensor:
-        """A convolution's output; FakeTensorMode would ask the driver which backend runs it (torch 2.8)."""
-        with self.silence(), self:
-            return meta_conv(*args)
 
     def _is_composite(self, func: Any) -> bool:
         """Whether torch's own C++ decomposition runs; under inference mode it has not run yet when we are asked."""
