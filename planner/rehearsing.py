@@ -211,7 +211,8 @@ def _rehearse_plan(
         kernels=sum(process.kernels for process in use.processes),
         kernels_per_frame=outcome.kernels_per_frame,
         milliseconds_per_frame=outcome.seconds_per_frame and round(1000 * outcome.seconds_per_frame, 3),
-        versions=dict(outcome.versions),
+        # The driver is imaginary, and so is its version.
+        versions={name: value for name, value in outcome.versions.items() if name != "driver"},
         notes=_strange(use),
         configuration=chosen.configuration,
         workload=workload,
@@ -272,8 +273,7 @@ def _rehearse_command(
 
 def _of_performance(words: list[str], cards: list[ImaginaryGpu], found: Performance) -> Rehearsal:
     use, notes = found.use, list(_strange(found.use))
-    fullest = max(use.devices, key=lambda one: one.peak_bytes / cards[one.device].total_bytes, default=None)
-    device = fullest.device if fullest else 0
+    device = max(range(len(cards)), key=lambda at: use.devices[at].highest_bytes / cards[at].total_bytes)
     context = max((one.context_bytes for one in use.processes if one.device == device), default=0)
     told = sorted((one for one in found.notes if one.allocated_bytes), key=lambda one: -one.allocated_bytes)
     first = told[0] if told else None
@@ -297,7 +297,7 @@ def _of_performance(words: list[str], cards: list[ImaginaryGpu], found: Performa
         allocated_bytes=first.allocated_bytes if first else None,
         reserved_bytes=max((one.peak_bytes for one in use.processes if one.device == device), default=None),
         context_bytes=context,
-        total_bytes=fullest.peak_bytes if fullest else None,
+        total_bytes=use.devices[device].highest_bytes if found.used_gpu else None,
         least_bytes=None,
         kernels=sum(one.kernels for one in use.processes),
         kernels_per_frame=None,

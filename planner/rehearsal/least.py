@@ -1,4 +1,4 @@
-"""The least memory in which a run completes, by bisection."""
+"""The least memory in which a run completes: by doubling steps from a likely figure, then by bisection."""
 
 from __future__ import annotations
 
@@ -6,24 +6,32 @@ from collections.abc import Callable
 
 GRANULE = 2 << 20
 """Bytes: the granularity in which a driver gives out memory (cuMemGetAllocationGranularity), so finer means nothing."""
+FIRST_STEP = 4
+"""Granules, from the likely figure: what a run needs lies close to what it allocates, mostly."""
 
 
 def least_of(completes: Callable[[int], bool], enough_bytes: int, likely_bytes: int, floor_bytes: int) -> int:
-    """The smallest multiple of GRANULE, above `floor_bytes`, in which `completes` holds; `enough_bytes` if none less.
+    """The smallest multiple of GRANULE above `floor_bytes` in which `completes` holds; at most `enough_bytes`.
 
     `completes(memory_bytes)` runs it once; `enough_bytes` is known to be enough, and `likely_bytes` is tried first:
     what was allocated, beside the context. It is taken that what completes in less memory completes in more.
     """
     fails, works = floor_bytes // GRANULE, -(-enough_bytes // GRANULE)
-    tried = -(-likely_bytes // GRANULE)
-    while works - fails > 1:
-        if not fails < tried < works:
-            tried = (fails + works) // 2
-        if completes(tried * GRANULE):
-            works = tried
-            # Near the likely figure first: most runs need what they allocate, and hardly less.
-            tried = works - max(1, (works - fails) // 16)
+
+    def tried(granules: int) -> bool:
+        nonlocal fails, works
+        well = completes(granules * GRANULE)
+        if well:
+            works = granules
         else:
-            fails = tried
-            tried = 0
+            fails = granules
+        return well
+
+    at, step = -(-likely_bytes // GRANULE), FIRST_STEP
+    if fails < at < works:
+        sign = -1 if tried(at) else 1
+        while fails < at + sign * step < works and tried(at + sign * step) == (sign < 0):
+            at, step = at + sign * step, 2 * step
+    while works - fails > 1:
+        tried((fails + works) // 2)
     return min(works * GRANULE, enough_bytes)

@@ -143,7 +143,7 @@ def _of_plan(found: Rehearsal) -> list[str]:
     if found.message:
         lines.append(f"  ended       {found.message.splitlines()[0]}")
     lines += [f"  fallback    went on with {step}" for step in found.steps]
-    lines += [f"  retries     {found.retries}: the allocator gave cache back first"] if found.retries else []
+    lines += [_retries(found.retries)] if found.retries else []
     if found.kernels_per_frame is not None and found.milliseconds_per_frame is not None:
         lines.append(
             f"  a frame     {found.kernels_per_frame:,.0f} kernels launched in {found.milliseconds_per_frame:.1f} ms "
@@ -163,14 +163,22 @@ def _of_command(found: Rehearsal) -> list[str]:
         known = "not known" if size is None else format_size(size)
         lines.append(f"  {name:<11} {known}{f' of {format_size(found.memory_bytes)}' if name == 'total' else ''}")
     if found.retries:
-        lines.append(f"  retries     {found.retries}: the allocator gave cache back first")
+        lines.append(_retries(found.retries))
     if found.out_of_memory and not found.ran_out:
-        lines.append(f"  coped with  memory that ran out {found.out_of_memory} times")
+        lines.append(f"  coped with  memory that ran out {_times(found.out_of_memory)}")
     if found.kernels:
         lines.append(f"  kernels     {found.kernels:,} launched")
     lines += _moment_lines("ran out", found.ran_out_at if found.ran_out else None)
     lines += _moment_lines("peak", found.peak)
     return lines
+
+
+def _retries(count: int) -> str:
+    return f"  retries     {_times(count)} the allocator gave cache back to get what it asked for"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _moment_lines(word: str, moment: Moment | None) -> list[str]:

@@ -76,3 +76,12 @@ def efficient_accumulator_bytes(batch: int, heads: int, queries: int, head_dim: 
     if head_dim <= EFFICIENT_WIDEST_IN_REGISTERS or element_bytes >= FLOAT_BYTES:
         return 0
     return batch * heads * queries * head_dim * FLOAT_BYTES
+
+
+def cudnn_attention_workspace_bytes(
+    capability: tuple[int, int], batch: int, heads: int, queries: int, keys: int, head_dim: int
+) -> int:
+    """Bytes that the plan of cuDNN's attention takes for a call."""
+    if capability[0] == 9:
+        return 256
+    return 0

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from planner.domain import ATTENTIONS, PRECISIONS, TASKS, VARIANTS, VERSIONS, Configuration
 from planner.errors import EnvironmentFailure, UsageError
-from planner.simulator.workspaces import Workspaces, workspaces_for
+from planner.simulator.convolutions.workspaces import ConvolutionWorkspaces
+from planner.simulator.workspaces import Workspaces, version_of, workspaces_for
 from planner.units import (
     check_size,
     check_word,
@@ -41,6 +42,8 @@ class Traced:
     frames: int
     """How many frames were traced."""
     workspaces: Workspaces
+    convolutions: ConvolutionWorkspaces
+    """The workspaces of its convolutions, and who said them."""
     versions: dict[str, str]
     """Of the packages whose code the trace depends on."""
 
@@ -112,6 +115,7 @@ def trace(settings: dict[str, Any], progress: Progress | None) -> Traced:
     try:
         from planner.simulator.stock import versions
         from planner.simulator.torch_adapters import FakeGpu
+        from planner.simulator.torch_convolutions import installed_cudnn
     except ImportError as error:
         raise EnvironmentFailure(
             f"Simulation runs the real sam2 code, which needs torch and sam2: {error}.",
@@ -121,10 +125,17 @@ def trace(settings: dict[str, Any], progress: Progress | None) -> Traced:
     workspaces = workspaces_for(settings["capability"], installed["torch"])
     frames = _traced_frames(settings)
     repeated, run = (_stock if settings["stock"] else _own)(settings, frames)
+    convolutions = ConvolutionWorkspaces(
+        settings["capability"],
+        workspaces.multiprocessors.count,
+        version_of(installed["torch"]),
+        installed_cudnn(),
+    )
     gpu = FakeGpu(
         capability=settings["capability"],
         attention=settings["attention"],
         workspaces=workspaces,
+        convolutions=convolutions,
         kept_fraction=settings["kept_fraction"],
         repeat=() if settings["full_trace"] else repeated,
     )
@@ -132,7 +143,8 @@ def trace(settings: dict[str, Any], progress: Progress | None) -> Traced:
     collecting = gc.isenabled()
     gc.disable()
     try:
-        return Traced(run(gpu, progress), frames, workspaces, installed)
+        with convolutions:
+            return Traced(run(gpu, progress), frames, workspaces, convolutions, installed)
     finally:
         if collecting:
             gc.enable()

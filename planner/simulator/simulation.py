@@ -15,6 +15,7 @@ from typing import Any
 
 from planner.domain import Component, Phase
 from planner.simulator.attribution import Holding, Timeline, holding_at, timeline_of
+from planner.simulator.convolutions.workspaces import RULE, Answers
 from planner.simulator.events import FRAMES, OUTPUTS, PHASES, WEIGHTS, WORKSPACES, Trace
 from planner.simulator.extension import Played, extend
 from planner.simulator.running_out import RunningOut, running_out
@@ -134,6 +135,8 @@ def simulate(
     holding = holding_at(traced.trace, played, played.player.peaks.highest, wanted, traced_frames)
     reserved_bytes = played.player.reserved_bytes
     context_bytes = workspaces.context.bytes
+    convolutions = traced.convolutions.answers()
+    trust = "assumed" if convolutions.assumed or workspaces.multiprocessors.origin.provenance == "assumed" else "simulated"
     return Simulation(
         configuration=settings,
         allocated_bytes=holding.allocated_bytes,
@@ -141,12 +144,15 @@ def simulate(
         context_bytes=context_bytes,
         total_bytes=reserved_bytes + context_bytes,
         components=(
-            *_components(holding),
+            *_components(holding, trust),
             Component(CACHE, reserved_bytes - holding.allocated_bytes, "simulated"),
             Component(CONTEXT, context_bytes, workspaces.context.origin.provenance),
         ),
         phases=tuple(
-            Phase(name=name, components=_components(holding_at(traced.trace, played, moment, wanted, traced_frames)))
+            Phase(
+                name=name,
+                components=_components(holding_at(traced.trace, played, moment, wanted, traced_frames), trust),
+            )
             for name in PHASES
             if (moment := played.player.peaks.by_phase.get(name)) is not None
         ),
@@ -156,7 +162,7 @@ def simulate(
         largest_bytes=max(allocation.size_bytes for allocation in traced.trace.allocations),
         timeline=timeline_of(traced.trace),
         seconds=round(time.perf_counter() - began, 3),
-        provenance=_provenance(traced.versions, traced_frames, played.estimated_frames, workspaces),
+        provenance=_provenance(traced.versions, traced_frames, played.estimated_frames, workspaces, convolutions),
     )
 
 
@@ -169,9 +175,10 @@ def _runs_out(
     return running_out(trace, traced_frames, frames, limit_bytes, settings["expandable_segments"])
 
 
-def _components(holding: Holding) -> tuple[Component, ...]:
+def _components(holding: Holding, trust: str) -> tuple[Component, ...]:
+    """`trust`: the provenance of workspaces."""
     return tuple(
-        Component(name, size_bytes, "derived" if name in _DERIVED else "assumed" if name == WORKSPACES else "simulated")
+        Component(name, size_bytes, "derived" if name in _DERIVED else trust if name == WORKSPACES else "simulated")
         for name, size_bytes in holding.bytes_by_component.items()
     )
 
@@ -182,15 +189,16 @@ def _growth(played: Played, objects: int) -> Growth:
 
 
 def _provenance(
-    versions: dict[str, str], traced_frames: int, estimated_frames: int, workspaces: Workspaces
+    versions: dict[str, str], traced_frames: int, estimated_frames: int, workspaces: Workspaces, convolutions: Answers
 ) -> dict[str, Any]:
+    notes = {name: getattr(workspaces, name).origin.note.strip() for name in ("context", "multiprocessors")}
+    if convolutions.assumed:
+        notes["convolution"] = RULE
     return {
         "method": "trace of the real code on fake tensors, played through a model of torch's caching allocator",
         "versions": versions,
         "traced_frames": traced_frames,
         "reserved_estimated_frames": estimated_frames,
-        "assumed": {
-            name: getattr(workspaces, name).origin.note.strip()
-            for name in ("convolution", "context", "multiprocessors")
-        },
+        "convolution_workspaces": convolutions.to_dict(),
+        "assumed": notes,
     }

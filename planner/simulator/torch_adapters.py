@@ -16,7 +16,6 @@ from typing import Any
 from unittest import mock
 
 import torch
-from torch._meta_registrations import meta_conv
 from torch._prims_common import suggest_memory_format
 from torch._subclasses.fake_tensor import (
     DynamicOutputShapeException,
@@ -27,12 +26,15 @@ from torch._subclasses.fake_tensor import (
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from planner.errors import PlannerError
-from planner.simulator import events, kernels
+from planner.simulator import events
+from planner.simulator.convolutions.workspaces import ConvolutionWorkspaces
 from planner.simulator.repeats import Repeats
+from planner.simulator.torch_convolutions import convolve
 from planner.simulator.torch_indexing import WithoutDeviceGuards
-from planner.simulator.torch_operations import HANDLERS, type_name
+from planner.simulator.torch_operations import HANDLERS
 from planner.simulator.torch_patches import patches
 from planner.simulator.torch_storages import Storages
+from planner.simulator.torch_temporaries import steps_of
 from planner.simulator.workspaces import Workspaces
 
 _GEMM = {"mm", "addmm", "bmm", "baddbmm", "_addmm_activation"}
@@ -60,6 +62,7 @@ class FakeGpu(TorchDispatchMode, Storages):
         attention: str = "auto",
         device: str = "cuda",
         workspaces: Workspaces | None = None,
+        convolutions: ConvolutionWorkspaces | None = None,
         kept_fraction: float = 1.0,
         repeat: tuple[str, ...] = (),
     ) -> None:
@@ -68,6 +71,7 @@ class FakeGpu(TorchDispatchMode, Storages):
         self.capability = capability
         self.attention = attention
         self.kept_fraction = kept_fraction
+        self.convolutions = convolutions
         self._workspaces = workspaces
         self._taken: set[str] = set()
         self._repeats = Repeats(self, repeat) if repeat else None
@@ -153,26 +157,32 @@ class FakeGpu(TorchDispatchMode, Storages):
     def _execute(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         self._prepare(args, kwargs)
         name = func._schema.name.removeprefix("aten::")
-        if name in _GEMM:
-            self._take_blas_workspace(name)
+        if name == "convolution" and self.device == "cuda" and args[0].device.type == "cuda":
+            return convolve(self, args)
         try:
-            result = self._convolve(args) if name == "convolution" and self._guarded else func(*args, **kwargs)
+            result = func(*args, **kwargs)
         except (UnsupportedOperatorException, DynamicOutputShapeException, NotImplementedError) as error:
             raise self._unknown(func, error) from error
         if self._is_alias(func):
             return result
-        component = self._component(name, args)
-        if isinstance(result, torch.Tensor):
-            self.birth(result, name, component)
-        elif isinstance(result, (tuple, list)):
-            for item in result:
-                if isinstance(item, torch.Tensor):
-                    self.birth(item, name, component)
-        self._copies(name, args, result)
-        if name == "convolution" and self._workspaces is not None:
-            size_bytes = self._workspaces.convolution.bytes(type_name(result), args[0].numel(), result.numel())
-            self.scratch(size_bytes, "convolution workspace")
+        self._account(name, args, result)
         return result
+
+    def _account(self, name: str, args: tuple[Any, ...], result: Any) -> None:
+        """Record the outputs, and what the kernel takes beside them."""
+        component = self._component(name, args)
+        outputs = [result] if isinstance(result, torch.Tensor) else result if isinstance(result, (tuple, list)) else []
+        outputs = [item for item in outputs if isinstance(item, torch.Tensor)]
+        here = bool(outputs) and self.device == outputs[0].device.type == "cuda"
+        steps = steps_of(self, name, args, result) if here else None
+        if steps is None:
+            for item in outputs:
+                self.birth(item, name, component)
+        else:
+            self.perform(steps, outputs, name, component)
+        self._copies(name, args, result)
+        if name in _GEMM:
+            self._take_blas_workspace(name)
 
     def _prepare(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Drop constants, which would make torch compute for real, and keep real host arrays out of the trace."""
@@ -183,11 +193,6 @@ class FakeGpu(TorchDispatchMode, Storages):
                         tensor.constant = None
                 elif isinstance(tensor, torch.Tensor) and self.device == "cpu":
                     self.ignore(self._fake.from_tensor(tensor))
-
-    def _convolve(self, args: tuple[Any, ...]) -> torch.Tensor:
-        """A convolution's output; FakeTensorMode would ask the driver which backend runs it (torch 2.8)."""
-        with self.silence(), self:
-            return meta_conv(*args)
 
     def _is_composite(self, func: Any) -> bool:
         """Whether torch's own C++ decomposition runs; under inference mode it has not run yet when we are asked."""
@@ -256,18 +261,10 @@ class FakeGpu(TorchDispatchMode, Storages):
             self._taken.add(which)
             self.record(workspace.bytes, f"{which} workspace", events.WORKSPACES)
 
-    def attention_scratch(self, kernel: str, query: torch.Tensor, key: torch.Tensor) -> None:
-        """What a fused attention kernel takes during the call, beside its outputs."""
-        batch, heads, queries, head_dim = query.shape
-        if kernel == "efficient":
-            size = kernels.efficient_accumulator_bytes(batch, heads, queries, head_dim, query.element_size())
-            self.scratch(size, "efficient attention accumulator")
-        elif kernel == "flash" and self._workspaces is not None:
-            count = self._workspaces.multiprocessors.count
-            sizes = kernels.flash_split_bytes(batch, heads, queries, key.shape[2], head_dim, count)
-            indices = [self.record(size, "flash attention split", events.WORKSPACES) for size in sizes if size]
-            for index in indices:
-                self.trace.died(index)
+    @property
+    def multiprocessors(self) -> int:
+        """Of the GPU; 0 where nothing is said of it."""
+        return self._workspaces.multiprocessors.count if self._workspaces is not None else 0
 
     # -- modules --------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ Private parts of torch used: the exceptions of FakeTensorMode, torch._C's dispat
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import torch
 from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
 
 from planner.simulator.attention import choose_attention
+from planner.simulator.strides import view_strides
 
 if TYPE_CHECKING:
     from planner.simulator.torch_adapters import FakeGpu
@@ -47,6 +49,21 @@ def _linear(gpu: FakeGpu, func: Any, args: tuple[Any, ...], kwargs: dict[str, An
         return torch.matmul(values, weight.t()).add_(bias)
 
 
+def _view(gpu: FakeGpu, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """A view as C++ lays it out where Python would lay it out differently: with dimensions of size 1."""
+    values, wanted = args
+    if 1 not in values.shape or not values.numel() or values.is_contiguous():
+        return NotImplemented
+    if -1 in wanted:
+        known = -math.prod(wanted)
+        wanted = [values.numel() // known if size == -1 else size for size in wanted]
+    strides = view_strides(values.shape, values.stride(), wanted)
+    if strides is None:
+        return NotImplemented
+    with gpu:
+        return aten.as_strided(values, wanted, strides)
+
+
 def _scaled_dot_product(gpu: FakeGpu, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Attention on the kernel that the GPU in question would run; aten/src/ATen/native/transformers/attention.cpp."""
     query, key, value = args[:3]
@@ -61,18 +78,28 @@ def _scaled_dot_product(gpu: FakeGpu, func: Any, args: tuple[Any, ...], kwargs: 
         masked=mask is not None,
         forced=gpu.attention,
     )
-    gpu.attention_scratch(kernel, query, key)
     with gpu:
+        if kernel == "math":
+            with _without_autocast():
+                return aten._scaled_dot_product_attention_math(query, key, value, mask, scale=scale)[0]
         if kernel == "flash":
-            return aten._scaled_dot_product_flash_attention(query, key, value, 0.0, False, False, scale=scale)[0]
-        if kernel == "cudnn":
-            return aten._scaled_dot_product_cudnn_attention(
-                query, key, value, mask, False, 0.0, False, False, scale=scale
-            )[0]
-        if kernel == "efficient":
-            return aten._scaled_dot_product_efficient_attention(query, key, value, mask, False, scale=scale)[0]
-        with _without_autocast():
-            return aten._scaled_dot_product_attention_math(query, key, value, mask, scale=scale)[0]
+            found = [*aten._scaled_dot_product_flash_attention(query, key, value, 0.0, False, False, scale=scale)]
+        elif kernel == "cudnn":
+            found = [
+                *aten._scaled_dot_product_cudnn_attention(
+                    query, key, value, mask, False, 0.0, False, False, scale=scale
+                )
+            ]
+        else:
+            found = [*aten._scaled_dot_product_efficient_attention(query, key, value, mask, False, scale=scale)]
+    return _first(found)
+
+
+def _first(results: list[Any]) -> Any:
+    """The first; the rest die in order, as those of a C++ tuple do. Python's tuples end with their last."""
+    while len(results) > 1:
+        del results[1]
+    return results[0]
 
 
 def _scalar(gpu: FakeGpu, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -123,6 +150,7 @@ def _nms(gpu: FakeGpu, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any])
 
 HANDLERS: dict[Any, Callable[..., Any]] = {
     aten.linear.default: _linear,
+    aten.view.default: _view,
     aten.nonzero.default: _nonzero,
     aten.index.Tensor: _index,
     aten.scaled_dot_product_attention.default: _scaled_dot_product,

@@ -63,12 +63,16 @@ def _numpy_of_nothing(tensor: torch.Tensor, *, force: bool = False) -> numpy.nda
 
 
 def _deepcopy_of_nothing(tensor: torch.Tensor, memo: dict[int, Any]) -> torch.Tensor:
-    """A deep copy copies the whole storage, also of a view. The original would copy bytes that are not there."""
+    """A deep copy copies the whole storage, also of a view. The original would copy bytes that are not there.
+
+    It makes an empty tensor that then takes the storage over (torch/_tensor.py, Tensor.__deepcopy__).
+    """
     if id(tensor) in memo:
         return memo[id(tensor)]
     with torch.no_grad():
         elements = tensor.untyped_storage().nbytes() // tensor.element_size()
         whole = torch.empty((elements,), dtype=tensor.dtype, device=tensor.device)
+        tensor.new_empty([])
         copy: torch.Tensor = whole.as_strided(tensor.size(), tensor.stride(), tensor.storage_offset())
     if isinstance(tensor, torch.nn.Parameter):
         copy = torch.nn.Parameter(copy.detach(), tensor.requires_grad)

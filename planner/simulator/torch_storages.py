@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensor
 
 from planner.simulator import events
+from planner.simulator.temporaries import Give, Output, Step
 
 _KEPT = (events.WEIGHTS, events.TABLES, events.FRAMES)
 """Components that a later label does not take over: a view of a frame is still the frames' storage."""
@@ -138,6 +139,20 @@ class Storages:
 
     def _forget(self, key: int, reference: Any) -> None:
         self._alive.pop(key, None)
+
+    def perform(self, steps: Sequence[Step], outputs: Sequence[torch.Tensor], operation: str, component: str) -> None:
+        """Record what an operation does to memory. Outputs that no step makes exist on fake tensors only."""
+        buffers: dict[str, int] = {}
+        for step in steps:
+            if isinstance(step, Output):
+                self.birth(outputs[step.number], operation, component)
+            elif isinstance(step, Give):
+                if step.name in buffers:
+                    self.trace.died(buffers.pop(step.name))
+            elif step.size_bytes:
+                buffers[step.name] = self.record(step.size_bytes, step.name, events.WORKSPACES)
+        for output in outputs:
+            self.ignore(output)
 
     def scratch(self, size_bytes: int, operation: str) -> None:
         """A buffer that a kernel takes and gives back within one operation."""

@@ -1,7 +1,7 @@
 """What a run takes on the GPU beside its tensors: library workspaces and the CUDA context, each with its origin.
 
 The figures stand in profiles/workspaces.yaml; this module reads and chooses among them. What a kernel takes for a call
-follows from its shapes and stands in kernels.py.
+follows from its shapes and stands in kernels.py; a convolution's workspace is cuDNN's affair (convolutions/).
 """
 
 from __future__ import annotations
@@ -51,19 +51,6 @@ class Workspace:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConvolutionWorkspace:
-    """Bytes that a convolution takes for a call, by its shapes."""
-
-    bytes_per_element_copied: Mapping[str, int]
-    """By dtype: bytes for each element of the input and of the output."""
-    origin: Origin
-
-    def bytes(self, dtype: str, input_elements: int, output_elements: int) -> int:
-        """Bytes for one call on tensors in NCHW; a dtype that is not listed takes none."""
-        return self.bytes_per_element_copied.get(dtype, 0) * (input_elements + output_elements)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Multiprocessors:
     """How many multiprocessors a GPU of a capability is taken to have."""
 
@@ -77,10 +64,10 @@ class Workspaces:
 
     capability: tuple[int, int]
     torch_version: str
+    """As given."""
     cublas: Workspace
     """Per handle and stream; a run of SAM 2 has one."""
     cublaslt: Workspace
-    convolution: ConvolutionWorkspace
     context: Workspace
     multiprocessors: Multiprocessors
 
@@ -90,32 +77,32 @@ def workspaces_for(capability: tuple[int, int], torch_version: str, path: Path =
 
     Raises UsageError for a version that is none, FileError for a table that cannot be used.
     """
-    version = _version(torch_version)
-    if version is None:
-        raise UsageError(f"{torch_version!r} is not a version of torch.", 'Write it as "2.8" or "2.8.0+cu128".')
+    version = version_of(torch_version)
     table = _table(path)
 
     def pick(section: str) -> Mapping[str, Any]:
         return _pick(table, section, capability, version, path)
 
-    convolution, multiprocessors = pick("convolution"), pick("multiprocessors")
+    multiprocessors = pick("multiprocessors")
     try:
         return Workspaces(
             capability=capability,
             torch_version=torch_version,
             cublas=_workspace(pick("cublas")),
             cublaslt=_workspace(pick("cublaslt")),
-            convolution=ConvolutionWorkspace(
-                bytes_per_element_copied={
-                    str(dtype): _whole(number) for dtype, number in convolution["bytes_per_element_copied"].items()
-                },
-                origin=_origin(convolution),
-            ),
             context=_workspace(pick("context")),
             multiprocessors=Multiprocessors(count=_whole(multiprocessors["count"]), origin=_origin(multiprocessors)),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise FileError(f"{path}: a row is not of the form that its comments describe: {error!r}.") from error
+
+
+def version_of(torch: str) -> tuple[int, int]:
+    """The (major, minor) of a version of torch. Raises UsageError for what is none."""
+    version = _version(torch)
+    if version is None:
+        raise UsageError(f"{torch!r} is not a version of torch.", 'Write it as "2.8" or "2.8.0+cu128".')
+    return version
 
 
 def _table(path: Path) -> Mapping[str, Any]:

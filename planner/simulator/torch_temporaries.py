@@ -1,0 +1,91 @@
+"""Which steps (temporaries.py) an operation takes on a GPU, read off its arguments and outputs.
+
+Private parts of torch used: none; the names of operations, which are ATen's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from planner.simulator import kernels, temporaries
+from planner.simulator.temporaries import Step
+
+if TYPE_CHECKING:
+    from planner.simulator.torch_adapters import FakeGpu
+
+
+def steps_of(gpu: FakeGpu, name: str, args: tuple[Any, ...], result: Any) -> list[Step] | None:
+    """What the operation does to memory; None where it only makes its outputs, in order."""
+    rule = _RULES.get(name)
+    return rule(gpu, args, result) if rule is not None else None
+
+
+def _bytes(tensor: torch.Tensor) -> int:
+    return tensor.numel() * tensor.element_size()
+
+
+def _layer_norm(gpu: FakeGpu, args: tuple[Any, ...], result: Any) -> list[Step] | None:
+    values = args[0]
+    return None if values.is_contiguous() else temporaries.layer_norm(_bytes(values))
+
+
+def _flash_attention(gpu: FakeGpu, args: tuple[Any, ...], result: Any) -> list[Step]:
+    query, key = args[:2]
+    batch, heads, queries, head_dim = query.shape
+    count = gpu.multiprocessors
+    split = kernels.flash_split_bytes(batch, heads, queries, key.shape[2], head_dim, count) if count else (0, 0)
+    return temporaries.flash_attention(split)
+
+
+def _efficient_attention(gpu: FakeGpu, args: tuple[Any, ...], result: Any) -> list[Step]:
+    query = args[0]
+    return temporaries.efficient_attention(
+        kernels.efficient_accumulator_bytes(*query.shape, element_bytes=query.element_size())
+    )
+
+
+def _cudnn_attention(gpu: FakeGpu, args: tuple[Any, ...], result: Any) -> list[Step]:
+    query, key = args[:2]
+    batch, heads, queries, head_dim = query.shape
+    return temporaries.cudnn_attention(
+        kernels.cudnn_attention_workspace_bytes(gpu.capability, batch, heads, queries, key.shape[2], head_dim)
+    )
+
+
+def _safe_softmax(gpu: FakeGpu, args: tuple[Any, ...], result: Any) -> list[Step]:
+    scores = result.numel()
+    return temporaries.safe_softmax(scores, scores // max(1, result.shape[args[1]]), result.element_size())
+
+
+def _sum(gpu: FakeGpu, args: tuple[Any, ...], result: Any) -> list[Step] | None:
+    values = args[0]
+    if values.dtype == result.dtype or (values.dtype.is_floating_point and values.element_size() < result.element_size()):
+        return None  # float16 and bfloat16 are summed into float32 as they are
+    return temporaries.reduction(values.numel() * result.element_size())
+
+
+def _where(gpu: FakeGpu, args: tuple[Any, ...], result: Any) -> list[Step] | None:
+    casts = [_bytes(result) for value in args[1:3] if value.dim() and value.dtype != result.dtype]
+    return temporaries.where(value_bytes) if (value_bytes := sum(casts)) else None
+
+
+def _scalar_base(gpu: FakeGpu, args: tuple[Any, ...], result: Any) -> list[Step] | None:
+    if isinstance(args[0], torch.Tensor):
+        return None
+    double = isinstance(args[0], (int, float))
+    return temporaries.scalar_base(temporaries.DOUBLE_BYTES if double else 2 * temporaries.DOUBLE_BYTES)
+
+
+_RULES: dict[str, Callable[[FakeGpu, tuple[Any, ...], Any], list[Step] | None]] = {
+    "native_layer_norm": _layer_norm,
+    "_scaled_dot_product_flash_attention": _flash_attention,
+    "_scaled_dot_product_efficient_attention": _efficient_attention,
+    "_scaled_dot_product_cudnn_attention": _cudnn_attention,
+    "_safe_softmax": _safe_softmax,
+    "sum": _sum,
+    "where": _where,
+    "pow": _scalar_base,
+}
