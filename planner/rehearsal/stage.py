@@ -22,7 +22,9 @@ from planner.rehearsal.machine import MOST_GPUS, ImaginaryGpu
 PREFIX = "SAM2_PLAN_REHEARSAL_"
 """Of the environment's variables: STAGE (the folder), CUDNN (the real library), HOST_LIMIT (bytes)."""
 HOST_SHARE = 0.9
-"""Of the host's memory that is available when the stage is made, what each process may take of its own."""
+"""Of the host's memory that is available when the stage is entered, what each process may take of its own."""
+LEAST_HOST_BYTES = 2 * 10**9
+"""It may take so much in any case: torch alone takes 0.85 GB of private memory when it starts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,12 +234,11 @@ def _host_share() -> int:
         return 0
     found = re.search(r"^MemAvailable:\s+(\d+) kB$", text, re.MULTILINE)
     available = int(found[1]) * 1024 if found else 0
-    for limit, used in (("memory.max", "memory.current"),):  # of a control group, where one is the machine
-        try:
-            most = (Path("/sys/fs/cgroup") / limit).read_text(encoding="ascii").strip()
-            now = (Path("/sys/fs/cgroup") / used).read_text(encoding="ascii").strip()
-        except OSError:
-            continue
-        if most.isdigit() and now.isdigit():
-            available = min(available, int(most) - int(now))
-    return max(0, int(available * HOST_SHARE))
+    group = Path("/sys/fs/cgroup")  # a container's own
+    try:
+        most, now = ((group / name).read_text(encoding="ascii").strip() for name in ("memory.max", "memory.current"))
+    except OSError:
+        most = now = "max"
+    if most.isdigit() and now.isdigit():
+        available = min(available, int(most) - int(now))
+    return max(LEAST_HOST_BYTES, int(available * HOST_SHARE))
