@@ -34,7 +34,7 @@ COMPILERS = ("cc", "gcc", "clang")
 MACHINES = ("x86_64", "aarch64")
 _MANIFEST = "manifest.json"
 """Written last: a folder without it was not finished."""
-_CUDART = tuple(f"{noun}.c" for noun in "stage devices errors memory pools copies streams kernels entry_points".split())
+_CUDART = ("stage", "devices", "errors", "memory", "pools", "copies", "streams", "kernels", "entry_points")
 _FLAGS = ("-O1", "-fPIC", "-shared", "-std=gnu11", "-fvisibility=hidden", "-w")
 """Without warnings: they would be of the wheels' headers and of another machine's compiler; tests compile with them."""
 
