@@ -130,6 +130,7 @@ class Stage:
                     )
                 )
                 file.truncate(_SIZE)
+            (Path(self._folder.name) / "libraries").symlink_to(self._libraries.folder)
         except OSError as error:
             raise EnvironmentFailure(
                 f"The stage's folder cannot be made in {tempfile.gettempdir()}: {error.strerror or error}.",
@@ -156,13 +157,26 @@ class Stage:
         ours = {path.name for path in self._libraries.preload}  # those of another stage would win, standing before
         already = environment.get("LD_PRELOAD", "").replace(":", " ").split()
         others = [entry for entry in already if Path(entry).name not in ours]
-        environment["LD_PRELOAD"] = ":".join([*others, *map(str, self._libraries.preload)])
+        environment["LD_PRELOAD"] = ":".join([*others, *(self._preloadable(path) for path in self._libraries.preload)])
         environment[f"{PREFIX}STAGE"] = self._folder.name
         environment[f"{PREFIX}CUDNN"] = str(self._libraries.cudnn)
         environment.pop(f"{PREFIX}HOST_LIMIT", None)
         if self.host_limit_bytes:
             environment[f"{PREFIX}HOST_LIMIT"] = str(self.host_limit_bytes)
         return environment
+
+    def _preloadable(self, path: Path) -> str:
+        """A name of a library that LD_PRELOAD, whose entries end at spaces and colons, can hold."""
+        assert self._folder is not None
+        name = str(path)
+        if _SEPARATES.search(name):
+            name = str(Path(self._folder.name) / "libraries" / path.name)
+        if _SEPARATES.search(name):
+            raise EnvironmentFailure(
+                f"Neither {path.parent} nor {tempfile.gettempdir()} can be preloaded from: a space or colon ends a name.",
+                "Name a place without them with $TMPDIR.",
+            )
+        return name
 
     def use(self) -> Use:
         """What has been taken until now; after the stage was left, until then."""
@@ -196,6 +210,7 @@ class Stage:
         return Use(processes=tuple(rows), devices=tuple(devices), unknown=unknown)
 
 
+_SEPARATES = re.compile(r"[\s:]")
 _SIZE = StageRecord.process.offset + StageRecord.process.size
 
 

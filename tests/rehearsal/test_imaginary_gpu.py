@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -445,6 +446,15 @@ def test_what_is_preloaded_already_stays_but_not_the_stand_ins_of_another_stage(
     assert inner["LD_PRELOAD"].split(":") == ["/lib/libother.so", *map(str, built.preload)]
 
 
+def test_a_cache_folder_with_a_space_in_its_name_can_be_preloaded_from(built: Libraries, tmp_path):
+    spaced = tmp_path / "a cache: mine"
+    spaced.symlink_to(built.folder)
+    libraries = Libraries(spaced, tuple(spaced / path.name for path in built.preload), built.cudnn)
+    with Stage([small()], libraries=libraries) as stage:
+        found = ask(stage, "tell(count=count())")
+    assert found["count"] == [0, 1] and found["stderr"] == ""
+
+
 # ---------------------------------------------------------------- torch
 
 TORCH = """
@@ -534,6 +544,7 @@ torch.cuda.empty_cache()
 tell(taken=taken[1] - taken[0], left=torch.cuda.memory_reserved(), free=torch.cuda.mem_get_info()[0])
 try: torch.empty(1 << 40, dtype=torch.uint8, device="cuda"); tell(oom=False)
 except torch.OutOfMemoryError: tell(oom=True)
+torch.ones(4, device="cuda")
 """
 
 
@@ -544,13 +555,14 @@ except torch.OutOfMemoryError: tell(oom=True)
 def test_torchs_other_ways_to_allocate(built: Libraries, configuration, backend, reserved):
     pytest.importorskip("torch")
     gpu = small()
-    with Stage([gpu], libraries=built) as stage:
+    with Stage([gpu], trace=2, libraries=built) as stage:
         found = ask(stage, EXPANDABLE, PYTORCH_CUDA_ALLOC_CONF=configuration, PYTORCH_ALLOC_CONF=configuration)
     assert found["backend"] == backend
     assert found["held"] == [150 * MIB, reserved]
     assert found["taken"] == reserved + gpu.context_bytes
     assert found["left"] == 0 and found["free"] == gpu.total_bytes - gpu.context_bytes
     assert found["oom"] is True
+    assert re.search(r"sam2-plan rehearsal: kernel \S+ <<<1,1,1;", found["stderr"])
 
 
 def test_nothing_of_torch_is_loaded_by_making_a_stage(built: Libraries):

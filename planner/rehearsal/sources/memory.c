@@ -125,7 +125,7 @@ int memory_take(int device, size_t bytes) {
   struct stage *stage = imaginary_stage();
   struct gpu *gpu = &stage->gpu[place];
   imaginary_enter();
-  struct usage *usage = stage_usage(place);
+  struct usage *usage = &stage_process()->usage[place];
   uint64_t taken = imaginary_taken(place) + bytes;
   usage->requests++;
   if (injected(stage) || taken < bytes || taken + gpu->neighbour > gpu->total) {
@@ -142,7 +142,7 @@ int memory_take(int device, size_t bytes) {
 
 void memory_give(int device, size_t bytes) {
   imaginary_enter();
-  if (!stage_forked) stage_usage(imaginary_place(device))->held -= bytes;
+  if (!stage_forked) stage_process()->usage[imaginary_place(device)].held -= bytes;
   imaginary_leave();
 }
 

@@ -163,9 +163,9 @@ static struct process *claim(void) {
   return process;
 }
 
-struct usage *stage_usage(int place) {
+struct process *stage_process(void) {
   if (!mine) mine = claim();
-  return &mine->usage[place];
+  return mine;
 }
 
 /* A function that nobody wrote: it names itself, once a process, and the stage keeps its name. */
