@@ -173,7 +173,7 @@ class Stage:
             name = str(Path(self._folder.name) / "libraries" / path.name)
         if _SEPARATES.search(name):
             raise EnvironmentFailure(
-                f"Neither {path.parent} nor {tempfile.gettempdir()} can be preloaded from: a space or colon ends a name.",
+                f"Neither {path.parent} nor {tempfile.gettempdir()} can be preloaded from: spaces end a name.",
                 "Name a place without them with $TMPDIR.",
             )
         return name
