@@ -21,6 +21,7 @@ from planner.rehearsal.machine import MOST_GPUS, ImaginaryGpu
 
 PREFIX = "SAM2_PLAN_REHEARSAL_"
 """Of the environment's variables: STAGE (the folder), CUDNN (the real library), HOST_LIMIT (bytes)."""
+REAL_ONES = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
 HOST_SHARE = 0.9
 """Of the host's memory that is available when the stage is entered, what each process may take of its own."""
 LEAST_HOST_BYTES = 2 * 10**9
@@ -45,7 +46,7 @@ class ProcessUse:
     requests: int
     """To the driver, for memory."""
     refused: int
-    """Of these: out of memory."""
+    """Of these: out of memory. A context that did not fit is counted here too, at each call that would have made it."""
     alive: bool
 
 
@@ -65,7 +66,7 @@ class Use:
     """What was taken of a stage."""
 
     processes: tuple[ProcessUse, ...]
-    """A row for each process and device that it had a context on, in the order they came."""
+    """A row for each process and device that it had, or was refused, a context on, in the order they came."""
     devices: tuple[DeviceUse, ...]
     unknown: tuple[str, ...]
     """Functions that were called and that nobody imagined: what they would have done is missing."""
@@ -149,11 +150,15 @@ class Stage:
     def environment(self, base: Mapping[str, str] | None = None) -> dict[str, str]:
         """For a process that is to see these GPUs: `base` (this process's unless said) with what it takes.
 
-        The stand-ins are added to what LD_PRELOAD names already.
+        The stand-ins are added to what LD_PRELOAD names already. Which of this machine's GPUs are visible is said of
+        the real ones, so it is left out of this process's environment; in a `base` that is given it is meant.
         """
         if self._folder is None or self._libraries is None:
             raise UsageError("The stage is not open.", "Use it in a with statement.")
         environment = dict(os.environ if base is None else base)
+        if base is None:
+            for name in REAL_ONES:
+                environment.pop(name, None)
         ours = {path.name for path in self._libraries.preload}  # those of another stage would win, standing before
         already = environment.get("LD_PRELOAD", "").replace(":", " ").split()
         others = [entry for entry in already if Path(entry).name not in ours]
@@ -192,7 +197,7 @@ class Stage:
             _row(process, place, alive)
             for process, alive in zip(processes, living, strict=True)
             for place in range(len(self.gpus))
-            if process.context_peak[place] or process.usage[place].requests
+            if process.context_peak[place] or process.usage[place].refused
         ]
         devices = [
             DeviceUse(

@@ -146,7 +146,10 @@ def test_a_context_that_does_not_fit_is_out_of_memory(built: Libraries):
     with Stage([small(total_bytes=150_000_000)], libraries=built) as stage:
         first = start(stage, "tell(memory=memory()); sys.stdin.readline()")
         assert waiting(first)["memory"] == [50_000_000, 150_000_000]
-        assert ask(stage, "tell(memory=memory(), error=allocate(1)[0])")["error"] == 2
+        second = ask(stage, "tell(memory=memory(), error=allocate(1)[0])")
+        assert (second["memory"], second["error"]) == (2, 2)
+        row = stage.use().of(second["pid"])
+        assert row is not None and (row.context_bytes, row.requests, row.refused) == (0, 0, 2)
         first.communicate("\n", timeout=60)
         assert ask(stage, "tell(error=allocate(1)[0])")["error"] == 0
 
@@ -444,6 +447,13 @@ def test_what_is_preloaded_already_stays_but_not_the_stand_ins_of_another_stage(
     with Stage([small()], libraries=built) as stage:
         inner = stage.environment({"LD_PRELOAD": f"/lib/libother.so /elsewhere/{built.preload[0].name}"})
     assert inner["LD_PRELOAD"].split(":") == ["/lib/libother.so", *map(str, built.preload)]
+
+
+def test_what_hides_the_real_gpus_does_not_hide_these(built: Libraries, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with Stage([small()], libraries=built) as stage:
+        assert ask(stage, "tell(count=count())")["count"] == [0, 1]
+        assert stage.environment({"CUDA_VISIBLE_DEVICES": ""})["CUDA_VISIBLE_DEVICES"] == ""
 
 
 def test_a_cache_folder_with_a_space_in_its_name_can_be_preloaded_from(built: Libraries, tmp_path):

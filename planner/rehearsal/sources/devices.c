@@ -91,6 +91,7 @@ int imaginary_context(int device) {
     struct process *process = stage_process();
     uint64_t taken = imaginary_taken(place);
     if (taken + gpu->neighbour + gpu->context > gpu->total) {
+      process->usage[place].refused++;
       error = cudaErrorMemoryAllocation;
     } else {
       usages[device] = &process->usage[place];
