@@ -37,6 +37,7 @@ static int named(const struct stage *stage, const int *order, const char *entry)
 
 static void choose(void) {
   struct stage *stage = imaginary_stage();
+  stage_started = 1;
   if (!stage) return;
   int order[STAGE_GPUS];
   const char *by = getenv("CUDA_DEVICE_ORDER");
