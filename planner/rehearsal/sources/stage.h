@@ -62,8 +62,9 @@ EXPORT void imaginary_enter(void);                               /* of the whole
 EXPORT void imaginary_leave(void);
 EXPORT uint64_t imaginary_taken(int place);                      /* by live processes, inside enter and leave */
 EXPORT int imaginary_alive(struct process *process);             /* likewise */
-struct usage *stage_usage(int place);                            /* this process's, inside enter and leave */
-extern int stage_forked; /* a child of a process that had a context: CUDA cannot be used here */
+struct process *stage_process(void);                             /* this one, inside enter and leave */
+extern int stage_started; /* this process has asked CUDA for something */
+extern int stage_forked;  /* a child of a process that had: CUDA cannot be used here */
 
 /* devices.c */
 EXPORT int imaginary_devices(void);             /* visible ones; 0 where there is none */
