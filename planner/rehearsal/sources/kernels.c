@@ -156,7 +156,10 @@ EXPORT cudaError_t cudaFuncGetAttributes(struct cudaFuncAttributes *a, const voi
   memset(a, 0, sizeof *a);
   a->maxThreadsPerBlock = 1024;
   a->numRegs = 32;
-  a->ptxVersion = a->binaryVersion = gpu->major * 10 + gpu->minor;
+  /* Of the code that would be run. torch's wheels hold none for 8.9, which runs that for 8.6 (torch.cuda.get_arch_list);
+   * cub looks its kernels up by this number, and fails where it knows no such one. */
+  int minor = gpu->major == 8 && gpu->minor == 9 ? 6 : gpu->minor;
+  a->ptxVersion = a->binaryVersion = gpu->major * 10 + minor;
   a->maxDynamicSharedSizeBytes = 48 << 10;
   a->preferredShmemCarveout = -1;
   return cudaSuccess;
