@@ -18,7 +18,7 @@ from planner.rehearsal.least import least_of
 from planner.rehearsal.machine import ImaginaryGpu, imaginary_gpu
 from planner.rehearsal.programs import Moment, Notes, Performance, perform
 from planner.rehearsal.stage import Stage, Use
-from planner.units import check_size, format_size, parse_capability, parse_count, parse_size
+from planner.units import check_size, parse_capability, parse_count, parse_size
 
 EXIT_FAILED = 1
 Tried = Callable[[int, bool], None]
@@ -341,14 +341,3 @@ def _size(value: int | str) -> int:
 
 def _capability(value: str | tuple[int, int] | None) -> tuple[int, int] | None:
     return parse_capability(value) if isinstance(value, str) else value
-
-
-def describe_gpus(gpus: Sequence[ImaginaryGpu]) -> str:
-    """The imaginary GPUs in words, equal ones together."""
-    counts: dict[tuple[str, int], int] = {}
-    for one in gpus:
-        counts[one.name, one.total_bytes] = counts.get((one.name, one.total_bytes), 0) + 1
-    return ", ".join(
-        f"{'an imaginary' if count == 1 else f'{count} imaginary'} {name} of {format_size(size)}"
-        for (name, size), count in counts.items()
-    )

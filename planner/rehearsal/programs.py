@@ -13,7 +13,7 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -126,11 +126,16 @@ def perform(
 
 def _end(program: subprocess.Popen[Any]) -> None:
     """The terminal's Ctrl-C reached the program too: give it time to end by itself, then insist."""
-    for insist in (lambda: None, program.terminate, program.kill):
+    insist: Callable[[], None]
+    for insist in (_nothing, program.terminate, program.kill):
         insist()
         with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
             program.wait(GRACE_SECONDS)
             return
+
+
+def _nothing() -> None:
+    """Before anything else is tried."""
 
 
 def _end_rest(stage: Stage) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from planner.commands import describe
@@ -105,9 +106,7 @@ def rehearsal_report(found: Rehearsal, style: Style) -> str:
 
 
 def _summary(found: Rehearsal) -> str:
-    from planner.rehearsing import describe_gpus
-
-    where = f"on {describe_gpus(found.gpus)}"
+    where = f"on {_gpus_in_words(found.gpus)}"
     what = shlex.join(found.command)
     if len(what) > 60:
         what = what[:57] + "..."
@@ -186,6 +185,17 @@ def _moment_lines(word: str, moment: Moment | None) -> list[str]:
         return []
     lines = [f"  {word:<11} where {format_size(moment.requested_bytes)} was asked for"]
     return lines + [f"    {one.file}:{one.line} {one.function}" for one in moment.places[:SHOWN_PLACES]]
+
+
+def _gpus_in_words(gpus: Sequence[ImaginaryGpu]) -> str:
+    """The imaginary GPUs in words, equal ones together."""
+    counts: dict[tuple[str, int], int] = {}
+    for one in gpus:
+        counts[one.name, one.total_bytes] = counts.get((one.name, one.total_bytes), 0) + 1
+    return ", ".join(
+        f"{'an imaginary' if count == 1 else f'{count} imaginary'} {name} of {format_size(size)}"
+        for (name, size), count in counts.items()
+    )
 
 
 def _gpu(one: ImaginaryGpu) -> dict[str, Any]:

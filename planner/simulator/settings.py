@@ -69,7 +69,9 @@ def checked(settings: dict[str, Any]) -> dict[str, Any]:
     settings["object_batch"] = parse_count(settings["object_batch"], "objects")
     settings["points_per_batch"] = parse_count(settings["points_per_batch"], "points")
     if settings["vram"] is not None:
-        settings["vram"] = check_size(settings["vram"]) if isinstance(settings["vram"], int) else parse_size(settings["vram"])
+        settings["vram"] = (
+            check_size(settings["vram"]) if isinstance(settings["vram"], int) else parse_size(settings["vram"])
+        )
     if not 0 <= settings["kept_fraction"] <= 1:
         raise UsageError(f"{settings['kept_fraction']!r} is not a fraction.", "Give a number from 0 to 1.")
     _check_runs(settings)

@@ -62,7 +62,9 @@ def _safe_softmax(gpu: FakeGpu, args: tuple[Any, ...], result: Any) -> list[Step
 
 def _sum(gpu: FakeGpu, args: tuple[Any, ...], result: Any) -> list[Step] | None:
     values = args[0]
-    if values.dtype == result.dtype or (values.dtype.is_floating_point and values.element_size() < result.element_size()):
+    if values.dtype == result.dtype or (
+        values.dtype.is_floating_point and values.element_size() < result.element_size()
+    ):
         return None  # float16 and bfloat16 are summed into float32 as they are
     return temporaries.reduction(values.numel() * result.element_size())
 

@@ -91,7 +91,7 @@ class _Noted:
         """The allocator of torch did not get what it asked for."""
         import traceback
 
-        frames = [(one.filename, one.lineno, one.name) for one in reversed(traceback.extract_stack()[:-1])]
+        frames = [(one.filename, one.lineno or 0, one.name) for one in reversed(traceback.extract_stack()[:-1])]
         self.ran_out = {"device": device, "requested_bytes": size_bytes, "frames": _own_code(frames)}
 
     def write(self) -> None:
