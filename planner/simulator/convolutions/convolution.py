@@ -39,6 +39,11 @@ class Convolution:
         return f"{self.dtype}{'' if self.tf32 else '-exact'} {form}{' transposed' * self.transposed}"
 
     @property
+    def is_product(self) -> bool:
+        """Whether it is a product of matrices, which cuDNN may give to cublasLt."""
+        return not self.transposed and set(self.weight[2:]) == set(self.stride) == {1} and not any(self.padding)
+
+    @property
     def moved_bytes(self) -> int:
         """Input, output and weight together."""
         elements = prod(self.input) + prod(self.output) + prod(self.weight)

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from planner.simulator.convolutions import table
-from planner.simulator.convolutions.asking import Child, Installed, NoAnswer, version_text
+from planner.simulator.convolutions.asking import Child, Installed, NoAnswer, cublaslt_of, version_text
 from planner.simulator.convolutions.convolution import CUDNN, Convolution, kernel_of
 from planner.simulator.convolutions.devices import device_json
 from planner.simulator.convolutions.remembered import Remembered, file_for
+from planner.simulator.convolutions.stand_in import stand_in
 
 _RULE, _NOT_CUDNN = "rule", "torch's own kernels"
 VARIABLE = "SAM2_PLAN_CUDNN"
@@ -73,6 +74,7 @@ class ConvolutionWorkspaces:
         self._fault = None if installed else "torch brings no cuDNN 9 here"
         self._remembered: Remembered | None = None
         self._child: Child | None = None
+        self._cublaslt: Path | None = None
         self._answers: dict[Convolution, tuple[int, str]] = {}
         said = os.environ.get(VARIABLE)
         if said == NOBODY:
@@ -116,7 +118,8 @@ class ConvolutionWorkspaces:
             size_bytes = self._trying(lambda: self._asked(convolution))
             if size_bytes is not None:
                 assert self._version is not None
-                return size_bytes, f"cuDNN {version_text(self._version)}, asked"
+                taken = "; cublasLt's own taken as none" if convolution.is_product else ""
+                return size_bytes, f"cuDNN {version_text(self._version)}, asked{taken}"
         shipped = table.shipped()
         version = shipped.version_for(self._version or self._assumed_version)
         size_bytes = shipped.workspace_bytes(version, convolution, self.capability)
@@ -143,6 +146,9 @@ class ConvolutionWorkspaces:
         assert self._remembered is not None
         if convolution.id not in self._remembered:
             child = self._asker()
+            if convolution.is_product and self._cublaslt is None:
+                self._fault = "cuDNN was not asked of 1x1 convolutions: no C compiler made a stand-in of cublasLt"
+                return None
             if child.version() != self._version:
                 raise NoAnswer(f"it is cuDNN {child.version()}, not {self._version} as torch says")
             self._remembered.add(convolution.id, child.workspace_bytes(convolution))
@@ -151,5 +157,8 @@ class ConvolutionWorkspaces:
     def _asker(self) -> Child:
         if self._child is None:
             assert self._library is not None
-            self._child = Child(self._library, self._device)
+            real = cublaslt_of(self._library)
+            # Without a GPU the real one has no kernel for anything. 9.8 and 9.10 abort where there is none at all.
+            self._cublaslt = stand_in(real.name) if real else None
+            self._child = Child(self._library, self._device, cublaslt=self._cublaslt or real)
         return self._child
