@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Ask cuDNN for the workspaces of SAM 2's convolutions and write profiles/convolutions.tsv.
 
-    python scripts/make_convolutions.py                      the convolutions are traced, the installed torch's cuDNN asked
-    python scripts/make_convolutions.py --cudnn LIBCUDNN     the table's convolutions asked of another cuDNN (9.8 or later)
+    python scripts/make_convolutions.py                     traces them and asks the installed torch's cuDNN
+    python scripts/make_convolutions.py --cudnn LIBCUDNN    asks another cuDNN (9.8 or later) of those in the table
 
-Rows of other versions of cuDNN stay. Needs no GPU, but a C compiler (for cublasLt's stand-in), torch and sam2 (to trace).
+Rows of other versions of cuDNN stay. Needs no GPU, but a C compiler (for cublasLt's stand-in), torch and sam2.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ RUNS: tuple[dict[str, Any], ...] = (
     {"task": "video", "frames": 3, "objects": 8, "stock": False, "object_batch": 8},
 )
 COMMENT = """\
-# Bytes of workspace that cuDNN's heuristics choose for the convolutions of SAM 2, made by scripts/make_convolutions.py.
-# No GPU: cuDNN was asked for a described one (planner/simulator/convolutions/), the first configuration torch would run.
+# Bytes of workspace of SAM 2's convolutions by cuDNN's heuristics, made by scripts/make_convolutions.py without a GPU:
+# cuDNN was asked for a described one (planner/simulator/convolutions/), the first configuration that torch would run.
 # A 1x1 convolution that cuDNN gives to cublasLt is counted without cublasLt's own workspace, which only a GPU can tell.
-# `exact`: float32 with torch.backends.cudnn.allow_tf32 off. -: not given to cuDNN, or no answer (9.10 crashes for 10.0).
+# exact: float32 with torch.backends.cudnn.allow_tf32 off. -: not given to cuDNN, or no answer (9.10 crashes for 10.0).
 # Traced: every variant and task at 512, 1024 and 2048, up to 8 objects at once, 64 points. All numbers are bytes.
 """
 
@@ -115,7 +115,7 @@ def main() -> int:
     library = arguments.cudnn or (installed.library if installed else None)
     if library is None:
         sys.exit("The installed torch has no cuDNN: name one with --cudnn.")
-    convolutions = [convolution_of(key) for key in old.keys()] if arguments.cudnn and old else traced()
+    convolutions = [convolution_of(key) for key in old.convolutions()] if arguments.cudnn and old else traced()
     rows = sorted(asked(library, "2.14", convolutions))
     columns = [column_of(dtype, tf32, capability) for capability in CAPABILITIES for dtype, tf32 in DTYPES]
     if old is not None:

@@ -20,7 +20,7 @@ from planner.simulator.convolutions.convolution import Convolution
 
 PROGRAM = Path(__file__).with_name("cudnn.py")
 PATIENCE_SECONDS = 60.0
-"""For one answer. The first waits for the libraries (some 700 MB) to come from the disk; an answer takes milliseconds."""
+"""For one answer. The first waits for the libraries (some 700 MB) to come from the disk; others take milliseconds."""
 _NAMES = {"win32": ("cudnn64_9.dll",)}.get(sys.platform, ("libcudnn.so.9",))
 _CUBLASLT = ("*/lib/libcublasLt.so.*", "*/bin/cublasLt64_*.dll")
 
@@ -149,6 +149,7 @@ class Child:
         except queue.Empty:
             raise NoAnswer(f"it did not answer within {self._patience_seconds:g} s") from None
         if not line:
+            self._lines.put("")  # for whoever asks on
             raise NoAnswer(f"its process ended with {_ending(self._process)}")
         answer = _object(line)
         value = answer.get(name)

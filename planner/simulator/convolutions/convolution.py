@@ -65,7 +65,7 @@ def kernel_of(c: Convolution, capability: tuple[int, int]) -> str:
 
 
 def _depthwise_by_cudnn(c: Convolution) -> bool:
-    """Contiguous float16 with a small square filter: use_cudnn_depthwise, check_cudnn_depthwise_workload_with_filter."""
+    """Contiguous float16 with a small square filter: check_cudnn_depthwise_workload_with_filter."""
     square = c.weight[2] == c.weight[3] and c.weight[2] in (1, 3, 5)
     steady = c.stride[0] == c.stride[1] and c.stride[1] in (1, 2) and set(c.dilation) == {1}
     return c.dtype == "float16" and square and steady and c.input[1] >= 32 and c.input[3] >= 7

@@ -2,14 +2,14 @@
 
 The program of a child process, because cuDNN may abort or crash where something is missing; it imports nothing but the
 standard library, and is run by its path (`python -I -S cudnn.py LIBCUDNN [LIBRARY ...]`, what is to be loaded first
-behind it). A JSON object a line: the first on stdin describes the GPU and is answered by {"cudnn": version}, each further
-one is a convolution and is answered by {"bytes": N}, N null where cuDNN has nothing to offer. {"fault": text} instead
-means that it cannot be asked here.
+behind it). A JSON object a line: the first on stdin describes the GPU and is answered by {"cudnn": version}, each
+further one is a convolution and is answered by {"bytes": N}, N null where cuDNN has nothing to offer. {"fault": text}
+instead means that it cannot be asked here.
 
 The steps are those of torch with torch.backends.cudnn.benchmark off (aten/src/ATen/native/cudnn/Conv_v8.cpp): the
 heuristics in mode INSTANT, the engine configurations filtered by their numerical notes, the first whose plan finalises
-and is no erratum; if none is, those of mode FALLBACK. In place of a handle, which needs a GPU, stands the description of one
-(CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR, cuDNN 9.8). Numbers are the enumerators of cudnn_graph_v9.h and cudnn_ops_v9.h.
+and is no erratum; if none is, those of mode FALLBACK. In place of a handle, which needs a GPU, stands the description
+of one (CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR, cuDNN 9.8). Numbers are enumerators of cudnn_graph_v9.h and cudnn_ops_v9.h.
 """
 
 from __future__ import annotations
@@ -41,8 +41,9 @@ _CONFIGURATIONS = 64
 _OLDEST = 90800
 _ERRATA = ((58, False, 92300, 1200), (63, True, 92300, 1200), (23, True, 91500, None))
 """Engines that torch passes over (plan_errata_exception in Conv_v8.cpp, as built into torch 2.14.1): number, whether of
-backward data, from which cuDNN on, on which device (None: all). The first two run on cublasLt, which is said to be mended in
-cuBLAS 13.6.1 (https://github.com/pytorch/pytorch/pull/191701); rules that end before cuDNN 9.24 are left out."""
+backward data, from which cuDNN on, on which device (None: all). The first two run on cublasLt, which is said to be
+mended in cuBLAS 13.6.1 (https://github.com/pytorch/pytorch/pull/191701). Rules that end before cuDNN 9.24 are left out.
+"""
 
 
 class Refused(Exception):

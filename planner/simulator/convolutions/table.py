@@ -31,7 +31,7 @@ def convolution_of(key: Key) -> Convolution:
     """The convolution of a row, as bfloat16."""
     layout, *shapes, groups, transposed = key
     words = ("input", "weight", "output", "stride", "padding", "dilation")
-    numbers = {word: tuple(map(int, shape.split("x"))) for word, shape in zip(words, shapes)}
+    numbers = {word: tuple(map(int, shape.split("x"))) for word, shape in zip(words, shapes, strict=True)}
     return Convolution(
         dtype="bfloat16",
         channels_last=layout == "NHWC",
@@ -84,7 +84,7 @@ class Table:
         """Of cuDNN, oldest first."""
         return tuple(sorted(self._rows))
 
-    def keys(self) -> list[Key]:
+    def convolutions(self) -> list[Key]:
         """Every convolution of any version, each once."""
         return list({key: None for rows in self._rows.values() for key in rows})
 

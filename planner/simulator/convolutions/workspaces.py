@@ -24,8 +24,8 @@ _RULE, _NOT_CUDNN = "rule", "torch's own kernels"
 VARIABLE = "SAM2_PLAN_CUDNN"
 NOBODY = "none"
 RULE = (
-    "no workspace for channels-last layouts, depthwise convolutions, float32 and GPUs before 8.0; else that of a copy of "
-    "input, output and weights"
+    "no workspace for channels-last layouts, depthwise and 1x1 convolutions, float32 and GPUs before 8.0; else that of "
+    "a copy of input, output and weights"
 )
 
 
@@ -33,10 +33,11 @@ def rule_bytes(convolution: Convolution, capability: tuple[int, int]) -> int:
     """Bytes where nobody knows.
 
     Kernels for tensor cores work on channels-last tensors, so cuDNN copies others there and back: what it takes of
-    contiguous 16-bit tensors from 8.0 on is mostly this to a few kilobytes.
+    contiguous 16-bit tensors from 8.0 on is mostly this to a few kilobytes. 1x1 ones are products of matrices.
     """
-    copied = convolution.dtype in ("float16", "bfloat16") and capability >= (8, 0) and not convolution.channels_last
-    return convolution.moved_bytes if copied and convolution.groups == 1 else 0
+    half = convolution.dtype in ("float16", "bfloat16") and capability >= (8, 0)
+    copied = half and not convolution.channels_last and not convolution.is_product and convolution.groups == 1
+    return convolution.moved_bytes if copied else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
