@@ -23,6 +23,8 @@ from planner.simulator.convolutions.stand_in import stand_in
 _RULE, _NOT_CUDNN = "rule", "torch's own kernels"
 VARIABLE = "SAM2_PLAN_CUDNN"
 NOBODY = "none"
+failed: dict[tuple[Path, int], str] = {}
+"""Why a library does not answer for a kind of GPU: what crashed or hung once is not tried again in this process."""
 RULE = (
     "no workspace for channels-last layouts, depthwise and 1x1 convolutions, float32 and GPUs before 8.0; else that of "
     "a copy of input, output and weights"
@@ -86,7 +88,11 @@ class ConvolutionWorkspaces:
     def __enter__(self) -> ConvolutionWorkspaces:
         """Look for remembered answers; where there are none, cuDNN loads while the run begins."""
         if self._library is not None:
-            self._trying(self._begin)
+            known = failed.get((self._library, self._device["deviceVer"]))
+            if known is None:
+                self._trying(self._begin)
+            else:
+                self._fault, self._library = known, None
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -133,7 +139,9 @@ class ConvolutionWorkspaces:
         try:
             return ask()
         except NoAnswer as error:
-            self._fault, self._library = str(error), None
+            assert self._library is not None
+            self._fault = failed[self._library, self._device["deviceVer"]] = str(error)
+            self._library = None
             return None
 
     def _begin(self) -> None:
