@@ -130,7 +130,9 @@ def simulate(
     reserved_bytes = played.player.reserved_bytes
     context_bytes = workspaces.context.bytes
     convolutions = traced.convolutions.answers()
-    trust = "assumed" if convolutions.assumed or workspaces.multiprocessors.origin.provenance == "assumed" else "simulated"
+    trust = (
+        "assumed" if convolutions.assumed or workspaces.multiprocessors.origin.provenance == "assumed" else "simulated"
+    )
     return Simulation(
         configuration=settings,
         allocated_bytes=holding.allocated_bytes,
