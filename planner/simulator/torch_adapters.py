@@ -143,7 +143,8 @@ class FakeGpu(TorchDispatchMode, Storages):
         kwargs = kwargs or {}
         handler = HANDLERS.get(func)
         if handler is not None:
-            result = handler(self, func, args, kwargs)
+            with self._autocast_within(func):
+                result = handler(self, func, args, kwargs)
             if result is not NotImplemented:
                 return result
         if self._is_composite(func):
@@ -183,7 +184,7 @@ class FakeGpu(TorchDispatchMode, Storages):
             self.perform(steps, outputs, name, component)
         self._copies(name, args, result)
         if name in _GEMM:
-            self._take_blas_workspace(name)
+            self.take_blas_workspace(name)
 
     def _prepare(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Drop constants, which would make torch compute for real, and keep real host arrays out of the trace."""
@@ -270,7 +271,7 @@ class FakeGpu(TorchDispatchMode, Storages):
         elif name == "convolution" and args[6] and self.device == "cpu":
             self.scratch(result.numel() * result.element_size(), "conv_transpose2d copy")
 
-    def _take_blas_workspace(self, name: str) -> None:
+    def take_blas_workspace(self, name: str) -> None:
         """The cuBLAS workspace, or cuBLASLt's for products with a bias where that has one of its own."""
         if self._workspaces is None:
             return

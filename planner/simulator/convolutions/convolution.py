@@ -69,3 +69,17 @@ def _depthwise_by_cudnn(c: Convolution) -> bool:
     square = c.weight[2] == c.weight[3] and c.weight[2] in (1, 3, 5)
     steady = c.stride[0] == c.stride[1] and c.stride[1] in (1, 2) and set(c.dilation) == {1}
     return c.dtype == "float16" and square and steady and c.input[1] >= 32 and c.input[3] >= 7
+
+
+def slow_bytes(c: Convolution) -> tuple[int, int]:
+    """Bytes of the columns, and of the ones, of a convolution that SLOW runs picture by picture.
+
+    Sources: slow_conv2d_forward in cuda/ConvolutionMM2d.cu, where a 1x1 filter needs no columns;
+    slow_conv_transpose2d_out_cuda_template in cuda/NaiveConvolutionTranspose2d.cu.
+    """
+    element = ELEMENT_BYTES.get(c.dtype, 4)
+    taps = prod(c.weight[2:])
+    if c.transposed:
+        return c.output[1] * taps * prod(c.input[2:]) * element, prod(c.output[2:]) * element
+    plain = taps == 1 and set(c.stride) == {1} and set(c.padding) == {0}
+    return (0 if plain else c.input[1] * taps * prod(c.output[2:]) * element), 0
