@@ -28,6 +28,8 @@ from planner.cli.main import main
 
 os.environ["SAM2_PLAN_HOME"] = tempfile.mkdtemp(prefix="sam2-plan-tests-")
 """Nobody's own measurements decide how tests end, and tests leave nothing among them."""
+os.environ["SAM2_PLAN_CUDNN"] = "none"
+"""Simulations end alike whether torch brings a cuDNN or not."""
 os.environ["SAM2_PLAN_TRACEBACK"] = "1"
 """What the command line would call a bug comes out of it and fails the test."""
 

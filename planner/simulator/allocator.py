@@ -72,6 +72,7 @@ class CachingAllocator:
     `limit_bytes` is what the driver can give in all; None is without end. With ordinary segments it acts like
     torch.cuda.set_per_process_memory_fraction; with expandable ones it counts the pages that are mapped.
     `placement` supplies segment addresses (driver.py); `sample_every` keeps the counters of every so many events.
+    `older_segment_first`: how ties between free blocks of one size are broken (rules.py); else by the address alone.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class CachingAllocator:
         limit_bytes: int | None = None,
         placement: Placement | None = None,
         sample_every: int = 0,
+        older_segment_first: bool = True,
     ) -> None:
         self.expandable_segments = expandable_segments
         self.allocated_bytes = 0
@@ -95,8 +97,12 @@ class CachingAllocator:
         """Calls of malloc that took a block, and of free."""
         self._sample_every = sample_every
         self._driver = Driver(limit_bytes, placement)
+        self._older_first = older_segment_first
+        self._segments = 0
         self._large, self._small = Pool(small=False), Pool(small=True)
-        self._growing = {pool: ExpandableSegments(pool, self._driver) for pool in (self._large, self._small)}
+        self._growing = {
+            pool: ExpandableSegments(pool, self._driver, self._next_order) for pool in (self._large, self._small)
+        }
         self._rest = {pool: smallest_rest(pool.small, expandable_segments) for pool in (self._large, self._small)}
         self._in_use: dict[int, Block] = {}
 
@@ -180,7 +186,7 @@ class CachingAllocator:
     def empty_cache(self) -> None:
         """Release every wholly free segment, or page, to the driver (release_cached_blocks: large pool first)."""
         for pool in (self._large, self._small):
-            for _, _, block in list(pool.free):
+            for *_, block in list(pool.free):
                 if self.expandable_segments:
                     self._growing[pool].release(block)
                 elif block.is_whole():
@@ -214,7 +220,7 @@ class CachingAllocator:
         """Every segment and block, by address, as torch.cuda.memory_snapshot() gives them."""
         blocks = list(self._in_use.values())
         for pool in (self._large, self._small):
-            blocks.extend(block for _, _, block in pool.free)
+            blocks.extend(block for *_, block in pool.free)
         # A contiguous mapped range of an expandable segment counts as one segment, as it does in torch.
         heads = [block for block in blocks if block.previous is None or block.previous.state == UNMAPPED]
         return [self._segment_state(head) for head in sorted(heads, key=lambda block: block.address)]
@@ -254,7 +260,12 @@ class CachingAllocator:
             return self._growing[pool].allocate(size)
         segment_bytes = segment_size(size)
         address = self._driver.allocate(segment_bytes)
-        return None if address is None else Block(address, segment_bytes, address, pool)
+        return None if address is None else Block(address, segment_bytes, address, pool, self._next_order())
+
+    def _next_order(self) -> int:
+        """Of a new segment among all that were made; always 0 where it does not count."""
+        self._segments += self._older_first
+        return self._segments
 
     def _count_event(self) -> None:
         self.events += 1

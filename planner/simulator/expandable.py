@@ -7,6 +7,8 @@ for one stream.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from planner.simulator.driver import Driver
 from planner.simulator.pool import ALLOCATED, FREE, PENDING, UNMAPPED, Block, Pool
 from planner.simulator.rules import page_size
@@ -18,9 +20,10 @@ UNLIMITED_RANGE_BYTES = 1 << 40
 class ExpandableSegments:
     """Makes room in one pool by mapping pages, and gives free pages back."""
 
-    def __init__(self, pool: Pool, driver: Driver) -> None:
+    def __init__(self, pool: Pool, driver: Driver, next_order: Callable[[], int]) -> None:
         self._pool = pool
         self._driver = driver
+        self._next_order = next_order
         self._page = page_size(pool.small)
         limit = driver.limit_bytes
         # The allocator reserves addresses for 1 1/8 of the GPU's memory (constructor of ExpandableSegment).
@@ -74,7 +77,7 @@ class ExpandableSegments:
         if size > self._range_bytes:
             return None  # torch would try for ever longer; no page could be mapped for it anyway
         base = self._driver.reserve_range(self._range_bytes)
-        block = Block(base, self._range_bytes, base, self._pool)
+        block = Block(base, self._range_bytes, base, self._pool, self._next_order())
         block.state = UNMAPPED
         self._pool.add(block)
         return block

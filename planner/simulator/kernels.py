@@ -78,10 +78,54 @@ def efficient_accumulator_bytes(batch: int, heads: int, queries: int, head_dim: 
     return batch * heads * queries * head_dim * FLOAT_BYTES
 
 
+CUDNN_SPLIT_KEYS = 4096
+"""Keys from which cuDNN's attention on capability 10.0 splits them; CUDNN_SPLIT_QUERIES is what it wants more of."""
+CUDNN_SPLIT_QUERIES = 128
+
+
 def cudnn_attention_workspace_bytes(
-    capability: tuple[int, int], batch: int, heads: int, queries: int, keys: int, head_dim: int
+    capability: tuple[int, int],
+    batch: int,
+    heads: int,
+    queries: int,
+    keys: int,
+    head_dim: int,
+    multiprocessors: int,
 ) -> int:
-    """Bytes that the plan of cuDNN's attention takes for a call."""
+    """Bytes that the plan of cuDNN's attention takes for a call, in inference.
+
+    Rehearsed: read off what cuDNN 9.24 says of 39 shapes without a device, and equal for all of them. 9.0: a constant.
+    10.0: few queries leave multiprocessors idle; many keys are then split, into a power of two of parts, each with its
+    float32 output and two float32 sums a row.
+    """
     if capability[0] == 9:
         return 256
-    return 0
+    if capability[0] != 10 or keys < CUDNN_SPLIT_KEYS or queries <= CUDNN_SPLIT_QUERIES:
+        return 0
+    tile = 128 if head_dim > 128 else 256
+    possible = multiprocessors // (batch * heads * -(-queries // tile))
+    splits = 1 << max(0, possible.bit_length() - 1)
+    return splits * batch * heads * queries * (head_dim + 2) * FLOAT_BYTES + 128 if splits > 1 else 0
+
+
+REDUCE_ONE_TILE = 4096
+"""Elements that cub counts in one block, without a buffer."""
+SELECT_TILE, SELECT_EXTRA_TILES, TILE_STATE_BYTES = 1280, 32, 16
+CUB_ALIGNMENT = 256
+
+
+def count_buffer_bytes(count: int, multiprocessors: int) -> int:
+    """Bytes that cub takes to count what is not zero among `count` elements (DeviceReduce: a number for each block).
+
+    Rehearsed, with six blocks to a multiprocessor and five waves; 1 where one block does it.
+    """
+    return 1 if count <= REDUCE_ONE_TILE else _cub_bytes(multiprocessors * 6 * 5 * 4)
+
+
+def select_buffer_bytes(count: int) -> int:
+    """Bytes that cub takes to list what is not zero (DeviceSelect: a state for each tile). Rehearsed."""
+    return _cub_bytes((-(-count // SELECT_TILE) + SELECT_EXTRA_TILES) * TILE_STATE_BYTES)
+
+
+def _cub_bytes(size: int) -> int:
+    return -(-size // CUB_ALIGNMENT) * CUB_ALIGNMENT + CUB_ALIGNMENT - 1

@@ -17,6 +17,8 @@ from unittest import mock
 import numpy
 import torch
 import torchvision  # noqa: F401  (registers its operations)
+from sam2.modeling import position_encoding
+from sam2.modeling.sam import transformer
 
 from planner.domain import Configuration
 from planner.runtime import automatic, memory, segmentation, tracker
@@ -25,6 +27,7 @@ from planner.runtime.tracker import Tracker
 from planner.simulator import events
 from planner.simulator.torch_adapters import FakeGpu
 from planner.simulator.torch_operations import handle_torchvision
+from planner.simulator.torch_patches import torch_with_cuda
 
 REPEATED = (
     r"sam_mask_decoder",
@@ -85,6 +88,9 @@ def load(run: OwnRun, gpu: FakeGpu) -> Network:
 
 def patches(gpu: FakeGpu) -> Iterator[contextlib.AbstractContextManager[Any]]:
     """What is replaced in the runtime, to be entered around a run."""
+    if gpu.device == "cuda":
+        for module in (position_encoding, transformer):
+            yield mock.patch.object(module, "torch", torch_with_cuda())
     for module in (tracker, segmentation):
         encode = gpu.repeated(module.encode, "encode")
         yield mock.patch.object(module, "encode", gpu.in_phase(encode, "encode"))

@@ -17,14 +17,16 @@ class Block:
     The model's struct Block (c10/cuda/CUDACachingAllocator.cpp). Sizes in bytes.
     """
 
-    __slots__ = ("address", "base", "next", "pool", "previous", "requested", "size", "state")
+    __slots__ = ("address", "base", "next", "order", "pool", "previous", "requested", "size", "state")
 
-    def __init__(self, address: int, size: int, base: int, pool: Pool) -> None:
+    def __init__(self, address: int, size: int, base: int, pool: Pool, order: int) -> None:
         self.address = address
         self.size = size
         self.base = base
         """Where the segment, or the range reserved for an expandable one, begins."""
         self.pool = pool
+        self.order = order
+        """The number of its segment, for ties (Block::registration_counter); rules.py, older_segment_first."""
         self.state = FREE
         self.requested = 0
         self.previous: Block | None = None
@@ -36,7 +38,7 @@ class Block:
 
     def cut(self, size: int) -> Block:
         """Shorten to `size` bytes; the rest becomes a block of its own, in no list yet."""
-        rest = Block(self.address + size, self.size - size, self.base, self.pool)
+        rest = Block(self.address + size, self.size - size, self.base, self.pool, self.order)
         rest.state = self.state
         rest.previous, rest.next = self, self.next
         if self.next is not None:
@@ -54,13 +56,14 @@ class Block:
 class Pool:
     """The free blocks of the small or the large pool.
 
-    Ordered by size, then address (BlockComparatorSize); unmapped ones by address (BlockComparatorAddress). A run has
-    few free blocks at a time, some hundreds, so a sorted list with bisection beats a tree.
+    Ordered by size, then the age of their segments, then address (BlockComparatorSizeCounterAddress); unmapped ones
+    by address (BlockComparatorAddress). A run has few free blocks at a time, some hundreds, so a sorted list with
+    bisection beats a tree.
     """
 
     def __init__(self, small: bool) -> None:
         self.small = small
-        self.free: list[tuple[int, int, Block]] = []
+        self.free: list[tuple[int, int, int, Block]] = []
         self.unmapped: list[tuple[int, Block]] = []
 
     def add(self, block: Block) -> None:
@@ -68,17 +71,17 @@ class Pool:
         if block.state == UNMAPPED:
             insort(self.unmapped, (block.address, block))
         else:
-            insort(self.free, (block.size, block.address, block))
+            insort(self.free, (block.size, block.order, block.address, block))
 
     def remove(self, block: Block) -> None:
         """Take a listed block off its list."""
         if block.state == UNMAPPED:
             del self.unmapped[bisect_left(self.unmapped, (block.address,))]
         else:
-            del self.free[bisect_left(self.free, (block.size, block.address))]
+            del self.free[bisect_left(self.free, (block.size, block.order, block.address))]
 
     def take(self, size: int, expandable: bool) -> Block | None:
-        """Take off the list the smallest free block of at least `size` bytes, the lowest address on ties.
+        """Take off the list the smallest free block of at least `size` bytes, of the oldest segment on ties.
 
         With expandable segments the size that counts is what a block can grow to (get_free_block): a block at the
         growing end loses to a larger one that cannot grow.
@@ -88,9 +91,9 @@ class Pool:
         if index == len(free):
             return None
         if expandable:
-            while index + 1 < len(free) and free[index + 1][2].room() < free[index][2].room():
+            while index + 1 < len(free) and free[index + 1][3].room() < free[index][3].room():
                 index += 1
-        return free.pop(index)[2]
+        return free.pop(index)[3]
 
     def merge(self, block: Block) -> None:
         """Swallow the neighbours of an unlisted block that are in the same state (try_merge_blocks)."""

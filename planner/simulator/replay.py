@@ -13,6 +13,7 @@ log; such a run shows as a divergence.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from dataclasses import dataclass
 
@@ -29,6 +30,7 @@ from planner.simulator.history import (
     HistoryError,
     HistoryEvent,
 )
+from planner.simulator.rules import older_segment_first
 
 INVENTED_ADDRESS = 1 << 60
 """Where the model puts segments that the log does not have; above any real address (57 bits at most)."""
@@ -85,13 +87,22 @@ def replay(history: History, sample_every: int = 0) -> ReplayResult:
     return player.result()
 
 
+def _older_segment_first(torch_version: str) -> bool:
+    """By the version that the log names; as the newest known one does where it names none."""
+    found = re.match(r"(\d+)\.(\d+)", torch_version)
+    return found is None or older_segment_first((int(found[1]), int(found[2])))
+
+
 class _Player:
     """The state of a replay: the model, what the log announced, and who is where."""
 
     def __init__(self, history: History, sample_every: int) -> None:
         self._history = history
         self._model = CachingAllocator(
-            expandable_segments=history.expandable_segments, placement=self._place, sample_every=sample_every
+            expandable_segments=history.expandable_segments,
+            placement=self._place,
+            sample_every=sample_every,
+            older_segment_first=_older_segment_first(history.torch),
         )
         self._addresses: dict[int, int] = {}
         """From the log's address of a live block to the model's."""

@@ -87,7 +87,7 @@ def _estimated(history: list[_Figures], frames: int, segment_bytes: int) -> Skip
 def _form(pool: PoolPlayer, program: Program, number: int) -> tuple[object, ...]:
     """The pool's free space and who will go, as far as it decides what happens next."""
     leaving = program.leaving(number)
-    landmarks = [block for _, _, block in pool.allocator.pool(pool.small).free]
+    landmarks = [block for *_, block in pool.allocator.pool(pool.small).free]
     landmarks += map(pool.allocator.block_at, leaving)
     landmarks.sort(key=lambda block: block.address)
     form: list[object] = []

@@ -51,6 +51,17 @@ def smallest_rest(small: bool, expandable: bool) -> int:
     return MIN_BLOCK_SIZE if small or expandable else SMALL_SIZE + MIN_BLOCK_SIZE
 
 
+def older_segment_first(torch_version: tuple[int, int]) -> bool:
+    """Whether equal free blocks are taken by the age of their segments before their addresses.
+
+    Block::registration_counter, given to a block with its segment and handed on when it is split:
+    https://github.com/pytorch/pytorch/pull/183591 of May 2026. torch 2.14.1 does it (its own history, replayed); that
+    2.13 is the first is inferred from the date. Shows only where segments were given back, or where the driver's
+    addresses do not ascend.
+    """
+    return torch_version >= (2, 13)
+
+
 def page_size(small: bool) -> int:
     """Bytes of one physical page of an expandable segment (find_expandable_block)."""
     return SMALL_BUFFER if small else LARGE_BUFFER

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 
 def view_strides(shape: Sequence[int], strides: Sequence[int], wanted: Sequence[int]) -> tuple[int, ...] | None:
-    """Strides of a tensor of `shape` and `strides` seen as of shape `wanted`, in elements; None where it must be copied.
+    """Strides, in elements, of a tensor of `shape` and `strides` seen as of shape `wanted`; None where no view can be.
 
     `wanted` holds no -1, and neither shape a 0. aten/src/ATen/TensorUtils.cpp, computeStride_impl.
     """

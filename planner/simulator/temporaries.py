@@ -1,15 +1,15 @@
 """What operations do to memory besides making their outputs: in which order, and with which buffers of their own.
 
 A trace that follows outputs sees neither the buffers that a kernel takes and gives back, nor that outputs may be born
-between them; both move blocks. Pure: sizes in, steps out. Read in the sources of torch 2.14 that each rule names (aten/src/
-ATen/native/ where no more is said), and found the same, in order, in the allocator's own history of torch 2.14.1.
+between them; both move blocks. Pure: sizes in, steps out. Each rule names its source below aten/src/ATen/native/, and
+was found the same, in order, in the history of torch 2.14.1's own allocator.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-BOOL_BYTES, INT_BYTES, FLOAT_BYTES, LONG_BYTES, DOUBLE_BYTES = 1, 4, 4, 8, 8
+BOOL_BYTES, INT_BYTES, DOUBLE_BYTES = 1, 4, 8
 
 
 class Output(NamedTuple):
@@ -92,7 +92,7 @@ def efficient_attention(accumulator_bytes: int) -> list[Step]:
 
 
 def cudnn_attention(workspace_bytes: int) -> list[Step]:
-    """cuDNN attention: the seed's two numbers, the output, the plan's workspace; no log-sum-exp in inference.
+    """Attention by cuDNN: the seed's two numbers, the output, the plan's workspace; no log-sum-exp in inference.
 
     transformers/cuda/attention.cu, _cudnn_attention_forward, and cudnn/MHA.cpp, run_cudnn_SDP_fprop.
     Outputs: 0 the result, 2 and 3 the seed.
@@ -117,5 +117,22 @@ def scalar_base(element_bytes: int) -> list[Step]:
 
 
 def where(cast_bytes: int) -> list[Step]:
-    """A choice between tensors of two types: one is cast before the output is made. TensorCompare.cpp, where_self_out."""
+    """A choice between two types: one is cast before the output is made. TensorCompare.cpp, where_self_out."""
     return around(Output(0), "where cast", cast_bytes)
+
+
+def nonzero(count_bytes: int, select_bytes: int) -> list[Step]:
+    """The positions of what is not zero: counted first, then listed. cuda/Nonzero.cu, nonzero_cuda_out_impl."""
+    return [
+        *(Take("number of nonzeros", INT_BYTES), Take("counting", count_bytes), Give("counting"), Output(0)),
+        *(Take("selecting", select_bytes), Give("selecting"), Give("number of nonzeros")),
+    ]
+
+
+def slow_convolution(columns_bytes: int, ones_bytes: int) -> list[tuple[str, int]]:
+    """Buffers of a convolution that cuDNN does not run, in the order in which they are born; they die in reverse.
+
+    cuda/ConvolutionMM2d.cu and cuda/NaiveConvolutionTranspose2d.cu: the input, or for a transposed one the output, as
+    columns; the latter with ones for the bias. The products run on cuBLAS.
+    """
+    return [(name, size) for name, size in (("columns", columns_bytes), ("ones", ones_bytes)) if size]

@@ -37,6 +37,7 @@ from planner.simulator.torch_storages import Storages
 from planner.simulator.torch_temporaries import steps_of
 from planner.simulator.workspaces import Workspaces
 
+_AUTOCAST_KEY = "AutocastCUDA"
 _GEMM = {"mm", "addmm", "bmm", "baddbmm", "_addmm_activation"}
 """Operations that run on cuBLAS and so make torch take its workspace."""
 
@@ -75,7 +76,7 @@ class FakeGpu(TorchDispatchMode, Storages):
         self._workspaces = workspaces
         self._taken: set[str] = set()
         self._repeats = Repeats(self, repeat) if repeat else None
-        self._autocasting = False
+        self._autocasting = self._cast = False
         self._guarded = device == "cuda" and _guards_ask_driver()
         self._names: dict[int, str] = {}
         self._composite: dict[Any, bool] = {}
@@ -142,13 +143,14 @@ class FakeGpu(TorchDispatchMode, Storages):
         kwargs = kwargs or {}
         handler = HANDLERS.get(func)
         if handler is not None:
-            result = handler(self, func, args, kwargs)
+            with self._autocast_within(func):
+                result = handler(self, func, args, kwargs)
             if result is not NotImplemented:
                 return result
         if self._is_composite(func):
             if func._schema.name == "aten::to":
                 args, kwargs = _with_device_index(args, kwargs)
-            with self:
+            with self, self._autocast_within(func):
                 # Not func.decompose(): it prefers decompositions written in Python for compilers, which make
                 # tensors that the C++ kernels do not (bicubic and bilinear interpolation).
                 return func._op_dk(torch._C.DispatchKey.CompositeImplicitAutograd, *args, **kwargs)
@@ -182,7 +184,7 @@ class FakeGpu(TorchDispatchMode, Storages):
             self.perform(steps, outputs, name, component)
         self._copies(name, args, result)
         if name in _GEMM:
-            self._take_blas_workspace(name)
+            self.take_blas_workspace(name)
 
     def _prepare(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Drop constants, which would make torch compute for real, and keep real host arrays out of the trace."""
@@ -203,6 +205,26 @@ class FakeGpu(TorchDispatchMode, Storages):
             )
             self._composite[func] = known
         return known
+
+    @contextlib.contextmanager
+    def _autocast_within(self, func: Any) -> Iterator[None]:
+        """Inside an operation that autocast lets through, those that it deals with are cast, as they are in C++.
+
+        The Python key switches autocast off for all that it runs; after an operation that autocast has dealt with, it
+        stays off (cached_cast's ExcludeDispatchKeyGuard in aten/src/ATen/autocast_mode.cpp).
+        """
+        if not self._autocasting or self._cast:
+            yield
+        elif torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), _AUTOCAST_KEY):
+            self._cast = True
+            try:
+                yield
+            finally:
+                self._cast = False
+        else:
+            excluded = torch._C._dispatch_tls_local_exclude_set().remove(getattr(torch._C.DispatchKey, _AUTOCAST_KEY))
+            with torch._C._ForceDispatchKeyGuard(torch._C._dispatch_tls_local_include_set(), excluded):
+                yield
 
     def _is_alias(self, func: Any) -> bool:
         """Whether the results are views of arguments, or arguments changed in place: no new storage.
@@ -249,7 +271,7 @@ class FakeGpu(TorchDispatchMode, Storages):
         elif name == "convolution" and args[6] and self.device == "cpu":
             self.scratch(result.numel() * result.element_size(), "conv_transpose2d copy")
 
-    def _take_blas_workspace(self, name: str) -> None:
+    def take_blas_workspace(self, name: str) -> None:
         """The cuBLAS workspace, or cuBLASLt's for products with a bias where that has one of its own."""
         if self._workspaces is None:
             return

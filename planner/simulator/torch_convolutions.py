@@ -16,7 +16,8 @@ from torch._prims_common import suggest_memory_format
 
 from planner.simulator import events
 from planner.simulator.convolutions.asking import Installed, find_library
-from planner.simulator.convolutions.convolution import CUDNN, SLOW, Convolution, kernel_of
+from planner.simulator.convolutions.convolution import CUDNN, SLOW, Convolution, kernel_of, slow_bytes
+from planner.simulator.temporaries import slow_convolution
 
 if TYPE_CHECKING:
     from planner.simulator.torch_adapters import FakeGpu
@@ -60,7 +61,11 @@ def convolve(gpu: FakeGpu, args: tuple[Any, ...]) -> torch.Tensor:
 
 
 def slow_buffers(gpu: FakeGpu, call: Convolution) -> None:
-    """What slow_conv2d and slow_conv_transpose2d take beside the output: columns, not counted yet."""
+    """What slow_conv2d and slow_conv_transpose2d take beside the output: columns, ones, cuBLAS's workspace."""
+    taken = [gpu.record(size, name, events.WORKSPACES) for name, size in slow_convolution(*slow_bytes(call))]
+    gpu.take_blas_workspace("mm")
+    for index in reversed(taken):
+        gpu.trace.died(index)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
 """Operations that need more than FakeTensorMode gives: decomposed as the C++ code does, or decided by data.
 
-Private parts of torch used: the exceptions of FakeTensorMode, torch._C's dispatch-key guards.
+Private parts of torch used: the exceptions of FakeTensorMode.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import torch
 from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
 
 from planner.simulator.attention import choose_attention
+from planner.simulator.kernels import count_buffer_bytes, select_buffer_bytes
 from planner.simulator.strides import view_strides
+from planner.simulator.temporaries import Output, Step, nonzero
 
 if TYPE_CHECKING:
     from planner.simulator.torch_adapters import FakeGpu
@@ -24,11 +26,6 @@ aten = torch.ops.aten
 def type_name(tensor: torch.Tensor) -> str:
     """A tensor's dtype as text, such as "bfloat16"."""
     return str(tensor.dtype).removeprefix("torch.")
-
-
-def _without_autocast() -> Any:
-    """Inside an operation that autocast has dealt with, autocast is off; the Python dispatcher turns it on again."""
-    return torch._C._ExcludeDispatchKeyGuard(torch._C.DispatchKeySet(torch._C.DispatchKey.AutocastCUDA))
 
 
 def _linear(gpu: FakeGpu, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -80,8 +77,7 @@ def _scaled_dot_product(gpu: FakeGpu, func: Any, args: tuple[Any, ...], kwargs: 
     )
     with gpu:
         if kernel == "math":
-            with _without_autocast():
-                return aten._scaled_dot_product_attention_math(query, key, value, mask, scale=scale)[0]
+            return aten._scaled_dot_product_attention_math(query, key, value, mask, scale=scale)[0]
         if kernel == "flash":
             found = [*aten._scaled_dot_product_flash_attention(query, key, value, 0.0, False, False, scale=scale)]
         elif kernel == "cudnn":
@@ -113,8 +109,14 @@ def _scalar(gpu: FakeGpu, func: Any, args: tuple[Any, ...], kwargs: dict[str, An
 def _nonzero(gpu: FakeGpu, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """How many elements are kept depends on data: `kept_fraction` of them. The result is int64, one row for each."""
     values = args[0]
-    with gpu:
-        return torch.empty((gpu.kept(values.numel()), values.dim()), dtype=torch.int64, device=values.device)
+    count = values.numel()
+    with gpu.silence():
+        found = torch.empty((gpu.kept(count), values.dim()), dtype=torch.int64, device=values.device)
+    steps: list[Step] = [Output(0)]
+    if values.device.type == gpu.device == "cuda":
+        steps = nonzero(count_buffer_bytes(count, gpu.multiprocessors), select_buffer_bytes(count))
+    gpu.perform(steps, [found], "nonzero", gpu.component)
+    return found
 
 
 def _index(gpu: FakeGpu, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -41,9 +41,9 @@ def _flash_attention(gpu: FakeGpu, args: tuple[Any, ...], result: Any) -> list[S
 
 
 def _efficient_attention(gpu: FakeGpu, args: tuple[Any, ...], result: Any) -> list[Step]:
-    query = args[0]
+    batch, heads, queries, head_dim = args[0].shape
     return temporaries.efficient_attention(
-        kernels.efficient_accumulator_bytes(*query.shape, element_bytes=query.element_size())
+        kernels.efficient_accumulator_bytes(batch, heads, queries, head_dim, args[0].element_size())
     )
 
 
@@ -51,7 +51,9 @@ def _cudnn_attention(gpu: FakeGpu, args: tuple[Any, ...], result: Any) -> list[S
     query, key = args[:2]
     batch, heads, queries, head_dim = query.shape
     return temporaries.cudnn_attention(
-        kernels.cudnn_attention_workspace_bytes(gpu.capability, batch, heads, queries, key.shape[2], head_dim)
+        kernels.cudnn_attention_workspace_bytes(
+            gpu.capability, batch, heads, queries, key.shape[2], head_dim, gpu.multiprocessors
+        )
     )
 
 

@@ -20,10 +20,9 @@ from planner.simulator.convolutions.convolution import Convolution
 
 PROGRAM = Path(__file__).with_name("cudnn.py")
 PATIENCE_SECONDS = 60.0
-"""For one answer. The first waits for the libraries (some 700 MB) to come from the disk; an answer takes milliseconds."""
+"""For one answer. The first waits for the libraries (some 700 MB) to come from the disk; others take milliseconds."""
 _NAMES = {"win32": ("cudnn64_9.dll",)}.get(sys.platform, ("libcudnn.so.9",))
-_BEHIND = ("libcublasLt.so.*", "cublasLt64_*.dll")
-"""cuDNN 9.8 and 9.10 abort where they do not find it."""
+_CUBLASLT = ("*/lib/libcublasLt.so.*", "*/bin/cublasLt64_*.dll")
 
 
 class NoAnswer(Exception):
@@ -59,21 +58,31 @@ def find_library(torch_folder: Path) -> Path | None:
     return None
 
 
-def _behind(library: Path) -> list[str]:
-    """What cuDNN looks for by name alone, from the wheels beside it."""
+def cublaslt_of(library: Path) -> Path | None:
+    """The libcublasLt of the wheels beside this cuDNN."""
     wheels = library.parent.parent.parent
-    return [str(path) for pattern in _BEHIND for path in sorted(wheels.glob(f"*/lib/{pattern}"))[:1]]
+    return next((path for pattern in _CUBLASLT for path in sorted(wheels.glob(pattern))), None)
 
 
 class Child:
     """A running child. Use as a context manager, or close it."""
 
-    def __init__(self, library: Path, device: dict[str, Any], *, patience_seconds: float = PATIENCE_SECONDS) -> None:
-        """Start it; it loads while this process goes on. Raises NoAnswer where no process can be started."""
+    def __init__(
+        self,
+        library: Path,
+        device: dict[str, Any],
+        *,
+        cublaslt: Path | None = None,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
+        """Start it; it loads while this process goes on. Raises NoAnswer where no process can be started.
+
+        `cublaslt` is loaded first, so that cuDNN, which looks for it by name, finds this one.
+        """
         self._patience_seconds = patience_seconds
         # A library put before all others (a rehearsal does that) would stand between cuDNN and its own.
         environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
-        command = [sys.executable, "-I", "-S", str(PROGRAM), str(library), *_behind(library)]
+        command = [sys.executable, "-I", "-S", str(PROGRAM), str(library), *([str(cublaslt)] if cublaslt else [])]
         try:
             self._process = subprocess.Popen(
                 command,
@@ -140,6 +149,7 @@ class Child:
         except queue.Empty:
             raise NoAnswer(f"it did not answer within {self._patience_seconds:g} s") from None
         if not line:
+            self._lines.put("")  # for whoever asks on
             raise NoAnswer(f"its process ended with {_ending(self._process)}")
         answer = _object(line)
         value = answer.get(name)

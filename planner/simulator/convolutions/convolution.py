@@ -39,6 +39,11 @@ class Convolution:
         return f"{self.dtype}{'' if self.tf32 else '-exact'} {form}{' transposed' * self.transposed}"
 
     @property
+    def is_product(self) -> bool:
+        """Whether it is a product of matrices, which cuDNN may give to cublasLt."""
+        return not self.transposed and set(self.weight[2:]) == set(self.stride) == {1} and not any(self.padding)
+
+    @property
     def moved_bytes(self) -> int:
         """Input, output and weight together."""
         elements = prod(self.input) + prod(self.output) + prod(self.weight)
@@ -60,7 +65,21 @@ def kernel_of(c: Convolution, capability: tuple[int, int]) -> str:
 
 
 def _depthwise_by_cudnn(c: Convolution) -> bool:
-    """Contiguous float16 with a small square filter: use_cudnn_depthwise, check_cudnn_depthwise_workload_with_filter."""
+    """Contiguous float16 with a small square filter: check_cudnn_depthwise_workload_with_filter."""
     square = c.weight[2] == c.weight[3] and c.weight[2] in (1, 3, 5)
     steady = c.stride[0] == c.stride[1] and c.stride[1] in (1, 2) and set(c.dilation) == {1}
     return c.dtype == "float16" and square and steady and c.input[1] >= 32 and c.input[3] >= 7
+
+
+def slow_bytes(c: Convolution) -> tuple[int, int]:
+    """Bytes of the columns, and of the ones, of a convolution that SLOW runs picture by picture.
+
+    Sources: slow_conv2d_forward in cuda/ConvolutionMM2d.cu, where a 1x1 filter needs no columns;
+    slow_conv_transpose2d_out_cuda_template in cuda/NaiveConvolutionTranspose2d.cu.
+    """
+    element = ELEMENT_BYTES.get(c.dtype, 4)
+    taps = prod(c.weight[2:])
+    if c.transposed:
+        return c.output[1] * taps * prod(c.input[2:]) * element, prod(c.output[2:]) * element
+    plain = taps == 1 and set(c.stride) == {1} and set(c.padding) == {0}
+    return (0 if plain else c.input[1] * taps * prod(c.output[2:]) * element), 0

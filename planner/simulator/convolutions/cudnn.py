@@ -2,14 +2,14 @@
 
 The program of a child process, because cuDNN may abort or crash where something is missing; it imports nothing but the
 standard library, and is run by its path (`python -I -S cudnn.py LIBCUDNN [LIBRARY ...]`, what is to be loaded first
-behind it). A JSON object a line: the first on stdin describes the GPU and is answered by {"cudnn": version}, each further
-one is a convolution and is answered by {"bytes": N}, N null where cuDNN has nothing to offer. {"fault": text} instead
-means that it cannot be asked here.
+behind it). A JSON object a line: the first on stdin describes the GPU and is answered by {"cudnn": version}, each
+further one is a convolution and is answered by {"bytes": N}, N null where cuDNN has nothing to offer. {"fault": text}
+instead means that it cannot be asked here.
 
 The steps are those of torch with torch.backends.cudnn.benchmark off (aten/src/ATen/native/cudnn/Conv_v8.cpp): the
-heuristics in mode INSTANT, the engine configurations filtered by their numerical notes, the first whose plan finalises;
-if none does, those of mode FALLBACK. In place of a handle, which needs a GPU, stands the description of one
-(CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR, cuDNN 9.8). Numbers are the enumerators of cudnn_graph_v9.h and cudnn_ops_v9.h.
+heuristics in mode INSTANT, the engine configurations filtered by their numerical notes, the first whose plan finalises
+and is no erratum; if none is, those of mode FALLBACK. In place of a handle, which needs a GPU, stands the description
+of one (CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR, cuDNN 9.8). Numbers are enumerators of cudnn_graph_v9.h and cudnn_ops_v9.h.
 """
 
 from __future__ import annotations
@@ -39,6 +39,11 @@ _ALIGNMENT = 32
 _CONFIGURATIONS = 64
 """Room for what the heuristics offer."""
 _OLDEST = 90800
+_ERRATA = ((58, False, 92300, 1200), (63, True, 92300, 1200), (23, True, 91500, None))
+"""Engines that torch passes over (plan_errata_exception in Conv_v8.cpp, as built into torch 2.14.1): number, whether of
+backward data, from which cuDNN on, on which device (None: all). The first two run on cublasLt, which is said to be
+mended in cuBLAS 13.6.1 (https://github.com/pytorch/pytorch/pull/191701). Rules that end before cuDNN 9.24 are left out.
+"""
 
 
 class Refused(Exception):
@@ -130,24 +135,33 @@ def _element(kind: int) -> Any:
     return {_INT64: ctypes.c_int64, _FLOAT: ctypes.c_float, _BOOLEAN: ctypes.c_bool}.get(kind, ctypes.c_int)
 
 
-def device(library: Library, properties: dict[str, Any]) -> Descriptor:
+class Device(Descriptor):
     """The GPU that answers are for."""
-    descriptor = Descriptor(library, _DEVICEPROP)
-    descriptor.set(2702, _CHAR, json.dumps(properties).encode())
-    return descriptor.finalize()
+
+    def __init__(self, library: Library, properties: dict[str, Any]) -> None:
+        super().__init__(library, _DEVICEPROP)
+        self.set(2702, _CHAR, json.dumps(properties).encode())
+        self.finalize()
+        self.number: int = properties["deviceVer"]
 
 
-def workspace_bytes(library: Library, gpu: Descriptor, question: dict[str, Any]) -> int | None:
+def workspace_bytes(library: Library, gpu: Device, question: dict[str, Any]) -> int | None:
     """Bytes of the first configuration that torch would run, None where cuDNN has none.
 
     Raises Refused where cuDNN cannot work here at all.
     """
     exact = question["dtype"] == "float32" and not question["tf32"]
     unwanted = {_DOWN_CONVERT_INPUTS, _TENSOR_CORE} if exact else {_DOWN_CONVERT_INPUTS}
+    errata = {
+        number
+        for number, backward, since, on in _ERRATA
+        if backward == question["transposed"] and library.version >= since and on in (None, gpu.number)
+    }
     graph = _graph(library, question)
     for mode in (_INSTANT, _FALLBACK):
         for configuration in _configurations(library, graph, gpu, mode):
-            if unwanted.isdisjoint(_notes(library, configuration)):
+            engine, notes = _engine(library, configuration)
+            if unwanted.isdisjoint(notes) and engine not in errata:
                 with _next_if_refused():
                     plan = Descriptor(library, _PLAN)
                     plan.set(401, _DESCRIPTOR, configuration)
@@ -223,10 +237,11 @@ def _configurations(library: Library, graph: Descriptor, gpu: Descriptor, mode: 
     return found[:count]
 
 
-def _notes(library: Library, configuration: Descriptor) -> list[int]:
+def _engine(library: Library, configuration: Descriptor) -> tuple[int, list[int]]:
+    """The engine's number and its numerical notes."""
     engine = Descriptor(library, _ENGINE)
     configuration.fill(300, [engine])
-    return engine.get(1303, _NUMERICAL_NOTE, 16)
+    return engine.get(1301, _INT64)[0], engine.get(1303, _NUMERICAL_NOTE, 16)
 
 
 def main(path: str, *first: str) -> int:
@@ -236,7 +251,7 @@ def main(path: str, *first: str) -> int:
             for other in first:
                 ctypes.CDLL(other, ctypes.RTLD_GLOBAL)
             library = Library(path)
-            gpu = device(library, json.loads(sys.stdin.readline()))
+            gpu = Device(library, json.loads(sys.stdin.readline()))
             _say(out, {"cudnn": library.version})
             for line in sys.stdin:
                 _say(out, {"bytes": workspace_bytes(library, gpu, json.loads(line))})

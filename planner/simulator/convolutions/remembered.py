@@ -15,13 +15,13 @@ from typing import Any
 
 from planner.locations import cache_folder
 
-_FORM = 1
-"""Of the lines, the questions and how they are asked; another form is another file."""
+_HOW = tuple(Path(__file__).with_name(name) for name in ("cudnn.py", "cublaslt.c"))
+"""What says how cuDNN is asked: answers to another way of asking are another file."""
 
 
 def file_for(version: int, device: Mapping[str, Any]) -> Path:
     """Where the answers of this cuDNN (92400 is 9.24.0) for this GPU stand."""
-    told = zlib.crc32(json.dumps([_FORM, device], sort_keys=True).encode())
+    told = zlib.crc32(json.dumps(device, sort_keys=True).encode() + b"".join(path.read_bytes() for path in _HOW))
     return cache_folder() / "convolutions" / f"cudnn-{version}-{device['deviceVer']}-{told:08x}.jsonl"
 
 
@@ -39,21 +39,21 @@ class Remembered:
     def __len__(self) -> int:
         return len(self._known)
 
-    def __contains__(self, id: str) -> bool:
-        return id in self._known
+    def __contains__(self, name: str) -> bool:
+        return name in self._known
 
-    def __getitem__(self, id: str) -> int | None:
-        return self._known[id]
+    def __getitem__(self, name: str) -> int | None:
+        return self._known[name]
 
-    def add(self, id: str, size_bytes: int | None) -> None:
+    def add(self, name: str, size_bytes: int | None) -> None:
         """Know it from now on; `save` puts it on the disk."""
-        self._known[id] = self._new[id] = size_bytes
+        self._known[name] = self._new[name] = size_bytes
 
     def save(self) -> None:
         """Append what is new."""
         if not self._new:
             return
-        lines = "".join(json.dumps({"id": id, "bytes": size}) + "\n" for id, size in self._new.items())
+        lines = "".join(json.dumps({"id": name, "bytes": size}) + "\n" for name, size in self._new.items())
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("ab", buffering=0) as file:
@@ -66,8 +66,8 @@ def _answer(line: str) -> dict[str, int | None]:
     """The answer in a line, nothing for a line that is none."""
     try:
         row = json.loads(line)
-        id, size_bytes = row["id"], row["bytes"]
+        name, size_bytes = row["id"], row["bytes"]
     except (ValueError, KeyError, TypeError):
         return {}
-    good = isinstance(id, str) and (size_bytes is None or (type(size_bytes) is int and size_bytes >= 0))
-    return {id: size_bytes} if good else {}
+    good = isinstance(name, str) and (size_bytes is None or (type(size_bytes) is int and size_bytes >= 0))
+    return {name: size_bytes} if good else {}

@@ -27,6 +27,21 @@ def key_of(c: Convolution) -> Key:
     return ("NHWC" if c.channels_last else "NCHW", *words, str(c.groups), "yes" if c.transposed else "no")
 
 
+def convolution_of(key: Key) -> Convolution:
+    """The convolution of a row, as bfloat16."""
+    layout, *shapes, groups, transposed = key
+    words = ("input", "weight", "output", "stride", "padding", "dilation")
+    numbers = {word: tuple(map(int, shape.split("x"))) for word, shape in zip(words, shapes, strict=True)}
+    return Convolution(
+        dtype="bfloat16",
+        channels_last=layout == "NHWC",
+        groups=int(groups),
+        transposed=transposed == "yes",
+        tf32=True,
+        **numbers,
+    )
+
+
 def column_of(dtype: str, tf32: bool, capability: tuple[int, int]) -> str:
     """The title of the cell with the answer."""
     return f"{capability[0]}.{capability[1]} {dtype}{'' if tf32 else ' exact'}"
@@ -65,9 +80,17 @@ class Table:
         cell = cells[self._columns.index(column)]
         return None if cell == UNKNOWN else int(cell)
 
-    def rows(self, version: int) -> dict[Key, dict[str, str]]:
-        """The rows of a version, for the script that remakes the table."""
-        return {key: dict(zip(self._columns, cells)) for key, cells in self._rows.get(version, {}).items()}
+    def versions(self) -> tuple[int, ...]:
+        """Of cuDNN, oldest first."""
+        return tuple(sorted(self._rows))
+
+    def convolutions(self) -> list[Key]:
+        """Every convolution of any version, each once."""
+        return list({key: None for rows in self._rows.values() for key in rows})
+
+    def rows(self, version: int) -> list[tuple[Key, list[str]]]:
+        """The rows of one version, cells in the order of the file."""
+        return list(self._rows[version].items())
 
 
 @lru_cache(maxsize=1)

@@ -14,17 +14,20 @@ from pathlib import Path
 from typing import Any
 
 from planner.simulator.convolutions import table
-from planner.simulator.convolutions.asking import Child, Installed, NoAnswer, version_text
+from planner.simulator.convolutions.asking import Child, Installed, NoAnswer, cublaslt_of, version_text
 from planner.simulator.convolutions.convolution import CUDNN, Convolution, kernel_of
 from planner.simulator.convolutions.devices import device_json
 from planner.simulator.convolutions.remembered import Remembered, file_for
+from planner.simulator.convolutions.stand_in import stand_in
 
 _RULE, _NOT_CUDNN = "rule", "torch's own kernels"
 VARIABLE = "SAM2_PLAN_CUDNN"
 NOBODY = "none"
+failed: dict[tuple[Path, int], str] = {}
+"""Why a library does not answer for a kind of GPU: what crashed or hung once is not tried again in this process."""
 RULE = (
-    "no workspace for channels-last layouts, depthwise convolutions, float32 and GPUs before 8.0; else that of a copy of "
-    "input, output and weights"
+    "no workspace for channels-last layouts, depthwise and 1x1 convolutions, float32 and GPUs before 8.0; else that of "
+    "a copy of input, output and weights"
 )
 
 
@@ -32,10 +35,11 @@ def rule_bytes(convolution: Convolution, capability: tuple[int, int]) -> int:
     """Bytes where nobody knows.
 
     Kernels for tensor cores work on channels-last tensors, so cuDNN copies others there and back: what it takes of
-    contiguous 16-bit tensors from 8.0 on is mostly this to a few kilobytes.
+    contiguous 16-bit tensors from 8.0 on is mostly this to a few kilobytes. 1x1 ones are products of matrices.
     """
-    copied = convolution.dtype in ("float16", "bfloat16") and capability >= (8, 0) and not convolution.channels_last
-    return convolution.moved_bytes if copied and convolution.groups == 1 else 0
+    half = convolution.dtype in ("float16", "bfloat16") and capability >= (8, 0)
+    copied = half and not convolution.channels_last and not convolution.is_product and convolution.groups == 1
+    return convolution.moved_bytes if copied else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +77,7 @@ class ConvolutionWorkspaces:
         self._fault = None if installed else "torch brings no cuDNN 9 here"
         self._remembered: Remembered | None = None
         self._child: Child | None = None
+        self._cublaslt: Path | None = None
         self._answers: dict[Convolution, tuple[int, str]] = {}
         said = os.environ.get(VARIABLE)
         if said == NOBODY:
@@ -83,7 +88,11 @@ class ConvolutionWorkspaces:
     def __enter__(self) -> ConvolutionWorkspaces:
         """Look for remembered answers; where there are none, cuDNN loads while the run begins."""
         if self._library is not None:
-            self._trying(self._begin)
+            known = failed.get((self._library, self._device["deviceVer"]))
+            if known is None:
+                self._trying(self._begin)
+            else:
+                self._fault, self._library = known, None
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -116,7 +125,8 @@ class ConvolutionWorkspaces:
             size_bytes = self._trying(lambda: self._asked(convolution))
             if size_bytes is not None:
                 assert self._version is not None
-                return size_bytes, f"cuDNN {version_text(self._version)}, asked"
+                taken = "; cublasLt's own taken as none" if convolution.is_product else ""
+                return size_bytes, f"cuDNN {version_text(self._version)}, asked{taken}"
         shipped = table.shipped()
         version = shipped.version_for(self._version or self._assumed_version)
         size_bytes = shipped.workspace_bytes(version, convolution, self.capability)
@@ -129,7 +139,9 @@ class ConvolutionWorkspaces:
         try:
             return ask()
         except NoAnswer as error:
-            self._fault, self._library = str(error), None
+            assert self._library is not None
+            self._fault = failed[self._library, self._device["deviceVer"]] = str(error)
+            self._library = None
             return None
 
     def _begin(self) -> None:
@@ -143,6 +155,9 @@ class ConvolutionWorkspaces:
         assert self._remembered is not None
         if convolution.id not in self._remembered:
             child = self._asker()
+            if convolution.is_product and self._cublaslt is None:
+                self._fault = "cuDNN was not asked of 1x1 convolutions: no C compiler made a stand-in of cublasLt"
+                return None
             if child.version() != self._version:
                 raise NoAnswer(f"it is cuDNN {child.version()}, not {self._version} as torch says")
             self._remembered.add(convolution.id, child.workspace_bytes(convolution))
@@ -151,5 +166,8 @@ class ConvolutionWorkspaces:
     def _asker(self) -> Child:
         if self._child is None:
             assert self._library is not None
-            self._child = Child(self._library, self._device)
+            real = cublaslt_of(self._library)
+            # Without a GPU the real one has no kernel for anything. 9.8 and 9.10 abort where there is none at all.
+            self._cublaslt = stand_in(real.name) if real else None
+            self._child = Child(self._library, self._device, cublaslt=self._cublaslt or real)
         return self._child
