@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from planner.runtime.cuda import started
 from planner.runtime.limiting import in_use_beside
 
 
@@ -20,7 +21,7 @@ class Gauge:
     """
 
     def __init__(self, device: str) -> None:
-        self.device = torch.device(device)
+        self.device = started(torch.device(device))
         self.on_gpu = self.device.type == "cuda"
         self.phases: dict[str, dict[str, int]] = {}
         self.seconds: list[float] = []

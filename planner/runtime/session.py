@@ -16,6 +16,7 @@ from planner.planning.candidates import why_unsupported
 from planner.prompts.prompts import Prompt
 from planner.runtime.attention import check_kernel
 from planner.runtime.automatic import AutomaticMask, automask
+from planner.runtime.cuda import started
 from planner.runtime.fallback import Ladder, out_of_memory
 from planner.runtime.limiting import MemoryCap, cap_on, uuid_of
 from planner.runtime.network import AUTOCAST, WEIGHTS, Network, place
@@ -62,7 +63,7 @@ def load_session(
         )
     task = task or (plan.request.workload.task if plan else "video")
     check_word(task, "task", TASKS)
-    where = find_device(device, plan)
+    where = started(find_device(device, plan))
     cap = cap_on(where, plan)
 
     def make(wanted: Configuration) -> Network:
