@@ -10,6 +10,7 @@ import torch
 from sam2.modeling.sam.transformer import RoPEAttention
 from torch import Tensor
 from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from planner.errors import UsageError
 
@@ -59,8 +60,6 @@ def kernel(attention: str) -> Iterator[None]:
     if attention == "auto":
         yield
         return
-    from torch.nn.attention import SDPBackend, sdpa_kernel
-
     backend = {
         "flash": SDPBackend.FLASH_ATTENTION,
         "efficient": SDPBackend.EFFICIENT_ATTENTION,
