@@ -41,7 +41,12 @@ class Gauge:
         self._take()
         self._stack.append(name)
         self.phases.setdefault(name, {"allocated_bytes": 0, "reserved_bytes": 0})
-        yield
+        try:
+            yield
+        except BaseException:
+            # What was reached before memory ran out was measured too.
+            self._take()
+            raise
         self._take()
         self._stack.pop()
 
@@ -69,8 +74,8 @@ class Gauge:
         return round(statistics.median(self.seconds[2:]), 6) if len(self.seconds) > 2 else None
 
     def peak(self, what: str) -> int | None:
-        """The highest of all phases."""
-        return max((phase[what] for phase in self.phases.values()), default=0) if self.on_gpu else None
+        """The highest of all phases; None before the first."""
+        return max((phase[what] for phase in self.phases.values()), default=None) if self.on_gpu else None
 
     def context_bytes(self) -> int | None:
         """Device memory in use beyond the allocator's: the context and its kernels, if nobody else is there."""

@@ -17,6 +17,9 @@ from planner.runtime.network import Network
 from planner.units import format_size
 
 Load = Callable[[Configuration], Network]
+SIGNS = ("out of memory", "can't allocate memory", "not enough memory", "STATUS_ALLOC_FAILED")
+"""Of memory that ran out, where torch's error has no type of its own: the driver for a context or pinned memory, the
+host's allocator, cuBLAS and cuDNN for what they allocate themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +39,7 @@ class Step:
 def out_of_memory(error: RuntimeError) -> str | None:
     """What torch says, where `error` means that a device's memory, or the host's, ran out."""
     text = str(error)
-    signs = ("out of memory", "can't allocate memory", "not enough memory")
-    if isinstance(error, torch.OutOfMemoryError) or any(sign in text for sign in signs):
+    if isinstance(error, torch.OutOfMemoryError) or any(sign in text for sign in SIGNS):
         return text.splitlines()[0] if text else "out of memory"
     return None
 
