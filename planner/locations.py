@@ -31,3 +31,18 @@ def user_folder() -> Path:
     else:
         base = os.environ.get("XDG_DATA_HOME") or str(home / ".local" / "share")
     return Path(base) / "sam2-plan"
+
+
+def cache_folder() -> Path:
+    """The folder of what can be made again; it need not be there.
+
+    $XDG_CACHE_HOME says where; else the platform's place for caches.
+    """
+    home = Path(os.path.expanduser("~"))
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or str(home / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = str(home / "Library" / "Caches")
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or str(home / ".cache")
+    return Path(base) / "sam2-plan"
