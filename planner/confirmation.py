@@ -62,7 +62,7 @@ class Confirmation:
 
     @property
     def within_upper_bound(self) -> bool | None:
-        """Whether the total lies below the predicted upper bound; None where it is not known, or did not run through."""
+        """Whether the total lies below the predicted upper bound; None where that is not known, or it ran out."""
         total = _total(self.measured) if self.measured.outcome == RAN else None
         return None if total is None else total <= self.predicted.upper_bytes
 

@@ -25,8 +25,8 @@ import torch
 
 from planner.measure.gauge import Gauge
 from planner.measure.trial import EXCERPT, FAILED, LOST, LOST_WORDS, OUT_OF_MEMORY, RAN, Outcome, Trial
+from planner.runtime.cuda import out_of_memory
 from planner.runtime.driver import Driver
-from planner.runtime.fallback import out_of_memory
 from planner.runtime.limiting import hold, uuid_of
 
 ROUNDS = 3

@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
+from planner.runtime.cuda import host_tensor
 from planner.runtime.network import Network
 
 MEAN = (0.485, 0.456, 0.406)
@@ -31,7 +32,7 @@ class Form(NamedTuple):
     dtype: torch.dtype
     """Of the weights."""
     pinned: bool
-    """Whether it lies in pinned memory, from which a GPU copies while it computes."""
+    """Whether it lies in pinned memory, if there is any, from which a GPU copies while it computes."""
 
 
 def form_for(network: Network) -> Form:
@@ -43,7 +44,7 @@ def prepare_frame(form: Form, picture: numpy.ndarray) -> Tensor:
     """A frame of a video, H×W×3 uint8, as a 1×3×h×w tensor on the host."""
     height, width = form.resolution
     small = numpy.asarray(Image.fromarray(picture).resize((width, height)))
-    frame = torch.empty((1, 3, height, width), dtype=form.dtype, pin_memory=form.pinned)
+    frame = host_tensor((1, 3, height, width), form.dtype, pinned=form.pinned)
     for channel, values in enumerate(_normalised()):
         # Into the tensor's own type: the levels are looked up in float32 and rounded once.
         frame[0, channel].copy_(torch.from_numpy(values[small[..., channel]]))
