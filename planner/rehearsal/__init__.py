@@ -18,5 +18,5 @@ Traps:
   torch would go on to the next.
 - cuSOLVER, cuFFT, cuSPARSE, cuRAND and NCCL are the real libraries, which find no driver and say so.
 - CUDA graphs, managed memory and memory shared between processes are refused.
-- A child that is forked after CUDA was used cannot use it, as on a GPU.
+- A child that is forked after CUDA was asked for anything cannot use it, as on a GPU.
 """

@@ -34,7 +34,7 @@ COMPILERS = ("cc", "gcc", "clang")
 MACHINES = ("x86_64", "aarch64")
 _MANIFEST = "manifest.json"
 """Written last: a folder without it was not finished."""
-_CUDART = ("stage.c", "devices.c", "errors.c", "memory.c", "copies.c", "streams.c", "kernels.c", "entry_points.c")
+_CUDART = ("stage", "devices", "errors", "memory", "pools", "copies", "streams", "kernels", "entry_points")
 _FLAGS = ("-O1", "-fPIC", "-shared", "-std=gnu11", "-fvisibility=hidden", "-w")
 """Without warnings: they would be of the wheels' headers and of another machine's compiler; tests compile with them."""
 
@@ -99,7 +99,7 @@ def _check_machine() -> None:
 
 def _libraries(cuda: int) -> tuple[_Library, ...]:
     return (
-        _Library(f"libcudart.so.{cuda}", _CUDART),
+        _Library(f"libcudart.so.{cuda}", tuple(f"{noun}.c" for noun in _CUDART)),
         _Library("libcuda.so.1", (), has_node=False),
         _Library("libnvidia-ml.so.1", ("nvml.c",), has_node=False),
         _Library(f"libcublasLt.so.{cuda}", ("cublaslt.c",)),

@@ -21,8 +21,11 @@ from planner.rehearsal.machine import MOST_GPUS, ImaginaryGpu
 
 PREFIX = "SAM2_PLAN_REHEARSAL_"
 """Of the environment's variables: STAGE (the folder), CUDNN (the real library), HOST_LIMIT (bytes)."""
+REAL_ONES = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
 HOST_SHARE = 0.9
-"""Of the host's memory that is available when the stage is made, what each process may take of its own."""
+"""Of the host's memory that is available when the stage is entered, what each process may take of its own."""
+LEAST_HOST_BYTES = 2 * 10**9
+"""It may take so much in any case: torch alone takes 0.85 GB of private memory when it starts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +46,7 @@ class ProcessUse:
     requests: int
     """To the driver, for memory."""
     refused: int
-    """Of these: out of memory."""
+    """Of these: out of memory. A context that did not fit is counted here too, at each call that would have made it."""
     alive: bool
 
 
@@ -63,7 +66,7 @@ class Use:
     """What was taken of a stage."""
 
     processes: tuple[ProcessUse, ...]
-    """A row for each process and device that it had a context on, in the order they came."""
+    """A row for each process and device that it had, or was refused, a context on, in the order they came."""
     devices: tuple[DeviceUse, ...]
     unknown: tuple[str, ...]
     """Functions that were called and that nobody imagined: what they would have done is missing."""
@@ -128,6 +131,7 @@ class Stage:
                     )
                 )
                 file.truncate(_SIZE)
+            (Path(self._folder.name) / "libraries").symlink_to(self._libraries.folder)
         except OSError as error:
             raise EnvironmentFailure(
                 f"The stage's folder cannot be made in {tempfile.gettempdir()}: {error.strerror or error}.",
@@ -146,19 +150,38 @@ class Stage:
     def environment(self, base: Mapping[str, str] | None = None) -> dict[str, str]:
         """For a process that is to see these GPUs: `base` (this process's unless said) with what it takes.
 
-        The stand-ins stand before what LD_PRELOAD names already.
+        The stand-ins are added to what LD_PRELOAD names already. Which of this machine's GPUs are visible is said of
+        the real ones, so it is left out of this process's environment; in a `base` that is given it is meant.
         """
         if self._folder is None or self._libraries is None:
             raise UsageError("The stage is not open.", "Use it in a with statement.")
         environment = dict(os.environ if base is None else base)
+        if base is None:
+            for name in REAL_ONES:
+                environment.pop(name, None)
+        ours = {path.name for path in self._libraries.preload}  # those of another stage would win, standing before
         already = environment.get("LD_PRELOAD", "").replace(":", " ").split()
-        environment["LD_PRELOAD"] = ":".join([*map(str, self._libraries.preload), *already])
+        others = [entry for entry in already if Path(entry).name not in ours]
+        environment["LD_PRELOAD"] = ":".join([*others, *(self._preloadable(path) for path in self._libraries.preload)])
         environment[f"{PREFIX}STAGE"] = self._folder.name
         environment[f"{PREFIX}CUDNN"] = str(self._libraries.cudnn)
         environment.pop(f"{PREFIX}HOST_LIMIT", None)
         if self.host_limit_bytes:
             environment[f"{PREFIX}HOST_LIMIT"] = str(self.host_limit_bytes)
         return environment
+
+    def _preloadable(self, path: Path) -> str:
+        """A name of a library that LD_PRELOAD, whose entries end at spaces and colons, can hold."""
+        assert self._folder is not None
+        name = str(path)
+        if _SEPARATES.search(name):
+            name = str(Path(self._folder.name) / "libraries" / path.name)
+        if _SEPARATES.search(name):
+            raise EnvironmentFailure(
+                f"Neither {path.parent} nor {tempfile.gettempdir()} can be preloaded from: spaces end a name.",
+                "Name a place without them with $TMPDIR.",
+            )
+        return name
 
     def use(self) -> Use:
         """What has been taken until now; after the stage was left, until then."""
@@ -174,7 +197,7 @@ class Stage:
             _row(process, place, alive)
             for process, alive in zip(processes, living, strict=True)
             for place in range(len(self.gpus))
-            if process.context_peak[place] or process.usage[place].requests
+            if process.context_peak[place] or process.usage[place].refused
         ]
         devices = [
             DeviceUse(
@@ -192,6 +215,7 @@ class Stage:
         return Use(processes=tuple(rows), devices=tuple(devices), unknown=unknown)
 
 
+_SEPARATES = re.compile(r"[\s:]")
 _SIZE = StageRecord.process.offset + StageRecord.process.size
 
 
@@ -230,12 +254,11 @@ def _host_share() -> int:
         return 0
     found = re.search(r"^MemAvailable:\s+(\d+) kB$", text, re.MULTILINE)
     available = int(found[1]) * 1024 if found else 0
-    for limit, used in (("memory.max", "memory.current"),):  # of a control group, where one is the machine
-        try:
-            most = (Path("/sys/fs/cgroup") / limit).read_text(encoding="ascii").strip()
-            now = (Path("/sys/fs/cgroup") / used).read_text(encoding="ascii").strip()
-        except OSError:
-            continue
-        if most.isdigit() and now.isdigit():
-            available = min(available, int(most) - int(now))
-    return max(0, int(available * HOST_SHARE))
+    group = Path("/sys/fs/cgroup")  # a container's own
+    try:
+        most, now = ((group / name).read_text(encoding="ascii").strip() for name in ("memory.max", "memory.current"))
+    except OSError:
+        most = now = "max"
+    if most.isdigit() and now.isdigit():
+        available = min(available, int(most) - int(now))
+    return max(LEAST_HOST_BYTES, int(available * HOST_SHARE))

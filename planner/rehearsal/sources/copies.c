@@ -112,11 +112,13 @@ static cudaError_t copy(void *dst, const void *src, size_t count) {
     if (imaginary_trace()) imaginary_say("%zu bytes leave the device", count);
     if (imaginary_stage()->zero_scalars) return memset(dst, 0, count), cudaSuccess;
   }
+  if (memory_device(dst) >= 0 && memory_device(src) < 0 && !memory_host_has(count)) return fail(cudaErrorMemoryAllocation);
   if (count) move(dst, src, count);
   return cudaSuccess;
 }
 EXPORT cudaError_t cudaMemcpy(void *dst, const void *src, size_t count, enum cudaMemcpyKind kind) {
-  return (void)kind, copy(dst, src, count);
+  cudaError_t error = copy(dst, src, count);
+  return (void)kind, error ? error : cudaStreamSynchronize(NULL);
 }
 EXPORT cudaError_t cudaMemcpyAsync(void *dst, const void *src, size_t count, enum cudaMemcpyKind kind,
                                    cudaStream_t stream) {
@@ -139,6 +141,7 @@ EXPORT cudaError_t cudaMemcpy2DAsync(void *dst, size_t dpitch, const void *src, 
 static cudaError_t set(void *p, int value, size_t count) {
   int error = imaginary_context(imaginary_current());
   if (error) return fail(error);
+  if (value && memory_device(p) >= 0 && !memory_host_has(count)) return fail(cudaErrorMemoryAllocation);
   if (value == 0) memory_clear(p, count);
   else memset(p, value, count);
   return cudaSuccess;

@@ -37,6 +37,7 @@ static int named(const struct stage *stage, const int *order, const char *entry)
 
 static void choose(void) {
   struct stage *stage = imaginary_stage();
+  stage_started = 1;
   if (!stage) return;
   int order[STAGE_GPUS];
   const char *by = getenv("CUDA_DEVICE_ORDER");
@@ -88,16 +89,15 @@ int imaginary_context(int device) {
   struct gpu *gpu = &imaginary_stage()->gpu[place];
   imaginary_enter();
   if (!contexts[device]) {
-    struct usage *usage = stage_usage(place);
+    struct process *process = stage_process();
     uint64_t taken = imaginary_taken(place);
     if (taken + gpu->neighbour + gpu->context > gpu->total) {
+      process->usage[place].refused++;
       error = cudaErrorMemoryAllocation;
     } else {
-      usage->context = gpu->context;
-      struct process *process = (struct process *)((char *)(usage - place) - offsetof(struct process, usage));
-      process->context_peak[place] = gpu->context;
+      usages[device] = &process->usage[place];
+      usages[device]->context = process->context_peak[place] = gpu->context;
       if (taken + gpu->context > gpu->highest) gpu->highest = taken + gpu->context;
-      usages[device] = usage;
       __atomic_store_n(&contexts[device], 1, __ATOMIC_RELEASE);
     }
   }
@@ -143,7 +143,11 @@ EXPORT cudaError_t cudaSetDevice(int device) {
   current = device;
   return fail(imaginary_context(device));
 }
-EXPORT cudaError_t cudaDeviceSynchronize(void) { return fail(imaginary_context(current)); }
+EXPORT cudaError_t cudaDeviceSynchronize(void) {
+  int error = imaginary_context(current);
+  if (!error) device_waited();
+  return fail(error);
+}
 EXPORT cudaError_t cudaRuntimeGetVersion(int *version) { return *version = CUDART_VERSION, cudaSuccess; }
 EXPORT cudaError_t cudaDriverGetVersion(int *version) { return *version = CUDART_VERSION, cudaSuccess; }
 EXPORT cudaError_t cudaProfilerStart(void) { return cudaSuccess; }

@@ -198,6 +198,16 @@ static CUresult occupancy(int *out, CUfunction f, int block, size_t shared) {
   return (void)f, (CUresult)kernel_occupancy(out, block, shared);
 }
 
+/* What torch looks up when it starts, and only distributed programs use. */
+#define REFUSED(name) \
+  static CUresult refused_##name(void) { return (CUresult)imaginary_unknown(#name, CUDA_ERROR_NOT_SUPPORTED); }
+REFUSED(cuMemExportToShareableHandle)
+REFUSED(cuMemImportFromShareableHandle)
+REFUSED(cuMemRetainAllocationHandle)
+REFUSED(cuMemGetAllocationPropertiesFromHandle)
+REFUSED(cuMemsetD32Async)
+REFUSED(cuStreamWriteValue32)
+
 static const struct {
   const char *name;
   void *function;
@@ -246,6 +256,13 @@ static const struct {
     {"cuLaunchCooperativeKernel", (void *)launch_kernel},
     {"cuLaunchKernelEx", (void *)launch_kernel_ex},
     {"cuOccupancyMaxActiveBlocksPerMultiprocessor", (void *)occupancy},
+#define REFUSE(name) {#name, (void *)refused_##name}
+    REFUSE(cuMemExportToShareableHandle),
+    REFUSE(cuMemImportFromShareableHandle),
+    REFUSE(cuMemRetainAllocationHandle),
+    REFUSE(cuMemGetAllocationPropertiesFromHandle),
+    REFUSE(cuMemsetD32Async),
+    REFUSE(cuStreamWriteValue32),
 };
 
 EXPORT void *imaginary_driver(const char *name) {
@@ -254,23 +271,11 @@ EXPORT void *imaginary_driver(const char *name) {
   return NULL;
 }
 
-/* torch asks for all that it might use when it starts; what it uses of the rest answers "not supported" when called. */
-static CUresult not_supported(void) {
-  return (CUresult)imaginary_unknown("a driver function that torch looked up (cuMemExport..., multicast, batched writes)",
-                                     CUDA_ERROR_NOT_SUPPORTED);
-}
-static const char *const known_but_refused[] = {
-    "cuMemExportToShareableHandle", "cuMemImportFromShareableHandle", "cuMemRetainAllocationHandle",
-    "cuMemGetAllocationPropertiesFromHandle", "cuMemsetD32Async", "cuStreamWriteValue32",
-};
-
 EXPORT cudaError_t cudaGetDriverEntryPointByVersion(const char *symbol, void **out, unsigned int version,
                                                     unsigned long long flags,
                                                     enum cudaDriverEntryPointQueryResult *status) {
   (void)version, (void)flags;
   *out = imaginary_driver(symbol);
-  for (size_t i = 0; !*out && i < sizeof known_but_refused / sizeof *known_but_refused; i++)
-    if (!strcmp(known_but_refused[i], symbol)) *out = (void *)not_supported;
   if (status) *status = *out ? cudaDriverEntryPointSuccess : cudaDriverEntryPointSymbolNotFound;
   if (!*out && imaginary_trace()) imaginary_say("no driver entry point %s", symbol);
   return cudaSuccess;

@@ -8,12 +8,14 @@
 #include <cuda_runtime_api.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 extern cudaError_t fail(int error);
+extern void pool_give(int device, size_t bytes);
 
 struct block { /* a device's allocations, by address */
   char *start;
@@ -82,6 +84,24 @@ size_t memory_data(const void *p, size_t count, int *data) {
   return next - at < (off_t)count ? (size_t)(next - at) : count;
 }
 
+/* Whether the host has room for so much more that is really written. The cap does not count a device's memory, so a
+ * program that copies more there than the machine has must be told before the machine is gone. */
+int memory_host_has(size_t count) {
+  enum { STEP = 64 << 20, SPARE = 512 << 20 };
+  static size_t since; /* written since it was looked at */
+  if (__atomic_add_fetch(&since, count, __ATOMIC_RELAXED) < STEP) return 1;
+  __atomic_store_n(&since, 0, __ATOMIC_RELAXED);
+  FILE *file = fopen("/proc/meminfo", "re");
+  unsigned long long available = ~0ull;
+  char line[256];
+  while (file && fgets(line, sizeof line, file))
+    if (sscanf(line, "MemAvailable: %llu kB", &available) == 1) available <<= 10;
+  if (file) fclose(file);
+  if (available > count && available - count > SPARE) return 1;
+  imaginary_say("the host has %llu bytes left, too few for %zu more that are copied to a device", available, count);
+  return 0;
+}
+
 /* ---------------------------------------------------------------- accounting */
 
 static long requests, fail_at = -1, fail_count = 1; /* of this process; under the lock */
@@ -110,16 +130,16 @@ EXPORT void imaginary_fail_requests(long k, long count) {
 }
 EXPORT void imaginary_fail_request(long k) { imaginary_fail_requests(k, 1); }
 
-static int take(int device, size_t bytes, int asked) {
+int memory_take(int device, size_t bytes) {
   int error = imaginary_context(device), place = imaginary_place(device);
   if (error) return error;
   struct stage *stage = imaginary_stage();
   struct gpu *gpu = &stage->gpu[place];
   imaginary_enter();
-  struct usage *usage = stage_usage(place);
+  struct usage *usage = &stage_process()->usage[place];
   uint64_t taken = imaginary_taken(place) + bytes;
-  usage->requests += (uint64_t)asked;
-  if ((asked && injected(stage)) || taken < bytes || taken + gpu->neighbour > gpu->total) {
+  usage->requests++;
+  if (injected(stage) || taken < bytes || taken + gpu->neighbour > gpu->total) {
     usage->refused++;
     error = cudaErrorMemoryAllocation;
   } else {
@@ -130,11 +150,10 @@ static int take(int device, size_t bytes, int asked) {
   imaginary_leave();
   return error;
 }
-int memory_take(int device, size_t bytes) { return take(device, bytes, 1); }
 
 void memory_give(int device, size_t bytes) {
   imaginary_enter();
-  if (!stage_forked) stage_usage(imaginary_place(device))->held -= bytes;
+  if (!stage_forked) stage_process()->usage[imaginary_place(device)].held -= bytes;
   imaginary_leave();
 }
 
@@ -201,13 +220,13 @@ int memory_range(const void *p, void **base, size_t *size) {
 
 /* ---------------------------------------------------------------- the runtime's functions */
 
-static cudaError_t allocate(void **out, size_t size, int device, int (*from)(int, size_t)) {
+cudaError_t memory_allocate(void **out, size_t size, int device, int (*from)(int, size_t)) {
   if (!out) return fail(cudaErrorInvalidValue);
   *out = NULL;
   int error = imaginary_context(device);
   if (error || !size) return fail(error);
   imaginary_lock(); /* accounted and placed as one */
-  error = size < (size_t)1 << 46 ? from(device, granules(size)) : cudaErrorMemoryAllocation;
+  error = size < (size_t)1 << 62 ? from(device, granules(size)) : cudaErrorMemoryAllocation;
   struct block *b = error ? NULL : place(device, size, 1);
   if (!error && !b) {
     memory_give(device, granules(size));
@@ -219,9 +238,9 @@ static cudaError_t allocate(void **out, size_t size, int device, int (*from)(int
   return fail(error);
 }
 
-EXPORT cudaError_t cudaMalloc(void **out, size_t size) { return allocate(out, size, imaginary_current(), memory_take); }
-
-static void pool_give(int device, size_t bytes);
+EXPORT cudaError_t cudaMalloc(void **out, size_t size) {
+  return memory_allocate(out, size, imaginary_current(), memory_take);
+}
 
 EXPORT cudaError_t cudaFree(void *p) {
   if (!p) return fail(imaginary_context(imaginary_current()));
@@ -248,93 +267,5 @@ EXPORT cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total) {
   *total = gpu->total;
   *free_bytes = gone < gpu->total ? gpu->total - gone : 0;
   imaginary_leave();
-  return cudaSuccess;
-}
-
-/* ---------------------------------------------------------------- the default memory pool of each device
- * It keeps what is freed up to its threshold, and nothing is ever fragmented in it. How a driver's pool
- * divides its memory is not documented, so this says what the least is that such a pool takes. */
-
-static struct pool {
-  size_t used, used_high, reserved, reserved_high;
-  uint64_t threshold;
-} pools[STAGE_GPUS];
-
-static void pool_trim(int device, size_t keep) {
-  struct pool *pool = &pools[device];
-  size_t least = keep > pool->used ? keep : pool->used;
-  if (pool->reserved <= least) return;
-  memory_give(device, pool->reserved - least);
-  pool->reserved = least;
-}
-static int pool_take(int device, size_t bytes) {
-  struct pool *pool = &pools[device];
-  size_t missing = pool->used + bytes > pool->reserved ? pool->used + bytes - pool->reserved : 0;
-  int error = missing ? take(device, missing, 1) : 0;
-  if (error) return error;
-  pool->reserved += missing;
-  pool->used += bytes;
-  if (pool->used > pool->used_high) pool->used_high = pool->used;
-  if (pool->reserved > pool->reserved_high) pool->reserved_high = pool->reserved;
-  return 0;
-}
-static void pool_give(int device, size_t bytes) {
-  pools[device].used -= bytes;
-  pool_trim(device, (size_t)pools[device].threshold);
-}
-static int pool_device(cudaMemPool_t pool) {
-  struct pool *p = (struct pool *)pool;
-  return p >= pools && p < pools + STAGE_GPUS ? (int)(p - pools) : -1;
-}
-
-EXPORT cudaError_t cudaMallocAsync(void **out, size_t size, cudaStream_t stream) {
-  static int said;
-  if (!said++) imaginary_say("cudaMallocAsync: its pool is imagined without fragmentation, a driver's may take more");
-  return (void)stream, allocate(out, size, imaginary_current(), pool_take);
-}
-EXPORT cudaError_t cudaFreeAsync(void *p, cudaStream_t stream) { return (void)stream, cudaFree(p); }
-EXPORT cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t *out, int device) {
-  if (device < 0 || device >= imaginary_devices()) return fail(cudaErrorInvalidDevice);
-  *out = (cudaMemPool_t)&pools[device];
-  return cudaSuccess;
-}
-EXPORT cudaError_t cudaMemPoolGetAttribute(cudaMemPool_t pool, enum cudaMemPoolAttr which, void *value) {
-  int device = pool_device(pool);
-  if (device < 0) return fail(cudaErrorInvalidValue);
-  struct pool *p = &pools[device];
-  switch (which) {
-    case cudaMemPoolAttrReservedMemCurrent: *(uint64_t *)value = p->reserved; break;
-    case cudaMemPoolAttrUsedMemCurrent: *(uint64_t *)value = p->used; break;
-    case cudaMemPoolAttrReservedMemHigh: *(uint64_t *)value = p->reserved_high; break;
-    case cudaMemPoolAttrUsedMemHigh: *(uint64_t *)value = p->used_high; break;
-    case cudaMemPoolAttrReleaseThreshold: *(uint64_t *)value = p->threshold; break;
-    default: *(int *)value = 1; /* may a block be used again across streams: by default it may */
-  }
-  return cudaSuccess;
-}
-EXPORT cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t pool, enum cudaMemPoolAttr which, void *value) {
-  int device = pool_device(pool);
-  if (device < 0) return fail(cudaErrorInvalidValue);
-  struct pool *p = &pools[device];
-  imaginary_lock();
-  if (which == cudaMemPoolAttrReleaseThreshold) p->threshold = *(uint64_t *)value;
-  if (which == cudaMemPoolAttrReservedMemHigh) p->reserved_high = p->reserved;
-  if (which == cudaMemPoolAttrUsedMemHigh) p->used_high = p->used;
-  imaginary_unlock();
-  return cudaSuccess;
-}
-EXPORT cudaError_t cudaMemPoolTrimTo(cudaMemPool_t pool, size_t keep) {
-  int device = pool_device(pool);
-  if (device < 0) return fail(cudaErrorInvalidValue);
-  imaginary_lock();
-  pool_trim(device, keep);
-  imaginary_unlock();
-  return cudaSuccess;
-}
-EXPORT cudaError_t cudaMemPoolSetAccess(cudaMemPool_t pool, const struct cudaMemAccessDesc *list, size_t count) {
-  int device = pool_device(pool);
-  for (size_t i = 0; i < count; i++) /* its own device always may, the others never */
-    if (list[i].location.id != device && list[i].flags != cudaMemAccessFlagsProtNone)
-      return fail(cudaErrorPeerAccessUnsupported);
   return cudaSuccess;
 }

@@ -21,7 +21,7 @@ static pthread_once_t stage_once = PTHREAD_ONCE_INIT;
 static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 static int entered; /* how often this process is inside; under the lock */
 static struct process *mine;
-int stage_forked;
+int stage_started, stage_forked;
 
 void imaginary_say(const char *format, ...) {
   char text[1024]; /* one write, so that lines of several processes do not mix */
@@ -36,14 +36,15 @@ void imaginary_say(const char *format, ...) {
 
 static void before_fork(void) { imaginary_lock(); }
 static void in_parent(void) { imaginary_unlock(); }
-/* CUDA cannot be used in a child whose parent had used it; one whose parent had not is a process of its own. */
+/* CUDA cannot be used in a child whose parent had asked it for anything, as with a driver (torch warns of "poisoned"
+ * forks); one whose parent had not is a process of its own. */
 static void in_child(void) {
   pthread_mutexattr_t kind;
   pthread_mutexattr_init(&kind);
   pthread_mutexattr_settype(&kind, PTHREAD_MUTEX_RECURSIVE);
   pthread_mutex_init(&lock, &kind);
   entered = 0;
-  if (mine) stage_forked = 1;
+  stage_forked |= stage_started;
   mine = NULL;
   if (stage_file < 0) return;
   char path[64]; /* a file of its own: flock locks what was opened, which a fork shares */
@@ -163,9 +164,9 @@ static struct process *claim(void) {
   return process;
 }
 
-struct usage *stage_usage(int place) {
+struct process *stage_process(void) {
   if (!mine) mine = claim();
-  return &mine->usage[place];
+  return mine;
 }
 
 /* A function that nobody wrote: it names itself, once a process, and the stage keeps its name. */

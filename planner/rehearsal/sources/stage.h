@@ -62,8 +62,9 @@ EXPORT void imaginary_enter(void);                               /* of the whole
 EXPORT void imaginary_leave(void);
 EXPORT uint64_t imaginary_taken(int place);                      /* by live processes, inside enter and leave */
 EXPORT int imaginary_alive(struct process *process);             /* likewise */
-struct usage *stage_usage(int place);                            /* this process's, inside enter and leave */
-extern int stage_forked; /* a child of a process that had a context: CUDA cannot be used here */
+struct process *stage_process(void);                             /* this one, inside enter and leave */
+extern int stage_started; /* this process has asked CUDA for something */
+extern int stage_forked;  /* a child of a process that had: CUDA cannot be used here */
 
 /* devices.c */
 EXPORT int imaginary_devices(void);             /* visible ones; 0 where there is none */
@@ -75,6 +76,7 @@ EXPORT int imaginary_has_context(int device);
 int device_attribute(int which, int device);
 void device_select(int device);
 void device_launched(void);
+void device_waited(void); /* for all that was done on the calling thread's (streams.c) */
 
 /* memory.c */
 int memory_take(int device, size_t bytes); /* asks the driver; 0, or CUDA's error */
@@ -83,6 +85,7 @@ void memory_give(int device, size_t bytes);
 int memory_device(const void *p); /* whose it is; -1 for the host */
 size_t memory_data(const void *p, size_t count, int *data); /* how far it is written memory, or a hole, from p on */
 void memory_clear(void *p, size_t count);
+int memory_host_has(size_t count); /* room for so much that is really written */
 int memory_reserve(void **out, size_t size);       /* addresses without memory */
 int memory_unreserve(void *p);
 int memory_range(const void *p, void **base, size_t *size);

@@ -1,7 +1,8 @@
 /* Streams and events: each belongs to a device, and everything is done at once.
  *
- * With event_lag an event answers "not ready" to its first queries, as on a device that is behind. (torch's allocator
- * asks at each allocation whether blocks that another stream used have come free.) Graphs are not imagined: capturing
+ * With event_lag an event answers "not ready" to its first queries, as on a device that is behind, unless its stream or
+ * device was waited for meanwhile. (torch's allocator asks at each allocation whether blocks that another stream used
+ * have come free.) Graphs are not imagined: capturing
  * would have to be replayed, so it is refused. */
 #include "stage.h"
 #include <cuda_runtime_api.h>
@@ -12,15 +13,23 @@ extern cudaError_t fail(int error);
 
 struct CUstream_st {
   int device, priority;
+  int64_t waits; /* how often it was waited for */
 };
 struct CUevent_st {
   int device;
   struct timespec at;
   int64_t lag;
+  const struct CUstream_st *stream; /* that it was recorded in, and both counts then */
+  int64_t stream_waits, device_waits;
 };
+static struct CUstream_st own[STAGE_GPUS]; /* the default stream of each device */
+static int64_t waits[STAGE_GPUS];          /* of each device */
 
 /* NULL, cudaStreamLegacy and cudaStreamPerThread are the current device's own. */
 static int of(cudaStream_t s) { return (uintptr_t)s < 16 ? imaginary_current() : s->device; }
+static struct CUstream_st *object(cudaStream_t s) { return (uintptr_t)s < 16 ? &own[imaginary_current()] : s; }
+static void waited(int64_t *count) { __atomic_fetch_add(count, 1, __ATOMIC_RELAXED); }
+void device_waited(void) { waited(&waits[imaginary_current()]); }
 
 /* A kernel or an event in a stream of another device is an error (the programming guide's "Stream and Event Behavior"). */
 int stream_error(cudaStream_t s) {
@@ -34,7 +43,7 @@ EXPORT cudaError_t cudaStreamCreateWithPriority(cudaStream_t *out, unsigned int 
   if (error) return fail(error);
   *out = malloc(sizeof **out);
   if (!*out) return fail(cudaErrorMemoryAllocation);
-  **out = (struct CUstream_st){imaginary_current(), priority};
+  **out = (struct CUstream_st){imaginary_current(), priority, 0};
   return cudaSuccess;
 }
 EXPORT cudaError_t cudaStreamCreateWithFlags(cudaStream_t *out, unsigned int flags) {
@@ -42,12 +51,14 @@ EXPORT cudaError_t cudaStreamCreateWithFlags(cudaStream_t *out, unsigned int fla
 }
 EXPORT cudaError_t cudaStreamCreate(cudaStream_t *out) { return cudaStreamCreateWithPriority(out, 0, 0); }
 EXPORT cudaError_t cudaStreamDestroy(cudaStream_t s) {
-  if ((uintptr_t)s < 16) return fail(cudaErrorInvalidResourceHandle);
-  free(s);
-  return cudaSuccess;
+  return (uintptr_t)s < 16 ? fail(cudaErrorInvalidResourceHandle) : cudaSuccess; /* kept: events know it */
 }
 EXPORT cudaError_t cudaStreamQuery(cudaStream_t s) { return (void)s, cudaSuccess; }
-EXPORT cudaError_t cudaStreamSynchronize(cudaStream_t s) { return (void)s, cudaSuccess; }
+EXPORT cudaError_t cudaStreamSynchronize(cudaStream_t s) {
+  int error = imaginary_context(imaginary_current());
+  if (!error) waited(&object(s)->waits);
+  return fail(error);
+}
 EXPORT cudaError_t cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t e, unsigned int flags) {
   return (void)s, (void)e, (void)flags, cudaSuccess;
 }
@@ -132,13 +143,16 @@ EXPORT cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t s) {
   if (!e || e->device != of(s)) return fail(cudaErrorInvalidResourceHandle);
   clock_gettime(CLOCK_MONOTONIC, &e->at);
   e->lag = imaginary_stage()->event_lag;
+  e->stream = object(s);
+  e->stream_waits = e->stream->waits;
+  e->device_waits = waits[e->device];
   return cudaSuccess;
 }
 EXPORT cudaError_t cudaEventRecordWithFlags(cudaEvent_t e, cudaStream_t s, unsigned int flags) {
   return (void)flags, cudaEventRecord(e, s);
 }
 EXPORT cudaError_t cudaEventQuery(cudaEvent_t e) {
-  if (e->lag <= 0) return cudaSuccess;
+  if (e->lag <= 0 || e->stream_waits != e->stream->waits || e->device_waits != waits[e->device]) return cudaSuccess;
   e->lag--;
   return fail(cudaErrorNotReady);
 }
