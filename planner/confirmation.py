@@ -62,8 +62,8 @@ class Confirmation:
 
     @property
     def within_upper_bound(self) -> bool | None:
-        """Whether the total lies below the predicted upper bound."""
-        total = _total(self.measured)
+        """Whether the total lies below the predicted upper bound; None where that is not known, or it ran out."""
+        total = _total(self.measured) if self.measured.outcome == RAN else None
         return None if total is None else total <= self.predicted.upper_bytes
 
     @property
@@ -173,7 +173,7 @@ def _placed(trial: Trial, device: str | int | None, least_bytes: int) -> Trial:
     if not gpus:
         raise EnvironmentFailure(
             "No GPU was found on this machine, so the plan cannot be run under its budget.",
-            "sam2-plan rehearse PLAN runs it on an imaginary GPU; with --simulate the simulator answers, which proves less.",
+            "`sam2-plan rehearse PLAN` runs it on an imaginary GPU; --simulate holds it against the simulator.",
         )
     gpu = find_present(None if device is None else str(device), gpus)
     free, cap = gpu.free_bytes, trial.cap_bytes or 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,12 +35,17 @@ def load(
     Raises EnvironmentFailure where torch or sam2 are missing, DoesNotFit for a plan without a choice, UsageError for a
     device or kernel that is not there, FileError for a checkpoint that is damaged, hostile or of another variant.
     """
+    first = "planner.runtime.session" not in sys.modules
     try:
         from planner.runtime.session import load_session
     except ImportError as error:
         raise EnvironmentFailure(
             f"Running SAM 2 needs torch and sam2: {error}.", 'Install them with: pip install "sam2-plan[run]"'
         ) from error
+    if first:
+        # Importing torch leaves the frames of all its callers in reference cycles: whoever asked for the session would
+        # keep it, and its weights on the GPU, until Python happens to look for cycles.
+        gc.collect()
     return load_session(
         plan_or_configuration,
         checkpoint,

@@ -7,6 +7,8 @@ import gc
 import io
 import json
 import os
+import re
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
@@ -21,10 +23,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 gc.set_threshold(100_000, 50, 50)
 
 import jsonschema
+import pytest
 from hypothesis import settings
 
 from planner.catalog.gpus import known_gpus
 from planner.cli.main import main
+from planner.measure.present import present_gpus
 
 os.environ["SAM2_PLAN_HOME"] = tempfile.mkdtemp(prefix="sam2-plan-tests-")
 """Nobody's own measurements decide how tests end, and tests leave nothing among them."""
@@ -127,3 +131,23 @@ def kind_of(document: dict[str, Any]) -> str:
 def validate(document: dict[str, Any]) -> None:
     """Fail unless the document is valid by the schema of its kind."""
     validator_of(kind_of(document)).validate(document)
+
+
+# -- tests that need CUDA -----------------------------------------------------------------------------------
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """A test marked `gpu` runs here where a GPU is; else in a fresh process, on an imaginary one."""
+    from tests.stages import ON_STAGE, on_stage
+
+    if pyfuncitem.get_closest_marker("gpu") is None or ON_STAGE in os.environ or present_gpus():
+        return None
+    options = ("-n", "0", "-p", "no:cacheprovider", "-q", "-rs")
+    ran = on_stage(sys.executable, "-m", "pytest", *options, pyfuncitem.nodeid)
+    skipped = re.search(r"^SKIPPED \[1\] [^ ]+ (.*)$", ran.stdout, re.MULTILINE)
+    if skipped:
+        pytest.skip(skipped[1])
+    if ran.returncode:
+        pytest.fail(f"On an imaginary GPU:\n{ran.stdout[-6000:]}{ran.stderr[-2000:]}", pytrace=False)
+    return True

@@ -26,6 +26,7 @@ import torch
 from planner.commands import describe
 from planner.measure.gauge import Gauge
 from planner.measure.trial import EXCERPT, FAILED, LOST, LOST_WORDS, OUT_OF_MEMORY, RAN, Outcome, Trial
+from planner.runtime.cuda import out_of_memory
 from planner.runtime.driver import Driver
 from planner.runtime.limiting import hold, uuid_of
 
@@ -135,7 +136,8 @@ def _cap(cap_bytes: int, gauge: Gauge, driver: Driver) -> None:
 
 
 def _kind(error: Exception) -> str:
-    if isinstance(error, torch.OutOfMemoryError) or getattr(error, "code", "") == "out_of_memory":
+    short = isinstance(error, RuntimeError) and out_of_memory(error) is not None
+    if short or getattr(error, "code", "") == "out_of_memory":
         return OUT_OF_MEMORY
     return LOST if any(words in str(error) for words in LOST_WORDS) else FAILED
 

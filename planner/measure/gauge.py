@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from planner.runtime.cuda import started
 from planner.runtime.limiting import in_use_beside
 
 
@@ -21,7 +22,7 @@ class Gauge:
     """
 
     def __init__(self, device: str) -> None:
-        self.device = torch.device(device)
+        self.device = started(torch.device(device))
         self.on_gpu = self.device.type == "cuda"
         self.phases: dict[str, dict[str, int]] = {}
         self.seconds: list[float] = []
@@ -48,7 +49,12 @@ class Gauge:
         self._take()
         self._stack.append(name)
         self.phases.setdefault(name, {"allocated_bytes": 0, "reserved_bytes": 0})
-        yield
+        try:
+            yield
+        except BaseException:
+            # What was reached before memory ran out was measured too.
+            self._take()
+            raise
         self._take()
         self._stack.pop()
 
@@ -88,8 +94,8 @@ class Gauge:
         return int(torch.cuda.memory_stats(self.device)["num_alloc_retries"]) if self.on_gpu else None
 
     def peak(self, what: str) -> int | None:
-        """The highest of all phases."""
-        return max((phase[what] for phase in self.phases.values()), default=0) if self.on_gpu else None
+        """The highest of all phases; None before the first."""
+        return max((phase[what] for phase in self.phases.values()), default=None) if self.on_gpu else None
 
     def context_bytes(self) -> int | None:
         """Device memory in use beyond the allocator's: the context and its kernels, if nobody else is there."""

@@ -94,13 +94,19 @@ def checked(
     return tuple(prompts.values())
 
 
+def _empty(value: object) -> bool:
+    """No points, no labels. A mask is an array, which does not compare with ()."""
+    return isinstance(value, tuple) and not value
+
+
 class _Entry:
     """One entry of the list and where it stands."""
 
     def __init__(self, item: object, number: int, file: Path | None) -> None:
         if isinstance(item, Prompt):
+            given = {key: getattr(item, key) for key in KEYS}
             values: Mapping[Any, Any] = {
-                key: getattr(item, key) for key in KEYS if getattr(item, key) not in ((), None)
+                key: value for key, value in given.items() if value is not None and not _empty(value)
             }
         elif isinstance(item, Mapping):
             values = item

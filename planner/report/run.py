@@ -125,5 +125,7 @@ def _memory(summary: RunSummary) -> list[str]:
 def _step(step: Any) -> str:
     plain = step["configuration"]
     name = describe(Configuration(**{**plain, "resolution": tuple(plain["resolution"])}))
+    if step["frame"] is None:
+        return f"before the first frame: {name}. {step['reason']}"
     bank = "the memory bank went along" if step["carried_over"] else "prompted again by the last masks"
     return f"frame {step['frame']}: {name}; {bank}. {step['reason']}"

@@ -194,7 +194,7 @@ class _Run:
                 allocated_bytes=max(record.allocated_bytes or 0, memory.peak_allocated_bytes),
                 reserved_bytes=max(record.reserved_bytes or 0, memory.peak_reserved_bytes),
             )
-        return replace(record, steps=(*self._earlier.steps, *map(_step, tracking.steps)))
+        return replace(record, steps=(*self._earlier.steps, *map(plain_step, tracking.steps)))
 
     def _tell(self, session: Session, done: int) -> None:
         here, seconds = done - self._earlier.frames, self._clock() - self._began
@@ -226,7 +226,8 @@ def plan_after(plan: Plan, steps: Sequence[Mapping[str, Any]]) -> Plan:
     return replace(plan, chosen=replace(plan.chosen, configuration=configuration))
 
 
-def _step(step: Step) -> dict[str, Any]:
+def plain_step(step: Step) -> dict[str, Any]:
+    """A step down as plain data."""
     return {
         "frame": step.frame,
         "reason": step.reason,

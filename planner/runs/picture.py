@@ -14,6 +14,7 @@ from planner.outputs.labels import Masks, check_label_ids, write_label_png
 from planner.outputs.layout import Layout
 from planner.outputs.npz import write_npz
 from planner.outputs.overlay import write_overlay_picture
+from planner.runs.clip import plain_step
 from planner.runs.nouns import Job
 from planner.runs.record import Record
 
@@ -49,6 +50,7 @@ def run_picture(job: Job, layout: Layout, record: Record, clock: Callable[[], fl
         seconds=clock() - began,
         objects=len(masks),
         device=session.device,
+        steps=tuple(map(plain_step, session.steps)),
         allocated_bytes=memory.peak_allocated_bytes if memory else None,
         reserved_bytes=memory.peak_reserved_bytes if memory else None,
     )

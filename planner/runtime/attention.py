@@ -5,13 +5,18 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
 import torch
+from sam2.modeling.position_encoding import compute_axial_cis
 from sam2.modeling.sam.transformer import RoPEAttention
 from torch import Tensor
 from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from planner.errors import UsageError
+from planner.runtime.cuda import out_of_memory
 
 HEAD_DIMENSIONS = {
     "tiny": (96, 256, 32, 16),
@@ -28,6 +33,20 @@ class RotaryAttention(RoPEAttention):  # type: ignore[misc]
     The same values as RoPEAttention, which makes its table for a square and rotates all keys at once in float32: here
     one table serves all layers, and keys are rotated in place, one remembered frame at a time.
     """
+
+    def __init__(
+        self,
+        *args: Any,
+        rope_theta: float = 10000.0,
+        rope_k_repeat: bool = False,
+        feat_sizes: tuple[int, int] = (1, 1),
+        **kwargs: Any,
+    ) -> None:
+        # Not RoPEAttention's own: it puts its table on the first GPU, whichever the model is for, and takes a CUDA
+        # context there. `feat_sizes` are that table's.
+        super(RoPEAttention, self).__init__(*args, **kwargs)
+        self.compute_cis = partial(compute_axial_cis, dim=self.internal_dim // self.num_heads, theta=rope_theta)
+        self.rope_k_repeat = rope_k_repeat
 
     def use_table(self, table: Tensor) -> None:
         """Rotate by `table`: height·width × channels/2, complex64."""
@@ -59,8 +78,6 @@ def kernel(attention: str) -> Iterator[None]:
     if attention == "auto":
         yield
         return
-    from torch.nn.attention import SDPBackend, sdpa_kernel
-
     backend = {
         "flash": SDPBackend.FLASH_ATTENTION,
         "efficient": SDPBackend.EFFICIENT_ATTENTION,
@@ -81,6 +98,8 @@ def check_kernel(attention: str, variant: str, device: torch.device, dtype: torc
             with _quiet(), torch.inference_mode(), kernel(attention):
                 functional.scaled_dot_product_attention(probe, probe, probe)
         except RuntimeError as error:
+            if out_of_memory(error):
+                raise
             raise UsageError(
                 f"Attention {attention!r} cannot run here: {_where(device)} has no such kernel for "
                 f"{str(dtype).removeprefix('torch.')} with head dimension {head_dim}.",

@@ -14,6 +14,12 @@ from typing import Any
 
 import numpy
 import torch
+from sam2.utils.amg import (
+    batched_mask_to_box,
+    build_point_grid,
+    calculate_stability_score,
+    is_box_near_crop_edge,
+)
 from torch import Tensor
 
 from planner.errors import UsageError
@@ -69,8 +75,6 @@ def automask(
     progress: Callable[[int, int], None] | None = None,
 ) -> list[AutomaticMask]:
     """See planner.runtime.session.Session.automask."""
-    from sam2.utils.amg import build_point_grid
-
     library("pycocotools.mask", "pycocotools")
     if not 1 <= points_per_side <= 256:
         raise UsageError(f"{points_per_side} points per side are too few or too many.", "Give 1 to 256.")
@@ -96,8 +100,6 @@ def _batch(
     stability_threshold: float,
 ) -> Iterator[AutomaticMask]:
     """Masks of one pass of points (SAM2AutomaticMaskGenerator._process_batch)."""
-    from sam2.utils.amg import batched_mask_to_box, calculate_stability_score, is_box_near_crop_edge
-
     height, width = size
     coordinates = to_network(network, points, size).to(network.device)[:, None]
     labels = torch.ones(coordinates.shape[:2], dtype=torch.int32, device=network.device)
@@ -129,10 +131,16 @@ def _batch(
 
 def _distinct(found: list[AutomaticMask], threshold: float) -> list[AutomaticMask]:
     """Without duplicates: of boxes that overlap more than `threshold`, the best (sam2: batched_nms, one category)."""
-    from torchvision.ops import nms
-
-    if not found:
-        return []
-    boxes = torch.tensor([(x, y, x + width, y + height) for x, y, width, height in (one.bbox for one in found)])
-    scores = torch.tensor([one.predicted_iou for one in found])
-    return [found[index] for index in nms(boxes, scores, threshold).tolist()]
+    boxes = torch.tensor([one.bbox for one in found]).reshape(-1, 4)
+    low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
+    areas = boxes[:, 2] * boxes[:, 3]
+    order = torch.tensor([one.predicted_iou for one in found]).argsort(descending=True, stable=True)
+    kept = []
+    while len(order):
+        best, rest = order[0], order[1:]
+        kept.append(found[int(best)])
+        shared = (torch.minimum(high[best], high[rest]) - torch.maximum(low[best], low[rest])).clamp_(min=0).prod(1)
+        overlap = shared / (areas[best] + areas[rest] - shared)
+        # As torchvision.ops.nms compares: the threshold is not rounded to float32.
+        order = rest[~(overlap.double() > threshold)]
+    return kept

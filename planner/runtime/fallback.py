@@ -12,6 +12,7 @@ import torch
 from planner.commands import describe
 from planner.domain import Configuration, Plan
 from planner.errors import OutOfMemory
+from planner.runtime.cuda import out_of_memory
 from planner.runtime.limiting import MemoryCap
 from planner.runtime.network import Network
 from planner.units import format_size
@@ -23,8 +24,8 @@ Load = Callable[[Configuration], Network]
 class Step:
     """A step down."""
 
-    frame: int
-    """Where memory ran out; that frame was tracked again."""
+    frame: int | None
+    """Where memory ran out; that frame was tracked again. None: while it was loaded, or on a picture."""
     reason: str
     """What torch said."""
     configuration: Configuration
@@ -33,21 +34,12 @@ class Step:
     """Whether the memory bank went along; else the objects were prompted again by their last masks."""
 
 
-def out_of_memory(error: RuntimeError) -> str | None:
-    """What torch says, where `error` means that a device's memory, or the host's, ran out."""
-    text = str(error)
-    signs = ("out of memory", "can't allocate memory", "not enough memory")
-    if isinstance(error, torch.OutOfMemoryError) or any(sign in text for sign in signs):
-        return text.splitlines()[0] if text else "out of memory"
-    return None
-
-
 class Ladder:
     """The network in use and what may take its place."""
 
     def __init__(
         self,
-        network: Network,
+        configuration: Configuration,
         load: Load,
         plan: Plan | None,
         *,
@@ -55,14 +47,27 @@ class Ladder:
         task: str,
         cap: MemoryCap | None = None,
     ) -> None:
-        self.network = network
+        """Loads `configuration`, or with `fallback` the next that can be loaded. Raises OutOfMemory, as `load` does."""
+        self.steps: tuple[Step, ...] = ()
+        """All that were taken."""
         self._load = load
         self._cap = cap
         self._plan = plan
         self._fallback = fallback
-        self._rungs = list(rungs(network.configuration, plan, task))
+        self._rungs = list(rungs(configuration, plan, task))
+        self._network: Network | None = None
+        self._place(configuration)
 
-    def run(self, action: Callable[[], Any], step_down: Callable[[str], None]) -> Any:
+    @property
+    def network(self) -> Network:
+        """The network in use. Raises OutOfMemory where memory ran out so that none is loaded any more."""
+        if self._network is None:
+            raise OutOfMemory(
+                "Memory ran out, and nothing is loaded any more.", "Load again, for less memory (--vram)."
+            )
+        return self._network
+
+    def run(self, action: Callable[[], Any], step_down: Callable[[str], object]) -> Any:
         """Run `action` on the network in use; where memory runs out, `step_down(reason)` and run it again."""
         while True:
             try:
@@ -78,19 +83,40 @@ class Ladder:
             # Outside the handler, whose traceback holds on to the tensors that did not fit.
             step_down(reason)
 
-    def step_down(self, frame: int | None, reason: str) -> None:
-        """Load the next smaller configuration. Raises OutOfMemory where there is none, or none was asked for."""
+    def step_down(self, frame: int | None, reason: str, *, memories: bool = False) -> Step:
+        """Load the next smaller configuration; `memories`: what was tracked is to be carried over.
+
+        Raises OutOfMemory where there is none that can be loaded, or none was asked for.
+        """
         self.require_rung(frame, reason)
         configuration = self._rungs.pop(0)
         before = self.network.configuration
-        if not _same_weights(before, configuration):
-            # The old weights go before the new ones come.
-            del self.network
+        if _same_weights(before, configuration):
             _collect()
-            self.network = self._load(configuration)
+            self._network = self.network.reconfigured(configuration)
         else:
+            # The old weights go before the new ones come.
+            self._network = None
             _collect()
-            self.network = self.network.reconfigured(configuration)
+            self._place(configuration, frame)
+        step = Step(frame, reason, self.network.configuration, memories and self.same_memories(before))
+        self.steps += (step,)
+        return step
+
+    def _place(self, configuration: Configuration, frame: int | None = None) -> None:
+        """Load it; with fallback, where that runs out of memory, the next that has other weights."""
+        while True:
+            try:
+                self._network = self._load(configuration)
+                return
+            except OutOfMemory as error:
+                self._rungs = [rung for rung in self._rungs if not _same_weights(rung, configuration)]
+                if not self._fallback or not self._rungs:
+                    raise
+                reason = error.message
+            configuration = self._rungs.pop(0)
+            _collect()
+            self.steps += (Step(frame, reason, configuration, False),)
 
     def require_rung(self, frame: int | None, reason: str) -> None:
         """Raises OutOfMemory where there is nothing smaller, or stepping down was not asked for."""

@@ -60,7 +60,9 @@ class MemoryCap:
         Where the driver does not know this process, as in a container, the plan's prediction is its context: all that
         is in use would count the neighbours too. Without a plan it does: not knowing is no reason to take more.
         """
-        otherwise = in_use_beside(self._device) if self._predicted is None else self._predicted
+        # First, for it makes the context: the driver does not list this process before.
+        in_use = in_use_beside(self._device)
+        otherwise = in_use if self._predicted is None else self._predicted
         hold(self._device, self.cap_bytes, self._driver.listed_bytes(), otherwise)
 
     def renew(self) -> None:

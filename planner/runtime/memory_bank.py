@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from planner.runtime.cuda import host_tensor
+
 REMEMBERED_FRAMES = 6
 """num_maskmem - 1 of every official configuration."""
 REMEMBERED_POINTERS = 15
@@ -151,6 +153,6 @@ class Shelf:
     def _to_host(self, features: Tensor) -> Tensor:
         if not self._pinned:
             return features.cpu()
-        kept = torch.empty(features.shape, dtype=features.dtype, pin_memory=True)
+        kept = host_tensor(tuple(features.shape), features.dtype, pinned=True)
         # On the stream that computed them, hence after it; whoever reads them on another waits for that one.
-        return kept.copy_(features, non_blocking=True)
+        return kept.copy_(features, non_blocking=kept.is_pinned())

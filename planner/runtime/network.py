@@ -13,6 +13,8 @@ from copy import copy
 from typing import Any
 
 import torch
+from sam2.build_sam import build_sam2
+from sam2.modeling.sam2_utils import LayerNorm2d
 from torch import Tensor
 from torch.nn import functional
 
@@ -119,8 +121,6 @@ def build(configuration: Configuration) -> Any:
 
     Modules that only video runs are there too: the checkpoint has them.
     """
-    from sam2.build_sam import build_sam2
-
     attention = f"{RotaryAttention.__module__}.{RotaryAttention.__qualname__}"
     overrides = [
         "++model.image_encoder.neck.position_encoding.warmup_cache=false",
@@ -174,8 +174,6 @@ def place(model: Any, configuration: Configuration, device: torch.device, *, vid
 
 def _widen_norms(model: Any) -> None:
     """Let LayerNorm2d add up in float32, as autocast makes it do: squares of float16 overflow from 256 on."""
-    from sam2.modeling.sam2_utils import LayerNorm2d
-
     for name, module in model.named_modules():
         if isinstance(module, LayerNorm2d) and not name.startswith(FLOAT32_PARTS):
             module.forward = lambda x, norm=module: _norm_channels(norm, x)

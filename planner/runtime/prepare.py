@@ -1,7 +1,8 @@
 """Pictures as sam2 wants them: resized on the host, normalised, one at a time.
 
 sam2 resizes frames of a video with Pillow and pictures of the image predictor with torchvision; so does this, to the
-last bit at square resolutions.
+last bit at square resolutions. torchvision itself is not asked: it takes three seconds to import, and an import while
+a picture is worked on leaves that work's frames, and with them its tensors, in reference cycles.
 """
 
 from __future__ import annotations
@@ -11,8 +12,11 @@ from typing import NamedTuple
 
 import numpy
 import torch
+from PIL import Image
 from torch import Tensor
+from torch.nn import functional
 
+from planner.runtime.cuda import host_tensor
 from planner.runtime.network import Network
 
 MEAN = (0.485, 0.456, 0.406)
@@ -28,7 +32,7 @@ class Form(NamedTuple):
     dtype: torch.dtype
     """Of the weights."""
     pinned: bool
-    """Whether it lies in pinned memory, from which a GPU copies while it computes."""
+    """Whether it lies in pinned memory, if there is any, from which a GPU copies while it computes."""
 
 
 def form_for(network: Network) -> Form:
@@ -38,11 +42,9 @@ def form_for(network: Network) -> Form:
 
 def prepare_frame(form: Form, picture: numpy.ndarray) -> Tensor:
     """A frame of a video, H×W×3 uint8, as a 1×3×h×w tensor on the host."""
-    from PIL import Image
-
     height, width = form.resolution
     small = numpy.asarray(Image.fromarray(picture).resize((width, height)))
-    frame = torch.empty((1, 3, height, width), dtype=form.dtype, pin_memory=form.pinned)
+    frame = host_tensor((1, 3, height, width), form.dtype, pinned=form.pinned)
     for channel, values in enumerate(_normalised()):
         # Into the tensor's own type: the levels are looked up in float32 and rounded once.
         frame[0, channel].copy_(torch.from_numpy(values[small[..., channel]]))
@@ -57,8 +59,14 @@ def _normalised() -> tuple[numpy.ndarray, ...]:
 
 
 def prepare_picture(network: Network, picture: numpy.ndarray) -> Tensor:
-    """A picture, H×W×3 uint8, as a 1×3×h×w tensor on the device (sam2.utils.transforms.SAM2Transforms)."""
-    from torchvision.transforms.functional import normalize, resize, to_tensor
+    """A picture, H×W×3 uint8, as a 1×3×h×w tensor on the device.
 
-    small = resize(to_tensor(picture), list(network.resolution), antialias=True)
-    return network.cast(normalize(small, list(MEAN), list(DEVIATION))[None]).to(network.device)
+    As sam2.utils.transforms.SAM2Transforms makes it: ToTensor, Resize with antialias, Normalize.
+    """
+    values = torch.from_numpy(picture.transpose(2, 0, 1)).contiguous()[None].to(torch.float32).div(255)
+    if values.shape[-2:] != network.resolution:
+        values = functional.interpolate(
+            values, size=network.resolution, mode="bilinear", align_corners=False, antialias=True
+        )
+    mean, deviation = (torch.tensor(numbers, dtype=torch.float32)[:, None, None] for numbers in (MEAN, DEVIATION))
+    return network.cast(values.sub_(mean).div_(deviation)).to(network.device)

@@ -16,7 +16,8 @@ from planner.planning.candidates import why_unsupported
 from planner.prompts.prompts import Prompt
 from planner.runtime.attention import check_kernel
 from planner.runtime.automatic import AutomaticMask, automask
-from planner.runtime.fallback import Ladder, out_of_memory
+from planner.runtime.cuda import out_of_memory, started
+from planner.runtime.fallback import Ladder, Step
 from planner.runtime.limiting import MemoryCap, cap_on, uuid_of
 from planner.runtime.network import AUTOCAST, WEIGHTS, Network, place
 from planner.runtime.segmentation import Segmentation, segment
@@ -62,46 +63,55 @@ def load_session(
         )
     task = task or (plan.request.workload.task if plan else "video")
     check_word(task, "task", TASKS)
-    where = find_device(device, plan)
-    cap = cap_on(where, plan)
+    where = started(find_device(device, plan))
+    cap: MemoryCap | None = None
 
-    def make(wanted: Configuration) -> Network:
+    def placed(wanted: Configuration) -> Network:
         check_configuration(wanted, where)
         model = random_model(wanted, seed) if checkpoint is None else model_from(wanted, checkpoint)
+        place(model, wanted, where, video=task == "video")
+        return Network(model, wanted, where)
+
+    def guarded(action: Callable[[Configuration], Any], wanted: Configuration) -> Any:
         try:
-            place(model, wanted, where, video=task == "video")
-            return Network(model, wanted, where)
+            return action(wanted)
         except RuntimeError as error:
             reason = out_of_memory(error)
             if reason is None:
                 raise
-            raise _not_loaded(wanted, reason, cap) from error
+        # Outside the handler, whose traceback holds on to what is on the device already.
+        raise _not_loaded(wanted, reason, cap)
 
+    cap = guarded(lambda wanted: cap_on(where, plan), configuration)
     if where.type == "cuda":
         torch.cuda.reset_peak_memory_stats(where)
-    return Session(make(configuration), make, plan, fallback=fallback, task=task, cap=cap)
+    ladder = Ladder(
+        configuration,
+        lambda wanted: guarded(placed, wanted),
+        plan,
+        fallback=fallback,
+        task=task,
+        cap=cap,
+    )
+    return Session(ladder, task)
 
 
 class Session:
     """A loaded configuration. Made by `planner.load`; one thread at a time."""
 
-    def __init__(
-        self,
-        network: Network,
-        make: Callable[[Configuration], Network],
-        plan: Plan | None,
-        *,
-        fallback: bool = False,
-        task: str = "video",
-        cap: MemoryCap | None = None,
-    ) -> None:
+    def __init__(self, ladder: Ladder, task: str = "video") -> None:
         self._task = task
-        self._ladder = Ladder(network, make, plan, fallback=fallback, task=task, cap=cap)
+        self._ladder = ladder
 
     @property
     def configuration(self) -> Configuration:
         """What is loaded now; fallback may have changed it."""
         return self._ladder.network.configuration
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Steps down that running out of memory forced, those of loading first."""
+        return self._ladder.steps
 
     @property
     def device(self) -> str:

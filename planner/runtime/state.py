@@ -33,8 +33,8 @@ def write_state(path: Path, tracker: Tracker, frame: int) -> None:
         raise WriteFailure(path, error) from error
 
 
-def read_state(path: Path, tracker: Tracker) -> int:
-    """Fill `tracker` from a file; returns the frame it stands after. Nothing the file may contain is run."""
+def read_state(path: Path, tracker: Tracker) -> tuple[int, dict[int, ObjectMemory]]:
+    """The frame that a file for such a tracker stands after, and the memories. Nothing the file may contain is run."""
     try:
         content = read_tensors(path)
         version, made_for = content["version"], content["made_for"]
@@ -47,12 +47,11 @@ def read_state(path: Path, tracker: Tracker) -> int:
             f"{path} was saved for {made_for}, not for {_made_for(tracker)}.",
             "Go on with the same plan, input and direction, or start from the beginning.",
         )
-    tracker.adopt({name: _memory(plain) for name, plain in content["objects"].items()})
-    return int(content["frame"])
+    return int(content["frame"]), {name: _memory(plain) for name, plain in content["objects"].items()}
 
 
 def _made_for(tracker: Tracker) -> dict[str, Any]:
-    configuration = tracker.network.configuration
+    configuration = tracker.configuration
     return {
         "variant": configuration.variant,
         "version": configuration.version,

@@ -6,7 +6,7 @@ Knows nothing of where frames come from or where masks go. Frames are numbered; 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import torch
@@ -50,6 +50,8 @@ class Tracker:
     ) -> None:
         """`size` is (height, width) of the source; `length` its frames, None for a clip without end."""
         self.network = network
+        self.configuration = network.configuration
+        """Of the network, and known when it has gone."""
         self.size = size
         self.direction = direction
         self.history = history
@@ -192,18 +194,22 @@ class Tracker:
         """After a failure: drop the features. Objects that were done on the frame stay done; `track` goes on there."""
         self._features = None
 
-    def adopt(self, memories: Mapping[int, ObjectMemory]) -> None:
-        """Take over memories of another tracker, or of a file, in this one's type and place."""
+    def leave_network(self) -> None:
+        """Hold on no longer to the network, whose weights are to go; the memories can still be saved or adopted."""
+        self.release()
+        del self.network
+
+    def adopt(self) -> None:
+        """Bring memories of another tracker, or of a file, into this one's type and place. May be repeated."""
         kind = self.network.dtype if self.network.half else torch.bfloat16
         pointers = self.network.dtype
-        for memory in memories.values():
+        for memory in self.memories.values():
             for entry in (*memory.conditioning.values(), *memory.recent.values()):
                 if entry.features is not None:
                     entry.features = self._shelf.put(entry.features.to(self.network.device, kind))
                 entry.pointer = entry.pointer.to(self.network.device, pointers)
                 if entry.scores is not None:
                     entry.scores = entry.scores.to(self.network.device)
-        self.memories = dict(memories)
 
     def remove(self, name: int) -> None:
         """Drop an object."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy
 from torch import Tensor
 
-from planner.errors import UsageError
+from planner.errors import OutOfMemory, UsageError
 from planner.prompts.prompts import Prompt, prompts_from
 from planner.runtime.fallback import Ladder, Step
 from planner.runtime.prepare import Form, form_for, prepare_frame
@@ -20,6 +20,7 @@ from planner.sources.ahead import Ahead
 from planner.sources.frames import Frames
 
 if TYPE_CHECKING:
+    from planner.runtime.memory_bank import ObjectMemory
     from planner.runtime.network import Network
 
 AHEAD = 2
@@ -61,8 +62,8 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
         """The source."""
         self.picture: numpy.ndarray | None = None
         """H×W×3 uint8: the frame last given."""
-        self.steps: tuple[Step, ...] = ()
-        """Steps down that running out of memory forced."""
+        self.steps: tuple[Step, ...] = ladder.steps
+        """Steps down that running out of memory forced, those before the first frame (of loading, say) first."""
         self._ladder = ladder
         self._forms: deque[Form] = deque(maxlen=1)
         self._direction = -1 if reverse else 1
@@ -80,8 +81,9 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
         self._beginning = self._begin_again = False
         self._tracker = self._new_tracker()
         if resume is not None:
-            self._last = read_state(Path(resume), self._tracker)
+            self._last, memories = read_state(Path(resume), self._tracker)
             self._start = self._last + self._direction
+            self._adopt(self._last, memories)
         elif not self._given:
             raise UsageError("There is nothing to track: no prompts were given.", "Give at least one.")
         else:
@@ -98,7 +100,12 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
     def __next__(self) -> tuple[int, dict[int, numpy.ndarray]]:
         while True:
             shot = self._next_shot()
-            self._guarded(shot.frame, lambda shot=shot: self._track(shot))  # type: ignore[misc]
+            try:
+                self._guarded(shot.frame, lambda shot=shot: self._track(shot))  # type: ignore[misc]
+            except BaseException:
+                # Whoever goes on after an error goes on with this frame.
+                self._again.appendleft(shot)
+                raise
             if self._masks or self._last is not None:
                 self.picture = shot.picture
                 self._last = shot.frame
@@ -279,17 +286,25 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
     def _step_down(self, frame: int, reason: str) -> None:
         self._tracker.release()
         self._ladder.require_rung(frame, reason)
-        before, memories = self._network.configuration, self._tracker.memories
-        # The tracker holds on to the network whose weights are to go.
-        del self._tracker
-        self._ladder.step_down(frame, reason)
-        carried = self._ladder.same_memories(before)
+        memories, taken = self._tracker.memories, len(self._ladder.steps)
+        self._tracker.leave_network()
+        try:
+            step = self._ladder.step_down(frame, reason, memories=True)
+        finally:
+            self.steps += self._ladder.steps[taken:]
         self._tracker = self._new_tracker()
-        self.steps += (Step(frame, reason, self._network.configuration, carried),)
-        if carried:
-            self._tracker.adopt(memories)
+        if step.carried_over:
+            self._adopt(frame, memories)
             return
-        self._prompt_again(frame, tuple(memories))
+        names = tuple(memories)
+        # The old ones go before the new ones come.
+        del memories
+        self._prompt_again(frame, names)
+
+    def _adopt(self, frame: int, memories: Mapping[int, ObjectMemory]) -> None:
+        """Bring memories to the network in use, which may take memory: those that are there already stay."""
+        self._tracker.memories = dict(memories)
+        self._guarded(frame, lambda: self._tracker.adopt())
 
     def _prompt_again(self, frame: int, names: tuple[int, ...]) -> None:
         """Tell another network where the objects were: by their last masks, on the frame last given."""
@@ -300,7 +315,7 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
                 self._begin()
             return
         if not self._recent:
-            raise UsageError(
+            raise OutOfMemory(
                 f"Memory ran out on frame {frame}, before any mask could be carried over.",
                 "Start again with the configuration stepped down to, or plan for a smaller budget.",
             )

@@ -8,12 +8,14 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import torch
+from sam2.build_sam import HF_MODEL_ID_TO_FILENAMES
 
 from planner.catalog.checkpoints import EXPECTED, held_of, local_path, official_name
 from planner.domain import Configuration
@@ -113,14 +115,10 @@ def _check_shapes(weights: Mapping[str, torch.Tensor], model: Any, path: Path) -
 
 
 def _is_hub_id(text: str) -> bool:
-    from sam2.build_sam import HF_MODEL_ID_TO_FILENAMES
-
     return text in HF_MODEL_ID_TO_FILENAMES
 
 
 def _fetch(configuration: Configuration, name: str) -> Path:
-    from sam2.build_sam import HF_MODEL_ID_TO_FILENAMES
-
     file_name = HF_MODEL_ID_TO_FILENAMES[name][1]
     if file_name != official_name(configuration):
         raise UsageError(
@@ -144,8 +142,6 @@ def _fetch(configuration: Configuration, name: str) -> Path:
 
 def _is_zip(path: Path) -> bool:
     """Whether the file can be mapped instead of read: all but torch's oldest format."""
-    import zipfile
-
     return zipfile.is_zipfile(path)
 
 

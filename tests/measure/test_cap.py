@@ -60,3 +60,30 @@ def test_the_cap_is_set_anew_after_each_frame() -> None:
     gauge.tick()
     gauge.tick()
     assert len(held) == 2
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "CUDA error: out of memory",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+    ],
+)
+def test_memory_that_ran_out_beside_the_allocator_is_out_of_memory_and_no_failure(message: str) -> None:
+    """For a context, pinned memory, or what cuBLAS and cuDNN take themselves torch has no error of its own."""
+    assert child._kind(RuntimeError(message)) == "out_of_memory"
+    assert child._kind(RuntimeError("CUDA error: an illegal memory access was encountered")) == "failed"
+
+
+def test_what_was_reached_before_memory_ran_out_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 3 * GB)
+    monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda device: 4 * GB)
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda device: None)
+    gauge = Gauge("cpu")
+    gauge.on_gpu = True
+    assert gauge.peak("allocated_bytes") is None, "nothing was measured yet, which is not nothing"
+    with pytest.raises(torch.OutOfMemoryError), gauge.of("load"):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+    assert gauge.phase == "load"
+    assert gauge.phases == {"load": {"allocated_bytes": 3 * GB, "reserved_bytes": 4 * GB}}

@@ -116,16 +116,20 @@ run_trial(replace(long, workload=replace(long.workload, frames=10000)))
 
 @pytest.mark.gpu
 def test_on_a_gpu_bytes_are_counted_and_a_cap_holds() -> None:
-    torch = pytest.importorskip("torch", reason="runs torch")
-    if not torch.cuda.is_available():
-        pytest.skip("there is no GPU")
     asked = trial("own", "video")
     free = run_trial(Trial(runtime="own", configuration=asked.configuration, workload=asked.workload))
     assert free.outcome == "ran"
     assert 0 < (free.allocated_bytes or 0) <= (free.reserved_bytes or 0)
     assert {"load", "encode", "track"} <= set(free.phases)
-    capped = Trial(runtime="own", configuration=asked.configuration, workload=asked.workload, cap_bytes=600_000_000)
-    assert run_trial(capped).outcome in ("ran", "out_of_memory")
+    assert free.reserved_bytes is not None and free.context_bytes is not None
+    short = free.context_bytes + free.reserved_bytes // 2
+    for cap_bytes, outcome in ((short, "out_of_memory"), (free.context_bytes + free.reserved_bytes, "ran")):
+        capped = run_trial(
+            Trial(runtime="own", configuration=asked.configuration, workload=asked.workload, cap_bytes=cap_bytes)
+        )
+        assert capped.outcome == outcome, capped.error
+        assert capped.context_bytes is not None
+        assert 0 < (capped.reserved_bytes or 0) <= cap_bytes - capped.context_bytes
 
 
 def _child_of(parent: int) -> int:

@@ -104,6 +104,7 @@ class FakeSession:
     """Stands in for planner.runtime.session.Session."""
 
     device = "fake"
+    steps: tuple[Any, ...] = ()
 
     def __init__(self, configuration: Configuration, on_frame: Callable[[int], None] = lambda _: None) -> None:
         self.configuration, self.on_frame = configuration, on_frame

@@ -77,6 +77,13 @@ def test_a_mask_is_copied_and_kept_from_change() -> None:
     assert prompt == one(mask=MASK) and prompt != one(mask=~MASK) and prompt != one(points=[[1, 1]])
 
 
+def test_what_was_checked_is_taken_again_as_it_is() -> None:
+    """`run` checks prompts and tracking does, with masks as with points."""
+    given = [{"mask": MASK}, {"points": [[1, 1]]}, {"box": [1, 1, 9, 9], "points": [[2, 2]], "labels": [0]}]
+    once = prompts_from([{"object": number, **one} for number, one in enumerate(given, 1)], SIZE, 5)
+    assert prompts_from(once, SIZE, 5) == once
+
+
 def test_objects_without_a_number_follow_the_largest_given() -> None:
     prompts = prompts_from([{"points": [[1, 1]]}, {"object": 7, "box": [0, 0, 1, 1]}, {"points": [[2, 2]]}], SIZE, None)
     assert [prompt.object for prompt in prompts] == [8, 7, 9]

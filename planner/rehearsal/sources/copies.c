@@ -50,6 +50,7 @@ EXPORT cudaError_t cudaHostAlloc(void **out, size_t size, unsigned int flags) {
   *out = NULL;
   int error = imaginary_context(imaginary_current());
   if (error || !size) return fail(error);
+  if (memory_injected()) return fail(cudaErrorMemoryAllocation);
   void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (imaginary_trace() > 1) imaginary_say("%zu bytes of pinned memory%s", size, p == MAP_FAILED ? " refused" : "");
   if (p == MAP_FAILED) return fail(cudaErrorMemoryAllocation);

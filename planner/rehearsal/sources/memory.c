@@ -104,20 +104,31 @@ int memory_host_has(size_t count) {
 
 /* ---------------------------------------------------------------- accounting */
 
-static long requests, fail_at = -1; /* of this process; under the lock */
+static long requests, fail_at = -1, fail_count = 1; /* of this process; under the lock */
 
-/* Whether this request is the one that is to be refused. */
+/* Whether this request is one of those that are to be refused. */
 static int injected(const struct stage *stage) {
   if (fail_at < 0) fail_at = (long)stage->fail_request;
-  return ++requests == fail_at;
+  requests++;
+  return fail_at > 0 && requests >= fail_at && requests < fail_at + fail_count;
+}
+/* The same of pinned memory, which takes nothing of a device. */
+int memory_injected(void) {
+  imaginary_lock();
+  int refused = injected(imaginary_stage());
+  imaginary_unlock();
+  return refused;
 }
 EXPORT long imaginary_requests(void) { return requests; }
-/* The k-th request from now on is refused, once; 0: none is. */
-EXPORT void imaginary_fail_request(long k) {
+/* From the k-th request from now on, so many in a row are refused; k = 0: none is. torch gives its cache back and asks
+ * once more before it says that memory ran out, so one alone is never seen. */
+EXPORT void imaginary_fail_requests(long k, long count) {
   imaginary_lock();
   fail_at = k > 0 ? requests + k : 0;
+  fail_count = count;
   imaginary_unlock();
 }
+EXPORT void imaginary_fail_request(long k) { imaginary_fail_requests(k, 1); }
 
 int memory_take(int device, size_t bytes) {
   int error = imaginary_context(device), place = imaginary_place(device);

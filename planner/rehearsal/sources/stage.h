@@ -80,6 +80,7 @@ void device_waited(void); /* for all that was done on the calling thread's (stre
 
 /* memory.c */
 int memory_take(int device, size_t bytes); /* asks the driver; 0, or CUDA's error */
+int memory_injected(void);                 /* whether a request for pinned memory is one that shall fail */
 void memory_give(int device, size_t bytes);
 int memory_device(const void *p); /* whose it is; -1 for the host */
 size_t memory_data(const void *p, size_t count, int *data); /* how far it is written memory, or a hole, from p on */
