@@ -42,7 +42,7 @@ class ProcessUse:
     context_bytes: int
     """0 where it never had a context."""
     kernels: int
-    """Launched."""
+    """Launched; a call of cuBLAS or cuDNN counts as one."""
     requests: int
     """To the driver, for memory."""
     refused: int

@@ -21,6 +21,7 @@ LOOKED_UP = (
     "cuDriverGetVersion",
     "cuGetErrorName",
     "cuKernelGetAttribute",
+    "cuKernelGetFunction",
     "cuKernelSetAttribute",
     "cuLaunchKernelEx",
     "cuLibraryGetKernel",
@@ -36,6 +37,8 @@ LOOKED_UP = (
 """Of libcuda, what cuDNN's engines that compile at run time ask dlsym for."""
 _ASKS = re.compile(r"Get|Query|Size|Check|Find")
 """In the name of a function that answers something: it must not answer what was in memory."""
+_NOTES = re.compile(r"Set|Create|Destroy|Init")
+"""In the name of a function that keeps or forgets something, and launches nothing."""
 _NO_HANDLE = re.compile(
     r"cudnnBackend|cudnnGetVersion|cudnnGetCudartVersion|cudnnGetProperty|cudnnGetErrorString"
     r"|cudnnGetLastErrorString|cudnnCreate\w+Descriptor|cudnnDestroy\w+Descriptor"
@@ -80,4 +83,6 @@ def _stub(kind: str, name: str) -> str:
         return f"REAL({name})"
     if kind == "cudart" or _ASKS.search(name):
         return f"REFUSED({name}, {NOT_SUPPORTED[kind]})"
-    return f"{'NAMED' if kind == 'cudnn' else 'QUIET'}({name})"
+    if _NOTES.search(name):
+        return f"QUIET({name})"
+    return f"{'NAMED' if kind == 'cudnn' else 'PRODUCT'}({name})"

@@ -1,5 +1,5 @@
 /* libcublas: handles and modes are kept, nothing is computed. What else is asked for is generated: products do nothing
- * and are quiet, for torch gives them their workspaces itself; a question is answered "not supported", and named. */
+ * and say nothing, for torch gives them their workspaces itself; a question is answered "not supported", and named. */
 #include "stage.h"
 #include <stdlib.h>
 

@@ -107,7 +107,12 @@ int imaginary_context(int device) {
 
 void device_launched(void) { __atomic_fetch_add(&usages[current]->kernels, 1, __ATOMIC_RELAXED); }
 
-/* Kernels that this process has launched, on all devices. */
+long imaginary_computed(void) {
+  if (imaginary_devices() && imaginary_has_context(current)) device_launched();
+  return 0;
+}
+
+/* Kernels that this process has launched, on all devices; a call of cuBLAS or cuDNN counts as one. */
 EXPORT long imaginary_kernels(void) {
   long sum = 0;
   for (int i = 0; i < imaginary_devices(); i++)

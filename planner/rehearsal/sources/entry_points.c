@@ -247,6 +247,7 @@ static const struct {
     {"cuLibraryLoadFromFile", (void *)handle},
     {"cuLibraryGetKernel", (void *)handle},
     {"cuLibraryUnload", (void *)done},
+    {"cuKernelGetFunction", (void *)handle},
     {"cuKernelGetAttribute", (void *)func_get_attribute},
     {"cuKernelSetAttribute", (void *)done},
     {"cuFuncGetAttribute", (void *)func_get_attribute},

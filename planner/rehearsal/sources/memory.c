@@ -131,8 +131,9 @@ EXPORT void imaginary_fail_requests(long k, long count) {
 EXPORT void imaginary_fail_request(long k) { imaginary_fail_requests(k, 1); }
 
 int memory_take(int device, size_t bytes) {
-  int error = imaginary_context(device), place = imaginary_place(device);
+  int error = imaginary_context(device); /* says so too where there is no such device */
   if (error) return error;
+  int place = imaginary_place(device);
   struct stage *stage = imaginary_stage();
   struct gpu *gpu = &stage->gpu[place];
   imaginary_enter();

@@ -73,6 +73,7 @@ EXPORT int imaginary_current(void);             /* the calling thread's device *
 EXPORT const struct gpu *imaginary_gpu(void);   /* the calling thread's */
 EXPORT int imaginary_context(int device);       /* makes it where it is missing; 0, or CUDA's error */
 EXPORT int imaginary_has_context(int device);
+EXPORT long imaginary_computed(void);         /* counts a kernel that a library would have launched; 0 */
 int device_attribute(int which, int device);
 void device_select(int device);
 void device_launched(void);

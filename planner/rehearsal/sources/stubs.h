@@ -7,12 +7,15 @@ extern void *imaginary_real_cudnn(const char *name);
 typedef long any;
 #define WEAK __attribute__((weak, visibility("default")))
 
-/* Computes nothing, and need not say so: its memory is the caller's. */
+/* Notes or forgets something: nothing to do. */
 #define QUIET(name) \
   WEAK any name(void) { return 0; }
+/* Computes nothing, and need not say so: its memory is the caller's. Counted as one kernel. */
+#define PRODUCT(name) \
+  WEAK any name(void) { return imaginary_computed(); }
 /* Does nothing, and says so. */
 #define NAMED(name) \
-  WEAK any name(void) { return imaginary_unknown(#name, 0); }
+  WEAK any name(void) { return imaginary_unknown(#name, imaginary_computed()); }
 /* May take memory, or states a size: an error, and says so. */
 #define REFUSED(name, error) \
   WEAK any name(void) { return imaginary_unknown(#name, error); }
