@@ -28,6 +28,7 @@ from planner.simulator.convolutions.cudnn import strides
 from planner.simulator.convolutions.devices import device_json
 from planner.simulator.convolutions.remembered import file_for
 from planner.simulator.convolutions.workspaces import ConvolutionWorkspaces, failed, rule_bytes
+from planner.simulator.simulation import Simulation
 from planner.simulator.torch_adapters import FakeGpu
 from planner.simulator.torch_convolutions import installed_cudnn
 
@@ -464,7 +465,7 @@ def test_a_channels_last_convolution_gives_a_channels_last_output() -> None:
         assert plain.is_contiguous()
 
 
-def trust_of(found: planner.Simulation) -> str:
+def trust_of(found: Simulation) -> str:
     return next(component.provenance for component in found.components if component.name == "workspaces")
 
 
