@@ -28,6 +28,7 @@ from planner.simulator.convolutions.cudnn import strides
 from planner.simulator.convolutions.devices import device_json
 from planner.simulator.convolutions.remembered import file_for
 from planner.simulator.convolutions.workspaces import ConvolutionWorkspaces, failed, rule_bytes
+from planner.simulator.simulation import Simulation
 from planner.simulator.torch_adapters import FakeGpu
 from planner.simulator.torch_convolutions import installed_cudnn
 
@@ -184,12 +185,12 @@ def test_a_library_that_is_none_falls_to_the_table(tmp_path: Path) -> None:
         pytest.param("time.sleep(600)", "did not answer", id="hangs"),
         pytest.param("sys.stdin.readline(); print('{\"cudnn\": 92400}', flush=True); time.sleep(600)", "did not answer",
                      id="hangs later"),
-        pytest.param("print('Hello'); time.sleep(600)", "Hello", id="babbles"),
-        pytest.param("print('[]'); time.sleep(600)", "answered", id="answers with a list"),
+        pytest.param("print('Hello', flush=True); time.sleep(600)", "Hello", id="babbles"),
+        pytest.param("print('[]', flush=True); time.sleep(600)", "answered", id="answers with a list"),
         pytest.param("print('{\"cudnn\": 92400}\\n{\"bytes\": -1}')", "answered", id="answers with a negative size"),
         pytest.param("print('{\"cudnn\": 92400}\\n{\"bytes\": \"many\"}')", "answered", id="answers with words"),
         pytest.param("print('{\"fault\": \"finalize: status 1008: libcuda.so.1\"}')", "status 1008", id="refuses"),
-        pytest.param("print('{\"cudnn\": 91002}'); time.sleep(600)", "91002", id="is another version"),
+        pytest.param("print('{\"cudnn\": 91002}', flush=True); time.sleep(600)", "91002", id="is another version"),
     ],
 )  # fmt: skip
 def test_a_child_that_fails_falls_to_the_table(
@@ -464,23 +465,32 @@ def test_a_channels_last_convolution_gives_a_channels_last_output() -> None:
         assert plain.is_contiguous()
 
 
-def test_a_simulation_says_who_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+def trust_of(found: Simulation) -> str:
+    return next(component.provenance for component in found.components if component.name == "workspaces")
+
+
+def test_a_simulation_says_that_the_rule_was_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SAM2_PLAN_CUDNN", "none")
-    known = planner.simulate(task="image")
-    found = known.provenance["convolution_workspaces"]
-    assert found["fault"] == "SAM2_PLAN_CUDNN is none"
-    assert (
-        list(found["by_source"]) == ["cuDNN 9.24.0, shipped table"] and "convolution" not in known.provenance["assumed"]
-    )
-    strange = planner.simulate(task="image", resolution=320)
-    assert strange.provenance["convolution_workspaces"]["by_source"]["rule"] > 3
-    assert "16-bit" in strange.provenance["assumed"]["convolution"] or strange.provenance["assumed"]["convolution"]
-    trust = {
-        name: next(c.provenance for c in found.components if c.name == "workspaces")
-        for name, found in (("known", known), ("strange", strange))
-    }
-    assert trust == {"known": "simulated", "strange": "assumed"}
-    assert json.dumps(strange.to_dict())
+    found = planner.simulate(task="image", resolution=320)
+    told = found.provenance["convolution_workspaces"]
+    assert told["fault"] == "SAM2_PLAN_CUDNN is none"
+    assert told["by_source"]["rule"] > 3
+    assert "copy of input" in found.provenance["assumed"]["convolution"]
+    assert trust_of(found) == "assumed"
+
+
+def test_a_simulation_says_that_cudnn_answered(program: Callable[[str], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    program(ANSWERING)
+    monkeypatch.setenv("SAM2_PLAN_CUDNN", "/opt/cudnn/lib/libcudnn.so.9")
+    for name in ("cublaslt_of", "stand_in"):
+        monkeypatch.setattr(f"planner.simulator.convolutions.workspaces.{name}", lambda _: LIBRARY)
+    found = planner.simulate(task="image", resolution=320)
+    told = found.provenance["convolution_workspaces"]
+    assert told["fault"] is None
+    assert set(told["by_source"]) == {"cuDNN 9.24.0, asked", "cuDNN 9.24.0, asked; cublasLt's own taken as none"}
+    assert "convolution" not in found.provenance["assumed"]
+    assert trust_of(found) == "simulated"
+    assert json.loads(json.dumps(found.to_dict()))["provenance"]["convolution_workspaces"] == told
 
 
 @pytest.fixture(autouse=True)

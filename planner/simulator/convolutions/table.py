@@ -63,7 +63,8 @@ class Table:
         self._columns = rows[0][len(KEY) :]
         for row in rows[1:]:
             cells = row[len(KEY) :]
-            if len(cells) != len(self._columns) or not all(cell.isdecimal() or cell == UNKNOWN for cell in cells):
+            good = row[0].isdecimal() and all(cell.isdecimal() or cell == UNKNOWN for cell in cells)
+            if not good or len(cells) != len(self._columns):
                 raise FileError(f"{path}: a row is not of the form that its comments describe: {' '.join(row)[:80]!r}.")
             self._rows.setdefault(int(row[0]), {})[tuple(row[1 : len(KEY)])] = cells
 
