@@ -1,114 +1,140 @@
-"""Writes the hand-made allocator logs under tests/data/, which stand in until logs of real runs exist.
+#!/usr/bin/env python3
+"""Record the allocator logs under tests/data/: torch's own history of runs on an imaginary GPU.
 
-Run: python scripts/make_history_examples.py
+    python scripts/make_history_examples.py [NAME ...]
 
-Every address, size and peak below was worked out by hand from the rules of c10/cuda/CUDACachingAllocator.cpp, not by
-running the project's model: the reasoning stands beside each entry. M is 1 MiB = 1,048,576 B. The format is the one
-that planner/simulator/history.py describes.
+Needs a CUDA build of torch, sam2 and a C compiler; no GPU. The format is the one that planner/simulator/history.py
+describes. Addresses are moved so that the first segment begins at FIRST_ADDRESS.
 """
 
 from __future__ import annotations
 
+import argparse
+import gc
 import gzip
 import json
+import os
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
+from typing import Any
 
 FOLDER = Path(__file__).resolve().parent.parent / "tests" / "data"
-M = 1 << 20
-
-S = 0x7F00_0000_0000  # the small segment
-L = 0x7F00_0020_0000  # the 20 MiB segment
-T = 0x7F00_0200_0000  # the segment made to measure
-U = 0x7F00_0400_0000  # another one
-
-ORDINARY = [
-    ["segment_alloc", S, 2 * M],  # up to 1 MiB is small: a 2 MiB segment
-    ["alloc", S, 1000],  # block of 1,024; the rest is split off. allocated 1,024
-    ["alloc", S + 1024, 1],  # block of 512. allocated 1,536
-    ["segment_alloc", L, 20 * M],  # 1 MiB + 1 B rounds to 1,049,088: large, below 10 MiB
-    ["alloc", L, M + 1],  # rest 19,922,432 > 1 MiB is split off. allocated 1,050,624
-    ["alloc", L + 1_049_088, 4 * M],  # fits the rest, leaves 15,728,128. allocated 5,244,928
-    ["segment_alloc", T, 22 * M],  # 22,000,000 rounds to 22,000,128; to a multiple of 2 MiB: 23,068,672
-    ["alloc", T, 22_000_000],  # rest 1,068,544 > 1 MiB is split off. allocated 27,245,056
-    # Free: 1,068,544 at T, 15,728,128 at L. Best fit for 1,049,088 is the former; the rest of 19,456 is not more than
-    # 1 MiB, so the block counts whole. allocated 28,313,600
-    ["alloc", T + 22_000_128, M + 1],
-    ["free_requested", L, M + 1],  # allocated 27,264,512
-    ["free_completed", L, M + 1],  # free: 1,049,088 at L; its neighbour is in use
-    ["alloc", L + 5_243_392, 2 * M],  # out of the 15,728,128, leaves 13,630,976. allocated 29,361,664
-    ["free_requested", L + 1_049_088, 4 * M],  # allocated 25,167,360
-    ["free_completed", L + 1_049_088, 4 * M],  # merges with the free block before it: 5,243,392 at L
-    ["alloc", L, 5 * M],  # takes those; a rest of 512 is not split off. allocated 30,410,752
-    ["free_requested", T, 22_000_000],  # another stream still reads it. allocated 8,410,624, active 30,410,752
-    ["alloc", S + 1536, 1500],  # block of 1,536. allocated 8,412,160, active 30,412,288
-    ["snapshot", 0, 30_412_288],
-    ["free_completed", T, 22_000_000],
-    ["free_requested", T + 22_000_128, M + 1],  # allocated 7,343,616
-    ["free_completed", T + 22_000_128, M + 1],  # T is free as a whole
-    ["segment_free", T, 22 * M],  # empty_cache: only T is not split
-    # 10 MiB would be made to measure, but 13,630,976 are free: 3,145,216 are left. allocated 17,829,376
-    ["alloc", L + 7_340_544, 10 * M],
-    ["segment_alloc", U, 12 * M],  # 12 MiB fit nowhere
-    ["alloc", U, 12 * M],  # allocated 30,412,288: the peak
-]
-
-E = 0x7F10_0000_0000  # the large pool's range
-F = 0x7F20_0000_0000  # the small pool's range
-
-EXPANDABLE = [
-    ["segment_map", E, 20 * M],  # 11 MiB need one page of 20 MiB
-    ["alloc", E, 11 * M],  # 9 MiB stay free. allocated 11,534,336
-    # 12 MiB: the free 9 MiB grow by one page into the unmapped addresses after them
-    ["segment_map", E + 20 * M, 20 * M],
-    ["alloc", E + 11 * M, 12 * M],  # 17 MiB stay free after it. allocated 24,117,248: the peak
-    ["free_requested", E, 11 * M],
-    ["free_completed", E, 11 * M],  # allocated 12,582,912
-    # 1,049,088: the free 11 MiB at E are the smaller block, and cannot grow. Whatever is 512 or more is split off.
-    ["alloc", E, M + 1],  # allocated 13,632,000
-    ["free_requested", E + 11 * M, 12 * M],
-    ["free_completed", E + 11 * M, 12 * M],  # merges on both sides: free from E + 1,049,088 to E + 40 MiB
-    ["segment_unmap", E + 20 * M, 20 * M],  # empty_cache: the one page that is wholly free
-    ["segment_map", F, 2 * M],  # the small pool grows by pages of 2 MiB
-    ["alloc", F, 100],  # allocated 1,049,600
-    # 20 MiB: 19,922,432 are free before the unmapped addresses; one page more
-    ["segment_map", E + 20 * M, 20 * M],  # reserved 42 MiB: the peak
-    ["alloc", E + 1_049_088, 20 * M],  # allocated 22,021,120
-    ["snapshot", 0, 22_021_120],
-]
-
-LOGS = {
-    "history-handmade-ordinary.json.gz": {
-        "configuration": {"handmade": True},
-        "torch": "2.6.0",
-        "gpu": "none: worked out by hand",
-        "events": ORDINARY,
-        "allocator_settings": {"expandable_segments": False, "max_split_size": -1},
-        "peak_allocated_bytes": 30_412_288,
-        "peak_reserved_bytes": 44 * M,
-    },
-    "history-handmade-expandable.json.gz": {
-        "configuration": {"handmade": True},
-        "torch": "2.6.0",
-        "gpu": "none: worked out by hand",
-        "events": EXPANDABLE,
-        "allocator_settings": {"expandable_segments": True, "max_split_size": -1},
-        "peak_allocated_bytes": 24_117_248,
-        "peak_reserved_bytes": 42 * M,
-    },
+FIRST_ADDRESS = 1 << 40
+CAPABILITY = (8, 6)
+MIB = 1 << 20
+RUNS: dict[str, dict[str, Any]] = {
+    "image": {"task": "image"},
+    "video": {"task": "video", "frames": 10, "objects": 2},
+    "expandable": {"task": "image", "expandable_segments": True},
+    # Segments of the first picture, cached, are in the way of the second: they are given back, and the request retried.
+    "retries": {"task": "image", "resolutions": (512, 1024), "limit_bytes": 590 * MIB},
 }
+"""By name: what is run, with the stock predictors of sam2, tiny at RESOLUTION."""
+RESOLUTION = 512
 
 
-def packed(log: dict[str, object]) -> bytes:
+def main() -> int:
+    """Record every run that is named, or all."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", choices=[[], *RUNS], help="which logs; all of them if none is named")
+    parser.add_argument("--within", metavar="FILE", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.within:
+        record(RUNS[arguments.names[0]], Path(arguments.within))
+        return 0
+    from planner.rehearsal.machine import imaginary_gpu
+    from planner.rehearsal.stage import Stage
+
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name in arguments.names or RUNS:
+        with tempfile.TemporaryDirectory() as folder, Stage([imaginary_gpu(capability=CAPABILITY)]) as stage:
+            file = Path(folder) / "log.json"
+            environment = stage.environment()
+            if RUNS[name].get("expandable_segments"):
+                environment["PYTORCH_CUDA_ALLOC_CONF"] = environment["PYTORCH_ALLOC_CONF"] = "expandable_segments:True"
+            subprocess.run([sys.executable, __file__, name, "--within", str(file)], env=environment, check=True)
+            log = json.loads(file.read_text(encoding="utf-8"))
+        (FOLDER / f"history-{name}.json.gz").write_bytes(packed(log))
+        print(f"{name}: {len(log['events']):,} entries")
+    return 0
+
+
+def packed(log: dict[str, Any]) -> bytes:
     """A log as it stands on disk; the same bytes whenever it is made."""
     return gzip.compress(json.dumps(log).encode(), compresslevel=9, mtime=0)
 
 
-def main() -> None:
-    """Write every log."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    for name, log in LOGS.items():
-        (FOLDER / name).write_bytes(packed(log))
+def record(run: dict[str, Any], file: Path) -> None:
+    """Within a process on the stage: run, and write the log."""
+    import torch
+
+    torch.cuda.init()
+    if "limit_bytes" in run:
+        total = torch.cuda.get_device_properties(0).total_memory
+        torch.cuda.set_per_process_memory_fraction(run["limit_bytes"] / total, 0)
+    torch.cuda.memory._record_memory_history("all", context=None, max_entries=10**8)
+    drive(run)
+    torch.cuda.synchronize()
+    entries = torch.cuda.memory._snapshot()["device_traces"][0]
+    events = [[entry["action"], entry.get("addr", 0), entry["size"]] for entry in entries if entry["action"] != "oom"]
+    first = min(address for _, address, _ in events if address)
+    stats = torch.cuda.memory_stats()
+    log = {
+        "events": [
+            [action, address - first + FIRST_ADDRESS if address else 0, size] for action, address, size in events
+        ],
+        "peak_allocated_bytes": stats["allocated_bytes.all.peak"],
+        "peak_reserved_bytes": stats["reserved_bytes.all.peak"],
+        "torch": torch.__version__,
+        "gpu": f"imaginary, compute capability {CAPABILITY[0]}.{CAPABILITY[1]}",
+        "configuration": {"resolution": RESOLUTION, **run, "retries": stats["num_alloc_retries"]},
+        "allocator_settings": {"expandable_segments": bool(run.get("expandable_segments"))},
+    }
+    file.write_text(json.dumps(log), encoding="utf-8")
+
+
+def drive(run: dict[str, Any]) -> None:
+    """What a script does with sam2: one picture three times, or a clip."""
+    import numpy
+    import torch
+    from sam2.build_sam import build_sam2, build_sam2_video_predictor
+    from sam2.sam2_image_predictor import SAM2ImagePredictor
+
+    config = "configs/sam2.1/sam2.1_hiera_t.yaml"
+    overrides = [f"++model.image_size={RESOLUTION}"]
+    picture = numpy.zeros((480, 854, 3), numpy.uint8)
+    box = numpy.array([256, 144, 512, 288], numpy.float32)
+    with torch.inference_mode(), torch.autocast("cuda", torch.bfloat16), tempfile.TemporaryDirectory() as folder:
+        if run["task"] == "image":
+            for resolution in run.get("resolutions", (RESOLUTION,)):
+                overrides = [f"++model.image_size={resolution}"]
+                predictor = SAM2ImagePredictor(build_sam2(config, device="cuda", hydra_overrides_extra=overrides))
+                predictor._bb_feat_sizes = [(resolution // stride,) * 2 for stride in (4, 8, 16)]
+                for _ in range(3):
+                    predictor.set_image(picture)
+                    predictor.predict(box=box, multimask_output=False)
+                del predictor
+                gc.collect()
+            return
+        model = build_sam2_video_predictor(config, device="cuda", hydra_overrides_extra=overrides)
+        write_frames(folder, picture, run["frames"])
+        state = model.init_state(folder)
+        for number in range(run["objects"]):
+            model.add_new_points_or_box(state, 0, number, box=box)
+        for _ in model.propagate_in_video(state):
+            pass
+
+
+def write_frames(folder: str, picture: Any, count: int) -> None:
+    """A folder of JPEG files, as sam2 wants a clip."""
+    from PIL import Image
+
+    Image.fromarray(picture).save(os.path.join(folder, "00000.jpg"))
+    for number in range(1, count):
+        os.link(os.path.join(folder, "00000.jpg"), os.path.join(folder, f"{number:05d}.jpg"))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -44,6 +44,9 @@ def simulation_report(found: Simulation, style: Style) -> str:
             f"  {growth.per_frame_bytes:,} B per frame, {growth.per_object_bytes:,} B per frame and object, "
             "kept for good",
         ]
+    if found.reserved_upper_bytes > found.reserved_bytes:
+        upper = format_size(found.reserved_upper_bytes)
+        lines += ["", f"Reserved up to {upper} where copies on the second stream are given back late."]
     if found.configuration["vram"] is not None:
         lines += ["", _end(found)]
     if estimated := found.provenance["reserved_estimated_frames"]:

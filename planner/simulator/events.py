@@ -56,6 +56,8 @@ class Trace:
     allocations: list[Allocation] = field(default_factory=list)
     events: list[int] = field(default_factory=list)
     marks: list[tuple[str, int]] = field(default_factory=list)
+    elsewhere: set[int] = field(default_factory=set)
+    """Indices of allocations that are made on a stream of their own (streams.py)."""
 
     def born(self, allocation: Allocation) -> int:
         """Record a birth; the index of the allocation."""

@@ -21,7 +21,7 @@ from sam2.modeling import position_encoding
 from sam2.modeling.sam import transformer
 
 from planner.domain import Configuration
-from planner.runtime import automatic, memory, segmentation, tracker
+from planner.runtime import automatic, memory, memory_bank, segmentation, tracker
 from planner.runtime.network import AUTOCAST, Network, build, place
 from planner.runtime.tracker import Tracker
 from planner.simulator import events
@@ -94,6 +94,8 @@ def patches(gpu: FakeGpu) -> Iterator[contextlib.AbstractContextManager[Any]]:
     for module in (tracker, segmentation):
         encode = gpu.repeated(module.encode, "encode")
         yield mock.patch.object(module, "encode", gpu.in_phase(encode, "encode"))
+    if gpu.device == "cuda":
+        yield mock.patch.object(memory_bank.Shelf, "ask", _on_its_own_stream(gpu, memory_bank.Shelf.ask))
     for name in ("decode", "remember"):
         yield mock.patch.object(tracker, name, gpu.repeated(getattr(tracker, name), name))
     yield mock.patch.object(memory, "_attend", gpu.repeated(memory._attend, "attend"))
@@ -102,6 +104,18 @@ def patches(gpu: FakeGpu) -> Iterator[contextlib.AbstractContextManager[Any]]:
         yield mock.patch.object(module, "predict", gpu.in_phase(module.predict, "prompt"))
     yield mock.patch.object(Network, "enlarge", gpu.in_phase(Network.enlarge, "output", events.OUTPUTS))
     yield mock.patch.object(automatic, "run_lengths", return_value={})
+
+
+def _on_its_own_stream(gpu: FakeGpu, method: Callable[..., Any]) -> Callable[..., Any]:
+    """The method; what it allocates lies on another stream, as where there is a GPU."""
+
+    def call(*args: Any) -> Any:
+        first = len(gpu.trace.allocations)
+        result = method(*args)
+        gpu.trace.elsewhere.update(range(first, len(gpu.trace.allocations)))
+        return result
+
+    return call
 
 
 def _picture(gpu: FakeGpu, network: Network) -> torch.Tensor:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from planner.domain import Component, Phase
+from planner.simulator import streams
 from planner.simulator.attribution import Holding, Timeline, holding_at, timeline_of
 from planner.simulator.convolutions.workspaces import RULE, Answers
 from planner.simulator.events import FRAMES, OUTPUTS, PHASES, WEIGHTS, WORKSPACES, Trace
@@ -48,6 +49,8 @@ class Simulation:
     """Highest sum of allocated blocks (torch.cuda.max_memory_allocated)."""
     reserved_bytes: int
     """What the caching allocator holds in the end (torch.cuda.max_memory_reserved)."""
+    reserved_upper_bytes: int
+    """The same where copies on a second stream are given back as late as can be; else equal to reserved_bytes."""
     context_bytes: int
     total_bytes: int
     """reserved_bytes + context_bytes."""
@@ -133,7 +136,11 @@ def simulate(
     wanted = traced_frames if task != "video" else settings["frames"] or max(traced_frames, ENDLESS_FRAMES)
     played = extend(traced.trace, traced_frames, wanted, expandable_segments)
     holding = holding_at(traced.trace, played, played.player.peaks.highest, wanted, traced_frames)
-    reserved_bytes = played.player.reserved_bytes
+    reserved_bytes = reserved_upper_bytes = played.player.reserved_bytes
+    if traced.trace.elsewhere:
+        reserved_bytes, reserved_upper_bytes = streams.reserved_bytes(
+            traced.trace, lambda part: extend(part, traced_frames, wanted, expandable_segments)
+        )
     context_bytes = workspaces.context.bytes
     convolutions = traced.convolutions.answers()
     trust = (
@@ -143,6 +150,7 @@ def simulate(
         configuration=settings,
         allocated_bytes=holding.allocated_bytes,
         reserved_bytes=reserved_bytes,
+        reserved_upper_bytes=reserved_upper_bytes,
         context_bytes=context_bytes,
         total_bytes=reserved_bytes + context_bytes,
         components=(

@@ -86,13 +86,20 @@ def test_among_equal_blocks_the_lowest_address_is_taken() -> None:
     assert allocator.malloc(100 * KIB) == blocks[3]
 
 
-def test_a_block_of_another_segment_with_a_lower_address_wins_a_tie() -> None:
+@pytest.mark.parametrize(
+    ("older_first", "wins"),
+    [
+        pytest.param(True, 64 * MIB, id="torch 2.13 and later: the older segment"),
+        pytest.param(False, 32 * MIB, id="before: the lower address"),
+    ],
+)
+def test_who_wins_a_tie_between_two_segments(older_first: bool, wins: int) -> None:
     addresses = iter([64 * MIB, 32 * MIB])
-    allocator = CachingAllocator(placement=lambda size_bytes: next(addresses))
+    allocator = CachingAllocator(placement=lambda size_bytes: next(addresses), older_segment_first=older_first)
     first, second = allocator.malloc(12 * MIB), allocator.malloc(12 * MIB)
     allocator.free(first)
     allocator.free(second)
-    assert allocator.malloc(12 * MIB) == 32 * MIB
+    assert allocator.malloc(12 * MIB) == wins
 
 
 def test_a_request_takes_the_low_part_of_a_block() -> None:
