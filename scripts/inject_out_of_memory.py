@@ -96,8 +96,7 @@ def _on_stage() -> int:
 @contextlib.contextmanager
 def _models_built_once() -> Iterator[None]:
     """A copy of a model takes a tenth of the second that building it does. Neither asks the driver for anything."""
-    from planner.runtime import session
-
+    session: Any = importlib.import_module("planner.runtime.session")
     built: dict[tuple[str, str], Any] = {}
 
     def copied(configuration: Any, seed: int) -> Any:
