@@ -75,10 +75,12 @@ def main() -> int:
     with _models_built_once():
         for name in options.task or TASKS:
             found[name] = _sweep(name, options)
+            if not options.json:
+                _print_row(name, found[name])
     if options.json:
         print(json.dumps({name: {**vars(tally), "ends": dict(tally.ends)} for name, tally in found.items()}))
     else:
-        _print(found)
+        _print_faults(found)
     return int(any(tally.faults for tally in found.values()))
 
 
@@ -96,8 +98,7 @@ def _on_stage() -> int:
 @contextlib.contextmanager
 def _models_built_once() -> Iterator[None]:
     """A copy of a model takes a tenth of the second that building it does. Neither asks the driver for anything."""
-    from planner.runtime import session
-
+    session: Any = importlib.import_module("planner.runtime.session")
     built: dict[tuple[str, str], Any] = {}
 
     def copied(configuration: Any, seed: int) -> Any:
@@ -341,12 +342,15 @@ def _tell(line: str) -> None:
         print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
 
 
-def _print(found: dict[str, Tally]) -> None:
+def _print_row(task: str, tally: Tally) -> None:
+    """At once: the whole table takes minutes."""
     names = ("recovered", "clean error", "lost", "leaked")
-    print(f"{'task':28}{'requests':>9}{'runs':>6}" + "".join(f"{name:>13}" for name in names))
-    for task, tally in found.items():
-        runs = sum(count for end, count in tally.ends.items() if end != "leaked")
-        print(f"{task:28}{tally.requests:>9}{runs:>6}" + "".join(f"{tally.ends[name]:>13}" for name in names))
+    runs = sum(count for end, count in tally.ends.items() if end != "leaked")
+    counts = ", ".join(f"{tally.ends[name]} {name}" for name in names)
+    print(f"{task:28}{tally.requests:>4} requests, {runs:>3} runs: {counts}", flush=True)
+
+
+def _print_faults(found: dict[str, Tally]) -> None:
     for task, tally in found.items():
         for fault in tally.faults:
             print(f"! {task}: {fault}")
