@@ -70,7 +70,7 @@ def record(run: dict[str, Any], file: Path) -> None:
     """Within a process on the stage: run, and write the log."""
     import torch
 
-    torch.cuda.init()
+    torch.cuda.init()  # type: ignore[no-untyped-call]
     if "limit_bytes" in run:
         total = torch.cuda.get_device_properties(0).total_memory
         torch.cuda.set_per_process_memory_fraction(run["limit_bytes"] / total, 0)
