@@ -125,7 +125,8 @@ def run_trial(
 ) -> Outcome:
     """Run a trial in a process of its own. Whatever happens there is an outcome, not an error.
 
-    `environment` is that process's, as of a rehearsal; what caps memory is left out of it. An interrupt ends the child too and goes on to the caller.
+    `environment` is that process's, as of a rehearsal; what caps memory is left out of it. An interrupt ends the
+    child too and goes on to the caller.
     """
     command = [sys.executable, "-m", "planner.measure.child", str(os.getpid())]
     # What a trial may take is said by the trial, and recorded with it.

@@ -62,8 +62,8 @@ def _end(found: Simulation) -> str:
         return f"It does not run out of {size}, the context included."
     where = f"in {end.phase}" if end.frame is None else f"on frame {end.frame:,} (from 0), in {end.phase}"
     return (
-        f"It runs out of {size} {where}: {format_size(end.requested_bytes)} more than {format_size(end.allocated_bytes)} "
-        "allocated, after all cache was given back."
+        f"It runs out of {size} {where}: {format_size(end.requested_bytes)} more than "
+        f"{format_size(end.allocated_bytes)} allocated, after all cache was given back."
     )
 
 

@@ -32,7 +32,7 @@ class RunningOut:
 def running_out(
     trace: Trace, traced_frames: int, frames: int, limit_bytes: int, expandable_segments: bool = False
 ) -> RunningOut | None:
-    """Where the trace, continued to `frames` as `extend` does, asks for more than the allocator may hold; None: nowhere.
+    """Where the trace, continued to `frames` as `extend` does, asks for more than there is; None: nowhere.
 
     `limit_bytes`: of the GPU, without the CUDA context.
     """

@@ -122,8 +122,8 @@ def simulate(
     `kept_fraction` is the share of automatic masks that pass each filter: 1.0 is the worst case. `extension_present`:
     whether sam2 was built with its CUDA extension. `legacy`: the video predictor that batches its objects.
     `vram`, such as "4GB", asks where the run ends on a GPU of that size, if it does (`runs_out`): a clip without end is
-    played for 300 frames. `full_trace` traces every frame where a long clip would be extended from its first. `progress(done, total)` is
-    called as the trace goes on.
+    played for 300 frames. `full_trace` traces every frame where a long clip would be extended from its first.
+    `progress(done, total)` is called as the trace goes on.
 
     Raises UsageError for a value that cannot be run, EnvironmentFailure where torch or sam2 are missing,
     UnknownOperation where the code does what the tracer cannot follow.
