@@ -81,6 +81,7 @@ class FakeGpu(TorchDispatchMode, Storages):
         self._names: dict[int, str] = {}
         self._composite: dict[Any, bool] = {}
         self._alias: dict[Any, bool] = {}
+        self._casts: dict[Any, bool] = {}
         self._fake = FakeTensorMode(allow_non_fake_inputs=True)
         self._stack = contextlib.ExitStack()
 
@@ -215,7 +216,7 @@ class FakeGpu(TorchDispatchMode, Storages):
         """
         if not self._autocasting or self._cast:
             yield
-        elif torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), _AUTOCAST_KEY):
+        elif self._is_cast(func):
             self._cast = True
             try:
                 yield
@@ -225,6 +226,14 @@ class FakeGpu(TorchDispatchMode, Storages):
             excluded = torch._C._dispatch_tls_local_exclude_set().remove(getattr(torch._C.DispatchKey, _AUTOCAST_KEY))
             with torch._C._ForceDispatchKeyGuard(torch._C._dispatch_tls_local_include_set(), excluded):
                 yield
+
+    def _is_cast(self, func: Any) -> bool:
+        """Whether autocast deals with the operation itself."""
+        known = self._casts.get(func)
+        if known is None:
+            known = torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), _AUTOCAST_KEY)
+            self._casts[func] = known
+        return known
 
     def _is_alias(self, func: Any) -> bool:
         """Whether the results are views of arguments, or arguments changed in place: no new storage.
