@@ -36,7 +36,7 @@ class Confirmation:
 
     confirmed: bool
     truth: str
-    """measured or simulated."""
+    """measured, rehearsed (on an imaginary GPU) or simulated."""
     cap_bytes: int
     """What the process was held to (measured), or compared with (simulated)."""
     gpu: str | None
@@ -82,6 +82,8 @@ class Confirmation:
             verb = "agrees with the simulator" if self.confirmed else "contradicts the simulator"
             return f"{verb}: {cap} of budget, {what}; nothing ran on a GPU"
         verb = "confirmed" if self.confirmed else "not confirmed"
+        if self.truth == "rehearsed":
+            return f"{verb} under a cap of {cap} on an imaginary {self.gpu}: {what}; nothing ran on a GPU"
         return f"{verb} under a cap of {cap} on {self.gpu}: {what}"
 
 
@@ -141,7 +143,7 @@ def confirm(
     ran_frames = count if workload.frames is None else min(workload.frames, found.frames or workload.frames)
     return Confirmation(
         confirmed=found.outcome == RAN and within,
-        truth="simulated" if simulate else "measured",
+        truth="simulated" if simulate else "rehearsed" if found.imaginary else "measured",
         cap_bytes=cap_bytes,
         gpu=None if simulate else found.gpu,
         configuration=trial.configuration,
@@ -192,7 +194,7 @@ def _record(trial: Trial, found: Outcome) -> Path | None:
     from planner.locations import user_folder
     from planner.measure.sweep import keep
 
-    written = keep([(trial, found)], user_folder() / "profiles")
+    written = keep([(trial, found)], user_folder() / "profiles", "rehearsed" if found.imaginary else "measured")
     return written[0] if written else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,17 @@ import planner
 from planner.confirmation import Confirmation, confirm
 from planner.errors import EnvironmentFailure, PlannerError
 from planner.locations import user_folder
+from planner.measure.present import present_gpus
 from planner.measure.trial import Outcome, Trial
 from planner.profiles import load_folder
 from planner.report.confirmation import confirmation_document, confirmation_report
 from planner.report.text import Style
 from tests.conftest import invoke, validate
 from tests.measure.fakes import GPU
+from tests.stages import ON_STAGE
 
 MB = 10**6
+BUDGETS = ("1GB", "1.5GB", "2GB", "3GB", "4GB", "6GB", "8GB") if present_gpus() else ("1GB", "2GB", "6GB")
 
 
 @pytest.fixture(scope="module")
@@ -180,10 +184,10 @@ def test_a_plan_that_chose_nothing_is_exit_3_and_nonsense_is_exit_2(tmp_path: Pa
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("vram", ["1GB", "2GB", "6GB"])
+@pytest.mark.parametrize("vram", BUDGETS)
 def test_on_a_gpu_plans_run_within_their_budgets(vram: str) -> None:
-    plan = planner.plan(task="video", objects=3, vram=vram, frame_size=(540, 960))
-    # The memory bank is full after 16 frames.
-    found = confirm(plan, frames=18, record=False)
+    # An imaginary one is as slow as this machine's host: as few frames as fill the memory bank (16).
+    few = {"frame_size": (540, 960)} if ON_STAGE in os.environ else {}
+    found = confirm(planner.plan(task="video", objects=3, vram=vram, **few), frames=18 if few else None, record=False)
     assert found.confirmed, found.summary
     assert found.within_upper_bound

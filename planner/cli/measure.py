@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -79,10 +80,11 @@ def command(
         return
     from planner.measure.sweeps import preset as trials_of
     from planner.measure.sweeps import sweep_file
+    from planner.rehearsal.stage import on_a_stage
 
     trials = sweep_file(Path(ranges), runtime) if ranges else trials_of(preset or "quick", runtime)
-    kind = "simulated" if simulating else "rehearsed" if rehearsing else "measured"
-    uuid, run = ("cuda", _simulator() if simulating else _rehearser(gpu)) if kind != "measured" else _gpu(device)
+    uuid, run = ("cuda", _simulator() if simulating else _rehearser(gpu)) if simulating or rehearsing else _gpu(device)
+    kind = "simulated" if simulating else "rehearsed" if rehearsing or on_a_stage(os.environ) else "measured"
     trials = [replace(trial, device=uuid) for trial in trials]
     _sweep(trials, folder, run, kind, output)
 

@@ -21,7 +21,7 @@ from planner.documents import EmptyFile, Fields, read
 from planner.locations import user_folder
 
 PREFIX = "SAM2_PLAN"
-OTHERS = (f"{PREFIX}_HOME", f"{PREFIX}_TRACEBACK", f"{PREFIX}_MEMORY_CAP")
+OTHERS = (f"{PREFIX}_HOME", f"{PREFIX}_TRACEBACK", f"{PREFIX}_MEMORY_CAP", f"{PREFIX}_CUDNN")
 """Variables of ours that are no options."""
 DEFAULT_NAME = "config.yaml"
 """In the data folder ($SAM2_PLAN_HOME or the platform's), read where it is there and no other file is named."""

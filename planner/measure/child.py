@@ -91,6 +91,7 @@ def _figures(gauge: Gauge, driver: Driver) -> dict[str, Any]:
         "frames": len(gauge.seconds),
         "retries": gauge.retries(),
         "kernels_per_frame": gauge.kernels_per_frame(),
+        "imaginary": gauge.imaginary,
         "steps": tuple(gauge.steps),
         "versions": _versions(driver),
     }

@@ -85,6 +85,11 @@ class Gauge:
         """Median of the frames after the first two, which warm up."""
         return round(statistics.median(self.seconds[2:]), 6) if len(self.seconds) > 2 else None
 
+    @property
+    def imaginary(self) -> bool:
+        """Whether the GPU is an imaginary one."""
+        return self._launched is not None
+
     def kernels_per_frame(self) -> float | None:
         """Median of the frames after the first two."""
         return statistics.median(self.kernels[2:]) if len(self.kernels) > 2 else None

@@ -101,6 +101,8 @@ class Outcome:
     """How often the allocator gave its cache back before the driver had enough."""
     kernels_per_frame: float | None = None
     """Launched: median, after the first two. Known of a rehearsal."""
+    imaginary: bool = False
+    """Whether the GPU was: rehearsed, then, not measured."""
     steps: tuple[str, ...] = ()
     """What fallback stepped down to, in order."""
     gpu: str | None = None

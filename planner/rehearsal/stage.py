@@ -216,6 +216,13 @@ class Stage:
 
 
 _SEPARATES = re.compile(r"[\s:]")
+
+
+def on_a_stage(environment: Mapping[str, str]) -> bool:
+    """Whether a process with this environment sees imaginary GPUs: what it measures is rehearsed."""
+    return f"{PREFIX}STAGE" in environment
+
+
 _SIZE = StageRecord.process.offset + StageRecord.process.size
 
 

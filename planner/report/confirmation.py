@@ -67,7 +67,7 @@ def confirmation_report(found: Confirmation, style: Style) -> str:
     if found.measured.alone is False:
         lines += ["", "! other processes used the GPU: the context could not be told apart"]
     if found.recorded:
-        lines += ["", f"row added to {found.recorded}; sam2-plan fit uses it"]
+        lines += ["", f"row added to {found.recorded}"]
     return "\n".join(lines) + "\n"
 
 

@@ -144,6 +144,8 @@ def shown_environment(
     for name in sorted(environment):
         if limits_memory(name) or name in _ALLOCATOR:
             found[name] = environment[name] if _PLAIN.fullmatch(environment[name]) else "set"
+        elif name.startswith("SAM2_PLAN_REHEARSAL_"):
+            found[name] = "set: these GPUs are imaginary"
         elif name.startswith("SAM2_PLAN_"):
             known = options is None or name in options
             found[name] = "set" if known else "set, but no option of this release"
