@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Put planner.simulate beside rehearsals of the same runs: seeded random configurations, own and stock.
 
-    python scripts/compare_with_rehearsal.py                     what the journal lacks of 150, then docs/rehearsing.tsv
+    python scripts/compare_with_rehearsal.py                     what the journal lacks of 150, then the docs
     python scripts/compare_with_rehearsal.py --count 20 --only 7 --journal one.jsonl --print
 
 Each configuration runs once in the real code on torch's CUDA build and an imaginary GPU, and once in the simulator.
 Interrupt it at any time and run it again: the journal keeps every finished row. It takes about an hour on two cores.
+The table goes into docs/rehearsing.md, every row into docs/rehearsing.tsv.
 Simulated and rehearsed, both: nothing here was measured on a GPU. Automatic masks are those of which none passes the
 filters, since what passes depends on values, which a rehearsal does not have.
 """
@@ -43,7 +44,9 @@ STOCK_PRECISIONS = ("autocast_bfloat16", "autocast_float16", "float32")
 OWN_PRECISIONS = (*STOCK_PRECISIONS, "float16", "bfloat16")
 ENOUGH_BYTES = 300 * 2**30
 """Of the imaginary GPU: nothing runs out, so that the allocator never gives cache back."""
-TARGET = Path(__file__).resolve().parent.parent / "docs" / "rehearsing.tsv"
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "rehearsing.md"
+TARGET = PAGE.with_suffix(".tsv")
+BEGIN, END = "<!-- made by scripts/compare_with_rehearsal.py -->\n", "<!-- end -->\n"
 COLUMNS = ("id", "allocated", "simulated less", "%", "reserved", "simulated less", "%")
 
 
@@ -209,9 +212,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if any(side not in row for row in found for side in ("rehearsed", "simulated")):
         return 0
     text = "\n".join(["\t".join(COLUMNS), *map(line, found)]) + "\n"
-    print(text if options.only_print else summary(found))
+    print(text, summary(found), sep="\n")
     if not options.only_print:
         write(TARGET, text)
+        before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+        write(PAGE, f"{before}{BEGIN}\n{summary(found)}\n{END}{rest.partition(END)[2]}")
     return 0
 
 
