@@ -175,6 +175,8 @@ def _rehearse_plan(
     if frames is not None and workload.task != "video":
         raise UsageError(f"frames={frames} is for videos; the plan is for {workload.task}.", "Leave frames out.")
     count = FRAMES if frames is None else parse_count(frames, "frames")
+    masks_of_values = workload.task == "automask"  # which pass the filters
+    options = {**options, "zero_scalars": options["zero_scalars"] or masks_of_values}
     with tempfile.TemporaryDirectory(prefix="sam2-plan-rehearsal-") as folder:
         saved = Path(folder) / "plan.json"
         plan.save(saved)
@@ -213,7 +215,7 @@ def _rehearse_plan(
         milliseconds_per_frame=outcome.seconds_per_frame and round(1000 * outcome.seconds_per_frame, 3),
         # The driver is imaginary, and so is its version.
         versions={name: value for name, value in outcome.versions.items() if name != "driver"},
-        notes=_strange(use),
+        notes=(*_strange(use), *(("values are garbage: no automatic mask passes the filters",) * masks_of_values)),
         configuration=chosen.configuration,
         workload=workload,
         frames=outcome.frames or count,
