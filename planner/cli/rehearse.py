@@ -30,7 +30,7 @@ course depends on them (printing a tensor, nonzero) needs --zero-scalars, or goe
 A plan runs under its budget unless --vram or --gpu says otherwise, in a process of its own on frames of noise. A
 command runs as it is, with its children; what it prints goes to standard error. --least runs either some ten times
 more. Writes nothing but -o FILE and, the first time, the imaginary GPU's libraries into the cache folder
-($XDG_CACHE_HOME or ~/.cache), which the C compiler of this machine builds in seconds; what a command writes, it writes.
+($XDG_CACHE_HOME or ~/.cache), which this machine's C compiler builds in seconds; what a command writes, it writes.
 
 \b
 Exit codes: 0 it completed; 1 it failed, or cannot be rehearsed here; 2 usage; 3 the plan does not fit; 5 it ran out of
