@@ -23,8 +23,8 @@ Examples:
 
 \b
 torch's own CUDA build runs unchanged on a GPU that is not there: its allocator, dispatch and choice of kernels are
-real, cuDNN states its real workspaces, kernels do nothing. So bytes are true, and values are garbage: a program whose
-course depends on them (printing a tensor, nonzero) needs --zero-scalars, or goes astray.
+real, cuDNN states its real workspaces, kernels do nothing. So bytes are true, and values are garbage: a program
+whose course depends on them (printing a tensor, nonzero) needs --zero-scalars, or goes astray.
 
 \b
 A plan runs under its budget unless --vram or --gpu says otherwise, in a process of its own on frames of noise. A
@@ -33,8 +33,8 @@ more. Writes nothing but -o FILE and, the first time, the imaginary GPU's librar
 ($XDG_CACHE_HOME or ~/.cache), which this machine's C compiler builds in seconds; what a command writes, it writes.
 
 \b
-Exit codes: 0 it completed; 1 it failed, or cannot be rehearsed here; 2 usage; 3 the plan does not fit; 5 it ran out of
-memory, or took more than the plan's upper bound.
+Exit codes: 0 it completed; 1 it failed, or cannot be rehearsed here; 2 usage; 3 the plan does not fit; 5 it ran
+out of memory, or took more than the plan's upper bound.
 Needs Linux, a C compiler, torch's CUDA build and, for a plan, the extra: pip install "sam2-plan[run]".
 """
 
