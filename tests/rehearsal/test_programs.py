@@ -179,7 +179,14 @@ open({str(note)!r}, "w").write(str(os.getpid()))
 time.sleep(120)
 """
     words = [sys.executable, "-m", "planner", "rehearse", "--", sys.executable, "-c", code]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True) as program:
+    with subprocess.Popen(
+        words,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        # Ignored where the tests themselves run in the background, and inherited.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as program:
         deadline = time.monotonic() + 60
         while not (note.exists() and note.read_text()) and time.monotonic() < deadline:
             time.sleep(0.1)

@@ -6,7 +6,7 @@ pytest.importorskip("torch", reason="the trace runs torch")
 pytest.importorskip("sam2", reason="the trace runs the sam2 package")
 
 from planner.simulator.events import Allocation, Trace
-from planner.simulator.extension import NotSteady, _frame_sizes, extend
+from planner.simulator.extension import NotSteady, frame_sizes, extend
 from planner.simulator.playback import Player, phases_of, sections_of
 from planner.simulator.program import Program
 from planner.simulator.stock import REPEATED, StockRun, trace_stock
@@ -96,7 +96,7 @@ def test_shortcuts_change_no_figure_for_more_objects_and_offloads(objects, optio
 
 def _played(trace, frames, expandable_segments):
     """Every event of a clip whose frames share one storage, or are on the host."""
-    sections = sections_of(trace, _frame_sizes(trace, 20, frames))
+    sections = sections_of(trace, frame_sizes(trace, 20, frames))
     last = next(number for number, section in enumerate(sections) if section.name == "frame 19")
     player = Player(expandable_segments)
     for number in range(last + 1 + frames - 20):
