@@ -6,7 +6,7 @@ pytest.importorskip("torch", reason="the trace runs torch")
 pytest.importorskip("sam2", reason="the trace runs the sam2 package")
 
 from planner.simulator.events import Allocation, Trace
-from planner.simulator.extension import NotSteady, frame_sizes, extend
+from planner.simulator.extension import NotSteady, extend, frame_sizes
 from planner.simulator.playback import Player, phases_of, sections_of
 from planner.simulator.program import Program
 from planner.simulator.stock import REPEATED, StockRun, trace_stock
