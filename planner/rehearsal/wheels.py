@@ -14,7 +14,7 @@ from planner.errors import EnvironmentFailure
 
 OLDEST_CUDNN = (9, 8)
 """The first whose backend makes plans for a described device (release notes: CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR)."""
-_INSTALL = "Install the one for CUDA from download.pytorch.org, such as: pip install torch (on Linux)."
+_INSTALL = "Install its CUDA build, which on Linux is what this gives: pip install torch"
 _LOOK = """
 import importlib.util, json
 def folder(name):
@@ -59,9 +59,9 @@ def find_wheels(python: str | None = None) -> Wheels:
     Raises EnvironmentFailure where there is none that can be rehearsed, with what is missing.
     """
     folders = _folders(python)
-    whose = f" of {python}" if python and python != sys.executable else ""
+    whose = f" of {python}" if python and python != sys.executable else " here"
     if not folders["torch"]:
-        raise EnvironmentFailure(f"The Python{whose} has no torch.", _INSTALL)
+        raise EnvironmentFailure(f"The Python{whose} has no torch, whose CUDA build rehearsing runs.", _INSTALL)
     torch = folders["torch"][0]
     text = _read(torch / "version.py")
     version = _said(r"^__version__ = '([^']+)'", text) or "of an unknown version"
