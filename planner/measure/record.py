@@ -25,8 +25,9 @@ def measurement(trial: Trial, outcome: Outcome, kind: str, profile: str) -> Meas
         profile=profile,
         id=trial.id,
         kind=kind,
-        # Under a cap the allocator gives its cache back before it runs out: fewer bytes than it takes elsewhere.
-        use="fit" if ran and figures and trial.cap_bytes is None else "reference",
+        # Under a cap the allocator gives its cache back before it runs out: fewer bytes than it takes elsewhere. And
+        # nothing is fitted to rehearsed rows yet.
+        use="fit" if ran and figures and trial.cap_bytes is None and kind != "rehearsed" else "reference",
         task=workload.task,
         objects=workload.objects,
         frames=workload.frames,

@@ -181,7 +181,7 @@ def test_confirm_holds_a_plan_to_its_budget_and_says_what_it_took(folder: Path, 
     assert reached["total"] <= 480 * MB
 
 
-def test_measure_keeps_rows_that_fit_learns_from(tmp_path: Path) -> None:
+def test_measure_keeps_rows_and_fit_takes_none_of_an_imaginary_gpu_for_measured(tmp_path: Path) -> None:
     home = {"SAM2_PLAN_HOME": str(tmp_path)}
     sweep = tmp_path / "sweep.yaml"
     sweep.write_text(
@@ -198,7 +198,9 @@ def test_measure_keeps_rows_that_fit_learns_from(tmp_path: Path) -> None:
     assert [row["outcome"] for row in stock["rows"]] == ["ran"]
     ran = sam2_plan_on_stage("fit", variables=home)
     assert ran.returncode == 0, ran.stderr
-    assert "2 measured" in ran.stdout
+    first, own = ran.stdout.splitlines()[:2]
+    assert own == "rows of your own: 2 rehearsed, ran"
+    assert "rehearsed" not in first, "laws are fitted to nothing that was rehearsed"
 
 
 def test_the_gpu_with_room_is_planned_for_picked_checked_and_run_on(folder: Path, tmp_path: Path) -> None:
