@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from planner.errors import PlannerError
 from planner.measure.trial import FAILED, RAN, Outcome, Trial
 
 SIMULATED_GPU = "simulated"
 
 
-def simulated(trial: Trial, capability: tuple[int, int] = (8, 6)) -> Outcome:
-    """Simulate a trial. What the simulator refuses is an outcome. Raises EnvironmentFailure without torch or sam2."""
+def simulated(trial: Trial, capability: tuple[int, int] = (8, 6), **more: Any) -> Outcome:
+    """Simulate a trial; `more` are further arguments of `simulate`.
+
+    What the simulator refuses is an outcome. Raises EnvironmentFailure without torch or sam2.
+    """
     from planner.errors import EnvironmentFailure
     from planner.simulator import simulate
 
@@ -31,6 +36,7 @@ def simulated(trial: Trial, capability: tuple[int, int] = (8, 6)) -> Outcome:
             points_per_batch=configuration.object_batch if workload.task == "automask" else 64,
             capability=capability,
             frame_size=workload.frame_size,
+            **more,
         )
     except EnvironmentFailure:
         raise

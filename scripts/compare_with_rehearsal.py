@@ -31,7 +31,7 @@ from typing import Any
 from planner.documents import write
 from planner.domain import TASKS, VARIANTS, VERSIONS, Configuration, Workload
 from planner.journal import append, open_journal, read_journal
-from planner.measure.trial import RAN, Trial, run_trial
+from planner.measure.trial import RAN, Outcome, Trial, run_trial
 from planner.planning.candidates import why_unsupported
 from planner.rehearsal.machine import imaginary_gpu
 from planner.rehearsal.stage import Stage
@@ -126,10 +126,7 @@ def rehearsed(case: Case) -> dict[str, Any]:
         if case.runtime == "own" and case.workload.task == "automask":
             return {**_rehearsed_automask(case, environment), "seconds": round(time.perf_counter() - began, 1)}
         found = run_trial(case.trial, environment=environment)
-        spent = time.perf_counter() - began
-    if found.outcome != RAN:
-        return {"error": found.error}
-    return {"allocated": found.allocated_bytes, "reserved": found.reserved_bytes, "seconds": round(spent, 1)}
+        return _figures_of(found, time.perf_counter() - began)
 
 
 AUTOMASK = """
@@ -158,37 +155,23 @@ def _allocator_settings(case: Case) -> dict[str, str]:
 
 def simulated(case: Case) -> dict[str, Any]:
     """What the simulator says, in a process of its own, as a user's call of it."""
-    from planner.errors import PlannerError
-    from planner.simulator import simulate
+    from planner import truth
 
-    configuration, workload = case.configuration, case.workload
-    automask = workload.task == "automask"
     began = time.perf_counter()
-    try:
-        found = simulate(
-            task=workload.task,
-            variant=configuration.variant,
-            version=configuration.version,
-            resolution=configuration.resolution,
-            frames=workload.frames,
-            objects=workload.objects,
-            precision=configuration.precision,
-            attention=configuration.attention,
-            offload_video=configuration.offload_video,
-            offload_state=configuration.offload_state,
-            stock=case.runtime == "stock",
-            object_batch=1 if automask or case.runtime == "stock" else configuration.object_batch,
-            points_per_batch=configuration.object_batch if automask else 64,
-            kept_fraction=0.0 if automask else 1.0,
-            capability=_pair(case.capability),
-            frame_size=workload.frame_size,
-            expandable_segments=case.expandable_segments,
-            full_trace=True,
-        )
-    except PlannerError as error:
-        return {"error": str(error)}
-    spent = time.perf_counter() - began
-    return {"allocated": found.allocated_bytes, "reserved": found.reserved_bytes, "seconds": round(spent, 1)}
+    found = truth.simulated(
+        case.trial,
+        _pair(case.capability),
+        kept_fraction=0.0 if case.workload.task == "automask" else 1.0,
+        expandable_segments=case.expandable_segments,
+        full_trace=True,
+    )
+    return _figures_of(found, time.perf_counter() - began)
+
+
+def _figures_of(found: Outcome, seconds: float) -> dict[str, Any]:
+    if found.outcome != RAN:
+        return {"error": found.error}
+    return {"allocated": found.allocated_bytes, "reserved": found.reserved_bytes, "seconds": round(seconds, 1)}
 
 
 def _pair(capability: str) -> tuple[int, int]:

@@ -161,8 +161,6 @@ except RuntimeError as error:
 def test_a_sitecustomize_of_the_users_is_still_run(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text("import builtins; builtins.mine = 1\n")
     code = "import torch; torch.empty(1, device='cuda'); assert mine == 1"
-    found = rehearse(code, before=("env", f"PYTHONPATH={os.environ.get('PYTHONPATH', '')}"))
-    assert found.code in (0, 1)  # without ours on the path nothing is noted, yet the driver counts
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
     words = [sys.executable, "-m", "planner", "rehearse", "--format", "json", "--", sys.executable, "-c", code]
     done = subprocess.run(words, capture_output=True, text=True, env=environment, cwd=Path(__file__).parents[2])
