@@ -227,9 +227,9 @@ def _rehearse_plan(
     )
 
 
-def rehearser(gpu: str | None = None, capability: tuple[int, int] | None = None) -> Callable[[Trial], Outcome]:
+def rehearser(gpu: str | None = None) -> Callable[[Trial], Outcome]:
     """What runs trials, each in a fresh process on an imaginary GPU of that name (24 GB of capability 8.6 of None)."""
-    card = imaginary_gpu(gpu, capability=capability)
+    card = imaginary_gpu(gpu)
 
     def run(trial: Trial) -> Outcome:
         with Stage([card]) as stage:

@@ -196,19 +196,16 @@ def _run_own(trial: Trial, gauge: Gauge) -> None:
                 prompts = [
                     {"frame": 0, "object": number + 1, "box": box.tolist()} for number, box in enumerate(_boxes(trial))
                 ]
-                tracking = session.track(clip, prompts)
-                for _ in tracking:
+                for _ in session.track(clip, prompts):
                     gauge.tick()
-                    gauge.steps = [describe(step.configuration) for step in tracking.steps]
             elif task == "image":
                 for number in range(ROUNDS):
                     session.segment(_picture(size, number), boxes=_boxes(trial).tolist())
                     gauge.tick()
-                    if session.configuration != trial.configuration:
-                        gauge.steps = [describe(session.configuration)]
             else:
                 session.automask(_picture(size, 0), pred_iou_threshold=0.0, stability_threshold=0.0)
                 gauge.tick()
+        gauge.steps = [describe(step.configuration) for step in session.steps]
 
 
 def _run_stock(trial: Trial, gauge: Gauge) -> None:
