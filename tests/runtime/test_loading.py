@@ -71,13 +71,14 @@ def test_a_checkpoint_in_the_format_before_zip_files_loads(tmp_path: Path, weigh
 
 def as_safetensors(path: Path, weights: dict[str, Any]) -> Path:
     """The weights one after the other behind their list, at odd places."""
-    offset, entries, data = 1, {}, b"\0"
+    offset, entries, data = 1, {}, [b"\0"]
     for name, tensor in weights.items():
-        found = tensor.contiguous().numpy().tobytes()
-        entries[name] = {"dtype": "F32", "shape": list(tensor.shape), "data_offsets": [offset, offset + len(found)]}
-        offset, data = offset + len(found), data + found
+        data.append(tensor.contiguous().numpy().tobytes())
+        end = offset + len(data[-1])
+        entries[name] = {"dtype": "F32", "shape": list(tensor.shape), "data_offsets": [offset, end]}
+        offset = end
     head = json.dumps(entries).encode()
-    path.write_bytes(struct.pack("<Q", len(head)) + head + data)
+    path.write_bytes(b"".join((struct.pack("<Q", len(head)), head, *data)))
     return path
 
 
