@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from planner.cli import options
-from planner.cli.output import ProgressLine, echo, style_of
-from planner.errors import Interrupted, UsageError
+from planner.cli.output import ProgressLine, echo, style_of, telling
+from planner.errors import DeviceWarning, Interrupted, UsageError
 
 if TYPE_CHECKING:
     from planner.runs.nouns import Progress
@@ -72,14 +72,15 @@ def command(
 
     line = ProgressLine() if sys.stderr.isatty() else None
     try:
-        summary = run(
-            plan,
-            source,
-            saves=options.words_of(save),
-            prompts=_prompts(points, boxes, masks, prompts_path),
-            progress=_progress(line),
-            **asked,
-        )
+        with telling(DeviceWarning):
+            summary = run(
+                plan,
+                source,
+                saves=options.words_of(save),
+                prompts=_prompts(points, boxes, masks, prompts_path),
+                progress=_progress(line),
+                **asked,
+            )
     except KeyboardInterrupt:
         hint = f"What was complete is kept in {asked['out']}; the same command goes on from there."
         raise Interrupted("Stopped at once.", hint) from None

@@ -22,7 +22,7 @@ pytest.importorskip("sam2")
 
 import planner
 from planner.domain import Configuration
-from planner.errors import EnvironmentFailure, FileError, PlannerError, UsageError
+from planner.errors import DeviceWarning, EnvironmentFailure, FileError, PlannerError, UsageError
 from planner.runtime.session import find_device
 from tests.runtime.stock import checkpoint, picture
 
@@ -345,7 +345,8 @@ def test_a_gpu_that_is_not_there_is_an_error_of_the_environment(device: str) -> 
 def test_auto_takes_the_cpu_where_there_is_nothing_else() -> None:
     if torch.backends.mps.is_available():
         pytest.skip("there is an MPS device")
-    assert planner.load(SMALLEST, random_weights=True).device == "cpu"
+    with pytest.warns(DeviceWarning, match=r"torch .*, so SAM 2 runs on the CPU"):
+        assert planner.load(SMALLEST, random_weights=True).device == "cpu"
 
 
 @pytest.mark.parametrize(("planned", "taken"), [("GPU-b", 1), ("GPU-a", 0), ("GPU-elsewhere", 0), (None, 0)])
