@@ -36,8 +36,8 @@ def table() -> str:
                 found = BLOCK.match(name)
                 general = BLOCK.sub(r"\1#.", name)
                 blocks[general, "x".join(map(str, tensor.shape))] += [int(found[2])] if found else []
-            for (name, shape), numbers in blocks.items():
-                kinds[name, shape, ranges(numbers)].add((variant, version))
+            for (name, shape), found_in in blocks.items():
+                kinds[name, shape, ranges(found_in)].add((variant, version))
     lines = []
     for (name, shape, numbers), where in kinds.items():
         variants = [variant for variant in VARIANTS if any(variant == one for one, _ in where)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,6 +21,8 @@ BLOCK_PREFIX = "image_encoder.trunk.blocks."
 NEWER_ONLY = "no_obj_embed_spatial"
 """A weight that version 2.1 has and 2.0 has not."""
 EXPECTED = "image_encoder.trunk.patch_embed.proj.weight"
+HUB_ID = re.compile(r"facebook/sam2(\.1)?-hiera-[a-z-]+", re.ASCII)
+"""Official ids (sam2.build_sam.HF_MODEL_ID_TO_FILENAMES)."""
 HEX_DIGITS = 64
 _FAMILIES = {"2.1": "sam2.1", "2.0": "sam2"}
 """Of names and ids."""

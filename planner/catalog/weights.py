@@ -5,13 +5,14 @@ What passes here is what `sam2-plan check` passes and what `planner.load` takes:
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from planner.catalog.checkpoints import EXPECTED, held_of, official_hub_id, official_name
+from planner.catalog.checkpoints import EXPECTED, HUB_ID, held_of, local_path, official_hub_id, official_name
 from planner.catalog.pickles import ITEM_BYTES, Tensor
 from planner.catalog.weight_files import AGAIN, CUT, ZIP, Contents, look_into, refusal
 from planner.domain import Configuration
@@ -238,3 +239,15 @@ def missing(configuration: Configuration, path: Path) -> FileError:
         f"Give the path of {official_name(configuration)}, a folder that holds it, or its id on the hub; `{fetch}`"
         " fetches it.",
     )
+
+
+def require_checkpoint(configuration: Configuration, checkpoint: str | Path) -> None:
+    """Raise FileError for a file that is not there or that `configuration` cannot run with.
+
+    What may be an id of the hub is left to whoever fetches it.
+    """
+    path = local_path(configuration, checkpoint)
+    if os.path.isfile(path):  # not pathlib: it raises where a folder may not be looked into
+        accept(path, configuration)
+    elif not HUB_ID.fullmatch(str(checkpoint)):
+        raise missing(configuration, path)

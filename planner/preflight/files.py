@@ -9,6 +9,7 @@ from pathlib import Path
 
 from planner.catalog.checkpoints import (
     HEX_DIGITS,
+    HUB_ID,
     local_path,
     official_hub_id,
     official_name,
@@ -22,8 +23,6 @@ from planner.preflight.nouns import FAIL, PASS, SKIP, WARN, Check
 from planner.sources.probe import Probe, probe_clip, probe_picture
 from planner.units import format_resolution
 
-HUB_ID = re.compile(r"facebook/sam2(\.1)?-hiera-[a-z-]+", re.ASCII)
-"""Official ids (sam2.build_sam.HF_MODEL_ID_TO_FILENAMES)."""
 _SUM = re.compile(rf"[0-9a-f]{{{HEX_DIGITS}}}", re.ASCII)
 
 Progress = Callable[[int, int], None]

@@ -38,7 +38,7 @@ def safe_tensors(path: Path) -> dict[str, torch.Tensor]:
             continue
         begin, end = (8 + length + offset for offset in entry["data_offsets"])
         # Bytes first, whose offset may be any; what does not lie at a multiple of its size is copied.
-        raw = torch.empty(0, dtype=torch.uint8).set_(pages, begin, (end - begin,), (1,))
+        raw = torch.empty(0, dtype=torch.uint8).set_(pages, begin, (end - begin,), (1,))  # type: ignore[arg-type]
         dtype = _SAFE_TYPES[entry["dtype"]]
         aligned = raw if begin % dtype.itemsize == 0 else raw.clone()
         found[name] = aligned.view(dtype).reshape(entry["shape"])

@@ -40,7 +40,7 @@ def model_from(configuration: Configuration, checkpoint: str | Path) -> Any:
     """
     accepted = accept(find_checkpoint(configuration, checkpoint), configuration)
     weights = read_weights(accepted)
-    with _without_initial_values():
+    with without_initial_values():
         model = build(configuration)
     # Names, shapes and types were compared already; strictly, should the model of another sam2 differ from the list.
     try:
@@ -121,7 +121,7 @@ def _first_line(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def _without_initial_values() -> Iterator[None]:
+def without_initial_values() -> Iterator[None]:
     """Leave new parameters as they are: all of them are about to be replaced."""
 
     def leave(tensor: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
