@@ -107,8 +107,8 @@ def confirm(
     record: add the row to the profile of the GPU in the data folder. run: what runs a trial, for tests.
 
     Raises DoesNotFit for a plan that chose nothing, EnvironmentFailure without a GPU, without so much free memory
-    or where the run failed for another reason than memory, UsageError for a value that makes no sense, FileError for a
-    checkpoint that the plan cannot run with.
+    or where the run failed for another reason than memory, UsageError for a value that makes no sense, FileError for
+    a checkpoint that the plan cannot run with.
     """
     if plan.chosen is None:
         plan.require()

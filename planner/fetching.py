@@ -1,4 +1,4 @@
-"""An official checkpoint, downloaded: gone on with where it was cut, verified by size and SHA-256, in place only whole.
+"""An official checkpoint, downloaded: resumed where it was cut, verified by size and SHA-256, whole or not there.
 
 With urllib: one file, from an address that answers GET and, at best, Range; a library for more would be one more to
 install on machines that plan and never fetch.

@@ -166,7 +166,7 @@ def test_what_was_stopped_is_kept_and_gone_on_with(ranges: bool, server: Server,
 
 
 @pytest.mark.parametrize("part", [b"x" * 1000, DATA, DATA + b"more", DATA[:-1] + b"x"], ids=len)
-def test_a_beginning_of_another_file_never_becomes_the_checkpoint(part: bytes, server: Server, tmp_path: Path) -> None:
+def test_a_beginning_of_another_file_never_becomes_it(part: bytes, server: Server, tmp_path: Path) -> None:
     (tmp_path / f"{NAME}.part").write_bytes(part)
     first = download(server, tmp_path)
     assert (first.code == 0) == (part.startswith(DATA))

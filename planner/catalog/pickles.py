@@ -30,13 +30,13 @@ _TYPES = {
 }  # fmt: skip
 """Of a storage's name, the type of its elements."""
 ITEM_BYTES = {
-    "float32": 4, "float16": 2, "bfloat16": 2, "float64": 8, "int64": 8, "int32": 4, "int16": 2, "int8": 1, "uint8": 1,
-    "bool": 1,
+    "float32": 4, "float16": 2, "bfloat16": 2, "float64": 8, "int64": 8, "int32": 4, "int16": 2, "int8": 1,
+    "uint8": 1, "bool": 1,
 }  # fmt: skip
 
 
 class Unreadable(Exception):
-    """No pickle that torch.load(weights_only=True) would read; the text says why, the hint what to do (or nothing)."""
+    """No pickle that torch.load(weights_only=True) would read; the text says why, the hint (or none) what to do."""
 
     def __init__(self, why: str, hint: str = "") -> None:
         super().__init__(why)

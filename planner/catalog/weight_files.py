@@ -67,7 +67,7 @@ def refusal(path: Path, what: str, hint: str) -> FileError:
 
 
 def look_into(path: Path) -> Contents:
-    """What a file of weights holds, without running anything of it. Raises FileError that names what it is instead."""
+    """What a file of weights holds, without running it. Raises FileError that names what it is instead."""
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -97,7 +97,7 @@ def _zip(path: Path) -> Contents:
             index = next((name for name in names if name.endswith("/data.pkl")), None)
             root = "" if index is None else index.removesuffix("data.pkl")
             if index is None:
-                raise refusal(path, "is a zip archive, but none of torch's", "Unpack it and give the .pt file inside.")
+                raise refusal(path, "is a zip archive, but none of torch's", "Unpack it; give the .pt file inside.")
             if f"{root}constants.pkl" in names:
                 raise refusal(
                     path, "is a program (TorchScript), not weights", "Give the weights: what state_dict() returns."
@@ -106,14 +106,14 @@ def _zip(path: Path) -> Contents:
                 listed = BytesIO(file.read(INDEX_BYTES))
             stored = [one for one in archive.infolist() if one.compress_type == zipfile.ZIP_STORED]
             intact = {one.filename.removeprefix(f"{root}data/"): one.file_size for one in stored}
-    except (OSError, ValueError, KeyError, NotImplementedError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error,
-            lzma.LZMAError):  # fmt: skip
+    except (OSError, ValueError, KeyError, NotImplementedError, RuntimeError, EOFError, zipfile.BadZipFile,
+            zlib.error, lzma.LZMAError):  # fmt: skip
         raise refusal(path, CUT, AGAIN) from None
     return Contents(ZIP, read_pickle(listed), intact)
 
 
 def _legacy(path: Path, file: BytesIO, size: int) -> Contents:
-    """What torch.save wrote before: five pickles (magic number, protocol, system, content, keys), then the storages."""
+    """What torch.save wrote before: five pickles (magic number, protocol, system, content, keys), then storages."""
     if read_pickle(file) != LEGACY_MAGIC:
         raise refusal(path, "is a pickle, but none of torch.save's", "Save it again: torch.save(state_dict, FILE).")
     for _ in range(2):

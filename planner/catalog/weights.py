@@ -70,7 +70,7 @@ def accept(path: Path, configuration: Configuration) -> Accepted:
     Raises FileError for any other file, which says what it is or what it lacks, and the way out.
     """
     contents = look_into(path)
-    keys, named, prefix = _found(path, contents.tree)
+    keys, named, prefix = _found(path, contents.tree, official_name(configuration))
     names = {_plain(name)[len(prefix) :]: name for name in named if _plain(name).startswith(prefix)}
     tensors = {name: named[original] for name, original in names.items()}
     _check_variant(path, tensors, configuration)
@@ -103,12 +103,12 @@ def _numbers(ranges: str) -> Iterator[str]:
 # -- finding them -------------------------------------------------------------------------------------------
 
 
-def _found(path: Path, tree: Any) -> tuple[tuple[str, ...], Mapping[str, Tensor], str]:
+def _found(path: Path, tree: Any, official: str) -> tuple[tuple[str, ...], Mapping[str, Tensor], str]:
     """Where the weights of SAM 2 lie, their names and tensors, and what stands before each name."""
     places = list(_places(tree))
     holding = [(keys, named, prefixes) for keys, named in places if (prefixes := _prefixes(named))]
     if not holding:
-        raise _foreign(path, tree, places)
+        raise _foreign(path, tree, places, official)
     if len(holding) > 1:
         known = [found for found in holding if not found[0] or found[0][-1] in WRAPPERS]
         holding = sorted(known, key=lambda found: [WRAPPERS.index(key) for key in found[0] if key in WRAPPERS])
@@ -148,20 +148,22 @@ def _plain(name: str) -> str:
     return name
 
 
-def _foreign(path: Path, tree: Any, places: list[tuple[tuple[str, ...], Mapping[str, Tensor]]]) -> FileError:
+def _foreign(
+    path: Path, tree: Any, places: list[tuple[tuple[str, ...], Mapping[str, Tensor]]], official: str
+) -> FileError:
     """Of a file that holds tensors, but not those of SAM 2; or none."""
-    official = "Give an official checkpoint of SAM 2: sam2-plan checkpoints lists them."
+    way_out = f"Give {official}: sam2-plan checkpoints lists the official files."
     if not places:
         inside = ", ".join(str(key)[:30] for key in list(tree)[:4]) if isinstance(tree, dict) else ""
-        return refusal(path, f"holds no weights{f' (only {inside})' if inside else ''}", official)
+        return refusal(path, f"holds no weights{f' (only {inside})' if inside else ''}", way_out)
     _, named = max(places, key=lambda place: len(place[1]))
     for parts, what in _FOREIGN:
         if all(any(name.startswith(part) or f".{part}" in name for name in named) for part in parts):
             if what == THE_SAME_ELSEWHERE:
-                official = "Give the file of the sam2 package, which lies beside it on the hub (sam2.1_hiera_large.pt)."
-            return refusal(path, f"holds the weights of {what}", official)
+                way_out = f"Give {official}, which lies beside it on the hub."
+            return refusal(path, f"holds the weights of {what}", way_out)
     return refusal(
-        path, f"holds no weights of SAM 2: {EXPECTED} is missing, and the first is {next(iter(named))[:80]}", official
+        path, f"holds no weights of SAM 2: {EXPECTED} is missing, and the first is {next(iter(named))[:80]}", way_out
     )
 
 
@@ -202,8 +204,8 @@ def _check_names(path: Path, tensors: Mapping[str, Tensor], configuration: Confi
     if missing:
         raise refusal(
             path,
-            f"is not a complete checkpoint: {len(missing)} of the {len(needed)} weights of {kind} are missing, such as"
-            f" {missing[0]}",
+            f"is not a complete checkpoint: {len(missing)} of the {len(needed)} weights of {kind} are missing, such"
+            f" as {missing[0]}",
             f"Give {official_name(configuration)} ({official_hub_id(configuration)}), or one saved whole.",
         )
 

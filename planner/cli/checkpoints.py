@@ -40,7 +40,7 @@ one, Ctrl-C); 2 usage, or another file lies where it should go; 3 the plan does 
 @click.command("checkpoints", epilog=EPILOG)
 @click.argument("plan_path", metavar="[PLAN]", required=False)
 @click.option("--variant", type=options.Word(VARIANTS), help="only of that variant")
-@click.option("--version", type=options.Word(VERSIONS), help="only of that version  [default: both; to download: 2.1]")
+@click.option("--version", type=options.Word(VERSIONS), help="only of that version  [default: both; download: 2.1]")
 @click.option("--download", is_flag=True, help="fetch the one file that is meant, and verify it")
 @click.option("--to", "folder", metavar="DIR", help="where to  [default: this folder]")
 @click.option("--from", "base", metavar="URL", help="a mirror, in place of Meta's address")
