@@ -66,6 +66,11 @@ def refusal(path: Path, what: str, hint: str) -> FileError:
     return FileError(f"{path} {what}.", hint)
 
 
+def shown(name: str) -> str:
+    """A name out of a file, as a message may show it: a terminal must not obey it."""
+    return "".join(letter if letter.isprintable() else "?" for letter in name[:100])
+
+
 def look_into(path: Path) -> Contents:
     """What a file of weights holds, without running it. Raises FileError that names what it is instead."""
     try:
@@ -171,12 +176,12 @@ def _program(path: Path, name: str) -> FileError:
     if name.startswith("ultralytics."):
         return refusal(
             path,
-            f"was refused: it is a whole program of ultralytics ({name}), not weights alone",
+            f"was refused: it is a whole program of ultralytics ({shown(name)}), not weights alone",
             "Nothing of it was run. Give an official checkpoint, or the weights that were trained, saved alone.",
         )
     return refusal(
         path,
-        f"was refused: it holds more than weights ({name[:80]})",
+        f"was refused: it holds more than weights ({shown(name)})",
         'Nothing of it was run. In the program that wrote it, save the weights alone: torch.save({"model": '
         "model.state_dict()}, FILE).",
     )

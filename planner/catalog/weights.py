@@ -14,7 +14,7 @@ from typing import Any
 
 from planner.catalog.checkpoints import EXPECTED, HUB_ID, held_of, local_path, official_hub_id, official_name
 from planner.catalog.pickles import ITEM_BYTES, Tensor
-from planner.catalog.weight_files import AGAIN, CUT, ZIP, Contents, look_into, refusal
+from planner.catalog.weight_files import AGAIN, CUT, ZIP, Contents, look_into, refusal, shown
 from planner.domain import Configuration
 from planner.errors import FileError
 from planner.locations import profiles_folder
@@ -60,8 +60,8 @@ class Accepted:
         """In what shape they were found, where it is not that of the official files; else empty."""
         if self.keys == ("model",) and not self.prefix:
             return ""
-        where = f'under "{".".join(self.keys)}"' if self.keys else "without an outer name"
-        return where + (f', each name after "{self.prefix}"' if self.prefix else "")
+        where = f'under "{shown(".".join(self.keys))}"' if self.keys else "without an outer name"
+        return where + (f', each name after "{shown(self.prefix)}"' if self.prefix else "")
 
 
 def accept(path: Path, configuration: Configuration) -> Accepted:
@@ -115,7 +115,7 @@ def _found(path: Path, tree: Any, official: str) -> tuple[tuple[str, ...], Mappi
     keys, named, prefixes = holding[0] if holding else ((), {}, [])
     prefix = "" if "" in prefixes else prefixes[0] if len(prefixes) == 1 else None
     if prefix is None:
-        places_of = " and ".join(repr(prefix) for prefix in prefixes[:3]) or "names that say nothing"
+        places_of = " and ".join(repr(shown(prefix)) for prefix in prefixes[:3]) or "names that say nothing"
         raise refusal(
             path,
             f"holds SAM 2 more than once, under {places_of}",
@@ -124,17 +124,20 @@ def _found(path: Path, tree: Any, official: str) -> tuple[tuple[str, ...], Mappi
     return keys, named, prefix
 
 
-def _places(tree: Any, keys: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Mapping[str, Tensor]]]:
-    """Each dict that holds tensors by their names, and under which keys it lies."""
-    if not isinstance(tree, dict):
-        return
-    named = {name: value for name, value in tree.items() if isinstance(name, str) and isinstance(value, Tensor)}
-    if named:
-        yield keys, named
-    if len(keys) < SEARCH_DEPTH:
-        for key, value in tree.items():
-            if isinstance(key, str):
-                yield from _places(value, (*keys, key))
+def _places(tree: Any) -> Iterator[tuple[tuple[str, ...], Mapping[str, Tensor]]]:
+    """Each dict that holds tensors by their names, and under which keys it lies; the outer ones first."""
+    waiting: list[tuple[tuple[str, ...], Any]] = [((), tree)]
+    seen: set[int] = set()
+    for keys, value in waiting:
+        if not isinstance(value, dict) or id(value) in seen:  # a dict may hold itself, under a thousand names
+            continue
+        seen.add(id(value))
+        named = {name: one for name, one in value.items() if isinstance(name, str) and isinstance(one, Tensor)}
+        if named:
+            yield keys, named
+        if len(keys) < SEARCH_DEPTH:
+            inner = sorted((key for key in value if isinstance(key, str)), key=lambda key: key not in WRAPPERS)
+            waiting += [((*keys, key), value[key]) for key in inner]
 
 
 def _prefixes(named: Mapping[str, Tensor]) -> list[str]:
@@ -154,7 +157,7 @@ def _foreign(
     """Of a file that holds tensors, but not those of SAM 2; or none."""
     way_out = f"Give {official}: sam2-plan checkpoints lists the official files."
     if not places:
-        inside = ", ".join(str(key)[:30] for key in list(tree)[:4]) if isinstance(tree, dict) else ""
+        inside = ", ".join(shown(str(key)[:30]) for key in list(tree)[:4]) if isinstance(tree, dict) else ""
         return refusal(path, f"holds no weights{f' (only {inside})' if inside else ''}", way_out)
     _, named = max(places, key=lambda place: len(place[1]))
     for parts, what in _FOREIGN:
@@ -163,7 +166,7 @@ def _foreign(
                 way_out = f"Give {official}, which lies beside it on the hub."
             return refusal(path, f"holds the weights of {what}", way_out)
     return refusal(
-        path, f"holds no weights of SAM 2: {EXPECTED} is missing, and the first is {next(iter(named))[:80]}", way_out
+        path, f"holds no weights of SAM 2: {EXPECTED} is missing, and the first is {shown(next(iter(named)))}", way_out
     )
 
 
@@ -195,7 +198,7 @@ def _check_names(path: Path, tensors: Mapping[str, Tensor], configuration: Confi
     if extra:
         raise refusal(
             path,
-            f"holds a changed network: {len(extra)} weights that {kind} has not, such as {extra[0][:100]}"
+            f"holds a changed network: {len(extra)} weights that {kind} has not, such as {shown(extra[0])}"
             + (f", and {len(missing)} are missing" if missing else ""),
             "Merge the LoRA layers into the network before it is saved."
             if any("lora" in name.lower() for name in extra)

@@ -48,7 +48,9 @@ Needs the extra: pip install "sam2-plan[run]".
 @click.option("--box", "boxes", multiple=True, metavar="[OBJECT:]X0,Y0,X1,Y1", help="a box around one (repeatable)")
 @click.option("--mask", "masks", multiple=True, metavar="[OBJECT:]FILE", help="a picture of one's mask (repeatable)")
 @click.option("--prompts", "prompts_path", metavar="FILE", help="prompts on any frames, as JSON")
-@click.option("--checkpoint", metavar="PATH|ID", help="weights: a file, or an official id of the hub")
+@click.option(
+    "--checkpoint", metavar="PATH|ID", help="weights: a file (see sam2-plan checkpoints), or an official id of the hub"
+)
 @click.option("--random-weights", is_flag=True, help="no checkpoint: to try memory and speed; masks mean nothing")
 @click.option("--device", default="auto", show_default=True, metavar="auto|cuda[:N]|mps|cpu", help="where to run")
 @click.option("--fallback", is_flag=True, help="where memory runs out, go on with the next smaller configuration")

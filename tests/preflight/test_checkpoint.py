@@ -76,7 +76,7 @@ W = object()
 
 def _filled(content: Any, named: dict[str, Fake]) -> Any:
     if content is W:
-        return named
+        return dict(named)
     return {key: _filled(value, named) for key, value in content.items()} if isinstance(content, dict) else content
 
 
@@ -96,6 +96,7 @@ LOADED: dict[str, tuple[Callable[[Path, dict[str, Fake]], object], str]] = {
     "inside another network": (under(net=W, prefix="module.sam2."), 'after "module.sam2."'),
     "nested": (under(checkpoint={"state_dict": W, "step": 1}), 'under "checkpoint.state_dict"'),
     "beside an average of itself": (under(ema=W, model=W), ""),
+    "under two names at once": (lambda path, found: zipped(path, {"ema": found, "model": found}), ""),
     "in half precision": (
         lambda path, found: zipped(path, {"model": {n: Fake(t.shape, "HalfStorage") for n, t in found.items()}}), "",
     ),
@@ -311,7 +312,9 @@ def test_of_a_small_archive_with_a_large_list_only_the_beginning_is_read(
 ) -> None:
     monkeypatch.setattr("planner.catalog.weight_files.INDEX_BYTES", 2**16)
     monkeypatch.setattr("planner.catalog.pickles.INSTRUCTIONS", 1000)
-    for data in (b"N" * 2**18, b"(" * 2**18, b"\x80\x02" + b"]" * 500 + b"a" * 2**18):
+    itself = b"".join(b"X\x03\x00\x00\x00%03dh\x00" % number for number in range(300))
+    deep = b"\x80\x02" + b"]" * 500 + b"a" * 2**18
+    for data in (b"N" * 2**18, b"(" * 2**18, deep, b"\x80\x02}q\x00(" + itself + b"u."):
         with pytest.raises(FileError):
             accept(zip_of(tmp_path / "bomb.pt", data), LARGE_2_1)
 
