@@ -81,8 +81,8 @@ def fetch(
         _verify(part, official, address, tell)
         _put(part, target)
     except KeyboardInterrupt:
-        hint = f"What came is kept in {part}; the same command goes on from there."
-        raise Interrupted("Stopped.", hint) from None
+        kept = f"What came is kept in {part}; the same command goes on from there."
+        raise Interrupted("Stopped.", kept if part.exists() else "Nothing had come yet.") from None
     return Fetched(official=official, path=target, address=address, already_there=False, resumed_bytes=resumed)
 
 
