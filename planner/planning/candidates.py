@@ -64,14 +64,9 @@ class CandidateClass(NamedTuple):
         """The member that needs least."""
         return min(self.members, key=lambda member: member.total_bytes)
 
-    def best_within(self, usable_bytes: int, speed_first: bool = False) -> Member | None:
-        """The member that is planned: the first that surely fits, else the first that fits at all.
-
-        speed_first: what fits with the memory bank on the GPU, which is faster, comes before what surely fits.
-        """
+    def best_within(self, usable_bytes: int) -> Member | None:
+        """The member that is planned: the first that surely fits, else the first that fits at all."""
         fitting = [member for member in self.members if member.total_bytes <= usable_bytes]
-        if speed_first:
-            fitting = [member for member in fitting if not member.offload_state] or fitting
         sure = next((member for member in fitting if member.upper_bytes <= usable_bytes), None)
         return sure or next(iter(fitting), None)
 
