@@ -126,7 +126,7 @@ def _limits(words: list[str], plan: Document, code: int) -> Iterator[str]:
         most = limits[name]
         if most:
             at.append((here | {"objects": str(most)}, True, sure))
-        if most is not None and most < MOST_OBJECTS:
+        if most is not None and most < max(MOST_OBJECTS, plan["request"]["objects"]):
             at.append((here | {"objects": str(most + 1)}, False, sure))
     for name, sure in (("max_resolution", ""), ("sure_resolution", "fits")):
         if limits[name]:

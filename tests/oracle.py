@@ -156,7 +156,7 @@ def _limits(plan: Document) -> Iterator[Fault]:
             yield Fault("the request is beyond its limit", f"{name} {most}")
         if not _any_way(plan, surely, objects=most):
             yield Fault(f"{name} does not fit", str(most))
-        if most < MOST_OBJECTS and _any_way(plan, surely, objects=most + 1):
+        if most < max(MOST_OBJECTS, plan["request"]["objects"]) and _any_way(plan, surely, objects=most + 1):
             yield Fault(f"{name} is not the most", str(most))
     if limits["max_frames"] == "unlimited":
         if not _any_way(plan, False, frames=10**6) or not _any_way(plan, False, frames=None):

@@ -57,9 +57,9 @@ class Span(NamedTuple):
 
     def most_objects(self, resolution: tuple[int, int]) -> tuple[int | None, int | None, int | None]:
         """The most objects, those that surely fit, and those with the memory bank on the GPU; None: not even one."""
-        tests = (self.fits, self.surely_fits, self.fits_on_gpu)
+        tests, most = (self.fits, self.surely_fits, self.fits_on_gpu), max(MAXIMUM_OBJECTS, self.workload.objects)
         return tuple(  # type: ignore[return-value]  # three tests, three figures
-            _most(lambda objects, fits=fits: fits(resolution, objects), 1, MAXIMUM_OBJECTS)  # type: ignore[misc]
+            _most(lambda objects, fits=fits: fits(resolution, objects), 1, most)  # type: ignore[misc]
             for fits in tests
         )
 
