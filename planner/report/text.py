@@ -283,13 +283,14 @@ def _limits(plan: Plan, style: Style) -> list[str]:
                 of_these.append(f"{limits.gpu_objects:,} with the memory bank on the GPU")
             at = format_resolution(one.resolution)
             rows.append(f"  at most {limits.max_objects:,} objects at {at} ({', '.join(of_these)})")
-        if limits.unlimited_frames:
-            rows.append("  any number of frames")
-        elif limits.max_frames is not None:
-            rows.append(f"  clips of up to {limits.max_frames:,} frames")
+        parts = []
+        if limits.unlimited_frames or limits.max_frames is not None:
+            length = "any number of" if limits.unlimited_frames else f"at most {limits.max_frames:,}"
+            parts.append(f"{length} frames")
         if limits.max_resolution:
             sure = f"{format_resolution(limits.sure_resolution)} surely" if limits.sure_resolution else "none surely"
-            rows.append(f"  up to {format_resolution(limits.max_resolution)} ({sure})")
+            parts.append(f"up to {format_resolution(limits.max_resolution)} ({sure})")
+        rows.append(f"  {'; '.join(parts)}")
     if limits.smallest_total_bytes is not None:
         card = f" (a {limits.smallest_card} card)" if limits.smallest_card else ""
         rows.append(f"some plan exists from {format_size(limits.smallest_total_bytes)}{card}")
