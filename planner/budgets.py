@@ -37,16 +37,19 @@ def budget_of(
         total = check_size(vram) if isinstance(vram, int) else parse_size(vram)
         return checked(Budget(total_bytes=total, headroom=headroom, source="vram")), ()
     if gpu is not None:
+        from planner.catalog.gpu_names import notes_on
         from planner.catalog.gpus import find_gpu
 
         found = find_gpu(gpu)
         budget = Budget(total_bytes=found.gpu.total_bytes, headroom=headroom, source="gpu", gpu=found.gpu)
         others = ", ".join(other.name for other in found.also)
         note = (f"{gpu} may also be {others}; planned for {found.gpu.name}",) if others else ()
-        return checked(budget), note
+        return checked(budget), (*note, *notes_on(found.gpu.name))
+    from planner.catalog.gpu_names import notes_on
     from planner.measure.present import find_present
 
-    return budget_on(find_present(None if device is None else str(device), present()), headroom), ()
+    card = find_present(None if device is None else str(device), present())
+    return budget_on(card, headroom), notes_on(card.name)
 
 
 def budgets_of(

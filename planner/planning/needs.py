@@ -196,7 +196,7 @@ def _cards(
         precision=one.precision,
     )
     known: dict[object, CandidateClass] = {}
-    groups: dict[tuple[int, str], list[Gpu]] = {}
+    groups: dict[tuple[str, str], list[Gpu]] = {}
     for gpu in gpus:
         on = model.on(gpu.name)
         key = gpu.capability, on.corrections.get(runtime)
@@ -204,11 +204,17 @@ def _cards(
             known[key] = _classes(request, runtime, on, pins, gpu)[0]
         verdict = _verdict(known[key], Budget(total_bytes=gpu.total_bytes, headroom=headroom, source="gpu", gpu=gpu))
         if verdict:
-            groups.setdefault((gpu.total_bytes, verdict), []).append(gpu)
-    return [
-        Cards(total_bytes=size, verdict=verdict, names=tuple(gpu.name for gpu in _newest_first(groups[size, verdict])))
-        for size, verdict in sorted(groups)
+            # Drivers keep a few MiB more of one card than of another: sizes that read the same are one.
+            groups.setdefault((format_size(gpu.total_bytes), verdict), []).append(gpu)
+    found = [
+        Cards(
+            total_bytes=min(gpu.total_bytes for gpu in alike),
+            verdict=verdict,
+            names=tuple(gpu.name for gpu in _newest_first(alike)),
+        )
+        for (_, verdict), alike in groups.items()
     ]
+    return sorted(found, key=lambda cards: (cards.total_bytes, cards.verdict))
 
 
 def _verdict(candidate: CandidateClass, budget: Budget) -> str | None:

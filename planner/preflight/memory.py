@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from planner.catalog.torch_builds import TorchBuild, why_no_code
 from planner.commands import describe, planning_command
 from planner.domain import EXIT_DOES_NOT_FIT, Budget, Choice, Estimate, Request
 from planner.measure.devices import PresentGpu
@@ -14,6 +15,7 @@ from planner.preflight.nouns import FAIL, PASS, WARN, Check
 from planner.runtime.cap import VARIABLE
 from planner.units import exact_size, format_size, rounded_up_size
 
+OTHER_CONFIGURATION = "Plan for this GPU (--device), or use one of a newer generation"
 MOST_HOLDERS = 5
 """Processes named in the text; the figures have all."""
 
@@ -49,16 +51,21 @@ def check_memory(
     return Check(name="memory", status=status, found=found, action=action, exit_code=EXIT_DOES_NOT_FIT, figures=figures)
 
 
-def check_capability(choice: Choice, budget: Budget) -> Check | None:
-    """Whether the GPU can run the configuration at all; None where it can, or is not known."""
-    reason = why_unsupported(choice.configuration.precision, choice.configuration.attention, budget.capability)
+def check_capability(choice: Choice, budget: Budget, build: TorchBuild | None = None) -> Check | None:
+    """Whether the GPU can run the configuration at all; None where it can, or is not known.
+
+    build: the torch of the machine in question, where that is another one.
+    """
+    wanted = choice.configuration
+    reason = why_unsupported(wanted.precision, wanted.attention, budget.capability, build)
     if reason is None:
         return None
+    no_code = budget.capability is not None and reason == why_no_code(budget.capability, build)
     return Check(
         name="gpu",
         status=FAIL,
         found=f"{budget.gpu.name if budget.gpu else 'this GPU'} cannot run {describe(choice.configuration)}: {reason}",
-        action="Plan for this GPU (--device), or use one of a newer generation",
+        action="Install that torch, or use another GPU" if no_code else OTHER_CONFIGURATION,
         exit_code=EXIT_DOES_NOT_FIT,
     )
 
