@@ -61,8 +61,11 @@ class GpuName:
         return self.part == other.part and sizes and forms and self._same_base(other)
 
     def _same_base(self, other: GpuName) -> bool:
-        one, another = sorted((self.base, other.base), key=len)
-        return one == another or (one in _FAMILIES and another.startswith(one))
+        one, another = sorted((self, other), key=lambda name: len(name.base))
+        if one.base in (another.base, another.short):
+            return True
+        # Of a slice its profile may be all that is said.
+        return (one.base in _FAMILIES and another.base.startswith(one.base)) or (not one.base and bool(one.part))
 
     @property
     def short(self) -> str:
@@ -110,7 +113,7 @@ def notes_on(name: str) -> tuple[str, ...]:
         notes.append(f"{name} shares the host's memory: what the system and other programs hold of it is missing")
     if _WITHOUT_TENSOR_CORES.fullmatch(parse_name(name).base):
         notes.append(
-            f"{name} has no tensor cores, and half precision is known to end in NaN on such chips (pytorch issues 58123 "
-            "and 77955); where masks come out empty, take --precision float32"
+            f"{name} has no tensor cores, and half precision is known to end in NaN on such chips (pytorch issues "
+            "58123 and 77955); where masks come out empty, take --precision float32"
         )
     return tuple(notes)

@@ -86,14 +86,9 @@ def find_parts(name: str) -> list[Gpu]:
     if not wanted.part:
         return []
     if wanted.part.endswith("gb"):
-        anywhere = wanted.base == ""
-        found = [gpu for gpu in known_slices() if _is_slice(parse_name(gpu.name), wanted, anywhere)]
+        found = [gpu for gpu in known_slices() if parse_name(gpu.name).agrees(wanted)]
         return sorted(found, key=lambda gpu: (gpu.total_bytes, gpu.name))
     return _virtual(name, wanted)
-
-
-def _is_slice(known: GpuName, wanted: GpuName, anywhere: bool) -> bool:
-    return known.part == wanted.part if anywhere else known.agrees(wanted)
 
 
 def _virtual(name: str, wanted: GpuName) -> list[Gpu]:

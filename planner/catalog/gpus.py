@@ -101,28 +101,17 @@ def _said(card: KnownCard) -> str:
 
 
 def _meant(name: str) -> list[Gpu]:
-    """The GPUs that a name may mean, the one to take first: the same name, then what agrees, then a model alone."""
+    """The GPUs that a name may mean, the one to take first: the same name, then the smallest that agrees."""
     wanted = parse_name(name)
     if wanted.part and (parts := find_parts(name)):
         return parts
     cards = [(card, parse_name(card.gpu.name)) for card in known_cards()]
-    found = [card for card, parsed in cards if parsed.agrees(wanted)]
-    found = found or [card for card, parsed in cards if wanted.base and _agrees_in_short(parsed, wanted)]
-    found = [card for card in found if _has(card, wanted.gigabytes)]
+    found = [card for card, parsed in cards if parsed.agrees(wanted) and _has(card, wanted.gigabytes)]
     exact = [card for card in found if _is_called(card, name)]
     usual = [card for card in found if card.gpu.name not in RARE or wanted.gigabytes or card in exact]
     ordered = sorted(usual, key=lambda card: (card.gpu.total_bytes, card not in exact, card.gpu.name.lower()))
     catalogue = [card for card in exact if card.gpu.name.lower() == name.strip().lower()]
     return [card.gpu for card in dict.fromkeys([*catalogue, *ordered])]
-
-
-def _agrees_in_short(known: GpuName, wanted: GpuName) -> bool:
-    """Whether `wanted` leaves out the series ("4090", "A6000"), and nothing else differs."""
-    return known.short == wanted.base and GpuName("", *_rest(known)).agrees(GpuName("", *_rest(wanted)))
-
-
-def _rest(name: GpuName) -> tuple[str, str, str]:
-    return name.form, name.gigabytes, name.part
 
 
 def _has(card: KnownCard, gigabytes: str) -> bool:
@@ -164,9 +153,11 @@ def _refuse_listed_elsewhere(name: str, wanted: GpuName) -> None:
 
 def _not_cuda(name: str, maker: str, platform: str) -> UsageError:
     whose = f"{maker}'" if maker.endswith("s") else f"{maker}'s"
+    own = [gpu.name for gpu in known_gpus() if parse_name(gpu.name).base == parse_name(name).base]
+    instead = f"NVIDIA's of that name is {own[0]}" if own else "Name an NVIDIA GPU (sam2-plan gpus)"
     return UsageError(
-        f"{name!r} is {whose}: memory is predicted for NVIDIA's GPUs under CUDA; nothing was measured under {platform}.",
-        "Name an NVIDIA GPU (sam2-plan gpus); --vram 16GB plans as for one with that memory.",
+        f"{name!r} is {whose}: memory is predicted for NVIDIA's GPUs under CUDA, nothing was measured on {platform}.",
+        f"{instead}; --vram 16GB plans as for one with that memory.",
     )
 
 

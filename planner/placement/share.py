@@ -11,7 +11,7 @@ from planner.errors import UsageError
 from planner.memory_model.current import known_model
 from planner.memory_model.estimator import GENERATIONS
 from planner.placement.nouns import SHARES, Card, Share, ShareTooLarge
-from planner.planning.candidates import why_unsupported
+from planner.planning.candidates import what_it_lacks, why_unsupported
 from planner.units import check_size, check_word, exact_size, format_size, parse_size
 
 
@@ -100,8 +100,11 @@ def card_of(plan: Plan, gpu: str | int | None) -> Card | None:
     configuration, _ = chosen_of(plan)
     reason = why_unsupported(configuration.precision, configuration.attention, found.capability)
     if reason:
+        helps = what_it_lacks(configuration.precision, configuration.attention, found.capability) == reason
+        plan_for_it = f'Plan for it: sam2-plan --gpu "{found.name}"'
         raise UsageError(
-            f"The plan cannot run on {found.name}: {reason}.", f'Plan for it: sam2-plan --gpu "{found.name}"'
+            f"The plan cannot run on {found.name}: {reason}.",
+            plan_for_it if helps else "Install that torch where it is to run, or name another GPU.",
         )
     return Card(name=found.name, total_bytes=found.total_bytes, capability=found.capability)
 
