@@ -349,6 +349,7 @@ def test_the_build_that_is_named_as_a_way_out_is_one(torch_of: Any) -> None:
     torch_of(OLD)
     assert document_of(["--gpu", "GTX 1060 6 GB"])["verdict"] == "fits"
     assert "torch 2.14 built with CUDA 13" in document_of(["--gpu", "RTX 5090"])["rejected"][0]["reason"]
+    assert document_of(["--gpu", "T4,RTX 5090", "--precision", "float16"])["verdict"] == "does_not_fit", "one of two"
     torch_of(None)
     assert document_of(["--gpu", "GTX 1060 6 GB"])["verdict"] == "does_not_fit", "the newest known torch counts"
     assert document_of(["--vram", "6GB"])["verdict"] == "fits", "no card, no generation"
