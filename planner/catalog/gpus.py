@@ -176,7 +176,8 @@ def _alike(wanted: GpuName) -> list[str]:
     """Names that are written nearly so. A number alone is compared with numbers: 4095 is no T400."""
     import difflib
 
-    alone, pool = wanted.base[:1].isdigit(), {}
+    alone = wanted.base[:1].isdigit()
+    pool: dict[str, str] = {}
     for gpu in known_gpus():
         parsed = parse_name(gpu.name)
         pool.setdefault(parsed.short if alone else parsed.base, gpu.name)

@@ -33,7 +33,8 @@ def make_packing(
 ) -> Packing:
     """The best configuration of which `streams` processes fit, laid out evenly, so that they surely fit if they can.
 
-    The GPU of the lowest compute capability decides what can be run, or one that torch has no code for. That nothing fits is a Packing, not an error.
+    The GPU of the lowest compute capability decides what can be run, or one that torch has no code for. That nothing
+    fits is a Packing, not an error.
     """
     usable = [budget.usable_bytes for budget in budgets]
     decides = _decides(budgets)
