@@ -12,7 +12,8 @@ from planner.units import SIZE_FORMS, check_size, format_exact_size, parse_count
 MAXIMUM_GPUS = 1000
 DRIVER_KEEPS = 0.042
 """At most, of nvidia-smi's memory.total, what is not memory.free on an idle card: 4.1 % of an A16, 2.9 % of a T4,
-1.6 % of an RTX 3090, 0.9 % of an A800 (public listings of both). A budget by name is the whole of it: headroom covers that."""
+1.6 % of an RTX 3090, 0.9 % of an A800 (public listings of both). A budget by name is the whole of it; headroom covers
+that."""
 
 Several = str | int | list[str] | list[int] | list[str | int] | tuple[str | int, ...]
 """One value, several in a list, or several in a text with commas."""

@@ -17,7 +17,7 @@ from typing import Any
 
 from planner.api import Plan
 from planner.budgets import budget_of, budget_on, refuse_report
-from planner.catalog.torch_builds import TorchBuild, build_of
+from planner.catalog.torch_builds import TorchBuild, build_in
 from planner.domain import EXIT_DOES_NOT_FIT, Budget, Choice, Gpu, Request, Workload
 from planner.errors import UsageError
 from planner.measure.devices import PresentGpu
@@ -216,9 +216,7 @@ class _Target:
         """The torch of the machine in a report; None where this one's counts, which is looked up where it is needed."""
         if self.machine is None or self.here:
             return None
-        versions = self.machine.versions
-        cuda = versions.get("nvidia-cuda-runtime") or versions.get("nvidia-cuda-runtime-cu12")
-        return build_of(versions.get("torch"), cuda)
+        return build_in(self.machine.versions)
 
     def of_machine(self, name: str, judge: Callable[..., Check]) -> Check:
         """A check of the machine, skipped where another may be meant."""

@@ -29,6 +29,7 @@ from planner.errors import UsageError
 from planner.memory_model import MemoryModel
 from planner.planning.limits import CARD_SIZES, OLD_SIZES, card_size
 from tests.conftest import ROOT, document_of, invoke, refusal
+from tests.preflight.machines import gpu, report
 
 GIB, MIB = 2**30, 2**20
 BY_DRIVER = {
@@ -353,6 +354,16 @@ def test_the_build_that_is_named_as_a_way_out_is_one(torch_of: Any) -> None:
     torch_of(None)
     assert document_of(["--gpu", "GTX 1060 6 GB"])["verdict"] == "does_not_fit", "the newest known torch counts"
     assert document_of(["--vram", "6GB"])["verdict"] == "fits", "no card, no generation"
+
+
+def test_a_machine_in_a_report_is_judged_by_its_own_torch(tmp_path: Path) -> None:
+    old = gpu(name="Tesla V100-SXM2-16GB", capability=[7, 0], card_bytes=16 * GIB, card_free_bytes=15 * GIB)
+    plan = planner.plan(vram="3GB", precision="float16")
+    able = {"torch": "2.10.0", "nvidia-cuda-runtime": None, "nvidia-cuda-runtime-cu12": "12.8.90"}
+    for versions, exit_code in (({}, 3), (able, 0)):
+        machine = report(tmp_path, [old], versions)
+        assert planner.check(plan, simulate_gpu=machine).exit_code == exit_code
+        assert ("cannot run torch" in invoke("doctor", "--simulate-gpu", str(machine)).out) == (exit_code == 3)
 
 
 # -- what some cards cannot do ---------------------------------------------------------------------------

@@ -33,7 +33,7 @@ _OTHER_MAKERS = (
         "ROCm",
     ),
     ("Intel", re.compile(r"\b(intel|arc|iris|uhd|xpu|gaudi\w*|ponte vecchio|data center gpu max)\b"), "XPU"),
-    ("Apple", re.compile(r"\b(apple|metal|mps)\b|^m[1-9]\b(?! ?\d)"), "Metal"),
+    ("Apple", re.compile(r"\b(apple|metal|mps)\b|^m[1-9]\b(?! ?-?\d)"), "Metal"),
 )
 """Makers whose GPUs torch runs on in another way than CUDA. A bare M4 is Apple's; NVIDIA's is said as Tesla M4."""
 NOMINAL_TOLERANCE = 0.08

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -106,6 +107,12 @@ def build_of(version: str | None, cuda: str | None = None) -> TorchBuild | None:
         return None
     said = f"{match[3]}.{match[4]}" if match[3] else ".".join((cuda or "").split(".")[:2])
     return TorchBuild((int(match[1]), int(match[2])), said) if said else None
+
+
+def build_in(versions: Mapping[str, str | None]) -> TorchBuild | None:
+    """The build among the versions of packages on a machine: wheels bring the CUDA runtime as a package."""
+    cuda = versions.get("nvidia-cuda-runtime") or versions.get("nvidia-cuda-runtime-cu12")
+    return build_of(versions.get("torch"), cuda)
 
 
 def newest_build() -> TorchBuild:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from planner.catalog.torch_builds import TorchBuild, why_no_code
+from planner.catalog.torch_builds import TorchBuild
 from planner.commands import describe, planning_command
 from planner.domain import EXIT_DOES_NOT_FIT, Budget, Choice, Estimate, Request
 from planner.measure.devices import PresentGpu
 from planner.measure.machine import Machine
-from planner.planning.candidates import why_unsupported
+from planner.planning.candidates import what_it_lacks, why_unsupported
 from planner.preflight.nouns import FAIL, PASS, WARN, Check
 from planner.runtime.cap import VARIABLE
 from planner.units import exact_size, format_size, rounded_up_size
@@ -60,12 +60,12 @@ def check_capability(choice: Choice, budget: Budget, build: TorchBuild | None = 
     reason = why_unsupported(wanted.precision, wanted.attention, budget.capability, build)
     if reason is None:
         return None
-    no_code = budget.capability is not None and reason == why_no_code(budget.capability, build)
+    other = reason == what_it_lacks(wanted.precision, wanted.attention, budget.capability)
     return Check(
         name="gpu",
         status=FAIL,
         found=f"{budget.gpu.name if budget.gpu else 'this GPU'} cannot run {describe(choice.configuration)}: {reason}",
-        action="Install that torch, or use another GPU" if no_code else OTHER_CONFIGURATION,
+        action=OTHER_CONFIGURATION if other else "Install that torch, or use another GPU",
         exit_code=EXIT_DOES_NOT_FIT,
     )
 
