@@ -334,6 +334,8 @@ def test_a_card_that_torch_has_no_code_for_neither_fits_nor_passes(name: str, to
     assert "has no code for compute capability" in plan["rejected"][0]["reason"]
     assert plan["limits"]["smallest_total_bytes"] is None
     assert plan["stock"]["fits"] is False
+    assert "runs there: torch 2.14" in invoke("--gpu", name).out
+    assert "on one of the GPUs: torch 2.14" in invoke("--gpu", f"RTX 4090,{name}").out
     assert find_gpu(name).gpu.name not in str(document_of(["need", "--variant", "tiny", "--top", "1000"])["cards"])
     saved = tmp_path / "plan.yaml"
     planner.plan(vram="3GB", precision="float16").save(saved)

@@ -63,16 +63,16 @@ def limits(
     )
 
 
-def card_size(budget_bytes: int) -> str | None:
-    """The smallest nominal size of card that has so much, such as "2 GB"; None beyond the largest."""
+def card_size(budget_bytes: int, *, old: bool = False) -> str | None:
+    """The smallest nominal size of card that has so much, such as "2 GB"; None beyond the largest.
+
+    old: whether OLD_SIZES count, where torch has code for such a card; looking that up takes milliseconds.
+    """
     enough = (size for size, mib in CARD_SIZES.items() if mib * 2**20 >= budget_bytes)
-    return next((f"{size} GB" for size in enough if _is_run(size)), None)
+    return next((f"{size} GB" for size in enough if size not in OLD_SIZES or (old and _is_run(size))), None)
 
 
 def _is_run(size: int) -> bool:
-    """Whether torch has code for some card of that size."""
-    if size not in OLD_SIZES:
-        return True
     from planner.catalog.torch_builds import why_no_code
 
     return why_no_code(OLD_SIZES[size]) is None
