@@ -375,6 +375,8 @@ def test_predict_takes_the_recipe_that_the_card_runs_and_no_other() -> None:
     for name, precision in (("GTX 1650", "autocast_float16"), ("RTX 4090", "autocast_bfloat16")):
         found = document_of(["predict", "--variant", "tiny", "--gpu", name])
         assert found["configuration"]["precision"] == precision
+    said = invoke("predict", "--variant", "tiny", "--gpu", "1650").out
+    assert "has no bfloat16: predicted in autocast_float16" in said and "NaN" in said
     refused = invoke("predict", "--variant", "tiny", "--gpu", "GTX 1650", "--precision", "bfloat16")
     assert refused.code == 2 and "bfloat16 needs compute capability 8.0" in refused.err
     assert planner.predict(variant="tiny", gpu="T4") == planner.predict(
