@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from planner import __version__, domain
-from planner.budgets import budget_of, gpus_of
+from planner.budgets import budget_of, gpus_of, torch_of
 from planner.documents import write
 from planner.domain import (
     ATTENTIONS,
@@ -150,9 +150,10 @@ def plan(
     budget, warnings = budget_of(vram, gpu, device, parse_headroom(headroom), gpus_of(simulate_gpu, vram, gpu))
     check_top(top)
     model = known_model().on(budget.gpu.name if budget.gpu else None)
-    made = make_plan(
-        request, budget, model, provenance_of(model), strict=strict, top=top, warnings=warnings, explain=explain
-    )
+    with torch_of(simulate_gpu):
+        made = make_plan(
+            request, budget, model, provenance_of(model), strict=strict, top=top, warnings=warnings, explain=explain
+        )
     return with_files(made)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from planner.domain import Budget, Gpu, Headroom
@@ -118,6 +119,16 @@ def gpus_of(report: str | Path | None, vram: object, gpu: object) -> Callable[[]
         return [gpu for gpu in map(present.as_gpu, read_machine(Path(report)).gpus) if gpu is not None]
 
     return listed
+
+
+def torch_of(report: str | Path | None) -> AbstractContextManager[None]:
+    """Within it the torch of a machine's report counts, where it names one; of None this machine's."""
+    if report is None:
+        return nullcontext()
+    from planner.catalog.torch_builds import build_in, judging
+    from planner.report.machine import read_machine
+
+    return judging(build_in(read_machine(Path(report)).versions))
 
 
 def refuse_report(report: object, vram: object, gpu: object) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from planner.api import Plan
 from planner.budgets import budget_of, budget_on, refuse_report
-from planner.catalog.torch_builds import TorchBuild, build_in
+from planner.catalog.torch_builds import TorchBuild, build_in, judging
 from planner.domain import EXIT_DOES_NOT_FIT, Budget, Choice, Gpu, Request, Workload
 from planner.errors import UsageError
 from planner.measure.devices import PresentGpu
@@ -268,7 +268,8 @@ def _stand(target: _Target, request: Request) -> _Standing:
 
 def _advice(target: _Target, request: Request, budget: Budget, held: bool) -> str:
     model = known_model().on(budget.gpu.name if budget.gpu else None)
-    need = smallest_need(request, budget, model)
+    with judging(target.build()):
+        need = smallest_need(request, budget, model)
     smallest = None if need is None else budget.headroom.budget_for(need)
     others = len(target.machine.gpus) - 1 if target.machine else 0
     replayed = target.machine.replayed if target.machine else None

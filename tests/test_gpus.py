@@ -74,6 +74,7 @@ SPOKEN = {
     "T4": "Tesla T4", "GH200": "GH200 480GB", "DGX Spark": "GB10", "Jetson AGX Thor": "Jetson T5000",
     "Jetson Orin Nano 8GB": "Jetson Orin Nano 8 GB", "Orin (nvgpu)": "Jetson Orin Nano 4 GB",
     "RTX 4090 Mobile": "GeForce RTX 4090 Mobile", "A100 1g.5gb": "A100 40 GB MIG 1g.5gb",
+    "GRID RTX8000P-48Q": "GRID RTX8000P-48Q", "M6-8Q": "M6-8Q",
     "MIG 1g.10gb": "A100 80 GB MIG 1g.10gb", "mig-1g.10gb": "A100 80 GB MIG 1g.10gb", "B200 192GB": "B200",
 }  # fmt: skip
 TWO_DIES = {"B200": 180, "B300": 288}
@@ -194,9 +195,10 @@ def test_no_card_has_more_than_its_binary_size_nor_much_less() -> None:
     for part in known_slices():
         whole = card_of(part)
         assert whole is not None and part.total_bytes < whole.gpu.total_bytes, part.name
-    for gigabytes in (1, 4, 8, 16):
-        assert 0.98 * gigabytes * GIB < find_gpu(f"GRID T4-{gigabytes}Q").gpu.total_bytes + MIB * 1100
-        assert find_gpu(f"GRID T4-{gigabytes}Q").gpu.total_bytes < gigabytes * GIB
+    for gigabytes in (1, 4, 8):
+        assert 0.98 * gigabytes * GIB < find_gpu(f"GRID T4-{gigabytes}Q").gpu.total_bytes < gigabytes * GIB
+    assert find_gpu("GRID T4-16Q").gpu.total_bytes <= find_gpu("T4").gpu.total_bytes
+    assert find_gpu("GRID A100-1-5C").gpu.total_bytes == find_gpu("A100 1g.5gb").gpu.total_bytes
 
 
 def test_the_rule_never_promises_more_than_a_listing() -> None:
@@ -365,6 +367,9 @@ def test_a_machine_in_a_report_is_judged_by_its_own_torch(tmp_path: Path) -> Non
     for versions, exit_code in (({}, 3), (able, 0)):
         machine = report(tmp_path, [old], versions)
         assert planner.check(plan, simulate_gpu=machine).exit_code == exit_code
+        assert planner.plan(simulate_gpu=machine).exit_code == exit_code, "as if on that machine"
+        assert (planner.limits(simulate_gpu=machine).reach[0].max_objects is None) == (exit_code == 3)
+        assert planner.pack(simulate_gpu=machine).exit_code == exit_code
         assert ("cannot run torch" in invoke("doctor", "--simulate-gpu", str(machine)).out) == (exit_code == 3)
 
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 _FILLERS = {
     "nvidia", "geforce", "quadro", "tesla", "grid", "graphics", "generation", "edition", "workstation", "blackwell",
-    "with", "design", "refresh", "jetson", "agx", "nvgpu", "mig",
+    "with", "design", "refresh", "jetson", "agx", "nvgpu", "mig", "dc",
 }  # fmt: skip
 """Words that people and drivers leave out or put in; no two cards on sale at a time differ in them alone."""
 _SYNONYMS = (

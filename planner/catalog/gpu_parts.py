@@ -20,8 +20,8 @@ ROUNDING_GIBIBYTES = 0.005
 VGPU_KEPT = 128
 """One part in so many of a profile's frame buffer does not arrive in the guest: A10-24Q shows 24,512 of 24,576 MiB
 (one in 384); twice to three times that is taken, since few listings were found."""
-_VARIANTS_OF_BOARDS = "dxlms"
-"""What NVIDIA adds to a board's name for its larger memory or its form: V100DX, A100D, H100XM, H100L."""
+_VARIANTS_OF_BOARDS = "dxlmps"
+"""What NVIDIA adds to a board's name for its larger memory or its form: V100DX, A100D, H100XM, H100L, RTX8000P."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +104,12 @@ def _virtual(name: str, wanted: GpuName) -> list[Gpu]:
             f"Plan for a type that computes: {name.rstrip()[:-1]}Q or {name.rstrip()[:-1]}C.",
         )
     room = gibibytes * 2**30
-    largest = max(board.total_bytes for board in boards)
-    size = min(room - room // VGPU_KEPT, largest)
+    limits = [max(board.total_bytes for board in boards)]
+    slices = wanted.part[:-1].rpartition("-")[0]
+    if slices:  # a virtual GPU on a MIG slice has no more than the slice
+        alike = f"{slices}g.{gibibytes}gb"
+        limits += [part.total_bytes for part in known_slices() if parse_name(part.name).part == alike]
+    size = min(room - room // VGPU_KEPT, *limits)
     shown = name.strip()
     return [Gpu(name=shown, total_bytes=size, capability=boards[0].capability)]
 
@@ -113,7 +117,7 @@ def _virtual(name: str, wanted: GpuName) -> list[Gpu]:
 def _boards(base: str) -> list[Gpu]:
     """The cards that a profile's first word means."""
     for stem in (base, base.rstrip(_VARIANTS_OF_BOARDS)):
-        names = (stem, f"rtx{stem.removeprefix('rtx')}")
+        names = (stem, f"rtx{stem.removeprefix('rtx')}", f"{stem}mobile")
         if found := [card.gpu for card in known_cards() if _whole(parse_name(card.gpu.name), names)]:
             return found
     return []

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -63,6 +65,9 @@ class TorchBuild(NamedTuple):
 
     def __str__(self) -> str:
         return f"torch {self.release[0]}.{self.release[1]} built with CUDA {self.cuda}"
+
+
+_JUDGED: ContextVar[TorchBuild | None] = ContextVar("judged", default=None)
 
 
 class Compiled(NamedTuple):
@@ -122,8 +127,8 @@ def newest_build() -> TorchBuild:
 
 
 def planned_build() -> TorchBuild:
-    """The build that plans are for: the one that is installed, else the newest that is known."""
-    return installed_build() or newest_build()
+    """The build that plans are for: that of `judging`, else the one that is installed, else the newest known."""
+    return _JUDGED.get() or installed_build() or newest_build()
 
 
 @lru_cache(maxsize=512)
@@ -137,11 +142,23 @@ def compiled(build: TorchBuild, capability: Capability) -> Compiled | None:
     return None if listed is None else _of_list(listed)
 
 
+@contextmanager
+def judging(build: TorchBuild | None) -> Iterator[None]:
+    """Within it that build counts, such as another machine's; None leaves it at this one's."""
+    token = _JUDGED.set(build)
+    try:
+        yield
+    finally:
+        _JUDGED.reset(token)
+
+
 def why_no_code(capability: Capability, build: TorchBuild | None = None) -> str | None:
     """Why torch cannot run on a GPU of this capability, with what could; None where it can, or is not known.
 
-    build: whose code; left out, that of the torch that is imported, which is asked itself, else of planned_build.
+    build: whose code; left out, that of `judging`, else of the torch that is imported, which is asked itself, else of
+    planned_build.
     """
+    build = build or _JUDGED.get()
     asked = _imported() if build is None else None
     meant = build or planned_build()
     code = asked or compiled(meant, capability)
