@@ -300,6 +300,7 @@ def test_what_torch_itself_says_is_the_table() -> None:
     said = {(int(one[:-1]), int(one[-1])) for one in re.findall(r"sm_(\d+)", flags)}
     code = compiled(build, (8, 0))
     assert code is not None and code.binaries == said
+    assert len(code.ptx) == len(re.findall("compute_", flags))
     assert installed_build() == build, "read without importing it"
 
 
