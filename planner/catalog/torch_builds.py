@@ -34,7 +34,7 @@ WHEELS: dict[tuple[int, int], dict[str, str]] = {
     # pytorch/pytorch, RELEASE.md, "PyTorch CUDA Support Matrix"; 2.11 without Volta by issue 172352.
     (2, 9): {"12.6": _MAXWELL_TO_HOPPER, "12.8": _VOLTA_TO_BLACKWELL, "13.0": f"{_TURING_TO_BLACKWELL}{_PTX}"},
     (2, 10): {"12.6": _MAXWELL_TO_HOPPER, "12.8": _VOLTA_TO_BLACKWELL, "13.0": f"{_TURING_TO_BLACKWELL}{_PTX}"},
-    # From 2.11 on CUDA 13 is what the package index has, where wheels have no room for PTX (as torch 2.14.1 says itself).
+    # From 2.11 on CUDA 13 is what the package index has, whose wheels hold no PTX (torch 2.14.1 says so itself).
     (2, 11): {"12.6": _MAXWELL_TO_HOPPER, "12.8": _TURING_TO_BLACKWELL, "13.0": _TURING_TO_BLACKWELL},
     **{
         (2, minor): {"12.6": _MAXWELL_TO_HOPPER, "13.0": _TURING_TO_BLACKWELL, "13.2": _TURING_TO_BLACKWELL}
