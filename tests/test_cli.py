@@ -94,7 +94,10 @@ def test_an_error_document_comes_for_an_abbreviated_option_too() -> None:
 
 @pytest.mark.parametrize("words", [*ANSWERS[:4], *ANSWERS[-5:]], ids=" ".join)
 def test_colours_only_on_a_terminal(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
     assert "\x1b" not in invoke(*words).out
     coloured = invoke(*words, tty=True).out
     assert "\x1b[" in coloured

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 
 from planner.cli import options
-from planner.cli.output import echo
+from planner.cli.output import echo, style_of
 
 EPILOG = """\b
 Examples:
@@ -59,7 +60,11 @@ def command(output: str, profiles: str | None, out: str | None, check: bool) -> 
     path = Path(out) if out else user_folder() / FITTED_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     write(path, text)
-    echo(json_text(fit_document(fitted, own, path)) if output == "json" else fit_report(fitted, own, path))
+    echo(
+        json_text(fit_document(fitted, own, path))
+        if output == "json"
+        else fit_report(fitted, own, path, style_of(sys.stdout))
+    )
 
 
 def _same(same: bool) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from planner.cli import options
-from planner.cli.output import echo
+from planner.cli.output import echo, style_of
 
 EPILOG = """\b
 Examples:
@@ -26,7 +28,6 @@ def command(words: tuple[str, ...], output: str) -> None:
     from planner.catalog.gpus import search_gpus
     from planner.errors import UsageError
     from planner.report.document import gpu_document, json_text
-    from planner.report.text import table
     from planner.units import format_size
 
     found = search_gpus(" ".join(words))
@@ -39,4 +40,5 @@ def command(words: tuple[str, ...], output: str) -> None:
     for gpu in found:
         capability = "?" if gpu.capability is None else f"{gpu.capability[0]}.{gpu.capability[1]}"
         rows.append([gpu.name, format_size(gpu.total_bytes), capability])
-    echo("\n".join(table(rows, right=(1, 2))) + "\n")
+    style = style_of(sys.stdout)
+    echo(style.page(style.table(rows, (1, 2), indent="")))

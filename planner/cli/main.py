@@ -12,10 +12,12 @@ import click
 
 from planner import __version__
 from planner.cli import options, settings
-from planner.cli.output import OutputFailure, echo, report_error, style_of
+from planner.cli.helptext import in_order, write_commands
+from planner.cli.output import OutputFailure, echo, open_what_is_closed, report_error, style_of
 from planner.domain import EXIT_USAGE
 from planner.errors import EnvironmentFailure, Interrupted, PlannerError, UsageError
 
+CONTEXT_SETTINGS = {"max_content_width": 110, "help_option_names": ["-h", "--help"]}
 EPILOG = """\b
 Examples:
   sam2-plan --vram 2GB --task video --objects 10
@@ -55,8 +57,12 @@ class LazyGroup(click.Group):
     """A group that imports a command's module only when that command is called, listed or helped."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All commands, by name."""
-        return sorted(COMMANDS)
+        """All commands, in order of use."""
+        return in_order(COMMANDS)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List them without importing any."""
+        write_commands(formatter, COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of that name."""
@@ -71,12 +77,12 @@ def _command(name: str) -> click.Command:
 
 
 def _configured(context: click.Context, option: click.Parameter, path: str | None) -> str | None:
-    if "--help" not in (context.obj or ()):  # help is what somebody with a broken file needs
+    if not {"-h", "--help"} & set(context.obj or ()):  # help is what somebody with a broken file needs
         settings.load(context, path)
     return path
 
 
-@click.group(cls=LazyGroup, invoke_without_command=True, epilog=EPILOG, context_settings={"max_content_width": 110})
+@click.group(cls=LazyGroup, invoke_without_command=True, epilog=EPILOG, context_settings=CONTEXT_SETTINGS)
 @options.budget
 @options.packing
 @options.workload
@@ -92,7 +98,9 @@ def _configured(context: click.Context, option: click.Parameter, path: str | Non
     callback=_configured,
     help="options from a YAML file  [default: config.yaml in the data folder, where it is there]",
 )
-@click.version_option(__version__, "--program-version", prog_name="sam2-plan")
+@click.version_option(
+    __version__, "-V", "--program-version", prog_name="sam2-plan", help="show this program's version and exit"
+)
 @click.pass_context
 def cli(context: click.Context, /, output: str, path: str | None, exit_zero: bool, **asked: Any) -> None:
     """Which SAM 2 configuration is the best one that fits this GPU, and how sure are we?
@@ -134,6 +142,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code of the contract and never lets an exception out."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     settings.in_force.clear()
+    open_what_is_closed()
+    if words == ["--version"]:  # everywhere else that is the program's
+        click.echo("--version 2.0|2.1 pins the version of the checkpoints; -V is this program's:", err=True)
+        words = ["-V"]
     try:
         code = cli.main(args=words, prog_name="sam2-plan", standalone_mode=False, obj=tuple(words))
         return code if isinstance(code, int) else 0
@@ -144,6 +156,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         context = error.ctx if isinstance(error, click.UsageError) else None
         hint = f"See: {context.command_path if context else 'sam2-plan'} --help"
+        if isinstance(error, click.BadOptionUsage) and error.option_name == "--version":
+            hint = "It pins the version of the checkpoints: 2.0 or 2.1. This program's own version: sam2-plan -V"
         variable = settings.variable_that_failed(error)
         return _report(
             UsageError(error.format_message(), f"It comes from {variable}. {hint}" if variable else hint), words

@@ -17,6 +17,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from planner.cli.helptext import HelpContext
 from planner.documents import EmptyFile, Fields, read
 from planner.locations import user_folder
 
@@ -69,6 +70,7 @@ in_force = InForce()
 
 def settle(command: click.Command, name: str | None) -> click.Command:
     """Give each option its variable, and let the command tell where values came from. `name` is None for planning."""
+    command.context_class = HelpContext
     for option in options_of(command):
         option.envvar = variable_of(option, name)
     work = command.callback

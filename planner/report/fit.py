@@ -11,7 +11,7 @@ from planner.measurement import Measurement
 from planner.memory_model.coefficients import Coefficients
 from planner.memory_model.corrections import FEWEST_ROWS
 from planner.report.document import SCHEMA_VERSION
-from planner.report.text import table
+from planner.report.layout import Style
 from planner.units import format_size
 
 
@@ -40,7 +40,7 @@ def fit_document(fitted: Coefficients, own: Sequence[Measurement], path: Path) -
     }
 
 
-def fit_report(fitted: Coefficients, own: Sequence[Measurement], path: Path) -> str:
+def fit_report(fitted: Coefficients, own: Sequence[Measurement], path: Path, style: Style) -> str:
     """The corrections of a fit for people."""
     counts = Counter(f"{measurement.kind}, {measurement.outcome}" for measurement in own)
     mine = "; ".join(f"{count} {what}" for what, count in counts.items()) or "none"
@@ -58,10 +58,10 @@ def fit_report(fitted: Coefficients, own: Sequence[Measurement], path: Path) -> 
             rows.append(
                 [one.gpu, one.runtime, str(n), *ratios, context, f"+{one.margin.ratio:.1%}", f"{n / (n + 1):.0%}"]
             )
-        lines += table(rows, right=range(2, 8))
+        lines += style.table(rows, range(2, 8), keys=2, indent="")
         lines += [f"! {one.gpu}, {one.runtime}: {note}" for one in fitted.corrections for note in one.notes]
     else:
         lines.append(
             f"No GPU has {FEWEST_ROWS} measured rows of one runtime, so nothing is corrected: sam2-plan measure"
         )
-    return "\n".join([*lines, "", f"written  {path}"]) + "\n"
+    return style.page([*lines, "", f"written  {path}"])

@@ -14,7 +14,7 @@ from planner.report.document import (
     configuration_document,
     estimate_document,
 )
-from planner.report.text import Style
+from planner.report.layout import Style
 from planner.units import format_size
 
 MARKS = {PASS: "ok", WARN: "warn", FAIL: "FAIL"}
@@ -80,7 +80,7 @@ def preflight_report(found: Preflight, style: Style) -> str:
     lines += _skipped(found)
     if found.policy:
         lines += ["", f"  policy {found.policy} ({found.policy_mode})"]
-    return "\n".join(lines) + "\n"
+    return style.page(lines)
 
 
 def _skipped(found: Preflight) -> list[str]:

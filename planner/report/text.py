@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from planner.commands import describe, running_command
 from planner.domain import (
@@ -17,6 +17,8 @@ from planner.domain import (
     Suggestion,
     Workload,
 )
+from planner.report.layout import Style as Style
+from planner.report.layout import table as table
 from planner.units import format_exact_size, format_resolution, format_size
 
 BAR_WIDTH = 40
@@ -25,23 +27,6 @@ SHOWN_ALTERNATIVES = 3
 _LABEL = 20
 VERDICT_WORDS = {"fits": "FITS", "tight": "TIGHT", "does_not_fit": "DOES NOT FIT"}
 VERDICT_COLOURS = {"fits": "green", "tight": "yellow", "does_not_fit": "red"}
-
-
-class Style:
-    """How text is decorated: colours, and a full block where the terminal can show one."""
-
-    def __init__(self, colours: bool = False, unicode: bool = True) -> None:
-        self._colours = colours
-        self.block = "█" if unicode else "#"
-        self.shade = "░" if unicode else "."
-
-    def __call__(self, text: str, colour: str | None = None, bold: bool = False) -> str:
-        """The text in a colour, where colours are on."""
-        if not self._colours:
-            return text
-        import click
-
-        return click.style(text, fg=colour, bold=bold)
 
 
 def plan_report(plan: Plan, style: Style) -> str:
@@ -57,7 +42,7 @@ def plan_report(plan: Plan, style: Style) -> str:
     lines += _stock(plan, style)
     lines += _limits(plan, style)
     lines += _next(plan, style)
-    return "\n".join(lines) + "\n"
+    return style.page(lines)
 
 
 RUNTIMES_IN_WORDS = {
@@ -88,19 +73,7 @@ def prediction_report(
     ]
     if estimate.extrapolated:
         lines.append(style(f"  extrapolated: {'; '.join(estimate.extrapolated_because)}", "yellow"))
-    return "\n".join(lines) + "\n"
-
-
-def table(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> list[str]:
-    """Rows as aligned lines; the columns in `right` are right-aligned."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    columns = set(right)
-    lines = []
-    for row in rows:
-        cells = zip(row, widths, strict=True)
-        padded = [cell.rjust(w) if i in columns else cell.ljust(w) for i, (cell, w) in enumerate(cells)]
-        lines.append("  ".join(padded).rstrip())
-    return lines
+    return style.page(lines)
 
 
 def head(request: Request, budget: Budget) -> list[str]:
@@ -181,9 +154,10 @@ def memory_lines(estimate: Estimate, scale_bytes: int, style: Style, title: str 
 def component_bars(components: Sequence[Component], scale_bytes: int, style: Style) -> list[str]:
     """A line for each component: name, size, a bar that is full at `scale_bytes`, and where the figure is from."""
     label = max(_LABEL, *(len(component.name) + 1 for component in components))
+    full = style.bar_width(BAR_WIDTH, label + 14 + max(len(component.provenance) for component in components))
     lines = []
     for component in components:
-        bar = style.block * max(1, round(BAR_WIDTH * component.bytes / scale_bytes))
+        bar = style.block * max(1, round(full * component.bytes / scale_bytes))
         size = format_size(component.bytes)
         lines.append(f"  {component.name:<{label}}{size:>9}  {style(bar, 'cyan')} {component.provenance}")
     return lines
@@ -192,7 +166,8 @@ def component_bars(components: Sequence[Component], scale_bytes: int, style: Sty
 def _room(plan: Plan, chosen: Choice, style: Style) -> list[str]:
     usable = plan.budget.usable_bytes
     left = usable - chosen.estimate.total_bytes
-    empty = style.shade * max(0, round(BAR_WIDTH * left / max(usable, 1)))
+    full = style.bar_width(BAR_WIDTH, _LABEL + 14)
+    empty = style.shade * max(0, round(full * left / max(usable, 1)))
     return [f"  {'left of the usable':<{_LABEL}}{format_size(left):>9}  {empty}"]
 
 
@@ -207,7 +182,7 @@ def why_not(plan: Plan, style: Style) -> list[str]:
     shown = plan.rejected[:SHOWN_REJECTIONS]
     title = "Why not better" if plan.chosen else "Nearest misses"
     rows = [_rejection(rejection) for rejection in shown]
-    lines = ["", style(title, bold=True), *(f"  {line}" for line in table(rows, right=(1, 2)))]
+    lines = ["", style(title, bold=True), *(line for row in style.rows(rows, (1, 2)) for line in row)]
     more = len(plan.rejected) - len(shown)
     if more and plan.explained is None:
         lines.append(f"  and {more} more: --explain")
@@ -235,7 +210,7 @@ def _alternatives(plan: Plan, style: Style) -> list[str]:
         ]
         for choice in shown
     ]
-    return ["", style("Also fits", bold=True), *(f"  {line}" for line in table(rows, right=(1,)))]
+    return ["", style("Also fits", bold=True), *(line for row in style.rows(rows, (1,)) for line in row)]
 
 
 def _stock(plan: Plan, style: Style) -> list[str]:
