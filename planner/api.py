@@ -158,7 +158,7 @@ def predict(
     *,
     variant: str,
     resolution: tuple[int, int] | str | int = 1024,
-    task: str = "image",
+    task: str = "video",
     version: str = "2.1",
     precision: str = "autocast_bfloat16",
     attention: str = "auto",

@@ -46,9 +46,7 @@ Needs the extra: pip install "sam2-plan[run]".
 @click.command("measure", epilog=EPILOG)
 @click.option("--preset", metavar="quick|standard|full", help="which configurations  [default: quick]")
 @click.option("--sweep", "ranges", metavar="FILE", help="ranges of configurations, as YAML")
-@click.option(
-    "--runtime", type=options.Word(("own", "stock")), default="own", show_default=True, help="whose code runs"
-)
+@options.runtime()
 @click.option("--simulate", "simulating", is_flag=True, help="ask the simulator instead of a GPU")
 @click.option(
     "--rehearse", "rehearsing", is_flag=True, help="run on an imaginary GPU; rows say that they are rehearsed"

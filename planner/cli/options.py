@@ -42,6 +42,11 @@ def stack(*decorators: Decorator) -> Decorator:
     return apply
 
 
+def runtime(known: tuple[str, ...] = ("own", "stock"), words: str = "whose code runs") -> Decorator:
+    """Whose code runs, asked in one way by all that predict, simulate, rehearse or measure."""
+    return click.option("--runtime", type=Word(known), default="own", show_default=True, help=words)
+
+
 output_format = click.option(
     "--format", "output", type=click.Choice(("text", "json")), default="text", show_default=True,
     help="text for people, json for programs (one document, errors too)",

@@ -10,6 +10,7 @@ from planner.commands import describe
 from planner.report.confirmation import compared_document, compared_lines
 from planner.report.document import SCHEMA_VERSION, configuration_document
 from planner.report.layout import Style
+from planner.report.text import RUNTIMES_IN_WORDS
 from planner.units import format_size
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def rehearsal_document(found: Rehearsal) -> dict[str, Any]:
             "within_upper_bound": found.within_upper_bound,
         }
         document["plan"] = {
+            "runtime": found.runtime,
             "configuration": configuration_document(found.configuration),
             "task": workload.task,
             "objects": workload.objects,
@@ -131,7 +133,7 @@ def _of_plan(found: Rehearsal, style: Style) -> list[str]:
     assert found.configuration is not None
     assert found.predicted is not None
     lines = [
-        f"  {describe(found.configuration)}",
+        f"  {describe(found.configuration)}, on {RUNTIMES_IN_WORDS[found.runtime or 'own']}",
         "",
         *compared_lines(["component", "predicted", "rehearsed", "difference", ""], found.components, style),
         "",
