@@ -38,6 +38,7 @@ from planner.memory_model.current import known_model
 from planner.placing import PlaceablePlan
 from planner.planning import make_plan
 from planner.units import (
+    check_word,
     parse_count,
     parse_frame_size,
     parse_frames,
@@ -324,13 +325,7 @@ def _gpu(name: str | None) -> Gpu | None:
 
 
 def _word(what: str, word: str, known: Sequence[str]) -> None:
-    if word in known:
-        return
-    import difflib
-
-    near = difflib.get_close_matches(str(word), known, n=1)
-    hint = f"Did you mean {near[0]}? " if near else ""
-    raise UsageError(f"{word!r} is not a {what}.", f"{hint}Use one of: {', '.join(known)}.")
+    check_word(word, what, known)
 
 
 def check_top(top: int) -> None:

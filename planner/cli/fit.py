@@ -21,8 +21,8 @@ Examples:
 Simulated rows give the laws their form, published rows those of the published re-implementation, and rows measured
 on a GPU correct them for that GPU: three at least of one runtime. Predictions then rest on what was measured here,
 then elsewhere, then published, then simulated. Writes one file [default: memory_model.json in the data folder,
-$SAM2_PLAN_HOME or the platform's], which planning reads from then on; delete it to go back. Without such rows nothing is written, unless --out says
-where. Takes some seconds.
+$SAM2_PLAN_HOME or the platform's], which planning reads from then on; delete it to go back. Takes some
+seconds. Where nothing differs from what ships nothing is written, unless --out says where.
 
 \b
 Exit codes: 0 fitted (--check: the same); 1 failed (--check: they differ); 2 usage, or a profile that is broken.

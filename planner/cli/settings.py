@@ -18,6 +18,7 @@ import click
 from click.core import ParameterSource
 
 from planner.cli.helptext import HelpContext
+from planner.cli.options import notes_on_order
 from planner.documents import EmptyFile, Fields, read
 from planner.locations import user_folder
 
@@ -81,6 +82,9 @@ def settle(command: click.Command, name: str | None) -> click.Command:
         context = click.get_current_context()
         given_way = _give_way(context, options)
         _remember(context, name, given_way)
+        if options.get("output") == "text":
+            for note in notes_on_order(options):
+                click.echo(note, err=True)
         return work(*arguments, **(options | dict.fromkeys(given_way)))
 
     command.callback = remembering

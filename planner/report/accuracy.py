@@ -158,11 +158,11 @@ def _bound(assessment: Assessment, style: Style) -> list[str]:
         *style.table(rows, (1, 2, 3), indent=""),
         "",
         style.prose(
-            "A margin is what 95 % of n rows predicted without them stay below, relative to the total (split conformal; "
-            "of few rows the worst): a further row of the same kind stays below it with the probability that stands "
-            f"there. On top come, while no GPU has confirmed the simulator, {UNCONFIRMED:.0%} of the reserved bytes "
-            f"(assumed), {c.beyond:.0%} more beyond the largest resolution, and 137 MB for a context that was not "
-            "measured on that GPU."
+            "A margin is what 95 % of n rows predicted without them stay below, relative to the total (split "
+            "conformal; of few rows the worst): a further row of the same kind stays below it with the probability "
+            "that stands there. On top come, while no GPU has confirmed the simulator, "
+            f"{UNCONFIRMED:.0%} of the reserved bytes (assumed), {c.beyond:.0%} more beyond the largest resolution, "
+            "and 137 MB for a context that was not measured on that GPU."
         ),
     ]
 

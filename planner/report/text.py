@@ -19,7 +19,7 @@ from planner.domain import (
 )
 from planner.report.layout import Style as Style
 from planner.report.layout import table as table
-from planner.units import format_exact_size, format_resolution, format_size
+from planner.units import format_exact_size, format_resolution, format_size, portrait
 
 BAR_WIDTH = 40
 SHOWN_REJECTIONS = 3
@@ -93,6 +93,7 @@ def head(request: Request, budget: Budget) -> list[str]:
 def describe_workload(workload: Workload) -> str:
     """A workload in a few words."""
     size = f"pictures of {format_resolution(workload.frame_size)}"
+    size += " (portrait)" if portrait(workload.frame_size) else ""
     objects = f"{workload.objects} object{'s' if workload.objects != 1 else ''}"
     if workload.task == "automask":
         return f"automatic masks, {size}"
