@@ -17,6 +17,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from planner.cli.completion import complete
 from planner.cli.helptext import HelpContext
 from planner.cli.options import notes_on_order
 from planner.documents import EmptyFile, Fields, read
@@ -72,6 +73,8 @@ in_force = InForce()
 def settle(command: click.Command, name: str | None) -> click.Command:
     """Give each option its variable, and let the command tell where values came from. `name` is None for planning."""
     command.context_class = HelpContext
+    for parameter in command.params:
+        complete(parameter)
     for option in options_of(command):
         option.envvar = variable_of(option, name)
     work = command.callback
