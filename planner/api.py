@@ -13,6 +13,7 @@ from typing import Any
 
 from planner import __version__, domain
 from planner.budgets import budget_of, gpus_of
+from planner.commands import describe
 from planner.documents import write
 from planner.domain import (
     ATTENTIONS,
@@ -39,6 +40,7 @@ from planner.placing import PlaceablePlan
 from planner.planning import make_plan
 from planner.units import (
     check_word,
+    format_size,
     parse_count,
     parse_frame_size,
     parse_frames,
@@ -70,6 +72,22 @@ class Plan(PlaceablePlan):
     """A plan with its files: domain.Plan's fields, and require, save, load, to_dict, and the ways to place it."""
 
     __slots__ = ()
+
+    def __repr__(self) -> str:
+        """The decision in a line; `to_dict` and `sam2-plan compare` have the rest."""
+        usable = format_size(self.budget.usable_bytes)
+        if self.chosen is None:
+            return f"<Plan: {self.verdict}: nothing of {self.candidates:,} candidates in {usable}>"
+        total = format_size(self.chosen.estimate.total_bytes)
+        return f"<Plan: {self.verdict}: {describe(self.chosen.configuration)}; {total} of {usable}>"
+
+    def _repr_html_(self) -> str:
+        """What the command line prints, for notebooks."""
+        from html import escape
+
+        from planner.report.text import Style, plan_report
+
+        return f"<pre>{escape(plan_report(self, Style()))}</pre>"
 
     def require(self) -> Plan:
         """This plan, or DoesNotFit where nothing was chosen (or the choice is tight and the plan strict)."""

@@ -222,9 +222,13 @@ def read(path: Path, what: str = "a plan or a profile") -> Any:
         raise FileError(f"{path}: not UTF-8 text at byte {error.start}.", f"This is not {what}.") from None
 
 
-def dump(data: object) -> str:
-    """YAML text of plain data, keys in the given order, the same text for the same data."""
-    text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+def dump(data: object, compact: bool = False) -> str:
+    """YAML text of plain data, keys in the given order, the same text for the same data.
+
+    `compact`: lists and mappings of plain values on a line.
+    """
+    flow = None if compact else False
+    text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110, default_flow_style=flow)
     return text
 
 

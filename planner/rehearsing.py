@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from planner.api import Plan
+from planner.brief import brief
 from planner.confirmation import FRAMES, Compared, components_beside, phases_beside
 from planner.domain import EXIT_FITS, EXIT_NOT_CONFIRMED, RUNTIMES, Configuration, Estimate, Workload
 from planner.errors import EnvironmentFailure, UsageError
@@ -30,6 +31,8 @@ Tried = Callable[[int, bool], None]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rehearsal:
     """What a run took on an imaginary GPU. Bytes; None where nothing counted them, and `notes` say why."""
+
+    __repr__ = brief
 
     gpus: tuple[ImaginaryGpu, ...]
     memory_bytes: int

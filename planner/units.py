@@ -196,6 +196,8 @@ def parse_duration(text: str | float) -> float:
 def format_size(size_bytes: int) -> str:
     """A size for people, in powers of 10: "1.77 GB", "463 MB"."""
     magnitude = abs(size_bytes)
+    if magnitude >= 10**12:
+        return f"{size_bytes / 10**9:,.0f} GB"
     if magnitude >= 10 * 10**9:
         return f"{size_bytes / 10**9:.1f} GB"
     if magnitude >= 10**9:

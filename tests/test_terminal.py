@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import html
 import itertools
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+import planner
+from planner import Plan
 from planner.cli.main import COMMANDS
 from planner.domain import PRECISIONS
 from planner.memory_model.known import assess_known
 from planner.report.accuracy import accuracy_report
 from planner.report.layout import Style
-from tests.conftest import invoke
+from tests.conftest import ROOT, invoke
 
 WIDTHS = (60, 80, 120, 200)
 PLAN = ("--vram", "2GB", "--objects", "10")
@@ -159,3 +165,50 @@ def test_colours_follow_the_usual_variables(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert ("\x1b[" in invoke(*PLAN, tty=tty).out) is coloured
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_closed_streams_change_no_exit_code_and_no_file(closed: str, form: str, tmp_path: Path) -> None:
+    """Nobody reads the answer; the file that is saved must not become the closed stream."""
+    path = tmp_path / "plan.yaml"
+    words = f"--vram 2GB --format {form} -o {shlex.quote(str(path))}"
+    script = f"{shlex.quote(sys.executable)} -m planner {words} {closed}"
+    done = subprocess.run(["sh", "-c", script], cwd=ROOT, env=os.environ, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0
+    assert "bug" not in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+    assert Plan.load(path).fits
+
+
+@pytest.mark.parametrize("answer", ["plan", "predict", "limits", "need", "pack", "compare"])
+def test_a_repr_is_a_line_or_a_few_and_names_the_type(answer: str) -> None:
+    plan = planner.plan(vram="2GB", objects=10, explain=True)
+    found = {
+        "plan": lambda: plan,
+        "predict": lambda: planner.predict(variant="large"),
+        "limits": lambda: planner.limits(vram="2GB"),
+        "need": lambda: planner.need(variant="large"),
+        "pack": lambda: planner.pack(vram="2GB,8GB", streams=3),
+        "compare": lambda: planner.compare(plan, planner.plan(vram="8GB")),
+    }[answer]()
+    assert len(repr(found)) < 500
+    assert type(found).__name__ in repr(found)
+    for below in (plan.chosen, plan.estimate):
+        assert len(repr(below)) < 500
+
+
+def test_a_plan_in_a_notebook_is_its_report() -> None:
+    plan = planner.plan(vram="2GB", objects=10)
+    shown = plan._repr_html_()
+    assert html.unescape(re.sub(r"</?pre>", "", shown)) == invoke(*PLAN).out
+    assert plan.chosen is not None and plan.chosen.configuration.variant in repr(plan)
+
+
+def test_sizes_and_counts_are_in_plain_words() -> None:
+    text = invoke("--vram", "1000000GB", "--prefer", "balanced").out
+    assert "budget 1,000,000 GB" in text
+    assert "the best trade of accuracy for speed of" in text
+    one = invoke("--vram", "8GB", "--task", "image", "--variant", "tiny", "--version", "2.1", "--resolution", "512",
+                 "--precision", "float16").out  # fmt: skip
+    assert not re.search(r"\b1 (candidates|objects|frames|streams)\b", one)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable
 
 import click
 
@@ -59,7 +59,7 @@ class HelpFormatter(click.HelpFormatter):
                 lines = _examples(lines, style) if examples else _prose(lines, style)
             self.write("\n".join(line.rstrip() for line in lines) + "\n")
 
-    def write_dl(self, rows: Sequence[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
+    def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
         """Write options with their help; values that are too many for a line go on below."""
         room = self.width - self.current_indent
         super().write_dl([(self._option(first, room), second) for first, second in rows], col_max, col_spacing)

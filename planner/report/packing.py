@@ -14,6 +14,7 @@ from planner.report.text import (
     VERDICT_COLOURS,
     VERDICT_WORDS,
     Style,
+    best_of,
     describe_way,
     describe_workload,
     memory_lines,
@@ -87,8 +88,7 @@ def _choice(packing: Packing, style: Style) -> list[str]:
     origin = "estimate" if chosen.quality_is_estimate else "published"
     return [
         f"{verdict}  {style(describe(chosen.configuration), bold=True)}{how}",
-        f"  accuracy {chosen.quality} J&F (SA-V test, {origin}); best of {plan.candidates:,} candidates by "
-        f"{plan.request.prefer} for {room} each",
+        f"  accuracy {chosen.quality} J&F (SA-V test, {origin}); {best_of(plan)} for {room} each",
         "",
         *memory_lines(chosen.estimate, plan.budget.usable_bytes, style, "Memory of one process"),
     ]

@@ -25,6 +25,7 @@ BAR_WIDTH = 40
 SHOWN_REJECTIONS = 3
 SHOWN_ALTERNATIVES = 3
 _LABEL = 20
+_BEST = {"quality": "the most accurate", "speed": "the fastest", "balanced": "the best trade of accuracy for speed"}
 VERDICT_WORDS = {"fits": "FITS", "tight": "TIGHT", "does_not_fit": "DOES NOT FIT"}
 VERDICT_COLOURS = {"fits": "green", "tight": "yellow", "does_not_fit": "red"}
 
@@ -107,17 +108,25 @@ def _choice(plan: Plan, style: Style) -> list[str]:
     verdict = style(VERDICT_WORDS[plan.verdict], VERDICT_COLOURS[plan.verdict], bold=True)
     chosen = plan.chosen
     if chosen is None:
-        return [f"{verdict}  nothing of {plan.candidates:,} candidates fits {format_size(plan.budget.usable_bytes)}"]
+        none = f"none of {plan.candidates:,} candidates fits"
+        none = "the only candidate does not fit" if plan.candidates == 1 else none
+        return [f"{verdict}  {none} {format_size(plan.budget.usable_bytes)}"]
     configuration = chosen.configuration
     origin = "estimate" if chosen.quality_is_estimate else "published"
     how = describe_way(configuration, plan.request.workload)
     lines = [
         f"{verdict}  {style(describe(configuration), bold=True)}{how}",
-        f"  accuracy {chosen.quality} J&F (SA-V test, {origin}){_speed(chosen)}; "
-        f"best of {plan.candidates:,} candidates by {plan.request.prefer}",
+        f"  accuracy {chosen.quality} J&F (SA-V test, {origin}){_speed(chosen)}; {best_of(plan)}",
         "",
     ]
     return [*lines, *memory_lines(chosen.estimate, plan.budget.usable_bytes, style), *_room(plan, chosen, style)]
+
+
+def best_of(plan: Plan) -> str:
+    """What the choice is the best of, and in which sense."""
+    if plan.candidates == 1:
+        return "the only candidate"
+    return f"{_BEST[plan.request.prefer]} of {plan.candidates:,} candidates"
 
 
 def describe_way(configuration: Configuration, workload: Workload) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from planner.brief import brief
 from planner.domain import Component, Phase
 from planner.simulator import streams
 from planner.simulator.attribution import Holding, Timeline, holding_at, timeline_of
@@ -42,6 +43,8 @@ class Growth:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Simulation:
     """GPU memory of one run, in bytes."""
+
+    __repr__ = brief
 
     configuration: Mapping[str, Any]
     """What was simulated, as given to `simulate`, defaults filled in."""
