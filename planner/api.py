@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from planner import __version__, domain
 from planner.budgets import budget_of, gpus_of
@@ -89,10 +89,13 @@ class Plan(PlaceablePlan):
 
         return f"<pre>{escape(plan_report(self, Style()))}</pre>"
 
-    def require(self) -> Plan:
-        """This plan, or DoesNotFit where nothing was chosen (or the choice is tight and the plan strict)."""
+    def require(self) -> FittingPlan:
+        """This plan, or DoesNotFit where nothing was chosen (or the choice is tight and the plan strict).
+
+        For type checkers its `chosen` and `estimate` are there.
+        """
         if self.exit_code == domain.EXIT_FITS:
-            return self
+            return cast("FittingPlan", self)
         if self.chosen is not None:
             raise DoesNotFit(
                 "The choice fits only tightly, and the plan is strict.",
@@ -125,6 +128,18 @@ class Plan(PlaceablePlan):
         from planner.report.plan_reader import read_plan
 
         return with_files(read_plan(Path(path)))
+
+
+if TYPE_CHECKING:
+
+    class FittingPlan(Plan):
+        """A plan that chose something."""
+
+        chosen: domain.Choice
+
+        @property
+        def estimate(self) -> Estimate:
+            """What the choice takes."""
 
 
 def plan(

@@ -17,7 +17,7 @@ from planner.cli.output import OutputFailure, echo, open_what_is_closed, report_
 from planner.domain import EXIT_USAGE
 from planner.errors import EnvironmentFailure, Interrupted, PlannerError, UsageError
 
-CONTEXT_SETTINGS = {"max_content_width": 110, "help_option_names": ["-h", "--help"]}
+CONTEXT_SETTINGS: dict[str, Any] = {"max_content_width": 110, "help_option_names": ["-h", "--help"]}
 EPILOG = """\b
 Examples:
   sam2-plan --vram 2GB --task video --objects 10
