@@ -50,7 +50,7 @@ def running_command(request: Request, budget: Budget, configuration: Configurati
 
 
 def run_command(request: Request, configuration: Configuration, saved: str = "plan.yaml") -> str:
-    """What runs a saved plan: INPUT stands for the user's file, a point in the middle of it for what is wanted there."""
+    """What runs a saved plan: INPUT stands for the user's file, a point in the middle for whatever is wanted there."""
     words = ["sam2-plan", "run", saved, "INPUT", "--out", "masks"]
     if request.workload.task != "automask":
         height, width = request.workload.frame_size

@@ -266,7 +266,7 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How far the chosen variant and version carry, in every precision and way of running them that the pins leave open.
+    """How far the chosen variant and version carry, in every precision and way of running them that is open.
 
     The largest figures are the last that planning finds a way for, the sure ones the last with a plan that surely
     fits; all else is as it was asked for. A figure is None where `reasons` says why.

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 from tests.published import quality
 
 Document = dict[str, Any]
-RECIPE = ("autocast_bfloat16", "autocast_float16", "float32", "float16", "bfloat16")
-"""The official numerical recipe first, low-precision weights last."""
+RECIPE = ("autocast_bfloat16", "autocast_float16", "float16", "bfloat16", "float32")
+"""The official numerical recipe first, then low-precision weights, float32 last."""
 PROVENANCES = {"measured", "published", "simulated", "derived", "assumed"}
 PINS = ("variant", "version", "resolution", "precision", "attention")
 SAME_SPEED = 0.02
@@ -119,12 +119,17 @@ def _pins(plan: Document, configuration: Document, what: str) -> Iterator[Fault]
 def rank(choice: Document, prefer: str) -> tuple[Any, ...]:
     """design.md's "best" as a sort key, smaller is better; speed comes in `outranks`."""
     worth = (choice["quality_is_estimate"], -choice["quality"])
-    recipe = RECIPE.index(choice["precision"])
-    return (recipe, -choice["quality"]) if prefer == "speed" else (*worth, recipe)
+    tight, recipe = not choice["sure"], RECIPE.index(choice["precision"])
+    return (tight, recipe, -choice["quality"]) if prefer == "speed" else (*worth, tight, recipe)
 
 
-def outranks(one: Document, other: Document, prefer: str) -> bool:
-    """Whether `one` is certainly better than `other`. Speeds within SAME_SPEED are the same."""
+def outranks(one: Document, other: Document, prefer: str, strict: bool = False) -> bool:
+    """Whether `one` is certainly better than `other`: choices that say whether they surely fit.
+
+    Speeds within SAME_SPEED are the same.
+    """
+    if strict and one["sure"] != other["sure"]:
+        return bool(one["sure"])
     fast, slow = one["frames_per_second"], other["frames_per_second"]
     known = fast is not None and slow is not None
     faster = known and fast > slow * (1 + SAME_SPEED)
@@ -136,9 +141,15 @@ def outranks(one: Document, other: Document, prefer: str) -> bool:
     return rank(one, prefer) < rank(other, prefer) or (rank(one, prefer) == rank(other, prefer) and faster)
 
 
+def with_certainty(plan: Document, choice: Document, upper_bytes: int) -> Document:
+    """The choice, and whether it surely fits."""
+    return choice | {"sure": upper_bytes <= plan["budget"]["usable_bytes"]}
+
+
 def _order(plan: Document) -> Iterator[Fault]:
-    choices = [choice for choice, _ in _choices(plan)]
-    seen = [tuple(str(choice[name]) for name in PINS) for choice in choices]
+    choices = [with_certainty(plan, choice, estimate["upper_bytes"]) for choice, estimate in _choices(plan)]
+    differ = ("variant", "resolution", "object_batch", "offload_state")
+    seen = [tuple(str(choice[name]) for name in differ) for choice in choices]
     if len(set(seen)) != len(seen):
         yield Fault("an alternative stands twice", str(seen))
     prefer = plan["request"]["prefer"]
@@ -146,7 +157,7 @@ def _order(plan: Document) -> Iterator[Fault]:
         return
     for index, choice in enumerate(choices):
         for later in choices[index + 1 :]:
-            if outranks(later, choice, prefer):
+            if outranks(later, choice, prefer, plan["strict"]):
                 yield Fault("alternatives are out of order", f"{label(later)} after {label(choice)}")
 
 

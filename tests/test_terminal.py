@@ -38,6 +38,7 @@ ASKED = (
     ("need", "--runtime", "stock", "--variant", "large", "--frames", "240"),
     ("predict", "--variant", "tiny", "--task", "video", "--frames", "240", "--runtime", "stock"),
     ("gpus",),
+    ("checkpoints",),
     ("compare", "{first}", "{second}"),
     ("check", "{first}", "--vram", "1GB"),
     ("doctor",),

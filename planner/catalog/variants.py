@@ -91,7 +91,7 @@ class Catalog:
         slowdown *= 1 + self._object_cost * (objects - 1)
         if offload_state:
             slowdown *= self._offload_cost
-        return round(self._accuracy[variant, version][1] / slowdown, 2)
+        return self._accuracy[variant, version][1] / slowdown
 
 
 @lru_cache(maxsize=4)

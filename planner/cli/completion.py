@@ -10,7 +10,7 @@ import click
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-FILES = ("FILE", "PLAN", "PLAN | -- COMMAND...", "INPUT", "PATH", "PATH|ID")
+FILES = ("FILE", "PLAN", "[PLAN]", "PLAN | -- COMMAND...", "INPUT", "PATH", "PATH|ID")
 FOLDERS = ("DIR",)
 MOST_GPUS = 100
 

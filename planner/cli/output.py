@@ -7,7 +7,10 @@ import re
 import shutil
 import sys
 import time
-from typing import TextIO
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
 
 import click
 
@@ -64,6 +67,23 @@ def open_what_is_closed() -> None:
         sys.stdin = sys.stdin or open(os.devnull)  # noqa: SIM115
         sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
         sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+
+
+@contextmanager
+def telling(category: type[Warning]) -> Iterator[None]:
+    """Warnings of that category as a line on stderr, at once; others as they were."""
+    show = warnings.showwarning
+
+    def tell(message: Warning | str, kind: type[Warning], filename: str, lineno: int, *rest: Any) -> None:
+        if issubclass(kind, category):
+            click.echo(f"warning: {message}", err=True)
+        else:
+            show(message, kind, filename, lineno, *rest)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", category)
+        warnings.showwarning = tell  # type: ignore[assignment]
+        yield
 
 
 def report_error(error: PlannerError, document: bool, oneline: bool = False) -> int:

@@ -34,7 +34,7 @@ def alternatives(weighed: Weighed, top: int) -> list[Option]:
     # One of each kind in turn, the likeliest kind first, so that a short list shows what there is to choose from.
     turns = chain.from_iterable(zip_longest(same_size, ways, resized))
     chosen = [option for option in turns if option is not None][:top]
-    return sorted(chosen, key=lambda option: weighed.rank(*option, weighed.surely(option.member)))
+    return sorted(chosen, key=lambda one: weighed.rank(one.candidate, one.member, weighed.surely(one.member)))
 
 
 def _distinct(fitting: list[CandidateClass]) -> Iterator[CandidateClass]:
