@@ -116,3 +116,15 @@ def test_a_missing_key_is_advised_to_be_null_only_where_null_is_taken(tmp_path: 
         # It may contradict something else then, but must not be refused for being null.
         assert again is None or not re.search(rf"{place[-1]} (is|must be) .*(null|None|nothing)", again.message), again
     assert refused > advised > 5
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("limit", "limits"), ("verison", ""), ("simulat", "simulate"), ("version", "-V"), ("help", "--help")],
+)
+def test_a_command_that_is_none_is_met_with_one_that_is(typed: str, meant: str) -> None:
+    outcome = invoke(typed)
+    assert outcome.code == 2
+    assert repr(typed) in outcome.err
+    assert f"sam2-plan {meant}" in outcome.err
+    assert ("Did you mean" in outcome.err) is bool(meant)

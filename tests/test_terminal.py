@@ -140,8 +140,11 @@ def test_who_asks_for_the_version_gets_it(word: str) -> None:
     assert (outcome.code, outcome.out) == (0, f"sam2-plan, version {__version__}\n")
 
 
-def test_a_version_that_is_missing_says_which_is_meant() -> None:
-    outcome = invoke("--vram", "2GB", "--version")
+@pytest.mark.parametrize(
+    "words", [("--vram", "2GB", "--version"), ("--version", "--vram", "2GB"), ("need", "--version")]
+)
+def test_a_version_that_is_missing_says_which_is_meant(words: tuple[str, ...]) -> None:
+    outcome = invoke(*words)
     assert outcome.code == 2
     assert "2.0 or 2.1" in outcome.err
     assert "sam2-plan -V" in outcome.err

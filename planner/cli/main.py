@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import click
@@ -54,12 +55,38 @@ COMMANDS = {
 }
 
 
+VERSION_HINT = "It pins the version of the checkpoints: 2.0 or 2.1. This program's own version: sam2-plan -V"
+MEANT = {
+    "version": "sam2-plan -V",
+    "help": "sam2-plan --help",
+    "plan": "sam2-plan, which plans without a command",
+    "list": "sam2-plan gpus",
+    "track": "sam2-plan run",
+    "segment": "sam2-plan run",
+    "download": "sam2-plan checkpoints --download",
+    "diff": "sam2-plan compare",
+    "info": "sam2-plan doctor",
+}
+"""What people call commands in other programs."""
+
+
 class LazyGroup(click.Group):
     """A group that imports a command's module only when that command is called, listed or helped."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All commands, in order of use."""
         return in_order(COMMANDS)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """The command, or a UsageError with what may have been meant."""
+        name = args[0]
+        if name in COMMANDS or name.startswith("-"):
+            return super().resolve_command(ctx, args)
+        from difflib import get_close_matches
+
+        near = get_close_matches(name.lower(), [*COMMANDS, *MEANT], n=1, cutoff=0.7)
+        meant = f"Did you mean: {MEANT.get(near[0], f'sam2-plan {near[0]}')}? " if near else ""
+        raise UsageError(f"No such command {name!r}.", f"{meant}See: sam2-plan --help")
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List them without importing any."""
@@ -147,6 +174,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words == ["--version"]:  # everywhere else that is the program's
         click.echo("--version 2.0|2.1 pins the version of the checkpoints; -V is this program's:", err=True)
         words = ["-V"]
+    elif _version_lacks_value(words):  # click would take the option that follows for it
+        return _report(UsageError("--version lacks its value.", VERSION_HINT), words)
     try:
         code = cli.main(args=words, prog_name="sam2-plan", standalone_mode=False, obj=tuple(words))
         return code if isinstance(code, int) else 0
@@ -157,8 +186,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         context = error.ctx if isinstance(error, click.UsageError) else None
         hint = f"See: {context.command_path if context else 'sam2-plan'} --help"
-        if isinstance(error, click.BadOptionUsage) and error.option_name == "--version":
-            hint = "It pins the version of the checkpoints: 2.0 or 2.1. This program's own version: sam2-plan -V"
         variable = settings.variable_that_failed(error)
         return _report(
             UsageError(error.format_message(), f"It comes from {variable}. {hint}" if variable else hint), words
@@ -190,6 +217,11 @@ def _report(error: PlannerError, words: Sequence[str]) -> int:
     command = next((word for word in words if word in COMMANDS), None)
     document, oneline = settings.form_of_errors(words, command)
     return report_error(error, document, oneline=oneline)
+
+
+def _version_lacks_value(words: Sequence[str]) -> bool:
+    own = words[: words.index("--")] if "--" in words else words
+    return any(one == "--version" and following[:1] in ("", "-") for one, following in pairwise([*own, ""]))
 
 
 def run() -> None:
