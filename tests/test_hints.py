@@ -120,11 +120,18 @@ def test_a_missing_key_is_advised_to_be_null_only_where_null_is_taken(tmp_path: 
 
 @pytest.mark.parametrize(
     ("typed", "meant"),
-    [("limit", "limits"), ("verison", ""), ("simulat", "simulate"), ("version", "-V"), ("help", "--help")],
+    [
+        ("limit", "limits"),
+        ("simulat", "simulate"),
+        ("verison", "-V"),
+        ("diff", "compare"),
+        ("help", "--help"),
+        ("x", ""),
+    ],
 )
 def test_a_command_that_is_none_is_met_with_one_that_is(typed: str, meant: str) -> None:
     outcome = invoke(typed)
     assert outcome.code == 2
     assert repr(typed) in outcome.err
+    assert ("Did you mean: sam2-plan" in outcome.err) is bool(meant)
     assert f"sam2-plan {meant}" in outcome.err
-    assert ("Did you mean" in outcome.err) is bool(meant)
