@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from planner.brief import brief
 from planner.domain import (
     EXIT_DOES_NOT_FIT,
     EXIT_FITS,
@@ -121,6 +122,8 @@ class Reach:
 class Carried:
     """What a budget carries, variant by variant: the answer of `limits`."""
 
+    __repr__ = brief
+
     request: Request
     budget: Budget
     reach: tuple[Reach, ...]
@@ -180,6 +183,8 @@ class Cards:
 class Needed:
     """What a request needs: the answer of `need`."""
 
+    __repr__ = brief
+
     request: Request
     headroom: Headroom
     runtime: str
@@ -224,6 +229,8 @@ class BytesBeside:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """Two plans side by side."""
+
+    __repr__ = brief
 
     first: Plan
     second: Plan
@@ -279,6 +286,8 @@ class PackedGpu:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Packing:
     """Several independent streams of one request on the GPUs there are."""
+
+    __repr__ = brief
 
     streams: int
     plan: Plan

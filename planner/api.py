@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from planner import __version__, domain
 from planner.budgets import budget_of, gpus_of, torch_of
+from planner.commands import describe
 from planner.documents import write
 from planner.domain import (
     ATTENTIONS,
@@ -40,6 +41,8 @@ from planner.planning import make_plan
 from planner.planning.candidates import what_it_lacks
 from planner.planning.stock import OFFICIAL_PRECISION, OLDER_PRECISION
 from planner.units import (
+    check_word,
+    format_size,
     parse_count,
     parse_frame_size,
     parse_frames,
@@ -72,10 +75,29 @@ class Plan(PlaceablePlan):
 
     __slots__ = ()
 
-    def require(self) -> Plan:
-        """This plan, or DoesNotFit where nothing was chosen (or the choice is tight and the plan strict)."""
+    def __repr__(self) -> str:
+        """The decision in a line; `to_dict` and `sam2-plan compare` have the rest."""
+        usable = format_size(self.budget.usable_bytes)
+        if self.chosen is None:
+            return f"<Plan: {self.verdict}: nothing of {self.candidates:,} candidates in {usable}>"
+        total = format_size(self.chosen.estimate.total_bytes)
+        return f"<Plan: {self.verdict}: {describe(self.chosen.configuration)}; {total} of {usable}>"
+
+    def _repr_html_(self) -> str:
+        """What the command line prints, for notebooks."""
+        from html import escape
+
+        from planner.report.text import Style, plan_report
+
+        return f"<pre>{escape(plan_report(self, Style()))}</pre>"
+
+    def require(self) -> FittingPlan:
+        """This plan, or DoesNotFit where nothing was chosen (or the choice is tight and the plan strict).
+
+        For type checkers its `chosen` and `estimate` are there.
+        """
         if self.exit_code == domain.EXIT_FITS:
-            return self
+            return cast("FittingPlan", self)
         if self.chosen is not None:
             raise DoesNotFit(
                 "The choice fits only tightly, and the plan is strict.",
@@ -108,6 +130,18 @@ class Plan(PlaceablePlan):
         from planner.report.plan_reader import read_plan
 
         return with_files(read_plan(Path(path)))
+
+
+if TYPE_CHECKING:
+
+    class FittingPlan(Plan):
+        """A plan that chose something."""
+
+        chosen: domain.Choice
+
+        @property
+        def estimate(self) -> Estimate:
+            """What the choice takes."""
 
 
 def plan(
@@ -161,7 +195,7 @@ def predict(
     *,
     variant: str,
     resolution: tuple[int, int] | str | int = 1024,
-    task: str = "image",
+    task: str = "video",
     version: str = "2.1",
     precision: str | None = None,
     attention: str = "auto",
@@ -355,13 +389,7 @@ def _gpu(name: str | None) -> Gpu | None:
 
 
 def _word(what: str, word: str, known: Sequence[str]) -> None:
-    if word in known:
-        return
-    import difflib
-
-    near = difflib.get_close_matches(str(word), known, n=1)
-    hint = f"Did you mean {near[0]}? " if near else ""
-    raise UsageError(f"{word!r} is not a {what}.", f"{hint}Use one of: {', '.join(known)}.")
+    check_word(word, what, known)
 
 
 def check_top(top: int) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from planner.domain import Budget, Gpu, Headroom
 from planner.errors import UsageError
+from planner.spelling import meant_size
 from planner.units import SIZE_FORMS, check_size, format_exact_size, parse_count, parse_size
 
 MAXIMUM_GPUS = 1000
@@ -163,7 +164,8 @@ def _sizes(value: Several) -> list[str | int]:
             for part in parts:
                 parse_size(str(part))
         except UsageError:
-            raise UsageError(f"{value!r} is not a size.", f"{SIZE_FORMS} Of several GPUs: 8GB,24GB.") from None
+            near = meant_size(value)
+            raise UsageError(f"{value!r} is not a size.", f"{near}{SIZE_FORMS} Of several GPUs: 8GB,24GB.") from None
     return parts
 
 

@@ -39,7 +39,7 @@ from planner.preflight.memory import (
     process_names,
     what_to_do,
 )
-from planner.preflight.nouns import FAIL, SKIP, Check, NotReady
+from planner.preflight.nouns import ELSEWHERE, FAIL, SKIP, Check, NotReady
 from planner.preflight.policy import read_policy
 from planner.preflight.resources import check_disk, check_host
 from planner.preflight.rules import check_policy
@@ -50,7 +50,6 @@ from planner.units import parse_duration
 __all__ = ["NotReady", "Preflight", "check"]
 
 POLL_SECONDS = 1.0
-ELSEWHERE = "the memory is given, so this need not be the machine that will run the plan"
 PACKAGES = ("torch", "sam2")
 
 Look = Callable[[], Machine]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from planner.api import Plan
+from planner.brief import brief
 from planner.catalog.weights import require_checkpoint
 from planner.domain import EXIT_FITS, EXIT_NOT_CONFIRMED, Configuration, Estimate, Workload
 from planner.errors import EnvironmentFailure, UsageError
@@ -34,6 +35,8 @@ class Compared:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confirmation:
     """What a plan was found to take, beside what it predicts."""
+
+    __repr__ = brief
 
     confirmed: bool
     truth: str

@@ -53,11 +53,12 @@ class Fields:
     def __contains__(self, key: str) -> bool:
         return key in self._value
 
-    def any(self, key: str) -> Any:
-        """The value as it stands; the key must be there."""
+    def any(self, key: str, nullable: bool = False) -> Any:
+        """The value as it stands; the key must be there. `nullable`: null would do, which the error then says."""
         self._seen.add(key)
         if key not in self._value:
-            raise self.complaint(f"{self.what} has no {key!r}", f"Add a line {key}: ... (null if it is not known).")
+            null = " (null if it is not known)" if nullable else ""
+            raise self.complaint(f"{self.what} has no {key!r}", f"Add a line {key}: ...{null}")
         return self._value[key]
 
     def text(self, key: str, choices: Sequence[str] | None = None) -> str:
@@ -126,7 +127,7 @@ class Fields:
 
     def or_none(self, key: str) -> bool:
         """True where the key holds null, which then counts as read."""
-        return self.any(key) is None
+        return self.any(key, nullable=True) is None
 
     def optional_text(self, key: str, choices: Sequence[str] | None = None) -> str | None:
         """Text, or null."""
@@ -221,9 +222,13 @@ def read(path: Path, what: str = "a plan or a profile") -> Any:
         raise FileError(f"{path}: not UTF-8 text at byte {error.start}.", f"This is not {what}.") from None
 
 
-def dump(data: object) -> str:
-    """YAML text of plain data, keys in the given order, the same text for the same data."""
-    text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+def dump(data: object, compact: bool = False) -> str:
+    """YAML text of plain data, keys in the given order, the same text for the same data.
+
+    `compact`: lists and mappings of plain values on a line.
+    """
+    flow = None if compact else False
+    text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110, default_flow_style=flow)
     return text
 
 
@@ -350,4 +355,4 @@ def _kind(value: object) -> str:
         return "a mapping"
     if isinstance(value, list):
         return "a list"
-    return "missing" if value is None else repr(value)[:60]
+    return "null" if value is None else repr(value)[:60]

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from planner.brief import brief
+
 if TYPE_CHECKING:
     from planner.answers import Explained
 
@@ -187,6 +189,8 @@ class Phase:
 class Estimate:
     """Predicted bytes on the GPU at the peak of a run."""
 
+    __repr__ = brief
+
     allocated_bytes: int
     """Tensors."""
     reserved_bytes: int
@@ -209,6 +213,8 @@ class Estimate:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
     """A configuration with what it is worth and what it costs."""
+
+    __repr__ = brief
 
     configuration: Configuration
     quality: float
@@ -317,6 +323,8 @@ class Provenance:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """The decision and everything that supports it."""
+
+    __repr__ = brief
 
     request: Request
     budget: Budget

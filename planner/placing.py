@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from planner import domain
@@ -36,9 +37,18 @@ def place(plan: domain.Plan, engine: str, **options: Any) -> Placement:
 
         return place_on_skypilot(plan, job, host=host, **options)
     from planner.placement.kubernetes import place_on_kubernetes
-    from planner.report.document import plan_text
 
-    return place_on_kubernetes(plan, job, plan_text(plan, ".yaml"), host=host, **options)
+    return place_on_kubernetes(plan, job, _carried(plan, "--fallback" in job.arguments), host=host, **options)
+
+
+def _carried(plan: domain.Plan, fallback: bool) -> str:
+    """The plan as a manifest carries it: what check and run read, the alternatives where there is to step down."""
+    from planner.documents import dump
+    from planner.report.document import plan_document
+
+    kept = plan.alternatives if fallback else ()
+    slim = replace(plan, alternatives=kept, rejected=(), suggestions=(), explained=None)
+    return dump(plan_document(slim), compact=True)
 
 
 class PlaceablePlan(domain.Plan):

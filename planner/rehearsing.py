@@ -10,15 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from planner.api import Plan
+from planner.brief import brief
 from planner.confirmation import FRAMES, Compared, components_beside, phases_beside
-from planner.domain import EXIT_FITS, EXIT_NOT_CONFIRMED, Configuration, Estimate, Workload
+from planner.domain import EXIT_FITS, EXIT_NOT_CONFIRMED, RUNTIMES, Configuration, Estimate, Workload
 from planner.errors import EnvironmentFailure, UsageError
+from planner.measure.sweeps import trials
 from planner.measure.trial import FAILED, LOST, RAN, Outcome, Trial, run_trial
+from planner.memory_model.current import known_model
 from planner.rehearsal.least import least_of
 from planner.rehearsal.machine import ImaginaryGpu, imaginary_gpu
 from planner.rehearsal.programs import Moment, Notes, Performance, perform
 from planner.rehearsal.stage import Stage, Use
-from planner.units import check_size, parse_capability, parse_count, parse_size
+from planner.units import check_size, check_word, parse_capability, parse_count, parse_size
 
 EXIT_FAILED = 1
 Tried = Callable[[int, bool], None]
@@ -28,6 +31,8 @@ Tried = Callable[[int, bool], None]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rehearsal:
     """What a run took on an imaginary GPU. Bytes; None where nothing counted them, and `notes` say why."""
+
+    __repr__ = brief
 
     gpus: tuple[ImaginaryGpu, ...]
     memory_bytes: int
@@ -56,6 +61,8 @@ class Rehearsal:
     """What limits the figures."""
 
     # Of a plan
+    runtime: str | None = None
+    """Whose code ran."""
     configuration: Configuration | None = None
     workload: Workload | None = None
     frames: int | None = None
@@ -103,6 +110,7 @@ def rehearse(
     gpu: str | Sequence[str] | None = None,
     vram: int | str | None = None,
     capability: str | tuple[int, int] | None = None,
+    runtime: str = "own",
     frames: int | str | None = None,
     fallback: bool = False,
     least: bool = False,
@@ -114,7 +122,8 @@ def rehearse(
     """Run a plan, or a program such as ["python", "track.py"], on torch's CUDA build and an imaginary GPU.
 
     gpu: a name (a program: or several); vram: bytes, or a size; of a plan its own unless told, of a program 24 GB on
-    capability 8.6. capability: such as "8.9", with vram. frames: of a plan's clip without end (60 unless told).
+    capability 8.6. capability: such as "8.9", with vram. runtime: whose code runs a plan, "own" or "stock" (sam2's
+    predictors, on the same configuration). frames: of a plan's clip without end (60 unless told).
     fallback: step down where memory runs out. least: find the smallest memory in which it completes, by running it
     some ten times more; `tried(memory_bytes, completed)` is called after each. zero_scalars: every number that a
     program reads from the GPU one by one is 0, where its control flow would depend on garbage. event_lag: how often
@@ -132,11 +141,12 @@ def rehearse(
         if plan_or_command.chosen is None:
             plan_or_command.require()
         card = _card_of(plan_or_command, gpu, vram, capability)
-        return _rehearse_plan(plan_or_command, card, frames, fallback, least, options, tried)
+        trial = _trial_of(plan_or_command, runtime, frames)
+        return _rehearse_plan(plan_or_command, trial, card, fallback, least, options, tried)
     words = [plan_or_command] if isinstance(plan_or_command, str) else list(plan_or_command)
     if not words:
         raise UsageError("There is nothing to rehearse.", "Give a plan, or a command after --.")
-    for name, value in (("frames", frames), ("fallback", fallback or None)):
+    for name, value in (("frames", frames), ("fallback", fallback or None), ("runtime", runtime != "own" or None)):
         if value is not None:
             raise UsageError(f"{name} is for plans; a command has its own options.", "Give it to the command.")
     return _rehearse_command(words, _cards(gpu, vram, capability), least, options, output, tried)
@@ -161,32 +171,48 @@ def _card_of(plan: Plan, gpu: Any, vram: Any, capability: Any) -> ImaginaryGpu:
     return imaginary_gpu(capability=_capability(capability), total_bytes=total, context_bytes=context)
 
 
+def _trial_of(plan: Plan, runtime: str, frames: int | str | None) -> Trial:
+    """The plan's run; on the stock predictors with what of its configuration they know."""
+    chosen, workload = plan.chosen, plan.request.workload
+    assert chosen is not None
+    check_word(runtime, "runtime", RUNTIMES[:2])
+    if frames is not None and workload.task != "video":
+        raise UsageError(f"frames={frames} is for videos; the plan is for {workload.task}.", "Leave frames out.")
+    count = FRAMES if frames is None else parse_count(frames, "frames")
+    configuration = chosen.configuration
+    if runtime == "own":
+        return Trial(runtime="own", configuration=configuration, workload=workload, frames=count)
+    known = ("variant", "version", "resolution", "precision", "offload_video", "offload_state")
+    ranges: dict[str, list[Any]] = {name: [getattr(configuration, name)] for name in known}
+    ranges |= {name: [getattr(workload, name)] for name in ("task", "objects", "frame_size")}
+    ranges["frames"] = [workload.frames or count]
+    ranges["object_batch"] = [configuration.object_batch if workload.task == "automask" else None]
+    return next(trials(ranges, "stock"))
+
+
 def _rehearse_plan(
     plan: Plan,
+    trial: Trial,
     card: ImaginaryGpu,
-    frames: int | str | None,
     fallback: bool,
     least: bool,
     options: dict[str, Any],
     tried: Tried | None,
 ) -> Rehearsal:
-    chosen, workload = plan.chosen, plan.request.workload
+    chosen, workload = plan.chosen, trial.workload
     assert chosen is not None
-    if frames is not None and workload.task != "video":
-        raise UsageError(f"frames={frames} is for videos; the plan is for {workload.task}.", "Leave frames out.")
-    count = FRAMES if frames is None else parse_count(frames, "frames")
+    predicted = chosen.estimate
+    if trial.runtime != "own":
+        if fallback:
+            raise UsageError("The stock predictors have no fallback.", "Leave it out, or ask for the runtime own.")
+        model = known_model().on(card.name)
+        predicted = model.estimate(trial.configuration, workload, card.capability, trial.runtime)
     masks_of_values = workload.task == "automask"  # which pass the filters
     options = {**options, "zero_scalars": options["zero_scalars"] or masks_of_values}
     with tempfile.TemporaryDirectory(prefix="sam2-plan-rehearsal-") as folder:
         saved = Path(folder) / "plan.json"
         plan.save(saved)
-        trial = Trial(
-            runtime="own",
-            configuration=chosen.configuration,
-            workload=workload,
-            frames=count,
-            plan=str(saved) if fallback else None,
-        )
+        trial = replace(trial, plan=str(saved) if fallback else None)
 
         def run(memory_bytes: int) -> tuple[Outcome, Use]:
             with Stage([replace(card, total_bytes=memory_bytes)], **options) as stage:
@@ -216,12 +242,13 @@ def _rehearse_plan(
         # The driver is imaginary, and so is its version.
         versions={name: value for name, value in outcome.versions.items() if name != "driver"},
         notes=(*_strange(use), *(("values are garbage: no automatic mask passes the filters",) * masks_of_values)),
-        configuration=chosen.configuration,
+        runtime=trial.runtime,
+        configuration=trial.configuration,
         workload=workload,
-        frames=outcome.frames or count,
-        predicted=chosen.estimate,
-        components=tuple(one for one in components_beside(chosen.estimate, outcome) if one.name != "unaccounted"),
-        phases=phases_beside(chosen.estimate, outcome),
+        frames=outcome.frames or workload.frames or trial.frames,
+        predicted=predicted,
+        components=tuple(one for one in components_beside(predicted, outcome) if one.name != "unaccounted"),
+        phases=phases_beside(predicted, outcome),
         steps=tuple(outcome.steps),
         message=outcome.error,
     )

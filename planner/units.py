@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from planner.documents import Fields
 from planner.domain import Headroom
 from planner.errors import UsageError
+from planner.spelling import ENDLESS, meant, meant_frame_size, meant_size
 
 UNITS = {
     "kb": 10**3,
@@ -56,12 +57,12 @@ def parse_size(text: str) -> int:
     match = _SIZE.fullmatch(_text(text, "a size", SIZE_FORMS))
     if match is None:
         if re.fullmatch(r"\s*[\d.]+\s*", text, re.ASCII):
-            raise UsageError(f"The size {text!r} has no unit.", SIZE_FORMS)
-        raise UsageError(f"{text!r} is not a size.", SIZE_FORMS)
+            raise UsageError(f"The size {text!r} has no unit.", meant_size(text) + SIZE_FORMS)
+        raise UsageError(f"{text!r} is not a size.", meant_size(text) + SIZE_FORMS)
     number, unit = match.groups()
     factor = UNITS.get(unit.lower())
     if factor is None:
-        raise UsageError(f"The size {text!r} has an unknown unit {unit!r}.", SIZE_FORMS)
+        raise UsageError(f"The size {text!r} has an unknown unit {unit!r}.", meant_size(text) + SIZE_FORMS)
     size_bytes = round(float(number) * factor)
     if size_bytes < MINIMUM_SIZE_BYTES:
         raise UsageError(f"The size {text!r} is too small: at least 1MB is needed.", SIZE_FORMS)
@@ -82,7 +83,8 @@ def check_size(size_bytes: int) -> int:
 def check_word(word: object, what: str, known: Sequence[str]) -> None:
     """Raises UsageError where `word` is none of those known."""
     if word not in known:
-        raise UsageError(f"{word!r} is not a {what}.", f"Choose from {', '.join(known)}.")
+        article = "an" if what[0] in "aeiou" else "a"
+        raise UsageError(f"{word!r} is not {article} {what}.", f"{meant(word, known)}Use one of: {', '.join(known)}.")
 
 
 def parse_resolution(text: str | int) -> tuple[int, int]:
@@ -117,7 +119,7 @@ def parse_frame_size(text: str) -> tuple[int, int]:
     """(height, width) of the source picture in pixels, any positive size."""
     pair = _pair(_text(text, "a frame size", FRAME_SIZE_FORMS))
     if pair is None:
-        raise UsageError(f"{text!r} is not a frame size.", FRAME_SIZE_FORMS)
+        raise UsageError(f"{text!r} is not a frame size.", meant_frame_size(text) + FRAME_SIZE_FORMS)
     if not all(1 <= side <= MAXIMUM_FRAME_SIDE for side in pair):
         raise UsageError(
             f"The frame size {text!r} is out of range: each side from 1 to {MAXIMUM_FRAME_SIDE} pixels.",
@@ -150,7 +152,11 @@ def parse_frames(text: str | int | None) -> int | None:
     """A number of frames, or None for "unlimited": a clip without end."""
     if text is None or str(text).strip().lower() == "unlimited":
         return None
-    return parse_count(text, "frames")
+    try:
+        return parse_count(text, "frames")
+    except UsageError as error:
+        endless = "Did you mean unlimited? " if str(text).strip().lower() in ENDLESS else ""
+        raise UsageError(error.message, f"{endless}{error.hint.rstrip('.')}, or unlimited.") from None
 
 
 def parse_headroom(text: str) -> Headroom:
@@ -165,7 +171,8 @@ def parse_headroom(text: str) -> Headroom:
         try:
             return Headroom(bytes=parse_size(text))
         except UsageError as error:
-            raise UsageError(f"{text!r} is not a headroom: {error.message}", HEADROOM_FORMS) from None
+            near = f"Did you mean {word}%? " if re.fullmatch(r"\d{1,2}(\.\d{1,6})?", word, re.ASCII) else ""
+            raise UsageError(f"{text!r} is not a headroom: {error.message}", near + HEADROOM_FORMS) from None
     percent = float(match[1])
     if percent >= 100:
         raise UsageError(f"A headroom of {text!r} leaves nothing.", HEADROOM_FORMS)
@@ -189,6 +196,8 @@ def parse_duration(text: str | float) -> float:
 def format_size(size_bytes: int) -> str:
     """A size for people, in powers of 10: "1.77 GB", "463 MB"."""
     magnitude = abs(size_bytes)
+    if magnitude >= 10**12:
+        return f"{size_bytes / 10**9:,.0f} GB"
     if magnitude >= 10 * 10**9:
         return f"{size_bytes / 10**9:.1f} GB"
     if magnitude >= 10**9:
@@ -222,6 +231,11 @@ def rounded_up_size(size_bytes: int) -> int:
 def format_resolution(resolution: tuple[int, int]) -> str:
     """(576, 1024) as "576x1024", as the options take it."""
     return f"{resolution[0]}x{resolution[1]}"
+
+
+def portrait(size: tuple[int, int]) -> bool:
+    """Whether (height, width) stands upright: also what comes of writing the width first."""
+    return size[0] > size[1]
 
 
 def _text(value: object, what: str, forms: str) -> str:

@@ -66,7 +66,7 @@ def _rehearse(task: str, frames: int) -> float:
 
 
 def _simulate(task: str, frames: int) -> float:
-    words = ["simulate", "--task", task, "--variant", "tiny"]
+    words = ["simulate", "--runtime", "stock", "--task", task, "--variant", "tiny"]
     words += ["--frames", str(frames)] if task == "video" else []
     began = time.perf_counter()
     subprocess.run([sys.executable, "-m", "planner", *words], check=True, stdout=subprocess.DEVNULL)

@@ -27,7 +27,7 @@ def main() -> int:
         began = time.perf_counter()
         from planner.simulator import simulate
 
-        simulation = simulate(**options)
+        simulation = simulate(**options, runtime="stock")
         seconds = time.perf_counter() - began
         memory_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         print(

@@ -66,7 +66,7 @@ def _rows(variants: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
             ours, versions = {}, {}
             for count in OBJECTS:
                 print(f"{variant} {precision} {count} objects", file=sys.stderr, flush=True)
-                found = simulate(stock=False, variant=variant, precision=precision, objects=count, frames="unlimited")
+                found = simulate(variant=variant, precision=precision, objects=count, frames="unlimited")
                 ours[count], versions = found.allocated_bytes, dict(found.provenance["versions"])
             further = (ours[10] - ours[1]) / 9
             for count in OBJECTS:

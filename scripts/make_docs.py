@@ -14,7 +14,8 @@ from pathlib import Path
 
 import click
 
-from planner.cli.main import cli
+from planner.cli.helptext import HelpContext
+from planner.cli.main import CONTEXT_SETTINGS, cli
 from planner.documents import write
 from planner.memory_model.known import assess_known
 from planner.report.accuracy import accuracy_report
@@ -44,12 +45,12 @@ def cli_reference() -> str:
         '`{"error": {"code", "message", "hint"}}`. Schemas ship in the package, `planner/report/schemas/`.',
         "",
     ]
-    root = click.Context(cli, info_name="sam2-plan", terminal_width=WIDTH, max_content_width=WIDTH)
+    root = HelpContext(cli, info_name="sam2-plan", terminal_width=WIDTH, **CONTEXT_SETTINGS)
     parts += _section(root, cli)
     for name in cli.list_commands(root):
         command = cli.get_command(root, name)
         assert command is not None
-        parts += _section(click.Context(command, info_name=name, parent=root, terminal_width=WIDTH), command)
+        parts += _section(HelpContext(command, info_name=name, parent=root, terminal_width=WIDTH), command)
     return "\n".join(parts)
 
 

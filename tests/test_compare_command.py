@@ -160,3 +160,23 @@ def test_a_file_that_is_no_plan_is_exit_2(text: str | None, expected: str, tmp_p
         assert "bad.yaml" in outcome.err
         assert expected in outcome.err
         assert invoke("compare", *map(str, paths), "--format", "json").document["error"]["code"] == "file"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "code"),
+    [
+        ("roomy", "roomy", 0),
+        ("roomy", "fewer alternatives", 3),
+        ("roomy", "tight", 4),
+        ("roomy", "nothing", 4),
+        ("nothing", "nothing", 0),
+    ],
+)
+def test_the_exit_code_says_on_request_whether_they_differ(one: str, other: str, code: int, tmp_path: Path) -> None:
+    paths = [tmp_path / "one.yaml", tmp_path / "other.yaml"]
+    for path, name in zip(paths, (one, other), strict=True):
+        planner.plan(**PLANS[name]).save(path)
+    words = ("compare", *map(str, paths))
+    assert invoke(*words, "--exit-code").code == code
+    assert invoke(*words, "--exit-code", "--format", "json").code == code
+    assert invoke(*words).code == 0

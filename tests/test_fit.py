@@ -235,7 +235,7 @@ def test_what_was_measured_here_goes_before_all_else_on_that_gpu(fitted: Coeffic
 @pytest.mark.parametrize("gpu", ["RTX 3090", None])
 def test_measured_elsewhere_goes_before_simulated_and_says_so(fitted: Coefficients, gpu: str | None) -> None:
     shipped = MemoryModel(load_coefficients(shipped_file()))
-    here, elsewhere = (planner.predict(variant="large", gpu=name) for name in ("RTX 3060", gpu))
+    here, elsewhere = (planner.predict(variant="large", task="image", gpu=name) for name in ("RTX 3060", gpu))
     assert elsewhere.reserved_bytes == here.reserved_bytes
     assert elsewhere.context_bytes == 400_000_000, "the context is another GPU's own"
     assert elsewhere.upper_bytes - elsewhere.total_bytes > here.upper_bytes - here.total_bytes
@@ -244,7 +244,7 @@ def test_measured_elsewhere_goes_before_simulated_and_says_so(fitted: Coefficien
     columns = {"variant": ["tiny", "large"], "precision": "autocast_bfloat16", "height": 1024, "width": 1024}
     table = planner.predict_table(columns, task="image")
     assert (table["reserved_bytes"][1], table["upper_bytes"][1]) == (elsewhere.reserved_bytes, elsewhere.upper_bytes)
-    stock = planner.predict(variant="large", gpu=gpu, runtime="stock")
+    stock = planner.predict(variant="large", task="image", gpu=gpu, runtime="stock")
     configuration, workload = planner.api.configuration_and_workload(
         variant="large", resolution=1024, task="image", version="2.1", precision="autocast_bfloat16", attention="auto",
         objects=1, frames=None, frame_size=None, object_batch=None, bounded_memory_bank=False, offload_video=False,
@@ -277,8 +277,16 @@ def test_two_rows_correct_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     some = list(trials({"task": ["image"], "variant": VARIANTS[:2]}, "own"))
     keep([(trial, measured(trial, 1.2)) for trial in some], user_folder() / "profiles")
     outcome = invoke("fit")
+    assert outcome.code == 0
     assert "nothing is corrected" in outcome.out
-    assert load_coefficients(tmp_path / "memory_model.json").corrections == ()
+    assert "Nothing was written" in outcome.out
+    assert not (tmp_path / "memory_model.json").exists(), "it would pin the coefficients of this release"
+    document = invoke("fit", "--format", "json").document
+    assert document["path"] is None
+    assert "nothing" in document["path_reason"]
+    asked_for = tmp_path / "here.json"
+    assert invoke("fit", "--out", str(asked_for)).code == 0
+    assert load_coefficients(asked_for).corrections == ()
 
 
 def test_coefficients_of_another_release_are_left_alone(fitted: Coefficients) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from planner.cli import options
-from planner.cli.output import echo
+from planner.cli.output import echo, style_of
 
 EPILOG = """\b
 Examples:
@@ -36,4 +38,8 @@ def command(output: str) -> None:
 
     own = user_folder()
     assessment = assess_known(own if (own / FITTED_FILE).is_file() else None)
-    echo(json_text(accuracy_document(assessment)) if output == "json" else accuracy_report(assessment))
+    echo(
+        json_text(accuracy_document(assessment))
+        if output == "json"
+        else accuracy_report(assessment, style_of(sys.stdout))
+    )

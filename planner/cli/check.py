@@ -13,7 +13,7 @@ from planner.cli import options
 from planner.cli.output import ProgressLine, echo, report_error, style_of
 from planner.domain import EXIT_FAILED
 from planner.errors import PlannerError, UsageError
-from planner.report.text import Style
+from planner.report.layout import Style
 
 if TYPE_CHECKING:
     from planner.checking import Preflight

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from planner.cli import options
-from planner.cli.output import ProgressLine, echo
+from planner.cli.output import ProgressLine, echo, style_of
 from planner.domain import VARIANTS, VERSIONS
 from planner.errors import UsageError
 
@@ -73,7 +73,8 @@ def command(
     if output == "json":
         echo(json_text(checkpoints_document(found, base, fetched)))
     else:
-        echo(fetched_report(fetched) if fetched else checkpoints_report(found, base))
+        style = style_of(sys.stdout)
+        echo(fetched_report(fetched, style) if fetched else checkpoints_report(found, base, style))
 
 
 def _asked(plan_path: str | None, variant: str | None, version: str | None, one: bool) -> list[Official]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from planner.cli import options
-from planner.cli.output import echo
+from planner.cli.output import echo, style_of
 
 EPILOG = """\b
 Examples:
@@ -19,7 +21,8 @@ Examples:
 Simulated rows give the laws their form, published rows those of the published re-implementation, and rows measured
 on a GPU correct them for that GPU: three at least of one runtime. Predictions then rest on what was measured here,
 then elsewhere, then published, then simulated. Writes one file [default: memory_model.json in the data folder,
-$SAM2_PLAN_HOME or the platform's], which planning reads from then on; delete it to go back. Takes some seconds.
+$SAM2_PLAN_HOME or the platform's], which planning reads from then on; delete it to go back. Takes some
+seconds. Where nothing differs from what ships nothing is written, unless --out says where.
 
 \b
 Exit codes: 0 fitted (--check: the same); 1 failed (--check: they differ); 2 usage, or a profile that is broken.
@@ -36,7 +39,7 @@ def command(output: str, profiles: str | None, out: str | None, check: bool) -> 
     from planner.documents import write
     from planner.errors import FileError, UsageError
     from planner.locations import user_folder
-    from planner.memory_model.coefficients import FITTED_FILE, shipped_file
+    from planner.memory_model.coefficients import FITTED_FILE, load_coefficients, shipped_file
     from planner.memory_model.fit import coefficients_text
     from planner.memory_model.known import fit_known, shipped_measurements
     from planner.profiles import load_folder
@@ -57,9 +60,17 @@ def command(output: str, profiles: str | None, out: str | None, check: bool) -> 
         echo(json_text({"schema_version": 1, "kind": "fit", "same": same}) if output == "json" else _same(same))
         click.get_current_context().exit(0 if same else 1)
     path = Path(out) if out else user_folder() / FITTED_FILE
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write(path, text)
-    echo(json_text(fit_document(fitted, own, path)) if output == "json" else fit_report(fitted, own, path))
+    # Rows that change no figure must not pin this release's coefficients for the next one.
+    shipped = load_coefficients(shipped_file())
+    written = bool(out) or replace(fitted, profiles=shipped.profiles) != shipped
+    if written:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(path, text)
+    kept = None if written else path if path.is_file() else None
+    if output == "json":
+        echo(json_text(fit_document(fitted, own, path if written else None, kept)))
+    else:
+        echo(fit_report(fitted, own, path if written else None, kept, style_of(sys.stdout)))
 
 
 def _same(same: bool) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from planner.cli import options
-from planner.cli.output import echo
+from planner.cli.output import echo, style_of
 
 if TYPE_CHECKING:
     from planner.catalog.gpu_cards import KnownCard
@@ -37,7 +38,6 @@ def command(words: tuple[str, ...], output: str) -> None:
     from planner.catalog.gpus import card_of, find_gpu, search_gpus
     from planner.catalog.torch_builds import planned_build, why_no_code
     from planner.report.document import gpu_document, json_text
-    from planner.report.text import table
     from planner.units import format_size
 
     found = search_gpus(" ".join(words))
@@ -55,10 +55,11 @@ def command(words: tuple[str, ...], output: str) -> None:
         unable = unable or old
         mib = f"{gpu.total_bytes // 2**20}"
         rows.append([gpu.name, format_size(gpu.total_bytes), mib, MARKS[source], f"{capability}{'*' if old else ' '}"])
-    lines = [line.rstrip() for line in table(rows, right=(1, 2, 4))]
+    style = style_of(sys.stdout)
+    lines = style.table(rows, (1, 2, 4), indent="")
     lines += [LEGEND] if set(sources) - {"reported"} else []
     lines += [f"* {planned_build()} has no code for it"] if unable else []
-    echo("\n".join(lines) + "\n")
+    echo(style.page(lines))
 
 
 def source_of(card: KnownCard | None, gpu: Gpu) -> str:

@@ -6,16 +6,19 @@ import os
 import sys
 from collections.abc import Sequence
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import click
 
 from planner import __version__
 from planner.cli import options, settings
-from planner.cli.output import OutputFailure, echo, report_error, style_of
+from planner.cli.helptext import in_order, write_commands
+from planner.cli.output import OutputFailure, echo, open_what_is_closed, report_error, style_of
 from planner.domain import EXIT_USAGE
 from planner.errors import EnvironmentFailure, Interrupted, PlannerError, UsageError
 
+CONTEXT_SETTINGS: dict[str, Any] = {"max_content_width": 110, "help_option_names": ["-h", "--help"]}
 EPILOG = """\b
 Examples:
   sam2-plan --vram 2GB --task video --objects 10
@@ -52,12 +55,42 @@ COMMANDS = {
 }
 
 
+VERSION_HINT = "It pins the version of the checkpoints: 2.0 or 2.1. This program's own version: sam2-plan -V"
+MEANT = {
+    "version": "sam2-plan -V",
+    "help": "sam2-plan --help",
+    "plan": "sam2-plan, which plans without a command",
+    "list": "sam2-plan gpus",
+    "track": "sam2-plan run",
+    "segment": "sam2-plan run",
+    "download": "sam2-plan checkpoints --download",
+    "diff": "sam2-plan compare",
+    "info": "sam2-plan doctor",
+}
+"""What people call commands in other programs."""
+
+
 class LazyGroup(click.Group):
     """A group that imports a command's module only when that command is called, listed or helped."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All commands, by name."""
-        return sorted(COMMANDS)
+        """All commands, in order of use."""
+        return in_order(COMMANDS)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """The command, or a UsageError with what may have been meant."""
+        name = args[0]
+        if name in COMMANDS or name.startswith("-"):
+            return super().resolve_command(ctx, args)
+        from difflib import get_close_matches
+
+        near = get_close_matches(name.lower(), [*COMMANDS, *MEANT], n=1, cutoff=0.7)
+        meant = f"Did you mean: {MEANT.get(near[0], f'sam2-plan {near[0]}')}? " if near else ""
+        raise UsageError(f"No such command {name!r}.", f"{meant}See: sam2-plan --help")
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List them without importing any."""
+        write_commands(formatter, COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of that name."""
@@ -72,12 +105,12 @@ def _command(name: str) -> click.Command:
 
 
 def _configured(context: click.Context, option: click.Parameter, path: str | None) -> str | None:
-    if "--help" not in (context.obj or ()):  # help is what somebody with a broken file needs
+    if not {"-h", "--help"} & set(context.obj or ()):  # help is what somebody with a broken file needs
         settings.load(context, path)
     return path
 
 
-@click.group(cls=LazyGroup, invoke_without_command=True, epilog=EPILOG, context_settings={"max_content_width": 110})
+@click.group(cls=LazyGroup, invoke_without_command=True, epilog=EPILOG, context_settings=CONTEXT_SETTINGS)
 @options.budget
 @options.packing
 @options.workload
@@ -93,7 +126,9 @@ def _configured(context: click.Context, option: click.Parameter, path: str | Non
     callback=_configured,
     help="options from a YAML file  [default: config.yaml in the data folder, where it is there]",
 )
-@click.version_option(__version__, "--program-version", prog_name="sam2-plan")
+@click.version_option(
+    __version__, "-V", "--program-version", prog_name="sam2-plan", help="show this program's version and exit"
+)
 @click.pass_context
 def cli(context: click.Context, /, output: str, path: str | None, exit_zero: bool, **asked: Any) -> None:
     """Which SAM 2 configuration is the best one that fits this GPU, and how sure are we?
@@ -135,6 +170,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code of the contract and never lets an exception out."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     settings.in_force.clear()
+    open_what_is_closed()
+    if words == ["--version"]:  # everywhere else that is the program's
+        click.echo("--version 2.0|2.1 pins the version of the checkpoints; -V is this program's:", err=True)
+        words = ["-V"]
+    elif _version_lacks_value(words):  # click would take the option that follows for it
+        return _report(UsageError("--version lacks its value.", VERSION_HINT), words)
     try:
         code = cli.main(args=words, prog_name="sam2-plan", standalone_mode=False, obj=tuple(words))
         return code if isinstance(code, int) else 0
@@ -176,6 +217,11 @@ def _report(error: PlannerError, words: Sequence[str]) -> int:
     command = next((word for word in words if word in COMMANDS), None)
     document, oneline = settings.form_of_errors(words, command)
     return report_error(error, document, oneline=oneline)
+
+
+def _version_lacks_value(words: Sequence[str]) -> bool:
+    own = words[: words.index("--")] if "--" in words else words
+    return any(one == "--version" and following[:1] in ("", "-") for one, following in pairwise([*own, ""]))
 
 
 def run() -> None:

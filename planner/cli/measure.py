@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from planner.cli import options
-from planner.cli.output import echo
+from planner.cli.output import ProgressLine, echo, style_of
 from planner.errors import EnvironmentFailure, UsageError
 
 if TYPE_CHECKING:
@@ -46,9 +46,7 @@ Needs the extra: pip install "sam2-plan[run]".
 @click.command("measure", epilog=EPILOG)
 @click.option("--preset", metavar="quick|standard|full", help="which configurations  [default: quick]")
 @click.option("--sweep", "ranges", metavar="FILE", help="ranges of configurations, as YAML")
-@click.option(
-    "--runtime", type=options.Word(("own", "stock")), default="own", show_default=True, help="whose code runs"
-)
+@options.runtime()
 @click.option("--simulate", "simulating", is_flag=True, help="ask the simulator instead of a GPU")
 @click.option(
     "--rehearse", "rehearsing", is_flag=True, help="run on an imaginary GPU; rows say that they are rehearsed"
@@ -103,12 +101,12 @@ def _sweep(trials: list[Trial], folder: Path, run: Runner, kind: str, output: st
         raise EnvironmentFailure(
             f"Measuring runs SAM 2, which needs {error.name}.", 'Install it with: pip install "sam2-plan[run]"'
         ) from None
-    line = _ProgressLine() if sys.stderr.isatty() else None
+    line = _SweepLine() if sys.stderr.isatty() else None
     with Interruption() as interruption:
         swept = sweep(trials, folder, run, kind, line, lambda: interruption.requested, versions)
     if line:
         line.end()
-    echo(json_text(sweep_document(swept)) if output == "json" else sweep_report(swept))
+    echo(json_text(sweep_document(swept)) if output == "json" else sweep_report(swept, style_of(sys.stdout)))
 
 
 def _gpu(device: str | None) -> tuple[str, Runner]:
@@ -152,19 +150,22 @@ def _import(path: Path, folder: Path, output: str) -> None:
     if output == "json":
         echo(json_text(import_document(found, refused, written)))
     else:
-        echo(import_report(found, refused, written))
+        echo(import_report(found, refused, written, style_of(sys.stdout)))
     if refused:
         click.get_current_context().exit(2)
 
 
-class _ProgressLine:
+class _SweepLine:
     """One line on a terminal's stderr, written over."""
+
+    def __init__(self) -> None:
+        self._line = ProgressLine()
 
     def __call__(self, progress: Progress) -> None:
         left = "" if progress.seconds_left is None else f", {progress.seconds_left / 60:.0f} min left"
         line = f"[{progress.done}/{progress.total}{left}] {progress.trial.id}: {progress.outcome.outcome}"
-        click.echo(f"\r\x1b[K{line[:110]}", err=True, nl=False)
+        self._line.show(line, always=True)
 
     def end(self) -> None:
         """Leave the line."""
-        click.echo("", err=True)
+        self._line.end()

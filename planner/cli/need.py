@@ -30,9 +30,7 @@ Exit codes: 0 answered; 1 failed; 2 usage. Writes nothing.
 @options.workload
 @options.pins
 @options.headroom
-@click.option(
-    "--runtime", type=options.Word(("own", "stock")), default="own", show_default=True, help="whose code would run"
-)
+@options.runtime(words="whose code would run")
 @click.option(
     "--top", metavar="N", type=int, default=5, show_default=True, help="sizes of cards to list; 0 looks none up"
 )

@@ -8,6 +8,8 @@ from typing import Any
 import click
 
 from planner.domain import ATTENTIONS, PRECISIONS, PREFERENCES, TASKS, VARIANTS, VERSIONS
+from planner.errors import UsageError
+from planner.units import format_resolution, parse_frame_size, parse_resolution, portrait
 
 Decorator = Callable[[Any], Any]
 
@@ -40,6 +42,11 @@ def stack(*decorators: Decorator) -> Decorator:
         return function
 
     return apply
+
+
+def runtime(known: tuple[str, ...] = ("own", "stock"), words: str = "whose code runs") -> Decorator:
+    """Whose code runs, asked in one way by all that predict, simulate, rehearse or measure."""
+    return click.option("--runtime", type=Word(known), default="own", show_default=True, help=words)
 
 
 output_format = click.option(
@@ -98,6 +105,27 @@ def asks_for_several(asked: Mapping[str, Any]) -> bool:
     """Whether planning is asked for several streams or GPUs: by number, or by naming several."""
     named = any("," in (asked[name] or "") for name in ("vram", "gpu", "device"))
     return named or asked["gpus"] is not None or asked["streams"] is not None
+
+
+def notes_on_order(options: Mapping[str, Any]) -> list[str]:
+    """What to ask of sizes that may have been written width first, which most programs do and this one does not."""
+    sizes = {}
+    for name, parse in (("frame_size", parse_frame_size), ("resolution", parse_resolution)):
+        try:
+            sizes[name] = parse(options[name])
+        except (KeyError, TypeError, UsageError):  # not given; or a size that the command itself will refuse
+            continue
+    frame, resolution = sizes.get("frame_size"), sizes.get("resolution")
+    notes = []
+    if frame and portrait(frame):
+        swapped = format_resolution((frame[1], frame[0]))
+        notes.append(f"--frame-size is height x width: {format_resolution(frame)} is portrait. Was {swapped} meant?")
+    if resolution and portrait(resolution) and not (frame and portrait(frame)):
+        swapped = format_resolution((resolution[1], resolution[0]))
+        notes.append(
+            f"--resolution is height x width: {format_resolution(resolution)} is portrait. Was {swapped} meant?"
+        )
+    return notes
 
 
 target = stack(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import time
@@ -14,7 +15,9 @@ from typing import Any, TextIO
 import click
 
 from planner.errors import EnvironmentFailure, PlannerError
-from planner.report.text import Style
+from planner.report.layout import Style
+
+_TO_PASTE = re.compile(r"\b(?:sam2-plan|pip) \w")
 
 
 class OutputFailure(EnvironmentFailure):
@@ -28,9 +31,14 @@ class OutputFailure(EnvironmentFailure):
 
 
 def style_of(stream: TextIO) -> Style:
-    """Colours only on a terminal and without NO_COLOR; blocks only where the encoding has them."""
-    colours = stream.isatty() and not os.environ.get("NO_COLOR")
-    return Style(colours=colours, unicode=_has_blocks(stream))
+    """Colours on a terminal that has them, or where they are forced; blocks where the encoding has them; its width.
+
+    NO_COLOR wins over FORCE_COLOR (https://no-color.org, https://force-color.org), and this over TERM=dumb.
+    """
+    terminal = _is_terminal(stream)
+    coloured = bool(os.environ.get("FORCE_COLOR")) or (terminal and os.environ.get("TERM") != "dumb")
+    colours = coloured and not os.environ.get("NO_COLOR")
+    return Style(colours=colours, unicode=_has_blocks(stream), width=_width(terminal))
 
 
 def echo(text: str) -> None:
@@ -43,6 +51,22 @@ def echo(text: str) -> None:
         raise
     except OSError as error:
         raise OutputFailure(error) from None
+
+
+def open_what_is_closed() -> None:
+    """Let standard streams that are closed (`>&-`) lead nowhere: nobody reads the answer, its exit code still counts.
+
+    Else the next file that is opened would take the stream's number, and what others print would go into that file.
+    """
+    if sys.stdin is None or sys.stdout is None or sys.stderr is None:
+        for number in range(3):
+            try:
+                os.fstat(number)
+            except OSError:
+                os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+        sys.stdin = sys.stdin or open(os.devnull)  # noqa: SIM115
+        sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+        sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
 @contextmanager
@@ -72,10 +96,28 @@ def report_error(error: PlannerError, document: bool, oneline: bool = False) -> 
             return error.exit_code
         except OutputFailure as failure:
             error = failure
-    click.echo(f"error: {error.message}", err=True)
-    if error.hint:
-        click.echo(f"  {error.hint}", err=True)
+    width = _width(_is_terminal(sys.stderr))
+    for line in (f"error: {error.message}", *([f"  {error.hint}"] if error.hint else [])):
+        # What is to be pasted is left whole; a terminal wraps that without a line's end.
+        shown = (
+            line if width is None or _TO_PASTE.search(line) else Style(width=width).page(line.split("\n")).rstrip("\n")
+        )
+        click.echo(shown, err=True)
     return error.exit_code
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:  # closed
+        return False
+
+
+def _width(terminal: bool) -> int | None:
+    """Columns of the terminal; COLUMNS says it of pipes and files too, which otherwise hold lines of any length."""
+    if not terminal and not (os.environ.get("COLUMNS") or "").isdecimal():
+        return None
+    return shutil.get_terminal_size().columns
 
 
 def _has_blocks(stream: TextIO) -> bool:

@@ -59,6 +59,7 @@ class _WithProgram(click.Command):
 @click.option("--gpu", metavar="NAME", help="the GPU, by name; for a command also several, with commas")
 @click.option("--vram", metavar="SIZE", help="the GPU's memory  [default: the plan's budget; of a command 24 GB]")
 @click.option("--capability", metavar="X.Y", help="its compute capability  [default: the plan's GPU's, or 8.6]")
+@options.runtime(words="whose code runs a plan")
 @click.option("--frames", metavar="N", help="of a plan's clip without end  [default: 60]")
 @click.option("--fallback", is_flag=True, help="where a plan runs out of memory, go on with its next smaller choice")
 @click.option("--least", is_flag=True, help="find the least memory in which it completes")

@@ -17,6 +17,9 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from planner.cli.completion import complete
+from planner.cli.helptext import HelpContext
+from planner.cli.options import notes_on_order
 from planner.documents import EmptyFile, Fields, read
 from planner.locations import user_folder
 
@@ -69,6 +72,9 @@ in_force = InForce()
 
 def settle(command: click.Command, name: str | None) -> click.Command:
     """Give each option its variable, and let the command tell where values came from. `name` is None for planning."""
+    command.context_class = HelpContext
+    for parameter in command.params:
+        complete(parameter)
     for option in options_of(command):
         option.envvar = variable_of(option, name)
     work = command.callback
@@ -79,6 +85,9 @@ def settle(command: click.Command, name: str | None) -> click.Command:
         context = click.get_current_context()
         given_way = _give_way(context, options)
         _remember(context, name, given_way)
+        if options.get("output") == "text":
+            for note in notes_on_order(options):
+                click.echo(note, err=True)
         return work(*arguments, **(options | dict.fromkeys(given_way)))
 
     command.callback = remembering

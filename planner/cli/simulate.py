@@ -6,18 +6,20 @@ import sys
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from planner.cli import options
 from planner.cli.output import echo, style_of
 from planner.domain import ATTENTIONS, PRECISIONS, TASKS, VARIANTS, VERSIONS
+from planner.errors import UsageError
 from planner.units import parse_capability
 
 EPILOG = """\b
 Examples:
   sam2-plan simulate --task image --variant large --precision float16
-  sam2-plan simulate --task video --variant tiny --frames 240 --objects 3 --format json
-  sam2-plan simulate --task video --variant tiny --offload-video --timeline memory.svg
-  sam2-plan simulate --own --variant large --precision float16 --objects 10 --frames unlimited
+  sam2-plan simulate --variant large --precision float16 --objects 10 --frames unlimited
+  sam2-plan simulate --runtime stock --variant tiny --frames 240 --objects 3 --format json
+  sam2-plan simulate --runtime stock --variant tiny --offload-video --timeline memory.svg
 
 \b
 Exit codes: 0 simulated; 1 failed (torch or sam2 are missing, say); 2 usage. Writes nothing but --timeline's file.
@@ -44,7 +46,7 @@ Needs the extra: pip install "sam2-plan[sam2]". Runs the code of the sam2 packag
     show_default=True,
     help="force a kernel; auto is what torch picks on that GPU",
 )
-@click.option("--frames", metavar="N|unlimited", help="length of the clip; unlimited only --own  [default: 100]")
+@click.option("--frames", metavar="N|unlimited", help="length of the clip  [default: unlimited; stock: 100]")
 @click.option("--objects", metavar="N", default="1", show_default=True, help="objects tracked or prompted at once")
 @click.option("--frame-size", metavar="HxW", default="1080x1920", show_default=True, help="of the source pictures")
 @click.option(
@@ -64,16 +66,12 @@ Needs the extra: pip install "sam2-plan[sam2]". Runs the code of the sam2 packag
 )
 @click.option("--offload-video", is_flag=True, help="decoded frames on the host")
 @click.option("--offload-state", is_flag=True, help="memory bank on the host")
-@click.option("--async-loading", is_flag=True, help="frames loaded while tracking (kept as float64 by stock sam2)")
-@click.option("--extension", "extension_present", is_flag=True, help="sam2's CUDA extension is built")
-@click.option("--legacy", is_flag=True, help="the video predictor that batches its objects")
-@click.option(
-    "--stock/--own",
-    default=True,
-    show_default=True,
-    help="trace sam2's own predictor, or the runtime that runs a plan",
-)
-@click.option("--object-batch", metavar="N", default="1", show_default=True, help="objects of one pass (--own)")
+@click.option("--async-loading", is_flag=True, help="frames loaded while tracking (stock: kept as float64)")
+@click.option("--extension", "extension_present", is_flag=True, help="sam2's CUDA extension is built (stock)")
+@click.option("--legacy", is_flag=True, help="the video predictor that batches its objects (stock)")
+@options.runtime(words="whose code is traced: what runs a plan, or sam2's own predictors")
+@click.option("--stock/--own", default=None, hidden=True, help="--runtime stock, or own, as it was asked before")
+@click.option("--object-batch", metavar="N", default="1", show_default=True, help="objects of one pass (own)")
 @click.option("--capability", metavar="X.Y", default="8.6", show_default=True, help="compute capability of the GPU")
 @click.option("--expandable-segments", is_flag=True, help="PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True")
 @click.option("--vram", metavar="SIZE", help="say at which frame a GPU of that size runs out of memory")
@@ -83,6 +81,10 @@ def command(output: str, capability: str, timeline: str | None, **asked: Any) ->
     """Simulate the memory of real SAM 2 without a GPU: exact about tensors, through a model of torch's allocator."""
     from planner.simulator.simulation import simulate
 
+    said = click.get_current_context().get_parameter_source("runtime") is ParameterSource.COMMANDLINE
+    if asked["stock"] is not None and said and (asked["runtime"] == "stock") is not asked["stock"]:
+        alias = "--stock" if asked["stock"] else "--own"
+        raise UsageError(f"{alias} and --runtime {asked['runtime']} contradict each other.", "Give one of them.")
     progress = _Progress() if sys.stderr.isatty() else None
     try:
         found = simulate(**asked, capability=parse_capability(capability), progress=progress)

@@ -165,7 +165,7 @@ class MemoryModel:
         if workload.frames is None and workload.task == "video" and runtime == "stock":
             raise UsageError(
                 "A clip without end has no peak on an unbounded memory bank: it keeps every frame.",
-                "Give a number of frames, or bound the memory bank.",
+                "Give a number of frames, or ask for the runtime own, whose memory bank is bounded.",
             )
         group = self.coefficients.groups.get((runtime, workload.task, WIDTH_OF[configuration.precision]))
         if group is None:

@@ -6,6 +6,7 @@ import shlex
 from dataclasses import dataclass
 from typing import Any
 
+from planner.brief import brief
 from planner.domain import EXIT_DOES_NOT_FIT, Configuration
 from planner.errors import PlannerError
 
@@ -105,6 +106,8 @@ class Job:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
     """What a scheduler is handed, and what it rests on."""
+
+    __repr__ = brief
 
     engine: str
     """One of ENGINES."""

@@ -64,6 +64,12 @@ def share_of(plan: Plan, kind: str, card: Card | None = None) -> Share:
     bound = max(planned.upper_bytes, *(estimate.upper_bytes for estimate in estimates))
     if bound > budget_bytes:
         reason = f"the plan's budget: the upper bound, {format_size(bound)}, exceeds it"
+        if planned.upper_bytes <= budget_bytes:
+            where = card.name if card and card.name else "the GPU generation that takes most"
+            reason = (
+                f"the plan's budget: it holds the plan's own upper bound, {format_size(planned.upper_bytes)}, "
+                f"but on {where} that would be {format_size(bound)}"
+            )
         return Share(kind=kind, bytes=budget_bytes, reason=reason)
     of = "" if card and card.capability else ", on any GPU that runs it"
     return Share(kind=kind, bytes=bound, reason=f"the upper bound of the prediction{of}, CUDA context included")

@@ -7,7 +7,7 @@ import re
 from planner.catalog.gpus import same_card
 from planner.domain import Budget, Plan
 from planner.measure.machine import Machine
-from planner.preflight.nouns import FAIL, PASS, SKIP, WARN, Check
+from planner.preflight.nouns import FAIL, NO_GPU_NAMED, PASS, SKIP, WARN, Check
 
 OLDEST = {"torch": (2, 5, 1), "sam2": (1, 1, 0)}
 """As the extra `run` of setup.cfg asks; a test holds them equal."""
@@ -19,7 +19,7 @@ def check_gpu(plan: Plan, budget: Budget) -> Check:
     """The GPU at hand beside the one that the plan was made for."""
     planned, gpu = plan.budget.gpu, budget.gpu
     if gpu is None or budget.source == "vram":
-        return Check(name="gpu", status=SKIP, found="no GPU is named, only a budget")
+        return Check(name="gpu", status=SKIP, found=NO_GPU_NAMED)
     figures = {"gpu": gpu.name, "planned_gpu": planned.name if planned else None}
     if planned is None:
         return Check(name="gpu", status=PASS, found=f"{gpu.name}; the plan names none, only a budget", figures=figures)

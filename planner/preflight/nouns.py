@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
+from planner.brief import brief
 from planner.domain import (
     EXIT_DOES_NOT_FIT,
     EXIT_FAILED,
@@ -22,6 +23,9 @@ from planner.errors import PlannerError
 
 PASS, WARN, FAIL, SKIP = STATUSES = ("pass", "warn", "fail", "skip")
 """skip: not looked at, and `found` says why."""
+ELSEWHERE = "the memory is given, so this need not be the machine that will run the plan"
+NO_GPU_NAMED = "no GPU is named, only a budget"
+"""Why nothing of a machine, and of its GPU, is looked at."""
 GRAVITY = (EXIT_DOES_NOT_FIT, EXIT_USAGE, EXIT_FAILED)
 """Of several failures the first of these decides: what does not fit is cured by no retry, a bad file by no other
 machine."""
@@ -62,6 +66,8 @@ class Check:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preflight:
     """A plan held against a machine."""
+
+    __repr__ = brief
 
     plan: Plan
     name: str

@@ -9,13 +9,13 @@ from typing import Any
 from planner.memory_model.assessment import Assessment, Group, Judged, Score
 from planner.memory_model.estimator import UNCONFIRMED
 from planner.report.document import SCHEMA_VERSION
-from planner.report.text import table
+from planner.report.layout import Style
 from planner.units import format_resolution, format_size
 
 HEAD = ("n", "median", "p95", "worst under", "", "covered", "over", "failing", "conserved")
 CAVEAT = (
-    "Simulated truth is a trace of the real code through a model of torch's allocator: it says how well the laws give\n"
-    "back the simulator, not how well the simulator gives back a GPU. The published rows come from one comment on one\n"
+    "Simulated truth is a trace of the real code through a model of torch's allocator: it says how well the laws give "
+    "back the simulator, not how well the simulator gives back a GPU. The published rows come from one comment on one "
     "(unnamed) GPU and from a re-implementation; its video rows are rounded to 0.1 GB and name no metric."
 )
 NOTHING_MEASURED = "No row was measured on a GPU: nothing above was held against one."
@@ -62,8 +62,9 @@ def accuracy_document(assessment: Assessment) -> dict[str, Any]:
     }
 
 
-def accuracy_report(assessment: Assessment) -> str:
+def accuracy_report(assessment: Assessment, style: Style | None = None) -> str:
     """The assessment for people."""
+    style = style or Style()
     c = assessment.coefficients
     simulated = [group for group in assessment.whole if group.truth == "simulated"]
     measured = [group for group in assessment.whole if group.truth == "measured"]
@@ -71,37 +72,40 @@ def accuracy_report(assessment: Assessment) -> str:
     lines = [
         f"Memory model {c.memory_model}, fitted to {', '.join(c.profiles)}",
         "",
-        f"Against simulated totals ({versions}), configurations drawn at random, each predicted by laws that were",
-        "fitted without it",
+        style.prose(
+            f"Against simulated totals ({versions}), configurations drawn at random, each predicted by laws that were "
+            "fitted without it"
+        ),
         "",
-        *_table("runtime and task", [(group.name, group.score) for group in simulated]),
+        *_table("runtime and task", [(group.name, group.score) for group in simulated], style),
         "",
         "The same for what is allocated, in which the allocator's segments of 20 MiB play no part",
         "",
-        *_table("runtime and task", [(group.name, group.score) for group in assessment.allocated]),
+        *_table("runtime and task", [(group.name, group.score) for group in assessment.allocated], style),
         "",
         "Other estimators on the same rows, the context given to all of them",
         "",
-        *_table("estimator", [(f"{name}, {key}", found) for name, key, found in assessment.others]),
+        *_table("estimator", [(f"{name}, {key}", found) for name, key, found in assessment.others], style),
         "",
         "Against simulated totals, each group predicted by laws that were fitted without any of it",
         "",
-        *_table("held out", [(f"{group.by} {group.name}", group.score) for group in assessment.groups]),
+        *_table("held out", [(f"{group.by} {group.name}", group.score) for group in assessment.groups], style),
         "",
-        *_published(assessment.published),
+        *_published(assessment.published, style),
         "",
     ]
     if measured:
         title = f"Against totals measured on {', '.join(one.gpu for one in c.corrections)}"
-        lines += [title, "", *_table("runtime and task", [(group.name, group.score) for group in measured]), ""]
-    return "\n".join([*lines, *_bound(assessment), "", CAVEAT, *([] if measured else [NOTHING_MEASURED])]) + "\n"
+        lines += [title, "", *_table("runtime and task", [(group.name, group.score) for group in measured], style), ""]
+    ends = [style.prose(CAVEAT), *([] if measured else [NOTHING_MEASURED])]
+    return style.page([*lines, *_bound(assessment, style), "", *ends])
 
 
-def _table(title: str, rows: Sequence[tuple[str, Score | None]]) -> list[str]:
+def _table(title: str, rows: Sequence[tuple[str, Score | None]], style: Style) -> list[str]:
     lines = [[title, *HEAD]]
     for name, found in rows:
         lines.append([name, *(_score(found) if found else ("", "nothing else says anything of it", *[""] * 7))])
-    return table(lines, right=range(1, 10)) if all(found for _, found in rows) else table(lines)
+    return style.table(lines, range(1, 10) if all(found for _, found in rows) else (), indent="")
 
 
 def _score(found: Score) -> tuple[str, ...]:
@@ -121,7 +125,7 @@ def _score(found: Score) -> tuple[str, ...]:
     )
 
 
-def _published(pairs: Sequence[tuple[Judged, Judged]]) -> list[str]:
+def _published(pairs: Sequence[tuple[Judged, Judged]], style: Style) -> list[str]:
     """Each row with its own leave-one-out prediction beside the fitted one."""
     rows = [["published row", "metric", "published", "fitted", "error", "left out", "error"]]
     for fitted, left_out in pairs:
@@ -138,26 +142,28 @@ def _published(pairs: Sequence[tuple[Judged, Judged]]) -> list[str]:
             ]
         )
     title = "Against what was published of a re-implementation in float16 (predict --runtime reimplementation)"
-    return [title, "", *table(rows, right=(2, 3, 4, 5, 6))]
+    return [title, "", *style.table(rows, (2, 3, 4, 5, 6), keys=2, indent="")]
 
 
 def _metric(judged: Judged) -> str:
     return "total" if judged.row.allocated is None else "allocated"
 
 
-def _bound(assessment: Assessment) -> list[str]:
+def _bound(assessment: Assessment, style: Style) -> list[str]:
     c = assessment.coefficients
     rows = [["upper bound", "margin", "n", "coverage that n supports"]]
     for (runtime, task), margin in c.margins.items():
         rows.append([f"{runtime} {task}", f"{margin.ratio:.1%}", str(margin.rows), f"{margin.coverage:.1%}"])
     return [
-        *table(rows, right=(1, 2, 3)),
+        *style.table(rows, (1, 2, 3), indent=""),
         "",
-        "A margin is what 95 % of n rows predicted without them stay below, relative to the total (split conformal; of",
-        "few rows the worst): a further row of the same kind stays below it with the probability that stands there.",
-        "On top come, while no GPU has confirmed the simulator,",
-        f"{UNCONFIRMED:.0%} of the reserved bytes (assumed), {c.beyond:.0%} more beyond the largest resolution, and",
-        "137 MB for a context that was not measured on that GPU.",
+        style.prose(
+            "A margin is what 95 % of n rows predicted without them stay below, relative to the total (split "
+            "conformal; of few rows the worst): a further row of the same kind stays below it with the probability "
+            "that stands there. On top come, while no GPU has confirmed the simulator, "
+            f"{UNCONFIRMED:.0%} of the reserved bytes (assumed), {c.beyond:.0%} more beyond the largest resolution, "
+            "and 137 MB for a context that was not measured on that GPU."
+        ),
     ]
 
 

@@ -15,7 +15,7 @@ from planner.report.document import (
     configuration_document,
     request_document,
 )
-from planner.report.text import Style, head, table
+from planner.report.text import Style, head
 from planner.units import MAXIMUM_SIDE, format_resolution, format_size
 
 
@@ -42,16 +42,19 @@ def carried_report(carried: Carried, style: Style) -> str:
     shape = format_resolution(carried.request.workload.frame_size)
     columns += ["largest square", "surely", f"shape of {shape}", "surely"]
     rows = [columns, *(_row(one, task) for one in carried.reach)]
-    lines = table(rows, right=range(2, len(columns)))
     found = head(carried.request, carried.budget)
     found += [style(f"! {warning}", "yellow") for warning in carried.warnings]
     found += ["", style("How far it carries", bold=True) + ", on the runtime of sam2-plan run"]
-    found.append(f"  {style(lines[0], bold=True)}")
-    for one, line in zip(carried.reach, lines[1:], strict=True):
-        found.append(f"  {line}" if one.max_square else style(f"  {line}", "red"))
+    found += style.table(
+        rows,
+        range(2, len(columns)),
+        keys=2,
+        joined=("surely", "bank on GPU"),
+        colours=lambda place: None if carried.reach[place].max_square else "red",
+    )
     found += [f"  {note}" for note in _notes(carried, task)]
-    found += ["", style("Stock sam2", bold=True), *_stock_lines(carried)]
-    return "\n".join(found) + "\n"
+    found += ["", style("Stock sam2", bold=True), *_stock_lines(carried, style)]
+    return style.page(found)
 
 
 def _row(one: Reach, task: str) -> list[str]:
@@ -104,13 +107,13 @@ def _notes(carried: Carried, task: str) -> list[str]:
     return notes
 
 
-def _stock_lines(carried: Carried) -> list[str]:
+def _stock_lines(carried: Carried, style: Style) -> list[str]:
     rows = []
     for stock in carried.stock:
         configuration = stock.configuration
         what = f"{format_resolution(configuration.resolution)}, {configuration.precision}"
         rows.append([configuration.variant, what, _stock_words(stock)])
-    return [f"  {line}" for line in table(rows)]
+    return [line for row in style.rows(rows) for line in row]
 
 
 def _stock_words(stock: Stock) -> str:

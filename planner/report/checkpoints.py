@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from planner.catalog.checkpoints import Official
+from planner.report.layout import Style
 from planner.units import format_size
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def checkpoints_document(found: Sequence[Official], base: str | None, fetched: F
     }
 
 
-def checkpoints_report(found: Sequence[Official], base: str | None) -> str:
+def checkpoints_report(found: Sequence[Official], base: str | None, style: Style) -> str:
     """The list for people: each with its size, sum, address and id."""
     lines = []
     for one in found:
@@ -54,18 +55,20 @@ def checkpoints_report(found: Sequence[Official], base: str | None) -> str:
             f"  hub      {one.hub_id}",
         ]
     best = found[0] if len(found) == 1 else next((one for one in found if one.variant == "large"), found[0])
-    return "\n".join([*lines, "", f"Fetch one: {DOWNLOAD.format(variant=best.variant, version=best.version)}"]) + "\n"
+    lines += ["", "Fetch one:", f"  {DOWNLOAD.format(variant=best.variant, version=best.version)}"]
+    return style.page(lines)
 
 
-def fetched_report(fetched: Fetched) -> str:
+def fetched_report(fetched: Fetched, style: Style) -> str:
     """What was fetched, and what to do with it."""
     official = fetched.official
     sums = "its SHA-256 is the published one" if official.sha256 else "its SHA-256 is not published"
     how = "ALREADY THERE" if fetched.already_there else "DONE"
-    return (
-        f"{how}  {fetched.path}: {official.variant} {official.version}, {official.file_bytes:,} bytes, {sums}\n"
-        f"Run with it: --checkpoint {shlex.quote(str(fetched.path))}\n"
-    )
+    lines = [
+        f"{how}  {fetched.path}: {official.variant} {official.version}, {official.file_bytes:,} bytes, {sums}",
+        f"Run with it: --checkpoint {shlex.quote(str(fetched.path))}",
+    ]
+    return style.page(lines)
 
 
 def download_line(name: str, what: str, done: int, total: int, seconds: float, here: int) -> str:

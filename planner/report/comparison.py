@@ -8,7 +8,7 @@ from planner.answers import BytesBeside, Comparison, Difference
 from planner.commands import describe
 from planner.domain import Plan
 from planner.report.document import SCHEMA_VERSION, configuration_document
-from planner.report.text import VERDICT_COLOURS, VERDICT_WORDS, Style, table
+from planner.report.text import VERDICT_COLOURS, VERDICT_WORDS, Style
 from planner.units import format_size
 
 NOTHING = "-"
@@ -44,14 +44,14 @@ def comparison_report(comparison: Comparison, names: tuple[str, str], style: Sty
     lines += [""]
     if comparison.differences:
         rows = [["", *names], *map(_row, _told(comparison))]
-        lines += [style("What differs", bold=True), *(f"  {line}" for line in table(rows))]
+        lines += [style("What differs", bold=True), *style.table(rows)]
     else:
         lines.append("Request, budget and decision are the same.")
     for title, beside in (("Bytes", comparison.figures), ("Components of the total", comparison.components)):
         lines += _bytes(title, beside, names, style)
     if comparison.elsewhere:
         lines += ["", f"Not the same either: {', '.join(comparison.elsewhere)}."]
-    return "\n".join(lines) + "\n"
+    return style.page(lines)
 
 
 def _told(comparison: Comparison) -> list[Difference]:
@@ -72,7 +72,7 @@ def _bytes(title: str, beside: tuple[BytesBeside, ...], names: tuple[str, str], 
     for one in beside:
         sign = "+" if (one.difference_bytes or 0) > 0 else ""
         rows.append([one.name, *map(_size, (one.first_bytes, one.second_bytes)), sign + _size(one.difference_bytes)])
-    return ["", style(title, bold=True), *(f"  {line}" for line in table(rows, right=(1, 2, 3)))]
+    return ["", style(title, bold=True), *style.table(rows, (1, 2, 3))]
 
 
 def _words(plan: Plan) -> str:

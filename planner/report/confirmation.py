@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from planner.commands import describe
 from planner.report.document import SCHEMA_VERSION, configuration_document
-from planner.report.text import Style, table
+from planner.report.layout import Style
 from planner.units import format_size
 
 if TYPE_CHECKING:
@@ -54,9 +54,9 @@ def confirmation_report(found: Confirmation, style: Style) -> str:
         style(found.summary, "green" if found.confirmed else "red", bold=True),
         f"  {describe(found.configuration)}",
         "",
-        *compared_lines(["component", "predicted", word, "difference", ""], found.components),
+        *compared_lines(["component", "predicted", word, "difference", ""], found.components, style),
         "",
-        *compared_lines(["phase (allocated)", "predicted", word, "difference", ""], found.phases),
+        *compared_lines(["phase (allocated)", "predicted", word, "difference", ""], found.phases, style),
     ]
     if found.within_upper_bound is not None:
         where = "below" if found.within_upper_bound else "ABOVE"
@@ -68,16 +68,16 @@ def confirmation_report(found: Confirmation, style: Style) -> str:
         lines += ["", "! other processes used the GPU: the context could not be told apart"]
     if found.recorded:
         lines += ["", f"row added to {found.recorded}"]
-    return "\n".join(lines) + "\n"
+    return style.page(lines)
 
 
-def compared_lines(head: list[str], compared: Sequence[Compared]) -> list[str]:
+def compared_lines(head: list[str], compared: Sequence[Compared], style: Style) -> list[str]:
     """A table of what was predicted and found, under `head`."""
     rows = [head]
     for one in compared:
         share = "" if one.difference is None or not one.predicted else f"{one.difference / one.predicted:+.1%}"
         rows.append([one.name, _size(one.predicted), _size(one.found), _signed(one.difference), share])
-    return [f"  {line}" for line in table(rows, right=(1, 2, 3, 4))]
+    return style.table(rows, (1, 2, 3, 4))
 
 
 def _size(size_bytes: int | None) -> str:

@@ -16,8 +16,8 @@ from planner.measure.devices import PresentGpu
 from planner.measure.limits import limits_memory
 from planner.measure.machine import Machine
 from planner.report.document import SCHEMA_VERSION
+from planner.report.layout import Style
 from planner.report.machine import machine_document, pseudonyms
-from planner.report.text import Style, table
 from planner.units import format_size
 
 NO_LIMIT = ("limit_bytes",)
@@ -93,7 +93,7 @@ def doctor_report(
     rows.append(["container", machine.container or "no sign of one"])
     rows += [[name, version or "not installed"] for name, version in machine.versions.items()]
     rows += [[name, value] for name, value in shown_environment(machine, environment, options).items()]
-    lines += [f"  {line}" for line in table(rows)]
+    lines += [line for row in style.rows(rows) for line in row]
     lines += ["", style("GPUs", bold=True)]
     stand_ins = pseudonyms(machine)
     for gpu in machine.gpus:
@@ -103,9 +103,11 @@ def doctor_report(
     lines += ["", style("Predictions", bold=True), *(f"  {line}" for line in _predictions(knowledge))]
     lines += ["", style("What works here", bold=True), *(f"  {line}" for line in _abilities(machine))]
     unknown = _grouped(unknowns(machine, knowledge))
-    lines += ["", style("Not known", bold=True), *(f"  {line}" for line in table(unknown))] if unknown else []
+    lines += (
+        ["", style("Not known", bold=True), *(line for row in style.rows(unknown) for line in row)] if unknown else []
+    )
     lines += ["", "For a bug report or a test fixture: sam2-plan doctor --format json"]
-    return "\n".join(lines) + "\n"
+    return style.page(lines)
 
 
 def missing(machine: Machine, what: str) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from planner.answers import Explained
 from planner.commands import describe
 from planner.domain import PRECISIONS, Plan
-from planner.report.text import Style, table
+from planner.report.layout import Style
 from planner.units import format_resolution, format_size
 
 MOST_LINES = 20
@@ -22,7 +22,7 @@ def explanation(plan: Plan, style: Style) -> list[str]:
         return []
     sections = [(title, rows) for title, rows in _sections(explained) if rows]
     width = max(len(row) for _, rows in sections for row in rows)
-    lines = table([row for _, rows in sections for row in rows], right=(0, 2, 3)[:width])
+    laid_out = iter(style.rows([row for _, rows in sections for row in rows], (0, 2, 3)[:width]))
     compared = "the choice" if plan.chosen else "the nearest miss"
     found = [
         "",
@@ -32,8 +32,9 @@ def explanation(plan: Plan, style: Style) -> list[str]:
     for heading, rows in sections:
         found.append(f"  {heading}")
         for _ in rows:
-            line = lines.pop(0)
-            found.append(style(f"  {line}", "green", bold=True) if line.lstrip().startswith(">") else f"  {line}")
+            lines = next(laid_out)
+            chosen = lines[0].lstrip().startswith(">")
+            found += [style(line, "green", bold=True) for line in lines] if chosen else lines
     return found
 
 

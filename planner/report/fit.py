@@ -11,12 +11,14 @@ from planner.measurement import Measurement
 from planner.memory_model.coefficients import Coefficients
 from planner.memory_model.corrections import FEWEST_ROWS
 from planner.report.document import SCHEMA_VERSION
-from planner.report.text import table
+from planner.report.layout import Style
 from planner.units import format_size
 
 
-def fit_document(fitted: Coefficients, own: Sequence[Measurement], path: Path) -> dict[str, Any]:
-    """The corrections of a fit as plain data."""
+def fit_document(
+    fitted: Coefficients, own: Sequence[Measurement], path: Path | None, kept: Path | None
+) -> dict[str, Any]:
+    """The corrections of a fit as plain data; `kept` is the file of an earlier fit where nothing was written."""
     return {
         "schema_version": SCHEMA_VERSION,
         "kind": "fit",
@@ -36,11 +38,14 @@ def fit_document(fitted: Coefficients, own: Sequence[Measurement], path: Path) -
             }
             for one in fitted.corrections
         ],
-        "path": str(path),
+        "path": None if path is None else str(path),
+        "path_reason": None if path else _not_written(kept),
     }
 
 
-def fit_report(fitted: Coefficients, own: Sequence[Measurement], path: Path) -> str:
+def fit_report(
+    fitted: Coefficients, own: Sequence[Measurement], path: Path | None, kept: Path | None, style: Style
+) -> str:
     """The corrections of a fit for people."""
     counts = Counter(f"{measurement.kind}, {measurement.outcome}" for measurement in own)
     mine = "; ".join(f"{count} {what}" for what, count in counts.items()) or "none"
@@ -58,10 +63,15 @@ def fit_report(fitted: Coefficients, own: Sequence[Measurement], path: Path) -> 
             rows.append(
                 [one.gpu, one.runtime, str(n), *ratios, context, f"+{one.margin.ratio:.1%}", f"{n / (n + 1):.0%}"]
             )
-        lines += table(rows, right=range(2, 8))
+        lines += style.table(rows, range(2, 8), keys=2, indent="")
         lines += [f"! {one.gpu}, {one.runtime}: {note}" for one in fitted.corrections for note in one.notes]
     else:
         lines.append(
             f"No GPU has {FEWEST_ROWS} measured rows of one runtime, so nothing is corrected: sam2-plan measure"
         )
-    return "\n".join([*lines, "", f"written  {path}"]) + "\n"
+    return style.page([*lines, "", f"written  {path}" if path else f"{_not_written(kept)}."])
+
+
+def _not_written(kept: Path | None) -> str:
+    words = "Nothing was written: nothing differs from what ships"
+    return f"{words}, but {kept} of an earlier fit stays in force until it is deleted" if kept else words

@@ -11,7 +11,7 @@ from planner.measure.sweep import Swept
 from planner.measure.trial import Outcome, Trial
 from planner.measurement import Measurement
 from planner.report.document import SCHEMA_VERSION
-from planner.report.text import table
+from planner.report.layout import Style
 from planner.units import format_size
 
 METRICS = ("allocated", "reserved", "context", "process")
@@ -30,7 +30,7 @@ def sweep_document(swept: Swept) -> dict[str, Any]:
     }
 
 
-def sweep_report(swept: Swept) -> str:
+def sweep_report(swept: Swept, style: Style) -> str:
     """All rows of a sweep for people."""
     rows = [["configuration", *METRICS, "s/frame", "outcome"]]
     for measurement in swept.measurements:
@@ -44,8 +44,12 @@ def sweep_report(swept: Swept) -> str:
             ]
         )
     kind = swept.measurements[0].kind if swept.measurements else "measured"
-    lines = [f"{len(swept.measurements)} rows {kind}, {swept.ran} of them now", "", *table(rows, right=range(1, 6)), ""]
-    return "\n".join([*lines, *(f"profile  {path}" for path in swept.profiles)]) + "\n"
+    lines = [
+        f"{len(swept.measurements)} rows {kind}, {swept.ran} of them now",
+        "",
+        *style.table(rows, range(1, 6), indent=""),
+    ]
+    return style.page([*lines, "", *(f"profile  {path}" for path in swept.profiles)])
 
 
 def import_document(
@@ -63,12 +67,14 @@ def import_document(
     }
 
 
-def import_report(found: Sequence[tuple[Trial, Outcome]], refused: Sequence[Refused], profiles: Sequence[Path]) -> str:
+def import_report(
+    found: Sequence[tuple[Trial, Outcome]], refused: Sequence[Refused], profiles: Sequence[Path], style: Style
+) -> str:
     """What was imported for people; every row that was refused by name."""
     ran = sum(outcome.outcome == "ran" for _, outcome in found)
     lines = [f"{len(found)} rows taken, {ran} of them ran; {len(refused)} refused"]
     lines += [f"  line {one.line}, {one.label}: {one.reason}" for one in refused]
-    return "\n".join([*lines, *(f"profile  {path}" for path in profiles)]) + "\n"
+    return style.page([*lines, *(f"profile  {path}" for path in profiles)])
 
 
 def _row(measurement: Measurement) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from planner.answers import Cards, Need, Needed
 from planner.commands import describe
 from planner.domain import Headroom
 from planner.report.document import SCHEMA_VERSION, configuration_document, request_document
-from planner.report.text import RUNTIMES_IN_WORDS, Style, describe_workload, table
+from planner.report.text import RUNTIMES_IN_WORDS, Style, describe_workload
 from planner.units import format_size
 
 SHOWN_NAMES = 4
@@ -47,14 +47,13 @@ def needed_report(needed: Needed, style: Style) -> str:
     lines.append(style("What it needs", bold=True) + f", on {RUNTIMES_IN_WORDS[needed.runtime]}")
     merged = _merged(needed.needs)
     rows = [["", "", "fits from", "card", "surely from", "card", ""], *map(_row, merged)]
-    head, *body = table(rows, right=(2, 4))
-    lines += [f"  {style(head, bold=True)}", *(f"  {line}" for line in body)]
+    lines += style.table(rows, (2, 4), keys=2, joined=("card",))
     note = "; autocast and half: in bfloat16 or float16" if any(len(alike) > 1 for alike in merged) else ""
     lines.append(f"  surely: the upper bound lies within it too{note}")
     lines += _cards(needed, style)
     if needed.cards_for.command:
         lines += ["", style("Next", bold=True), "  plan with exactly that:", f"    {needed.cards_for.command}"]
-    return "\n".join(lines) + "\n"
+    return style.page(lines)
 
 
 def _merged(needs: tuple[Need, ...]) -> list[list[Need]]:
@@ -113,7 +112,7 @@ def _cards(needed: Needed, style: Style) -> list[str]:
     what = describe(needed.cards_for.configuration)
     lines = ["", style("Cards that have it", bold=True) + f", {what}, the smallest first"]
     rows = [[format_size(group.total_bytes), group.verdict, _names(group)] for group in needed.cards]
-    lines += [f"  {line}" for line in table(rows, right=(0,))]
+    lines += [line for row in style.rows(rows, (0,)) for line in row]
     if needed.further_cards:
         lines.append(f"  and {needed.further_cards} cards with more memory: --top")
     if "bfloat16" in needed.cards_for.configuration.precision:

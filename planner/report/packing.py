@@ -14,12 +14,12 @@ from planner.report.text import (
     VERDICT_COLOURS,
     VERDICT_WORDS,
     Style,
+    best_of,
     describe_way,
     describe_workload,
     memory_lines,
     no_generation,
     suggestion_lines,
-    table,
     why_not,
 )
 from planner.runtime.cap import VARIABLE as CAP_VARIABLE
@@ -28,6 +28,8 @@ from planner.units import exact_size, format_exact_size, format_size
 SHOWN_LINES = 8
 SHOWN_GPUS = 16
 BAR_WIDTH = 24
+ROOM_FOR_BARS = 100
+"""Columns of a terminal from which on the table of GPUs has bars."""
 ONE_PLAN = "plan.yaml"
 
 
@@ -70,7 +72,7 @@ def packing_report(packing: Packing, saved: str | None, style: Style) -> str:
         lines += why_not(plan, style)
     lines += suggestion_lines(plan.suggestions, style)
     lines += _next(packing, saved, style)
-    return "\n".join(lines) + "\n"
+    return style.page(lines)
 
 
 def _choice(packing: Packing, style: Style) -> list[str]:
@@ -89,8 +91,7 @@ def _choice(packing: Packing, style: Style) -> list[str]:
     origin = "estimate" if chosen.quality_is_estimate else "published"
     return [
         f"{verdict}  {style(describe(chosen.configuration), bold=True)}{how}",
-        f"  accuracy {chosen.quality} J&F (SA-V test, {origin}); best of {plan.candidates:,} candidates by "
-        f"{plan.request.prefer} for {room} each",
+        f"  accuracy {chosen.quality} J&F (SA-V test, {origin}); {best_of(plan)} for {room} each",
         "",
         *memory_lines(chosen.estimate, plan.budget.usable_bytes, style, "Memory of one process"),
     ]
@@ -104,8 +105,9 @@ def _gpus(packing: Packing, style: Style) -> list[str]:
     speed = packing.frames_per_second is not None
     rows = [head + (["frames/s each", ""] if speed else [""])]
     rows += [_row(gpu, place, speed, style) for place, gpu in enumerate(packing.gpus[:SHOWN_GPUS])]
-    first, *rest = table(rows, right=range(1, 8 if speed else 7))
-    lines = ["", style("On the GPUs", bold=True), f"  {style(first, bold=True)}", *(f"  {line}" for line in rest)]
+    if style.width is not None and style.width < ROOM_FOR_BARS:
+        rows = [row[:-1] for row in rows]
+    lines = ["", style("On the GPUs", bold=True), *style.table(rows, range(1, 8 if speed else 7))]
     if len(packing.gpus) > SHOWN_GPUS:
         lines.append(f"  and {len(packing.gpus) - SHOWN_GPUS} more: --format json")
     lines.append(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from planner import __version__
 from planner.commands import describe
-from planner.preflight.nouns import FAIL, PASS, SKIP, STATUSES, WARN, Check, Preflight
+from planner.preflight.nouns import ELSEWHERE, FAIL, NO_GPU_NAMED, PASS, SKIP, STATUSES, WARN, Check, Preflight
 from planner.report.document import (
     SCHEMA_VERSION,
     UNLIMITED,
@@ -14,7 +15,7 @@ from planner.report.document import (
     configuration_document,
     estimate_document,
 )
-from planner.report.text import Style
+from planner.report.layout import Style
 from planner.units import format_size
 
 MARKS = {PASS: "ok", WARN: "warn", FAIL: "FAIL"}
@@ -80,17 +81,30 @@ def preflight_report(found: Preflight, style: Style) -> str:
     lines += _skipped(found)
     if found.policy:
         lines += ["", f"  policy {found.policy} ({found.policy_mode})"]
-    return "\n".join(lines) + "\n"
+    return style.page(lines)
 
 
 def _skipped(found: Preflight) -> list[str]:
-    """What was not looked at, those of one reason together."""
+    """What was not looked at: in a line what an option would have checked, and those of one reason together."""
+    options: dict[str, str] = {}
     reasons: dict[str, list[str]] = {}
     for check in found.checks:
-        if check.status == SKIP:
-            reasons.setdefault(check.found, []).append(check.name)
-    lines = [f"    {', '.join(names)}: {reason}" for reason, names in reasons.items()]
-    return ["", "  not looked at", *lines] if lines else []
+        if check.status != SKIP:
+            continue
+        option = _OPTION.search(check.found)
+        if option:
+            options[check.name] = option[1]
+        else:
+            reasons.setdefault(_BUDGET_ONLY if check.found in _OF_A_BUDGET else check.found, []).append(check.name)
+    lines = [f"  not looked at  {', '.join(names)}: {reason}" for reason, names in reasons.items()]
+    if options:
+        lines.append(f"  not named      {', '.join(options)}: {' '.join(options.values())}")
+    return ["", *lines] if lines else []
+
+
+_OPTION = re.compile(r"\((--\w+)\)$")
+_OF_A_BUDGET = (NO_GPU_NAMED, ELSEWHERE)
+_BUDGET_ONLY = "only a budget was given, no machine"
 
 
 def _whence(found: Preflight) -> str:

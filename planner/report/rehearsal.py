@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from planner.commands import describe
 from planner.report.confirmation import compared_document, compared_lines
 from planner.report.document import SCHEMA_VERSION, configuration_document
-from planner.report.text import Style
+from planner.report.layout import Style
+from planner.report.text import RUNTIMES_IN_WORDS
 from planner.units import format_size
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def rehearsal_document(found: Rehearsal) -> dict[str, Any]:
             "within_upper_bound": found.within_upper_bound,
         }
         document["plan"] = {
+            "runtime": found.runtime,
             "configuration": configuration_document(found.configuration),
             "task": workload.task,
             "objects": workload.objects,
@@ -92,17 +94,19 @@ def rehearsal_document(found: Rehearsal) -> dict[str, Any]:
 def rehearsal_report(found: Rehearsal, style: Style) -> str:
     """The rehearsal for people."""
     lines = [style(_summary(found), "green" if found.exit_code == 0 else "red", bold=True)]
-    lines += _of_plan(found) if found.predicted is not None else _of_command(found)
+    lines += _of_plan(found, style) if found.predicted is not None else _of_command(found)
     if found.least_bytes is not None:
         lines.append(f"  least       {format_size(found.least_bytes)}: the smallest memory in which it completes")
     lines += [f"  ! {note}" for note in found.notes]
     versions = ", ".join(f"{name} {version}" for name, version in found.versions.items() if version)
     lines += [
         "",
-        f"Rehearsed{f' with {versions}' if versions else ''}. Nothing ran on a GPU: allocations are torch's own,",
+        style.prose(
+            f"Rehearsed{f' with {versions}' if versions else ''}. Nothing ran on a GPU: allocations are torch's own, "
+            "the context is taken from the prediction, values are garbage (docs/rehearsing.md)."
+        ),
     ]
-    lines += ["the context is taken from the prediction, values are garbage (docs/rehearsing.md)."]
-    return "\n".join(lines) + "\n"
+    return style.page(lines)
 
 
 def _summary(found: Rehearsal) -> str:
@@ -125,15 +129,15 @@ def _summary(found: Rehearsal) -> str:
     return f"completed {where}: {what}"
 
 
-def _of_plan(found: Rehearsal) -> list[str]:
+def _of_plan(found: Rehearsal, style: Style) -> list[str]:
     assert found.configuration is not None
     assert found.predicted is not None
     lines = [
-        f"  {describe(found.configuration)}",
+        f"  {describe(found.configuration)}, on {RUNTIMES_IN_WORDS[found.runtime or 'own']}",
         "",
-        *compared_lines(["component", "predicted", "rehearsed", "difference", ""], found.components),
+        *compared_lines(["component", "predicted", "rehearsed", "difference", ""], found.components, style),
         "",
-        *compared_lines(["phase (allocated)", "predicted", "rehearsed", "difference", ""], found.phases),
+        *compared_lines(["phase (allocated)", "predicted", "rehearsed", "difference", ""], found.phases, style),
         "",
     ]
     if found.within_upper_bound is not None:

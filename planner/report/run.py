@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from planner.commands import describe
 from planner.domain import Configuration
 from planner.report.document import SCHEMA_VERSION, configuration_document
-from planner.report.text import Style, table
+from planner.report.layout import Style, table
 from planner.units import format_resolution, format_size
 
 if TYPE_CHECKING:
@@ -60,13 +60,13 @@ def run_report(summary: RunSummary, style: Style) -> str:
     lines = [f"{style(done, 'green', bold=True)}  {_work(summary)}"]
     lines.append(f"  with {describe(summary.configuration)} on {summary.device}, weights: {summary.weights}")
     lines += ["", style("Written", bold=True)]
-    lines += [f"  {line}" for line in table([_files(entry) for entry in summary.written], right=(3,))]
+    lines += [line for row in style.rows([_files(entry) for entry in summary.written], (3,)) for line in row]
     lines += ["", style("Memory at the peak", bold=True), *(f"  {line}" for line in _memory(summary))]
     if summary.steps:
         lines += ["", style("Fallback", bold=True), *(f"  {_step(step)}" for step in summary.steps)]
     if summary.warnings:
         lines += ["", *(style(f"! {warning}", "yellow") for warning in summary.warnings)]
-    return "\n".join(lines) + "\n"
+    return style.page(lines)
 
 
 def progress_line(progress: Progress) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from planner.report.document import SCHEMA_VERSION
-from planner.report.text import Style, component_bars, table
+from planner.report.text import Style, component_bars
 from planner.units import format_resolution, format_size
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def simulation_report(found: Simulation, style: Style) -> str:
         [phase.name, format_size(phase.allocated_bytes), max(phase.components, key=lambda c: c.bytes).name]
         for phase in found.phases
     ]
-    lines += [f"  {line}" for line in table([["phase", "allocated", "largest part"], *rows], right=(1,))]
+    lines += style.table([["phase", "allocated", "largest part"], *rows], (1,))
     if found.growth is not None:
         growth = found.growth
         lines += [
@@ -53,7 +53,7 @@ def simulation_report(found: Simulation, style: Style) -> str:
         lines += ["", f"Reserved bytes are estimated for the last {estimated:,} frames; allocated bytes are exact."]
     versions = ", ".join(f"{name} {version}" for name, version in found.provenance["versions"].items())
     lines += ["", f"Simulated in {found.seconds:.1f} s with {versions}. Nothing here was measured."]
-    return "\n".join(lines) + "\n"
+    return style.page(lines)
 
 
 def _end(found: Simulation) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from planner.commands import SAVED, describe, download_command, planning_command, run_command
 from planner.domain import (
@@ -17,31 +17,17 @@ from planner.domain import (
     Suggestion,
     Workload,
 )
-from planner.units import format_exact_size, format_resolution, format_size
+from planner.report.layout import Style as Style
+from planner.report.layout import table as table
+from planner.units import format_exact_size, format_resolution, format_size, portrait
 
 BAR_WIDTH = 40
 SHOWN_REJECTIONS = 3
 SHOWN_ALTERNATIVES = 5
 _LABEL = 20
+_BEST = {"quality": "the most accurate", "speed": "the fastest", "balanced": "the best trade of accuracy for speed"}
 VERDICT_WORDS = {"fits": "FITS", "tight": "TIGHT", "does_not_fit": "DOES NOT FIT"}
 VERDICT_COLOURS = {"fits": "green", "tight": "yellow", "does_not_fit": "red"}
-
-
-class Style:
-    """How text is decorated: colours, and a full block where the terminal can show one."""
-
-    def __init__(self, colours: bool = False, unicode: bool = True) -> None:
-        self._colours = colours
-        self.block = "█" if unicode else "#"
-        self.shade = "░" if unicode else "."
-
-    def __call__(self, text: str, colour: str | None = None, bold: bool = False) -> str:
-        """The text in a colour, where colours are on."""
-        if not self._colours:
-            return text
-        import click
-
-        return click.style(text, fg=colour, bold=bold)
 
 
 def plan_report(plan: Plan, style: Style, saved: str | None = None) -> str:
@@ -61,7 +47,7 @@ def plan_report(plan: Plan, style: Style, saved: str | None = None) -> str:
     lines += _limits(plan, style)
     lines += suggestion_lines(plan.suggestions, style)
     lines += _next(plan, style, saved)
-    return "\n".join(lines) + "\n"
+    return style.page(lines)
 
 
 RUNTIMES_IN_WORDS = {
@@ -92,19 +78,7 @@ def prediction_report(
     ]
     if estimate.extrapolated:
         lines.append(style(f"  extrapolated: {'; '.join(estimate.extrapolated_because)}", "yellow"))
-    return "\n".join(lines) + "\n"
-
-
-def table(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> list[str]:
-    """Rows as aligned lines; the columns in `right` are right-aligned."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    columns = set(right)
-    lines = []
-    for row in rows:
-        cells = zip(row, widths, strict=True)
-        padded = [cell.rjust(w) if i in columns else cell.ljust(w) for i, (cell, w) in enumerate(cells)]
-        lines.append("  ".join(padded).rstrip())
-    return lines
+    return style.page(lines)
 
 
 def head(request: Request, budget: Budget) -> list[str]:
@@ -124,6 +98,7 @@ def head(request: Request, budget: Budget) -> list[str]:
 def describe_workload(workload: Workload) -> str:
     """A workload in a few words."""
     size = f"pictures of {format_resolution(workload.frame_size)}"
+    size += " (portrait)" if portrait(workload.frame_size) else ""
     objects = f"{workload.objects} object{'s' if workload.objects != 1 else ''}"
     if workload.task == "automask":
         return f"automatic masks, {size}"
@@ -146,17 +121,25 @@ def _choice(plan: Plan, style: Style) -> list[str]:
     if chosen is None:
         if (reason := no_generation(plan)) is not None:
             return [f"{verdict}  none of {plan.candidates:,} candidates runs there: {reason}"]
-        return [f"{verdict}  nothing of {plan.candidates:,} candidates fits {format_size(plan.budget.usable_bytes)}"]
+        none = f"none of {plan.candidates:,} candidates fits"
+        none = "the only candidate does not fit" if plan.candidates == 1 else none
+        return [f"{verdict}  {none} {format_size(plan.budget.usable_bytes)}"]
     configuration = chosen.configuration
     origin = "estimate" if chosen.quality_is_estimate else "published"
     how = describe_way(configuration, plan.request.workload)
     lines = [
         f"{verdict}  {style(describe(configuration), bold=True)}{how}",
-        f"  accuracy {chosen.quality} J&F (SA-V test, {origin}){_speed(chosen)}; "
-        f"best of {plan.candidates:,} candidates by {plan.request.prefer}",
+        f"  accuracy {chosen.quality} J&F (SA-V test, {origin}){_speed(chosen)}; {best_of(plan)}",
         "",
     ]
     return [*lines, *memory_lines(chosen.estimate, plan.budget.usable_bytes, style), *_room(plan, chosen, style)]
+
+
+def best_of(plan: Plan) -> str:
+    """What the choice is the best of, and in which sense."""
+    if plan.candidates == 1:
+        return "the only candidate"
+    return f"{_BEST[plan.request.prefer]} of {plan.candidates:,} candidates"
 
 
 def describe_way(configuration: Configuration, workload: Workload) -> str:
@@ -194,9 +177,10 @@ def memory_lines(estimate: Estimate, scale_bytes: int, style: Style, title: str 
 def component_bars(components: Sequence[Component], scale_bytes: int, style: Style) -> list[str]:
     """A line for each component: name, size, a bar that is full at `scale_bytes`, and where the figure is from."""
     label = max(_LABEL, *(len(component.name) + 1 for component in components))
+    full = style.bar_width(BAR_WIDTH, label + 14 + max(len(component.provenance) for component in components))
     lines = []
     for component in components:
-        bar = style.block * max(1, round(BAR_WIDTH * component.bytes / scale_bytes))
+        bar = style.block * max(1, round(full * component.bytes / scale_bytes))
         size = format_size(component.bytes)
         lines.append(f"  {component.name:<{label}}{size:>9}  {style(bar, 'cyan')} {component.provenance}")
     return lines
@@ -205,7 +189,8 @@ def component_bars(components: Sequence[Component], scale_bytes: int, style: Sty
 def _room(plan: Plan, chosen: Choice, style: Style) -> list[str]:
     usable = plan.budget.usable_bytes
     left = usable - chosen.estimate.total_bytes
-    empty = style.shade * max(0, round(BAR_WIDTH * left / max(usable, 1)))
+    full = style.bar_width(BAR_WIDTH, _LABEL + 14)
+    empty = style.shade * max(0, round(full * left / max(usable, 1)))
     return [f"  {'left of the usable':<{_LABEL}}{format_size(left):>9}  {empty}"]
 
 
@@ -220,7 +205,7 @@ def why_not(plan: Plan, style: Style) -> list[str]:
     shown = plan.rejected[:SHOWN_REJECTIONS]
     title = "Why not better" if plan.chosen else "Nearest misses"
     rows = [_rejection(rejection) for rejection in shown]
-    lines = ["", style(title, bold=True), *(f"  {line}" for line in table(rows, right=(1, 2)))]
+    lines = ["", style(title, bold=True), *(line for row in style.rows(rows, (1, 2)) for line in row)]
     more = len(plan.rejected) - len(shown)
     if more and plan.explained is None:
         lines.append(f"  and {more} more: --explain")
@@ -251,7 +236,7 @@ def _alternatives(plan: Plan, style: Style) -> list[str]:
         ]
         for choice in shown
     ]
-    return ["", style("Also fits", bold=True), *(f"  {line}" for line in table(rows, right=(2,)))]
+    return ["", style("Also fits", bold=True), *(line for row in style.rows(rows, (2,)) for line in row)]
 
 
 def _unlike(choice: Choice, plan: Plan) -> str:

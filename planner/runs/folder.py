@@ -158,7 +158,8 @@ def _locked(folder: Path) -> Iterator[None]:
         except OSError as error:
             # Others: a file system without locks.
             if isinstance(error, BlockingIOError):
-                raise UsageError(
+                # It passes by itself, so it is no mistake in the call: exit code 1, as of a sweep.
+                raise EnvironmentFailure(
                     f"Another run is writing to {folder}.", "Wait until it is done, or give another --out."
                 ) from None
         yield

@@ -29,6 +29,9 @@ TRACED_FRAMES = 20
 """Of a video: the bank is full from frame 16 (pointers) on; three more frames show that nothing changes."""
 OWN_TRACED_FRAMES = 26
 """The memory is full from frame 7 on, and pointers from then on are dropped 15 frames later; three more."""
+STOCK_FRAMES = 100
+"""Of a stock clip of which nobody says how long it is: it has to end."""
+RUNTIMES = ("own", "stock")
 PROMPTS = ("box", "point", "mask")
 STOCK_ONLY = ("async_loading", "extension_present", "legacy")
 Progress = Callable[[int, int], None]
@@ -59,9 +62,13 @@ def checked(settings: dict[str, Any]) -> dict[str, Any]:
         "precision": PRECISIONS,
         "attention": ATTENTIONS,
         "prompt": PROMPTS,
+        "runtime": RUNTIMES,
     }
+    if settings["stock"] is not None:
+        settings["runtime"] = "stock" if settings["stock"] else "own"
     for name, values in allowed.items():
         check_word(settings[name], name, values)
+    settings["stock"] = settings["runtime"] == "stock"
     settings["resolution"] = _pair(settings["resolution"], parse_resolution)
     settings["frame_size"] = _pair(settings["frame_size"], parse_frame_size)
     settings["frames"] = _frames(settings)
@@ -80,7 +87,7 @@ def checked(settings: dict[str, Any]) -> dict[str, Any]:
 
 def _frames(settings: dict[str, Any]) -> int | None:
     if settings["frames"] is None:
-        return 100 if settings["task"] == "video" else 1
+        return 1 if settings["task"] != "video" else STOCK_FRAMES if settings["stock"] else None
     return parse_frames(settings["frames"])
 
 
@@ -90,22 +97,22 @@ def _check_runs(settings: dict[str, Any]) -> None:
         for name in STOCK_ONLY:
             if settings[name]:
                 raise UsageError(
-                    f"{name} is a matter of the stock predictors.", "Leave it out, or ask with stock=True."
+                    f"{name} is a matter of the stock predictors.", "Leave it out, or ask for the runtime stock."
                 )
         return
     height, width = settings["resolution"]
     if height != width:
         raise UsageError(
             f"The stock predictors cannot run at {height}x{width}: they assert a square feature map.",
-            f"Choose a square, such as {max(height, width)}x{max(height, width)}, or the own runtime (--own).",
+            f"Choose a square, such as {max(height, width)}x{max(height, width)}, or the runtime own.",
         )
     if settings["frames"] is None:
         raise UsageError(
             "The stock predictors keep every frame: a clip without end has no peak.",
-            "Give a number of frames, or ask for the own runtime (--own).",
+            "Give a number of frames, or ask for the runtime own.",
         )
     if settings["object_batch"] != 1:
-        raise UsageError("The stock predictors have no object_batch.", "Ask for the own runtime (--own), or --legacy.")
+        raise UsageError("The stock predictors have no object_batch.", "Ask for the runtime own, or --legacy.")
 
 
 def _pair(value: Any, parse: Callable[[str], tuple[int, int]]) -> tuple[int, int]:

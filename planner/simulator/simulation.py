@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from planner.brief import brief
 from planner.domain import Component, Phase
 from planner.simulator import streams
 from planner.simulator.attribution import Holding, Timeline, holding_at, timeline_of
@@ -42,6 +43,8 @@ class Growth:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Simulation:
     """GPU memory of one run, in bytes."""
+
+    __repr__ = brief
 
     configuration: Mapping[str, Any]
     """What was simulated, as given to `simulate`, defaults filled in."""
@@ -100,7 +103,8 @@ def simulate(
     offload_video: bool = False,
     offload_state: bool = False,
     async_loading: bool = False,
-    stock: bool = True,
+    runtime: str = "own",
+    stock: bool | None = None,
     object_batch: int = 1,
     capability: tuple[int, int] = (8, 6),
     frame_size: str | tuple[int, int] = (1080, 1920),
@@ -116,9 +120,10 @@ def simulate(
 ) -> Simulation:
     """Trace the code that runs SAM 2 on a fake GPU and play the trace through a model of torch's allocator.
 
-    With `stock` that code is sam2's own predictor; without, the runtime behind `planner.load`, which `object_batch`,
-    resolutions that are not square and a clip without end (frames="unlimited") are for. `resolution` is what SAM 2
-    computes at; `frame_size` is (height, width) of the source. `frames` defaults to 1 for images and 100 for a video.
+    runtime: whose code that is: "own" (behind `planner.load`; `object_batch`, resolutions that are not square and a
+    clip without end, frames="unlimited", are for it) or "stock" (sam2's own predictors). `stock`: True or False say
+    the same, as it was asked before. `resolution` is what SAM 2 computes at; `frame_size` is (height, width) of the
+    source. `frames` defaults to 1 for images, of a video to a clip without end; stock, which keeps every frame, to 100.
     `kept_fraction` is the share of automatic masks that pass each filter: 1.0 is the worst case. `extension_present`:
     whether sam2 was built with its CUDA extension. `legacy`: the video predictor that batches its objects.
     `vram`, such as "4GB", asks where the run ends on a GPU of that size, if it does (`runs_out`): a clip without end is

@@ -98,7 +98,7 @@ def sam2_plan(case: Case) -> Answer:
         precision=case.precision,
         capability=CAPABILITY,
         frame_size=FRAME_SIZE,
-        stock=True,
+        runtime="stock",
     )
     parts = {component.name: component.bytes for component in result.components if component.bytes}
     return Answer(

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -124,10 +125,16 @@ def test_every_worker_is_capped_at_its_share(plan: planner.Plan) -> None:
         assert cap_from({entry["name"]: entry["value"]}) == plan.estimate.upper_bytes, sharing
 
 
-def test_the_plan_goes_along_as_it_is(plan: planner.Plan, tmp_path: Path) -> None:
+def test_the_plan_goes_along_with_what_the_job_reads(plan: planner.Plan, tmp_path: Path) -> None:
+    """Alternatives only where it may step down to them, and nothing of what was turned down."""
     config, job = documents(plan, name="night-run", namespace="vision")
     (tmp_path / "plan.yaml").write_text(config["data"]["plan.yaml"])
-    assert planner.Plan.load(tmp_path / "plan.yaml") == plan
+    slim = replace(plan, rejected=(), suggestions=(), explained=None)
+    assert planner.Plan.load(tmp_path / "plan.yaml") == replace(slim, alternatives=())
+    assert len(config["data"]["plan.yaml"].splitlines()) < 200
+    falling = documents(plan, arguments=["--point", "1,2", "--fallback"])[0]
+    (tmp_path / "plan.yaml").write_text(falling["data"]["plan.yaml"])
+    assert planner.Plan.load(tmp_path / "plan.yaml") == slim
     volumes = {volume["name"]: volume for volume in job["spec"]["template"]["spec"]["volumes"]}
     assert volumes["plan"]["configMap"]["name"] == config["metadata"]["name"] == "night-run-plan"
     assert volumes["data"]["persistentVolumeClaim"]["claimName"] == "data"

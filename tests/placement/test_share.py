@@ -50,6 +50,18 @@ def test_it_is_never_more_than_the_budget(tight: planner.Plan) -> None:
     assert "exceeds it" in share.reason
 
 
+def test_where_the_plan_fits_and_another_generation_would_take_more_it_says_so() -> None:
+    made = planner.plan(vram="2GB")
+    assert made.verdict == "fits"
+    assert made.estimate is not None
+    assert made.estimate.upper_bytes <= made.budget.usable_bytes < bound_of(made)
+    share = share_of(made, "bound")
+    assert share.bytes == made.budget.total_bytes
+    assert "it holds the plan's own upper bound" in share.reason
+    assert "generation" in share.reason
+    assert "exceeds" not in share.reason
+
+
 def test_the_whole_budget_may_be_asked_for(plan: planner.Plan) -> None:
     assert share_of(plan, "budget").bytes == plan.budget.total_bytes
 

@@ -107,3 +107,20 @@ def test_a_plan_without_a_choice_is_exit_3_and_contradictions_are_exit_2(tmp_pat
         found = invoke("rehearse", *words)
         assert found.code == 2, (words, found)
         assert found.err.startswith("error: "), words
+
+
+def test_a_plan_is_rehearsed_on_the_stock_predictors_too(tmp_path: Path) -> None:
+    """Whose code runs is asked as in predict, simulate and measure; own is the default."""
+    path = tmp_path / "plan.yaml"
+    planner.plan(task="image", vram="2GB", variant="tiny", resolution=256, frame_size="240x320").save(path)
+    found = invoke("rehearse", str(path), "--runtime", "stock", "--format", "json")
+    assert found.code == 0, found.out
+    document = found.document
+    assert document["plan"]["runtime"] == "stock"
+    predicted = planner.predict(
+        variant="tiny", task="image", resolution=256, frame_size="240x320", runtime="stock",
+        precision=document["plan"]["configuration"]["precision"],
+    )  # fmt: skip
+    assert document["predicted"]["allocated_bytes"] == predicted.allocated_bytes
+    assert invoke("rehearse", str(path), "--runtime", "stock", "--fallback").code == 2
+    assert invoke("rehearse", "--runtime", "stock", "--", "true").code == 2

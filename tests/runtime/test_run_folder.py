@@ -188,5 +188,5 @@ class TestPlaces:
             if index == 3:
                 perform(job(tmp_path / "out"))
 
-        with pytest.raises(UsageError, match="Another run"):
+        with pytest.raises(EnvironmentFailure, match="Another run"):
             perform(job(tmp_path / "out", on_frame=second))

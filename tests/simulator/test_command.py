@@ -72,7 +72,20 @@ def test_python_gives_the_same_figures(capsys: pytest.CaptureFixture[str]) -> No
 def test_bad_values_are_named_before_tracing(
     words: list[str], expected: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["simulate", "--task", "video", *words]) == 2
+    assert main(["simulate", "--runtime", "stock", "--task", "video", *words]) == 2
     captured = capsys.readouterr()
     assert expected in captured.err
     assert captured.out == ""
+
+
+@pytest.mark.parametrize("words", [("--runtime", "stock"), ("--stock",), ("--runtime", "stock", "--stock")])
+def test_whose_code_is_asked_as_in_predict_and_as_before(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    runtimes = []
+    for asked in ((), words):
+        assert main([*SMALL, *asked, "--format", "json"]) == 0
+        document = json.loads(capsys.readouterr().out)
+        validate(document)
+        runtimes.append((document["configuration"]["runtime"], document["configuration"]["stock"]))
+    assert runtimes == [("own", False), ("stock", True)]

@@ -471,7 +471,7 @@ def trust_of(found: Simulation) -> str:
 
 def test_a_simulation_says_that_the_rule_was_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SAM2_PLAN_CUDNN", "none")
-    found = planner.simulate(task="image", resolution=320)
+    found = planner.simulate(task="image", resolution=320, runtime="stock")
     told = found.provenance["convolution_workspaces"]
     assert told["fault"] == "SAM2_PLAN_CUDNN is none"
     assert told["by_source"]["rule"] > 3
@@ -484,7 +484,7 @@ def test_a_simulation_says_that_cudnn_answered(program: Callable[[str], None], m
     monkeypatch.setenv("SAM2_PLAN_CUDNN", "/opt/cudnn/lib/libcudnn.so.9")
     for name in ("cublaslt_of", "stand_in"):
         monkeypatch.setattr(f"planner.simulator.convolutions.workspaces.{name}", lambda _: LIBRARY)
-    found = planner.simulate(task="image", resolution=320)
+    found = planner.simulate(task="image", resolution=320, runtime="stock")
     told = found.provenance["convolution_workspaces"]
     assert told["fault"] is None
     assert set(told["by_source"]) == {"cuDNN 9.24.0, asked", "cuDNN 9.24.0, asked; cublasLt's own taken as none"}

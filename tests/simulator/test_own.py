@@ -8,19 +8,18 @@ pytest.importorskip("sam2", reason="the trace runs the sam2 package")
 from planner import PlannerError, simulate
 from planner.domain import PRECISIONS
 
-SMALL = {"variant": "tiny", "resolution": 256, "precision": "float16", "frame_size": (120, 160), "stock": False}
+SMALL = {"variant": "tiny", "resolution": 256, "precision": "float16", "frame_size": (120, 160)}
 
 
 def test_large_in_float16_follows_ten_objects_without_end_in_900_megabytes():
-    found = simulate(variant="large", precision="float16", objects=10, frames="unlimited", stock=False)
+    found = simulate(variant="large", precision="float16", objects=10, frames="unlimited")
     assert found.allocated_bytes <= 900e6
     assert found.growth.per_frame_bytes == 0
 
 
 def test_tiny_in_float16_does_so_in_450_megabytes_and_a_further_object_takes_4():
     ten, eleven = (
-        simulate(variant="tiny", precision="float16", objects=count, frames="unlimited", stock=False)
-        for count in (10, 11)
+        simulate(variant="tiny", precision="float16", objects=count, frames="unlimited") for count in (10, 11)
     )
     assert ten.allocated_bytes <= 450e6
     # What it remembers: seven frames of 0.52 MB, a mask of 0.26 MB, sixteen pointers.
@@ -52,7 +51,7 @@ def test_repeating_what_was_traced_changes_no_byte():
 )
 def test_it_needs_less_than_the_stock_predictor(asked):
     settings = {"variant": "tiny", "resolution": 512, "precision": "autocast_bfloat16", **asked}
-    ours, stock = simulate(**settings, stock=False), simulate(**settings)
+    ours, stock = simulate(**settings), simulate(**settings, runtime="stock")
     assert ours.allocated_bytes < 0.8 * stock.allocated_bytes
 
 
@@ -88,10 +87,10 @@ def test_each_precision_runs(precision):
 @pytest.mark.parametrize(
     ("asked", "named"),
     [
-        pytest.param({"stock": False, "legacy": True}, "legacy", id="a stock predictor's option"),
-        pytest.param({"resolution": "256x448"}, "256x448", id="a shape that stock cannot run"),
-        pytest.param({"frames": "unlimited"}, "without end", id="a clip without end on stock"),
-        pytest.param({"object_batch": 2}, "object_batch", id="passes of objects on stock"),
+        pytest.param({"legacy": True}, "legacy", id="a stock predictor's option"),
+        pytest.param({"runtime": "stock", "resolution": "256x448"}, "256x448", id="a shape that stock cannot run"),
+        pytest.param({"runtime": "stock", "frames": "unlimited"}, "without end", id="a clip without end on stock"),
+        pytest.param({"runtime": "stock", "object_batch": 2}, "object_batch", id="passes of objects on stock"),
     ],
 )
 def test_what_the_code_asked_for_cannot_run_is_refused(asked, named):

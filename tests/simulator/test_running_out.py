@@ -12,7 +12,9 @@ from planner.simulator import simulate
 from planner.simulator.running_out import RunningOut, running_out
 from planner.simulator.settings import Traced, checked, trace
 
-CLIP: dict[str, Any] = dict(task="video", variant="tiny", resolution=256, frame_size=(120, 160), offload_video=True)
+CLIP: dict[str, Any] = dict(
+    task="video", variant="tiny", resolution=256, frame_size=(120, 160), offload_video=True, runtime="stock"
+)
 TRACED, FRAMES = 20, 4000
 
 

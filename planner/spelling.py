@@ -1,0 +1,109 @@
+"""What people mean by words that are none of ours: for the hints of errors, never to guess."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+_MEANT = {
+    # precisions, as torch, transformers and the trade abbreviate them
+    "fp16": ("float16", "autocast_float16"),
+    "f16": ("float16", "autocast_float16"),
+    "half": ("float16", "autocast_float16"),
+    "bf16": ("bfloat16", "autocast_bfloat16"),
+    "fp32": ("float32",),
+    "f32": ("float32",),
+    "full": ("float32",),
+    "single": ("float32",),
+    "tf32": ("float32",),
+    "amp": ("autocast_bfloat16", "autocast_float16"),
+    "autocast": ("autocast_bfloat16", "autocast_float16"),
+    "mixed": ("autocast_bfloat16", "autocast_float16"),
+    # variants, as the files of the checkpoints and their configurations abbreviate them
+    "base+": ("base_plus",),
+    "b+": ("base_plus",),
+    "b": ("base_plus",),
+    "base": ("base_plus",),
+    "baseplus": ("base_plus",),
+    "l": ("large",),
+    "s": ("small",),
+    "t": ("tiny",),
+    # attention kernels
+    "sdpa": ("auto",),
+    "default": ("auto",),
+    "eager": ("math",),
+    "flashattention": ("flash",),
+    "flash2": ("flash",),
+    "flash3": ("flash",),
+    "memefficient": ("efficient",),
+    "xformers": ("efficient",),
+    # tasks and preferences
+    "picture": ("image",),
+    "photo": ("image",),
+    "images": ("image",),
+    "clip": ("video",),
+    "videos": ("video",),
+    "tracking": ("video",),
+    "amg": ("automask",),
+    "everything": ("automask",),
+    "auto": ("automask",),
+    "accuracy": ("quality",),
+    "best": ("quality",),
+    "fast": ("speed",),
+    "fps": ("speed",),
+    # versions and runtimes
+    "2": ("2.0",),
+    "sam2": ("stock", "2.0"),
+    "sam21": ("2.1",),
+    "official": ("stock",),
+}
+_NO_LETTER = re.compile(r"[^a-z0-9+]")
+_AFFIXES = re.compile(r"^(sam2(\.1)?_)?hiera_|^torch\.|_?attention$", re.IGNORECASE)
+ENDLESS = ("endless", "infinite", "infinity", "inf", "none", "all", "stream", "live", "any", "max", "unbounded", "-1")
+"""What people write for a clip without end."""
+
+
+def meant(word: object, known: Sequence[str]) -> str:
+    """A question for the hint of an error, "Did you mean ...? ", or nothing; `known` are the words that are taken."""
+    text = _AFFIXES.sub("", str(word)[:60].strip().lower())
+    plain = _NO_LETTER.sub("", text)
+    found = [one for one in known if _NO_LETTER.sub("", one.lower()) == plain]
+    found = found or [one for one in _MEANT.get(plain, ()) if one in known]
+    if not found:
+        from difflib import get_close_matches  # only those who misspell pay for it
+
+        found = get_close_matches(text, known, n=1)
+    return f"Did you mean {' or '.join(found)}? " if found else ""
+
+
+def meant_size(text: str) -> str:
+    """The same for a size that was not read: "8G", "1TB", "2,5GB", "8"."""
+    match = re.fullmatch(r"(\d{1,6})(?:([.,])(\d{1,3}))?\s*([a-z]*)", text.strip().lower(), re.ASCII)
+    if match is None:
+        return ""
+    whole, comma, rest, unit = match.groups()
+    number = f"{whole}.{rest}" if comma else whole
+    if unit in ("tb", "t", "tib", "to"):
+        return f"Did you mean {float(number) * 1000:.9g}GB? "
+    if not unit:
+        return f"Did you mean {number}{'GB' if float(number) < 1000 else 'MB'}? "
+    letter = {"k": "k", "m": "M", "g": "G"}.get(unit[0])
+    if letter is None or unit[1:] not in ("", "b", "i", "ib", "o", "byte", "bytes"):
+        return ""
+    return f"Did you mean {number}{letter}{'iB' if unit[1:2] == 'i' else 'B'}? "
+
+
+_NAMED_SIZES = {"480p": "480x854", "720p": "720x1280", "hd": "720x1280", "1080p": "1080x1920", "fhd": "1080x1920",
+                "fullhd": "1080x1920", "1440p": "1440x2560", "2160p": "2160x3840", "4k": "2160x3840",
+                "uhd": "2160x3840"}  # fmt: skip
+"""Height x width of what a video is called by."""
+
+
+def meant_frame_size(text: str) -> str:
+    """The same for the size of a picture: "1080p", "1920*1080"."""
+    plain = text.strip().lower()
+    pair = re.fullmatch(r"(\d{1,5})\s*[*,/:by ]+\s*(\d{1,5})", plain, re.ASCII)
+    named = _NAMED_SIZES.get(plain.replace(" ", "").replace("-", ""))
+    # Most write the width first, and most pictures are wider than high.
+    near = named or ("x".join(sorted(pair.groups(), key=int)) if pair else None)
+    return f"Did you mean {near}? " if near else ""
