@@ -96,6 +96,8 @@ class Reach:
     sure_objects: int | None
     more_on_host: bool
     """Whether further objects fit with the memory bank on the host, as many as its memory holds."""
+    host_bytes: int | None
+    """What the host holds of the request in the preferred way."""
     unlimited_frames: bool
     """True for videos that fit: a bounded memory bank holds the same for any length."""
     max_square: tuple[int, int] | None

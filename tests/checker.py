@@ -151,11 +151,11 @@ def _order(plan: Document) -> Iterator[Fault]:
 
 
 def _rejected(plan: Document) -> Iterator[Fault]:
-    usable = plan["budget"]["usable_bytes"]
     needs = []
     for entry in plan["rejected"]:
         configuration, need = entry["configuration"], entry["need_bytes"]
         yield from _pins(plan, configuration, "rejected")
+        usable = plan["budget"]["host_bytes" if entry["component"] == "host" else "usable_bytes"]
         if entry["limit_bytes"] != usable:
             yield Fault("a rejection names another limit", f"{entry['limit_bytes']}, not {usable}")
         if (need is None) != (entry["component"] == "capability") or (need is None) != (

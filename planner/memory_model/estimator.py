@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from planner.catalog import Catalog, load_catalog
 from planner.domain import Component, Configuration, Estimate, Phase, Workload
 from planner.errors import UsageError
-from planner.memory_model import arrays
+from planner.memory_model import arrays, host
 from planner.memory_model.coefficients import Coefficients, Correction, Group, Law, load_coefficients
 from planner.memory_model.features import ARRAYS, SCALAR, Operations, Quantities, features
 
@@ -113,6 +113,7 @@ class MemoryModel:
         if correction:
             because += correction.notes
         measured = correction is not None and correction.context_bytes is not None
+        found = host.host_components(configuration, workload, runtime, self.catalog)
         cache = Component("allocator cache", totals.reserved - totals.allocated, _origin(group, terms.ratios))
         context = Component("cuda context", totals.context, "measured" if measured else "assumed")
         return Estimate(
@@ -126,7 +127,13 @@ class MemoryModel:
             peak_phase=peak.name,
             extrapolated=bool(because),
             extrapolated_because=because,
+            host_components=found or (),
+            host_bytes_reason=None if found else host.UNKNOWN_RUNTIME,
         )
+
+    def host_bytes(self, configuration: Configuration, workload: Workload, runtime: str | None = None) -> int | None:
+        """Bytes in the host's memory, as planning asks for them; None where they are not known."""
+        return host.host_bytes(configuration, workload, runtime or runtime_of(configuration), self.catalog)
 
     def totals(
         self,

@@ -8,6 +8,7 @@ from planner.commands import describe, running_command
 from planner.domain import Budget, Choice, Plan, Provenance, Request
 from planner.memory_model import MemoryModel
 from planner.planning.candidates import CandidateClass, candidate_classes, smallest_need
+from planner.planning.hosting import host_warnings
 from planner.planning.limits import limits
 from planner.planning.ranking import choice, ranker
 from planner.planning.rejections import reject_all, smallest_estimates
@@ -76,7 +77,7 @@ def make_plan(
             turned_down,
             smallest,
         ),
-        warnings=(*warnings, *_warnings(chosen, verdict, usable)),
+        warnings=(*warnings, *_warnings(chosen, verdict, usable), *host_warnings(chosen, budget)),
         command=running_command(request, budget) if chosen else None,
         command_reason=None if chosen else "nothing fits",
         candidates=sum(len(candidate.members) for candidate in classes),
@@ -96,7 +97,7 @@ def _turned_down(
 ) -> list[CandidateClass]:
     """What ranks above the choice and does not fit, in order; where nothing fits all of it, nearest miss first."""
     if not fitting:
-        return sorted(classes, key=lambda c: (c.unsupported is not None, c.smallest().total_bytes, keys[id(c)]))
+        return sorted(classes, key=lambda c: (c.need_bytes is None, c.need_bytes or 0, keys[id(c)]))
     within = {id(candidate) for candidate in fitting}
     bar = keys[id(fitting[0])]
     above = [candidate for candidate in classes if keys[id(candidate)] < bar and id(candidate) not in within]

@@ -26,7 +26,10 @@ def limits(
     reasons: dict[str, str] = {}
     smallest = None
     if smallest_need_bytes is None:
-        reasons["smallest_total_bytes"] = "no budget helps: the GPU lacks what the pins ask for"
+        lacking = "the GPU lacks what the pins ask for"
+        if budget.host_bytes is not None:
+            lacking += ", or the host has too little memory"
+        reasons["smallest_total_bytes"] = f"no budget helps: {lacking}"
     else:
         smallest = budget.headroom.budget_for(smallest_need_bytes)
     card = card_size(smallest) if smallest else None
@@ -95,7 +98,9 @@ def scaled(shape: tuple[int, int], steps: int) -> tuple[int, int]:
 
 
 def fits_in(configuration: Configuration, workload: Workload, budget: Budget, model: MemoryModel) -> bool:
-    """Whether the predicted total lies within what is usable."""
+    """Whether the predicted total lies within what is usable, and the host holds its part."""
+    if budget.host_bytes is not None and (model.host_bytes(configuration, workload) or 0) > budget.host_bytes:
+        return False
     return bool(model.totals(configuration, workload, budget.capability).total <= budget.usable_bytes)
 
 

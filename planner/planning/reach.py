@@ -64,15 +64,20 @@ class _Case(NamedTuple):
     def ways(self, resolution: tuple[int, int]) -> Iterator[Member]:
         """Bytes of each way of running it at a resolution, the preferred first."""
         one, capability = self.configuration, self.budget.capability
-        return members(one.variant, resolution, one.precision, one.attention, self.workload, self.model, capability)
+        asked = (one.variant, resolution, one.precision, one.attention, self.workload, self.model, capability)
+        return members(*asked, host=self.budget.host_bytes is not None)
 
     def fits_at(self, resolution: tuple[int, int]) -> bool:
         """Whether some way of running it fits."""
-        return any(way.total_bytes <= self.budget.usable_bytes for way in self.ways(resolution))
+        usable, limit = self.budget.usable_bytes, self.budget.host_bytes
+        return any(
+            way.total_bytes <= usable and (limit is None or way.host_bytes <= limit) for way in self.ways(resolution)
+        )
 
     def surely_fits_at(self, resolution: tuple[int, int]) -> bool:
         """Whether the preferred way fits with its upper bound."""
-        return next(self.ways(resolution)).upper_bytes <= self.budget.usable_bytes
+        way, limit = next(self.ways(resolution)), self.budget.host_bytes
+        return way.upper_bytes <= self.budget.usable_bytes and (limit is None or way.host_bytes <= limit)
 
     def bytes_of(self, objects: int, on_host: bool = False) -> tuple[int, int]:
         """Total and upper bound with so many objects."""
@@ -80,6 +85,14 @@ class _Case(NamedTuple):
         workload = replace(self.workload, objects=objects)
         found = self.model.totals(configuration, workload, self.budget.capability)
         return found.total, found.upper
+
+    def on_host(self, objects: int, on_host: bool = False) -> bool:
+        """Whether the host holds its part of so many objects; so it does where nothing is known of it."""
+        if self.budget.host_bytes is None:
+            return True
+        configuration = replace(self.configuration, offload_state=on_host)
+        held = self.model.host_bytes(configuration, replace(self.workload, objects=objects))
+        return (held or 0) <= self.budget.host_bytes
 
     def extrapolated(self, resolution: tuple[int, int], objects: int) -> bool:
         """Whether the estimate goes beyond what was measured or simulated."""
@@ -111,7 +124,10 @@ def _reach(candidate: CandidateClass, workload: Workload, budget: Budget, model:
         limit_bytes=budget.usable_bytes,
         max_objects=most,
         sure_objects=sure,
-        more_on_host=workload.task == "video" and case.bytes_of(MAXIMUM_OBJECTS, True)[0] <= budget.usable_bytes,
+        more_on_host=workload.task == "video"
+        and case.bytes_of(MAXIMUM_OBJECTS, True)[0] <= budget.usable_bytes
+        and case.on_host((most or 0) + 1, True),
+        host_bytes=model.host_bytes(configuration, workload),
         unlimited_frames=workload.task == "video" and square is not None,
         max_square=square,
         sure_square=sure_square,
@@ -124,7 +140,7 @@ def _reach(candidate: CandidateClass, workload: Workload, budget: Budget, model:
 
 def _unsupported(configuration: Configuration, budget: Budget, reason: str) -> Reach:
     """All figures of a class that the GPU cannot run."""
-    names = ("need_bytes", "max_objects", "sure_objects", "max_frames")
+    names = ("need_bytes", "host_bytes", "max_objects", "sure_objects", "max_frames")
     sizes = ("max_square", "sure_square", "max_shaped", "sure_shaped")
     return Reach(
         configuration=configuration,
@@ -134,6 +150,7 @@ def _unsupported(configuration: Configuration, budget: Budget, reason: str) -> R
         max_objects=None,
         sure_objects=None,
         more_on_host=False,
+        host_bytes=None,
         unlimited_frames=False,
         max_square=None,
         sure_square=None,
@@ -151,12 +168,12 @@ def _objects(case: _Case, reasons: Reasons) -> tuple[int | None, int | None]:
         reasons["max_objects"] = reasons["sure_objects"] = ANY_OBJECTS[case.workload.task]
         return None, None
     total, upper = case.bytes_of(1)
-    most = _most(lambda objects: case.bytes_of(objects)[0] <= usable, 1, MAXIMUM_OBJECTS)
-    sure = _most(lambda objects: case.bytes_of(objects)[1] <= usable, 1, MAXIMUM_OBJECTS)
+    most = _most(lambda objects: case.on_host(objects) and case.bytes_of(objects)[0] <= usable, 1, MAXIMUM_OBJECTS)
+    sure = _most(lambda objects: case.on_host(objects) and case.bytes_of(objects)[1] <= usable, 1, MAXIMUM_OBJECTS)
     if most is None:
-        reasons["max_objects"] = f"one object is short by {format_size(total - usable)}"
+        reasons["max_objects"] = f"one object {_short(total - usable)}"
     if sure is None:
-        reasons["sure_objects"] = f"the bound of one object is short by {format_size(upper - usable)}"
+        reasons["sure_objects"] = f"the bound of one object {_short(upper - usable)}"
     return most, sure
 
 
@@ -169,12 +186,16 @@ def _resolution(
     usable, smallest = case.budget.usable_bytes, scaled(shape, SMALLEST_STEPS)
     if most is None:
         short = min(way.total_bytes for way in case.ways(smallest)) - usable
-        reasons[f"max_{name}"] = f"at the smallest resolution it is short by {format_size(short)}"
+        reasons[f"max_{name}"] = f"at the smallest resolution it {_short(short)}"
     if sure is None:
         short = next(case.ways(smallest)).upper_bytes - usable
-        reasons[f"sure_{name}"] = f"the bound at the smallest resolution is short by {format_size(short)}"
+        reasons[f"sure_{name}"] = f"the bound at the smallest resolution {_short(short)}"
     return scaled(shape, most) if most else None, scaled(shape, sure) if sure else None
 
 
 def _most(fits: Callable[[int], bool], least: int, most: int) -> int | None:
     return largest(fits, least, most) if fits(least) else None
+
+
+def _short(missing_bytes: int) -> str:
+    return f"is short by {format_size(missing_bytes)}" if missing_bytes > 0 else "is too much for the host"

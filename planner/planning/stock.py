@@ -13,6 +13,7 @@ from planner.memory_model import MemoryModel
 from planner.memory_model.arrays import frames as frame_bytes
 from planner.memory_model.arrays import stock_state
 from planner.planning.candidates import why_unsupported
+from planner.units import format_size
 
 OFFICIAL_PRECISION = "autocast_bfloat16"
 OLDER_PRECISION = "autocast_float16"
@@ -34,13 +35,26 @@ def stock(request: Request, budget: Budget, chosen: Configuration | None, model:
             configuration=configuration, total_bytes=None, fits=False, first_frame_out_of_memory=None, reason=impossible
         )
     if workload.task == "video":
-        return _video(configuration, workload, budget, model)
-    total = int(model.totals(configuration, workload, budget.capability).total)
-    fits = total <= budget.total_bytes
-    reason = "" if fits else "it runs out of memory at its peak"
-    return Stock(
-        configuration=configuration, total_bytes=total, fits=fits, first_frame_out_of_memory=None, reason=reason
-    )
+        found = _video(configuration, workload, budget, model)
+    else:
+        total = int(model.totals(configuration, workload, budget.capability).total)
+        fits = total <= budget.total_bytes
+        reason = "" if fits else "it runs out of memory at its peak"
+        found = Stock(
+            configuration=configuration, total_bytes=total, fits=fits, first_frame_out_of_memory=None, reason=reason
+        )
+    return _on_host(found, workload, budget, model)
+
+
+def _on_host(found: Stock, workload: Workload, budget: Budget, model: MemoryModel) -> Stock:
+    """The same with what the host holds, which may be what does not fit."""
+    if workload.frames is None:
+        return found
+    held = model.host_bytes(found.configuration, workload)
+    if found.fits and held is not None and budget.host_bytes is not None and held > budget.host_bytes:
+        reason = f"the host would hold {format_size(held)}, more than its {format_size(budget.host_bytes)}"
+        return replace(found, host_bytes=held, fits=False, reason=reason)
+    return replace(found, host_bytes=held)
 
 
 def _configuration(request: Request, chosen: Configuration | None, capability: tuple[int, int] | None) -> Configuration:

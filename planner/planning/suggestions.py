@@ -8,7 +8,7 @@ from dataclasses import replace
 from planner.commands import describe, planning_command
 from planner.domain import Budget, Choice, Headroom, Pins, Request, Suggestion
 from planner.memory_model import MemoryModel
-from planner.planning.candidates import CandidateClass, smallest_need
+from planner.planning.candidates import CandidateClass, smallest_host_need, smallest_need
 from planner.units import format_resolution, format_size, rounded_up_size
 
 MOST = 4
@@ -34,7 +34,7 @@ def suggestions(
         return need is not None and need <= other.usable_bytes
 
     if chosen is None:
-        found = _when_nothing_fits(request, budget, fits, smallest_need_bytes)
+        found = _when_nothing_fits(request, budget, fits, smallest_need_bytes, model)
     else:
         found = _when_something_fits(request, budget, chosen, verdict, alternatives, preferred)
     result: list[Suggestion] = []
@@ -46,9 +46,15 @@ def suggestions(
 
 
 def _when_nothing_fits(
-    request: Request, budget: Budget, fits: Fits, smallest_need_bytes: int | None
+    request: Request, budget: Budget, fits: Fits, smallest_need_bytes: int | None, model: MemoryModel
 ) -> Iterator[Suggestion]:
     workload = request.workload
+    if budget.host_bytes is not None and fits(request, replace(budget, host_bytes=None)):
+        need = smallest_host_need(request, budget, model) or budget.host_bytes
+        roomier = replace(budget, host_bytes=rounded_up_size(need), host_source="given")
+        if fits(request, roomier):
+            change = f"with {format_size(rounded_up_size(need))} of host memory"
+            yield Suggestion(change, planning_command(request, roomier))
     without = replace(budget, headroom=Headroom())
     if budget.headroom_bytes and fits(request, without):
         yield Suggestion("hold nothing back", planning_command(request, without))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from planner.documents import dump
@@ -121,6 +122,16 @@ def estimate_document(estimate: Estimate) -> dict[str, Any]:
         "peak_phase": estimate.peak_phase,
         "extrapolated": estimate.extrapolated,
         "extrapolated_because": list(estimate.extrapolated_because),
+        **host_document(estimate.host_components, estimate.host_bytes_reason),
+    }
+
+
+def host_document(components: Sequence[Component], reason: str | None) -> dict[str, Any]:
+    """The host's part of an estimate; the components add up to host_bytes, which is null where there are none."""
+    return {
+        "host_bytes": sum(part.bytes for part in components) if components else None,
+        "host_components": [_component(component) for component in components],
+        "host_bytes_reason": reason,
     }
 
 
@@ -167,6 +178,8 @@ def budget_document(budget: Budget) -> dict[str, Any]:
         "headroom_bytes": budget.headroom_bytes,
         "usable_bytes": budget.usable_bytes,
         "source": budget.source,
+        "host_bytes": budget.host_bytes,
+        "host_source": budget.host_source,
         "headroom": {"fixed_bytes": budget.headroom.bytes, "percent": budget.headroom.percent},
         "gpu": gpu_document(budget.gpu) if budget.gpu else None,
     }
@@ -246,6 +259,7 @@ def _stock(stock: Stock) -> dict[str, Any]:
     return {
         "configuration": configuration_document(stock.configuration),
         "total_bytes": stock.total_bytes,
+        "host_bytes": stock.host_bytes,
         "fits": stock.fits,
         "first_frame_out_of_memory": stock.first_frame_out_of_memory,
         "reason": stock.reason,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from planner.answers import LOST_BY, OUTCOMES, Explained
 from planner.documents import Fields, read
 from planner.domain import (
     ATTENTIONS,
     BUDGET_SOURCES,
+    HOST_SOURCES,
     PRECISIONS,
     PREFERENCES,
     PROVENANCES,
@@ -169,6 +171,8 @@ def _budget(fields: Fields) -> Budget:
         total_bytes=fields.integer("total_bytes", minimum=1),
         headroom=Headroom(bytes=headroom.integer("fixed_bytes"), percent=headroom.number("percent", 0, 99.999999)),
         source=fields.text("source", BUDGET_SOURCES),
+        host_bytes=fields.optional_integer("host_bytes") if "host_bytes" in fields else None,
+        host_source=fields.optional_text("host_source", HOST_SOURCES) if "host_source" in fields else None,
         gpu=None if fields.or_none("gpu") else _gpu(fields.fields("gpu")),
     )
     if fields.integer("usable_bytes") != budget.usable_bytes:
@@ -226,13 +230,24 @@ def _estimate(fields: Fields) -> Estimate:
         peak_phase=fields.text("peak_phase"),
         extrapolated=fields.boolean("extrapolated"),
         extrapolated_because=tuple(fields.texts("extrapolated_because")),
+        **_host(fields),
     )
 
 
-def _components(fields: Fields) -> tuple[Component, ...]:
+def _host(fields: Fields) -> dict[str, Any]:
+    """The host's part, which plans of earlier releases do not have."""
+    if "host_bytes" not in fields:
+        return {"host_bytes_reason": "the plan was made by a release that did not say"}
+    components = _components(fields, "host_components")
+    if fields.optional_integer("host_bytes") != (sum(part.bytes for part in components) if components else None):
+        raise fields.complaint("host_bytes is not the sum of host_components", EDITED, "host_bytes")
+    return {"host_components": components, "host_bytes_reason": fields.optional_text("host_bytes_reason")}
+
+
+def _components(fields: Fields, key: str = "components") -> tuple[Component, ...]:
     return tuple(
         Component(entry.text("name"), entry.integer("bytes"), entry.text("provenance", PROVENANCES))
-        for entry in fields.entries("components")
+        for entry in fields.entries(key)
     )
 
 
@@ -286,6 +301,7 @@ def _stock(fields: Fields) -> Stock:
         fits=fields.boolean("fits"),
         first_frame_out_of_memory=fields.optional_integer("first_frame_out_of_memory"),
         reason="" if fields.any("reason") == "" else fields.text("reason"),
+        host_bytes=fields.optional_integer("host_bytes") if "host_bytes" in fields else None,
     )
 
 

@@ -77,6 +77,7 @@ def prediction_report(
         "",
     ]
     lines += memory_lines(estimate, estimate.upper_bytes, style)
+    lines.append(host_line(estimate.host_components, estimate.host_bytes_reason))
     lines += ["", style("Phases", bold=True)]
     for phase in estimate.phases:
         mark = "  <- peak" if phase.name == estimate.peak_phase else ""
@@ -178,6 +179,16 @@ def memory_lines(estimate: Estimate, scale_bytes: int, style: Style, title: str 
     return lines
 
 
+def host_line(components: Sequence[Component], reason: str | None, limit_bytes: int | None = None) -> str:
+    """What the host holds, by component, and of how much where that is known."""
+    if not components:
+        return f"  {'on the host':<{_LABEL}}not known: {reason}"
+    total = format_size(sum(part.bytes for part in components))
+    parts = ", ".join(f"{part.name} {format_size(part.bytes)}" for part in components)
+    of = "" if limit_bytes is None else f" of {format_size(limit_bytes)}"
+    return f"  {'on the host':<{_LABEL}}{total:>9}{of}  {parts}"
+
+
 def component_bars(components: Sequence[Component], scale_bytes: int, style: Style) -> list[str]:
     """A line for each component: name, size, a bar that is full at `scale_bytes`, and where the figure is from."""
     label = max(_LABEL, *(len(component.name) + 1 for component in components))
@@ -193,7 +204,8 @@ def _room(plan: Plan, chosen: Choice, style: Style) -> list[str]:
     usable = plan.budget.usable_bytes
     left = usable - chosen.estimate.total_bytes
     empty = style.shade * max(0, round(BAR_WIDTH * left / max(usable, 1)))
-    return [f"  {'left of the usable':<{_LABEL}}{format_size(left):>9}  {empty}"]
+    held = host_line(chosen.estimate.host_components, chosen.estimate.host_bytes_reason, plan.budget.host_bytes)
+    return [f"  {'left of the usable':<{_LABEL}}{format_size(left):>9}  {empty}", held]
 
 
 def _warnings(plan: Plan, style: Style) -> list[str]:
@@ -219,6 +231,8 @@ def _rejection(rejection: Rejection) -> list[str]:
     if rejection.need_bytes is None or rejection.short_by_bytes is None:
         return [name, "", "", rejection.reason]
     need = f"needs {format_size(rejection.need_bytes)}"
+    if rejection.component == "host":
+        return [name, need, f"short by {format_size(rejection.short_by_bytes)}", "on the host"]
     return [name, need, f"short by {format_size(rejection.short_by_bytes)}", f"largest part: {rejection.component}"]
 
 
@@ -242,7 +256,8 @@ def _stock(plan: Plan, style: Style) -> list[str]:
     stock = plan.stock
     what = f"stock predictor, {describe(stock.configuration)}"
     if stock.total_bytes is not None:
-        outcome = f"needs {format_size(stock.total_bytes)}, which {'fits' if stock.fits else 'does not fit'}"
+        host = "" if stock.host_bytes is None else f" (and {format_size(stock.host_bytes)} on the host)"
+        outcome = f"needs {format_size(stock.total_bytes)}{host}, which {'fits' if stock.fits else 'does not fit'}"
         outcome += f": {stock.reason}" if stock.reason else ""
         if stock.first_frame_out_of_memory:
             outcome += f" (at frame {stock.first_frame_out_of_memory:,})"
