@@ -40,7 +40,7 @@ class Explained:
     """One of OUTCOMES."""
     configuration: Configuration
     """What it would run as where it fits, else the smallest of the class."""
-    quality: float
+    quality: float | None
     quality_is_estimate: bool
     frames_per_second: float | None
     """As of a Choice; None for other tasks than video."""

@@ -226,12 +226,20 @@ class Choice:
     """A configuration with what it is worth and what it costs."""
 
     configuration: Configuration
-    quality: float
-    """J&F on SA-V test in percent, published or estimated from published figures."""
+    quality: float | None
+    """In percent, by `quality_metric`; None where nothing is published that would say it."""
     quality_is_estimate: bool
+    """True between resolutions of the paper's ablation; False of a published figure, and of none."""
     frames_per_second: float | None
-    """Estimate for video on an A100, from published figures; None for other tasks."""
+    """Published for this card and case; None elsewhere."""
     estimate: Estimate
+    quality_metric: str | None = None
+    quality_reason: str | None = None
+    """Why `quality` is None."""
+    frames_per_second_of: str | None = None
+    """Whose code, card, mode and source of the speed."""
+    frames_per_second_reason: str | None = None
+    """Why it is None."""
 
     @property
     def variant(self) -> str:

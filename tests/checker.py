@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from tests.published import quality
+from tests.published import accuracy, frames_per_second, quality
 
 Document = dict[str, Any]
 RECIPE = ("autocast_bfloat16", "autocast_float16", "float32", "float16", "bfloat16")
@@ -31,6 +31,7 @@ def document_faults(plan: Document) -> list[Fault]:
     found = [*_budget(plan), *_verdict(plan)]
     for choice, estimate in _choices(plan):
         found += [*_estimate(estimate), *_pins(plan, choice, "chosen")]
+        found += _figures(choice, plan["request"]["task"])
         usable = plan["budget"]["usable_bytes"]
         if estimate["total_bytes"] > usable:
             found.append(Fault("choice over budget", f"{estimate['total_bytes']} of {usable} usable"))
@@ -118,22 +119,34 @@ def _pins(plan: Document, configuration: Document, what: str) -> Iterator[Fault]
 
 def rank(choice: Document, prefer: str) -> tuple[Any, ...]:
     """design.md's "best" as a sort key, smaller is better; speed comes in `outranks`."""
-    worth = (choice["quality_is_estimate"], -choice["quality"])
-    recipe = RECIPE.index(choice["precision"])
-    return (recipe, -choice["quality"]) if prefer == "speed" else (*worth, recipe)
+    estimate, value, recipe = _worth(choice)
+    return (recipe, value) if prefer == "speed" else (estimate, value, recipe)
 
 
 def outranks(one: Document, other: Document, prefer: str) -> bool:
     """Whether `one` is certainly better than `other`. Speeds within SAME_SPEED are the same."""
-    fast, slow = one["frames_per_second"], other["frames_per_second"]
-    known = fast is not None and slow is not None
-    faster = known and fast > slow * (1 + SAME_SPEED)
-    slower = known and slow > fast * (1 + SAME_SPEED)
+    fast, slow = pace(one), pace(other)
+    faster, slower = fast > slow * (1 + SAME_SPEED), slow > fast * (1 + SAME_SPEED)
     if prefer == "speed":
-        if not known or slower:
-            return False
-        return faster or rank(one, prefer) < rank(other, prefer)
+        return not slower and (faster or rank(one, prefer) < rank(other, prefer))
     return rank(one, prefer) < rank(other, prefer) or (rank(one, prefer) == rank(other, prefer) and faster)
+
+
+def pace(choice: Document) -> float:
+    """What speeds are ordered by; versions run the same code, and further objects slow all down alike."""
+    size = (choice["resolution"][0], choice["resolution"][1])
+    return frames_per_second(choice["variant"], "2.1", size, 1, choice["offload_state"])
+
+
+def _figures(choice: Document, task: str) -> Iterator[Fault]:
+    """Accuracy is what is published for the task, or null; each null has its reason."""
+    size = (choice["resolution"][0], choice["resolution"][1])
+    estimate, value = accuracy(task, choice["variant"], choice["version"], size)
+    if (choice["quality"], choice["quality_is_estimate"]) != (value, estimate):
+        yield Fault("an accuracy that nobody published", f"{choice['quality']} for {label(choice)}")
+    for name in ("quality", "frames_per_second"):
+        if (choice[name] is None) != bool(choice[f"{name}_reason"]):
+            yield Fault("a null without its reason, or a reason without a null", name)
 
 
 def _order(plan: Document) -> Iterator[Fault]:

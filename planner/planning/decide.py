@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from planner.commands import describe, running_command
-from planner.domain import Budget, Choice, Plan, Provenance, Request
+from planner.domain import Budget, Choice, Plan, Provenance, Request, Workload
 from planner.memory_model import MemoryModel
 from planner.planning.candidates import CandidateClass, candidate_classes, smallest_need
 from planner.planning.hosting import host_warnings
@@ -36,7 +36,6 @@ def make_plan(
     Raises UsageError only for a request that contradicts itself; that nothing fits is a Plan, not an error.
     """
     workload = request.workload
-    capability = budget.capability
     classes = candidate_classes(request, budget, model)
     usable = budget.usable_bytes
     runnable = [candidate for candidate in classes if not candidate.unsupported]
@@ -46,7 +45,7 @@ def make_plan(
     # What does not fit is ranked as what it would rather run as.
     keys = {id(candidate): rank(candidate, within.get(id(candidate), candidate.members[0])) for candidate in classes}
     fitting.sort(key=lambda candidate: keys[id(candidate)])
-    choices = [choice(c, within[id(c)], workload, model, capability) for c in fitting[: top + 1]]
+    choices = [choice(c, within[id(c)], workload, model, budget) for c in fitting[: top + 1]]
     chosen = choices[0] if choices else None
     turned_down = _turned_down(classes, fitting, keys)
     smallest = smallest_need(request, budget, model)
@@ -77,7 +76,7 @@ def make_plan(
             turned_down,
             smallest,
         ),
-        warnings=(*warnings, *_warnings(chosen, verdict, usable), *host_warnings(chosen, budget)),
+        warnings=(*warnings, *_warnings(chosen, verdict, usable, workload), *host_warnings(chosen, budget)),
         command=running_command(request, budget) if chosen else None,
         command_reason=None if chosen else "nothing fits",
         candidates=sum(len(candidate.members) for candidate in classes),
@@ -104,7 +103,7 @@ def _turned_down(
     return sorted(above, key=lambda candidate: keys[id(candidate)])
 
 
-def _warnings(chosen: Choice | None, verdict: str, usable_bytes: int) -> list[str]:
+def _warnings(chosen: Choice | None, verdict: str, usable_bytes: int, workload: Workload) -> list[str]:
     if chosen is None:
         return []
     found = []
@@ -120,4 +119,6 @@ def _warnings(chosen: Choice | None, verdict: str, usable_bytes: int) -> list[st
     if chosen.quality_is_estimate:
         name = describe(chosen.configuration)
         found.append(f"the accuracy of {name} is an estimate: checkpoints are published for 1024x1024 only")
+    elif chosen.quality is None and workload.task == "video":
+        found.append(f"the accuracy of {describe(chosen.configuration)} is not known: {chosen.quality_reason}")
     return found

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 UNLIMITED = "unlimited"
-NO_SPEED = "published speeds are of video tracking"
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:
@@ -203,8 +202,11 @@ def _choice(choice: Choice) -> dict[str, Any]:
         **configuration_document(choice.configuration),
         "quality": choice.quality,
         "quality_is_estimate": choice.quality_is_estimate,
+        "quality_metric": choice.quality_metric,
+        "quality_reason": choice.quality_reason,
         "frames_per_second": choice.frames_per_second,
-        "frames_per_second_reason": NO_SPEED if choice.frames_per_second is None else None,
+        "frames_per_second_of": choice.frames_per_second_of,
+        "frames_per_second_reason": choice.frames_per_second_reason,
     }
 
 

@@ -14,6 +14,7 @@ from planner.report.text import (
     VERDICT_COLOURS,
     VERDICT_WORDS,
     Style,
+    accuracy_words,
     describe_way,
     describe_workload,
     memory_lines,
@@ -83,11 +84,9 @@ def _choice(packing: Packing, style: Style) -> list[str]:
             return [*lines, "  not even one fits"]
         return [*lines, f"  of the smallest configuration {_streams(most)} fit{'s' * (most == 1)}"]
     how = describe_way(chosen.configuration, plan.request.workload)
-    origin = "estimate" if chosen.quality_is_estimate else "published"
     return [
         f"{verdict}  {style(describe(chosen.configuration), bold=True)}{how}",
-        f"  accuracy {chosen.quality} J&F (SA-V test, {origin}); best of {plan.candidates:,} candidates by "
-        f"{plan.request.prefer} for {room} each",
+        f"  {accuracy_words(chosen)}; best of {plan.candidates:,} candidates by {plan.request.prefer} for {room} each",
         "",
         *memory_lines(chosen.estimate, plan.budget.usable_bytes, style, "Memory of one process"),
     ]
@@ -134,10 +133,9 @@ def _throughput(packing: Packing, chosen: Choice) -> list[str]:
         return [f"  no throughput: {packing.frames_per_second_reason}"]
     used = sum(gpu.streams > 0 for gpu in packing.gpus)
     return [
-        f"  at most {packing.frames_per_second:.0f} frames/s in all, an estimate: a stream alone on an A100 does about "
-        f"{chosen.frames_per_second:.0f};",
-        "  streams share the time of their GPU, so none gives more than that, and each is taken for an A100 "
-        f"({used} in use)",
+        f"  at most {packing.frames_per_second:.0f} frames/s in all, an estimate from that of one stream alone: "
+        f"{chosen.frames_per_second:g}, {chosen.frames_per_second_of};",
+        f"  streams share the time of their GPU, so none gives more than that ({used} in use)",
     ]
 
 

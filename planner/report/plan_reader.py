@@ -206,13 +206,18 @@ def _configuration(fields: Fields) -> Configuration:
     )
 
 
+WORTH_IN_WORDS = ("quality_metric", "quality_reason", "frames_per_second_of", "frames_per_second_reason")
+"""Of a choice; plans of earlier releases have but the last."""
+
+
 def _choice(fields: Fields, estimate: Estimate) -> Choice:
     return Choice(
         configuration=_configuration(fields),
-        quality=fields.number("quality", 0, 100),
+        quality=None if fields.or_none("quality") else fields.number("quality", 0, 100),
         quality_is_estimate=fields.boolean("quality_is_estimate"),
         frames_per_second=None if fields.or_none("frames_per_second") else fields.number("frames_per_second"),
         estimate=estimate,
+        **{name: fields.optional_text(name) for name in WORTH_IN_WORDS if name in fields},
     )
 
 
@@ -267,7 +272,7 @@ def _explained(fields: Fields) -> Explained:
         rank=fields.integer("rank", minimum=1),
         outcome=fields.text("outcome", OUTCOMES),
         configuration=_configuration(fields.fields("configuration")),
-        quality=fields.number("quality", 0, 100),
+        quality=None if fields.or_none("quality") else fields.number("quality", 0, 100),
         quality_is_estimate=fields.boolean("quality_is_estimate"),
         frames_per_second=None if fields.or_none("frames_per_second") else fields.number("frames_per_second"),
         need_bytes=fields.optional_integer("need_bytes"),

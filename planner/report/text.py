@@ -136,12 +136,11 @@ def _choice(plan: Plan, style: Style) -> list[str]:
     if chosen is None:
         return [f"{verdict}  nothing of {plan.candidates:,} candidates fits {format_size(plan.budget.usable_bytes)}"]
     configuration = chosen.configuration
-    origin = "estimate" if chosen.quality_is_estimate else "published"
     how = describe_way(configuration, plan.request.workload)
     lines = [
         f"{verdict}  {style(describe(configuration), bold=True)}{how}",
-        f"  accuracy {chosen.quality} J&F (SA-V test, {origin}){_speed(chosen)}; "
-        f"best of {plan.candidates:,} candidates by {plan.request.prefer}",
+        f"  {accuracy_words(chosen)}; best of {plan.candidates:,} candidates by {plan.request.prefer}",
+        *speed_lines(chosen),
         "",
     ]
     return [*lines, *memory_lines(chosen.estimate, plan.budget.usable_bytes, style), *_room(plan, chosen, style)]
@@ -163,10 +162,19 @@ def describe_way(configuration: Configuration, workload: Workload) -> str:
     return "".join(f", {part}" for part in parts)
 
 
-def _speed(chosen: Choice) -> str:
+def accuracy_words(chosen: Choice) -> str:
+    """Accuracy with its measure and whether it is an estimate; or that it is not known."""
+    if chosen.quality is None:
+        return "accuracy not known"
+    origin = "estimate" if chosen.quality_is_estimate else "published"
+    return f"accuracy {chosen.quality} ({chosen.quality_metric or 'J&F on SA-V test'}; {origin})"
+
+
+def speed_lines(chosen: Choice) -> list[str]:
+    """The published speed of this card and case, if there is one."""
     if chosen.frames_per_second is None:
-        return ""
-    return f"; about {chosen.frames_per_second:.0f} frames/s on an A100 (estimate)"
+        return []
+    return [f"  {chosen.frames_per_second:g} frames/s: {chosen.frames_per_second_of or 'of an earlier release'}"]
 
 
 def memory_lines(estimate: Estimate, scale_bytes: int, style: Style, title: str = "Memory at the peak") -> list[str]:
@@ -244,8 +252,11 @@ def _alternatives(plan: Plan, style: Style) -> list[str]:
         [
             describe(choice.configuration),
             format_size(choice.estimate.total_bytes),
-            f"J&F {choice.quality}{' (estimate)' if choice.quality_is_estimate else ''}",
-            "" if choice.frames_per_second is None else f"{choice.frames_per_second:.0f} frames/s",
+            ""
+            if choice.quality is None
+            else f"{(choice.quality_metric or 'J&F').split(' on ')[0]} {choice.quality}"
+            f"{' (estimate)' if choice.quality_is_estimate else ''}",
+            "" if choice.frames_per_second is None else f"{choice.frames_per_second:g} frames/s",
         ]
         for choice in shown
     ]

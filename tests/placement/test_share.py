@@ -110,7 +110,7 @@ def test_more_than_the_card_has_is_refused_with_both_figures(plan: planner.Plan)
         allot(plan, "bound", "1.9GB")
     assert isinstance(caught.value, planner.PlannerError)
     assert (caught.value.code, caught.value.exit_code) == ("does_not_fit", 3)
-    assert "2.05 GB" in caught.value.message and "1.90 GB" in caught.value.message
+    assert "2050 MB" in caught.value.message and "1900 MB" in caught.value.message
     assert "sam2-plan --vram 1.9GB" in caught.value.hint
 
 
