@@ -247,6 +247,7 @@ CARDS = [
 @pytest.fixture
 def three_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("planner.measure.present.present_gpus", lambda: list(CARDS))
+    monkeypatch.setattr("planner.measure.limits.usable_host_bytes", lambda: 64 * 10**9)
 
 
 @pytest.mark.usefixtures("three_gpus")
@@ -360,8 +361,12 @@ def test_strict_and_exit_zero_decide_the_exit_code() -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (("--vram", "8GB,24GB"), ["8,000,000,000 B", "24,000,000,000 B", "2 streams", "18 streams", "an estimate"]),
-        (("--vram", "2GB", "--gpus", "3", "--streams", "4"), ["3 x 2000 MB", "32.0", "64.1", "Why not better", "Try"]),
+        (
+            ("--vram", "8GB,24GB"),
+            ["8,000,000,000 B", "24,000,000,000 B", "2 streams", "18 streams", "no card"],
+        ),
+        (("--vram", "2GB", "--gpus", "3", "--streams", "4"), ["3 x 2000 MB", "on the host", "Why not better", "Try"]),
+        (("--gpu", "RTX 3090", "--streams", "2", "--gpus", "3"), ["at most 31 frames/s", "eager", "15.6", "idle"]),
         (("--vram", "1GB", "--streams", "3"), ["DOES NOT FIT", "317 MB each", "Nearest misses", "1 stream fits"]),
         (("--vram", "24GB", "--streams", "40", "--explain"), ["candidate classes", "and so on, 40 in all"]),
         (("--vram", "24GB,24GB", "--task", "image"), ["no throughput: published speeds are of video"]),

@@ -133,5 +133,5 @@ def _why_it_lost(
         return f"{loser[0].precision} comes after {winner[0].precision}"
     if lost == "speed" and workload.task == "video":
         slow, fast = (speed(*pair, workload, catalog) for pair in (loser, winner))
-        return f"slower: about {fast / slow:.1f} times as long for a frame, by the ratios of published speeds"
+        return f"slower: a frame takes about {fast / slow:.1f} times as long"
     return REASONS[lost]

@@ -17,6 +17,7 @@ from planner.report.text import (
     accuracy_words,
     describe_way,
     describe_workload,
+    host_line,
     memory_lines,
     suggestion_lines,
     table,
@@ -89,6 +90,7 @@ def _choice(packing: Packing, style: Style) -> list[str]:
         f"  {accuracy_words(chosen)}; best of {plan.candidates:,} candidates by {plan.request.prefer} for {room} each",
         "",
         *memory_lines(chosen.estimate, plan.budget.usable_bytes, style, "Memory of one process"),
+        host_line(chosen.estimate.host_components, chosen.estimate.host_bytes_reason, plan.budget.host_bytes),
     ]
 
 
@@ -117,14 +119,14 @@ def _row(gpu: PackedGpu, place: int, speed: bool, style: Style) -> list[str]:
     cells = [
         _name(gpu.budget.gpu, place),
         format_size(usable),
-        str(gpu.streams),
+        str(gpu.streams) if gpu.streams else "idle",
         format_size(gpu.process_bytes or 0),
         format_size(gpu.used_bytes),
         format_size(gpu.left_bytes),
         f"{gpu.more_streams} more",
     ]
     if speed:
-        cells.append("idle" if gpu.frames_per_second is None else f"{gpu.frames_per_second:.1f}")
+        cells.append("" if gpu.frames_per_second is None else f"{gpu.frames_per_second:.1f}")
     return [*cells, bar + style.shade * (BAR_WIDTH - len(bar))]
 
 
