@@ -20,6 +20,7 @@ from planner.domain import (
     Stock,
 )
 
+ORIGINS = ("predicted", "published")
 OUTCOMES = ("chosen", "fits", "does_not_fit", "unsupported")
 LOST_BY = ("balance", "published", "accuracy", "precision", "speed", "bytes", "order")
 """In what a class that fits loses to the choice. balance: its distance from the knee; published: its accuracy is an
@@ -73,6 +74,24 @@ class Explained:
         if self.need_bytes is None or self.need_bytes > self.limit_bytes:
             return None
         return self.limit_bytes - self.need_bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """What one configuration takes on one runtime, predicted or published. A figure is None where `note` says why."""
+
+    runtime: str
+    """One of planner.domain.RUNTIMES."""
+    allocated_bytes: int | None
+    reserved_bytes: int | None
+    total_bytes: int | None
+    upper_bytes: int | None
+    """The bound of a prediction; publications have none."""
+    host_bytes: int | None
+    origin: str
+    """One of ORIGINS."""
+    note: str | None = None
+    """Why there are no figures; of a publication what exactly it measured, and where it stands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,14 +8,15 @@ from functools import cache
 from pathlib import Path
 
 from planner import answers, domain
-from planner.answers import Carried, Comparison, Needed
+from planner.answers import Beside, Carried, Comparison, Needed
 from planner.api import Plan, check_top, provenance_of, request_of, with_files
 from planner.budgets import Several, budget_of, budgets_of, gpus_of, with_host
-from planner.domain import Budget, Gpu
+from planner.domain import Budget, Configuration, Gpu, Workload
 from planner.errors import UsageError
 from planner.memory_model import MemoryModel
 from planner.memory_model.current import known_model
 from planner.planning import make_plan
+from planner.planning.beside import beside
 from planner.planning.comparison import compare_plans
 from planner.planning.needs import needed
 from planner.planning.packing import make_packing
@@ -94,6 +95,18 @@ def need(
         resolution=resolution, precision=precision, attention=attention,
     )  # fmt: skip
     return needed(request, parse_headroom(headroom), runtime, known_model().on(None), _known_cards(top), top)
+
+
+def runtimes(configuration: Configuration, workload: Workload, gpu: str | None = None) -> tuple[Beside, ...]:
+    """What one configuration takes on our runtime and on stock's, and what was published of it."""
+    from planner.catalog.gpus import find_gpu
+    from planner.locations import profiles_folder
+    from planner.profiles import load_folder
+
+    card = None if gpu is None else find_gpu(gpu).gpu
+    model = known_model().on(card.name if card else None)
+    published = load_folder(profiles_folder() / "published")
+    return beside(configuration, workload, model, card.capability if card else None, published)
 
 
 def _known_cards(top: int) -> Sequence[Gpu]:

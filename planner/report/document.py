@@ -24,7 +24,7 @@ from planner.domain import (
 from planner.errors import PlannerError
 
 if TYPE_CHECKING:
-    from planner.answers import Explained
+    from planner.answers import Beside, Explained
 
 SCHEMA_VERSION = 1
 UNLIMITED = "unlimited"
@@ -63,7 +63,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
 
 
 def prediction_document(
-    configuration: Configuration, workload: Workload, estimate: Estimate, runtime: str
+    configuration: Configuration, workload: Workload, estimate: Estimate, runtime: str, beside: Sequence[Beside]
 ) -> dict[str, Any]:
     """What `predict` prints."""
     return {
@@ -78,6 +78,20 @@ def prediction_document(
             "frame_size": list(workload.frame_size),
         },
         "estimate": estimate_document(estimate),
+        "runtimes": [_beside(one) for one in beside],
+    }
+
+
+def _beside(one: Beside) -> dict[str, Any]:
+    return {
+        "runtime": one.runtime,
+        "origin": one.origin,
+        "allocated_bytes": one.allocated_bytes,
+        "reserved_bytes": one.reserved_bytes,
+        "total_bytes": one.total_bytes,
+        "upper_bytes": one.upper_bytes,
+        "host_bytes": one.host_bytes,
+        "note": one.note,
     }
 
 

@@ -60,38 +60,6 @@ def plan_report(plan: Plan, style: Style) -> str:
     return "\n".join(lines) + "\n"
 
 
-RUNTIMES_IN_WORDS = {
-    "own": "the runtime of sam2-plan run",
-    "stock": "the stock predictors of the sam2 package",
-    "reimplementation": "a published re-implementation (sam2 issue 118)",
-}
-
-
-def prediction_report(
-    configuration: Configuration, workload: Workload, estimate: Estimate, runtime: str, style: Style
-) -> str:
-    """The text of a prediction."""
-    lines = [
-        f"{style(describe(configuration), bold=True)}: {describe_workload(workload)}",
-        f"on {RUNTIMES_IN_WORDS[runtime]}",
-        "",
-    ]
-    lines += memory_lines(estimate, estimate.upper_bytes, style)
-    lines.append(host_line(estimate.host_components, estimate.host_bytes_reason))
-    lines += ["", style("Phases", bold=True)]
-    for phase in estimate.phases:
-        mark = "  <- peak" if phase.name == estimate.peak_phase else ""
-        lines.append(f"  {phase.name:<{_LABEL}}{format_size(phase.allocated_bytes):>9} allocated{mark}")
-    lines += [
-        "",
-        f"  allocated {format_size(estimate.allocated_bytes)}, reserved {format_size(estimate.reserved_bytes)}, "
-        f"total {format_size(estimate.total_bytes)}, upper bound {format_size(estimate.upper_bytes)}",
-    ]
-    if estimate.extrapolated:
-        lines.append(style(f"  extrapolated: {'; '.join(estimate.extrapolated_because)}", "yellow"))
-    return "\n".join(lines) + "\n"
-
-
 def table(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> list[str]:
     """Rows as aligned lines; the columns in `right` are right-aligned."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
