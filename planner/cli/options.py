@@ -74,7 +74,7 @@ headroom = click.option(
 )  # fmt: skip
 
 host_memory = click.option(
-    "--host-memory", metavar="SIZE", help="what the host has for it  [default: this machine's, for a GPU of it]"
+    "--host-memory", metavar="SIZE", help="of the host, for the run  [default: this machine's, for its GPU]"
 )
 
 budget = stack(
