@@ -61,6 +61,9 @@ class Explained:
     """Of what fits, one of LOST_BY."""
     reason: str
     """All of this in a sentence."""
+    quality_reason: str | None = None
+    """Why `quality` is None; likewise below."""
+    frames_per_second_reason: str | None = None
 
     @property
     def short_by_bytes(self) -> int | None:

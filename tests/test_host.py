@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import weakref
 from pathlib import Path
 from typing import Any
@@ -111,9 +112,39 @@ def test_a_plan_keeps_within_the_host_and_its_limits_do(task: str, objects: int,
         assert held(objects=at_most, **asked) <= most
 
 
-def followed(command: str) -> bool:
-    import shlex
+@pytest.mark.parametrize("host", ["900MB", "2GB", "8GB"])
+def test_limits_stay_within_the_host(host: str) -> None:
+    found = document_of(("limits", "--vram", "6GB", "--host-memory", host))
+    most = found["budget"]["host_bytes"]
+    for one in found["reach"]:
+        variant = one["configuration"]["variant"]
+        if one["need_bytes"] is None:
+            assert held(variant=variant) > most and "host" in one["reasons"]["need_bytes"]
+            continue
+        assert one["host_bytes"] <= most and one["sure_objects"] <= one["max_objects"]
+        assert held(variant=variant, objects=one["max_objects"]) <= most
+        side = one["max_square"][0]
+        asked = {"variant": variant, "task": "video", "precision": one["configuration"]["precision"]}
+        for size, fits in ((side, True), (side + 32, False)):
+            ways = [planner.predict(**asked, resolution=size, offload_state=offload) for offload in (False, True)]
+            assert fits is any(
+                way.total_bytes <= one["limit_bytes"] and (way.host_bytes or 0) <= most for way in ways
+            ), f"{variant} at {size}"
+    for stock in found["stock"]:
+        clip = {"variant": stock["configuration"]["variant"], "runtime": "stock"}
+        if stock["max_frames"]:
+            assert held(frames=stock["max_frames"], **clip) <= most
 
+
+def test_more_host_memory_is_advised_where_that_is_what_lacks() -> None:
+    plan = document_of(("--vram", "8GB", "--host-memory", "1.2GB"))
+    assert plan["rejected"][0]["component"] == "host"
+    advised = next(line for line in plan["try"] if "of host memory" in line["change"])
+    better = document_of(shlex.split(advised["command"])[1:])
+    assert better["chosen"]["variant"] == "large" and better["verdict"] == "fits"
+
+
+def followed(command: str) -> bool:
     return document_of(shlex.split(command)[1:])["verdict"] in ("fits", "tight")
 
 

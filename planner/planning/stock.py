@@ -49,12 +49,30 @@ def stock(request: Request, budget: Budget, chosen: Configuration | None, model:
 def _on_host(found: Stock, workload: Workload, budget: Budget, model: MemoryModel) -> Stock:
     """The same with what the host holds, which may be what does not fit."""
     if workload.frames is None:
-        return found
+        return _endless_on_host(found, workload, budget, model)
     held = model.host_bytes(found.configuration, workload)
     if found.fits and held is not None and budget.host_bytes is not None and held > budget.host_bytes:
         reason = f"the host would hold {format_size(held)}, more than its {format_size(budget.host_bytes)}"
         return replace(found, host_bytes=held, fits=False, reason=reason)
     return replace(found, host_bytes=held)
+
+
+def _endless_on_host(found: Stock, workload: Workload, budget: Budget, model: MemoryModel) -> Stock:
+    """The clip that the host no longer holds, where that is shorter than the one that the GPU does not."""
+    first, most = found.first_frame_out_of_memory, budget.host_bytes
+    if first is None or most is None:
+        return found
+    lowest, highest = 0, first  # of lengths, that the host holds the one and perhaps not the other
+    while highest - lowest > 1:
+        middle = (lowest + highest) // 2
+        held = model.host_bytes(found.configuration, replace(workload, frames=middle)) or 0
+        lowest, highest = (middle, highest) if held <= most else (lowest, middle)
+    if highest == first:
+        return found
+    reason = "the host does not hold it with a single frame"
+    if lowest:
+        reason = f"it loads the whole clip on the host first: a clip of {highest} frames no longer fits there"
+    return replace(found, first_frame_out_of_memory=highest, reason=reason)
 
 
 def _configuration(request: Request, chosen: Configuration | None, capability: tuple[int, int] | None) -> Configuration:

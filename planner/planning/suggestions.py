@@ -100,6 +100,8 @@ def _when_something_fits(
         change = f"with {format_size(needed.total_bytes)} the same choice stays below it at its upper bound too"
         pinned = replace(request, pins=_pinned(chosen[0], request.pins))
         yield Suggestion(change, planning_command(pinned, needed))
+    if preferred and preferred[0].over_host_bytes is not None:
+        yield from _with_more_host(request, budget, preferred[0])
     supported = [candidate for candidate in preferred if not candidate.unsupported]
     if supported:
         best = supported[0]
@@ -108,6 +110,16 @@ def _when_something_fits(
         if member.total_bytes <= larger.usable_bytes:
             change = f"{format_size(larger.total_bytes)} would allow {describe(best.configuration(member))}"
             yield Suggestion(change, planning_command(_as_supported(request, budget, best.precision), larger))
+
+
+def _with_more_host(request: Request, budget: Budget, best: CandidateClass) -> Iterator[Suggestion]:
+    """What the host lacks for the class that would be chosen, where the GPU holds it."""
+    held = [member for member in best.members if member.total_bytes <= budget.usable_bytes]
+    if held:
+        member = min(held, key=lambda member: member.host_bytes)
+        roomier = replace(budget, host_bytes=rounded_up_size(member.host_bytes), host_source="given")
+        change = f"with {format_size(rounded_up_size(member.host_bytes))} of host memory"
+        yield Suggestion(f"{change}: {describe(best.configuration(member))}", planning_command(request, roomier))
 
 
 def _most_objects(request: Request, budget: Budget, fits: Fits) -> int:

@@ -193,9 +193,16 @@ def budget_document(budget: Budget) -> dict[str, Any]:
         "source": budget.source,
         "host_bytes": budget.host_bytes,
         "host_source": budget.host_source,
+        "host_bytes_reason": None if budget.host_bytes is not None else _why_no_host(budget),
         "headroom": {"fixed_bytes": budget.headroom.bytes, "percent": budget.headroom.percent},
         "gpu": gpu_document(budget.gpu) if budget.gpu else None,
     }
+
+
+def _why_no_host(budget: Budget) -> str:
+    if budget.source == "device":
+        return "the system does not say what is available"
+    return "a budget or a card by name may be on any machine: see --host-memory"
 
 
 def gpu_document(gpu: Gpu) -> dict[str, Any]:
@@ -246,7 +253,9 @@ def _explained(explained: Explained) -> dict[str, Any]:
         "configuration": configuration_document(explained.configuration),
         "quality": explained.quality,
         "quality_is_estimate": explained.quality_is_estimate,
+        "quality_reason": explained.quality_reason,
         "frames_per_second": explained.frames_per_second,
+        "frames_per_second_reason": explained.frames_per_second_reason,
         "need_bytes": explained.need_bytes,
         "upper_bytes": explained.upper_bytes,
         "limit_bytes": explained.limit_bytes,

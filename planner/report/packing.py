@@ -17,6 +17,7 @@ from planner.report.text import (
     accuracy_words,
     describe_way,
     describe_workload,
+    host_head,
     host_line,
     memory_lines,
     suggestion_lines,
@@ -56,6 +57,7 @@ def packing_report(packing: Packing, saved: str | None, style: Style) -> str:
     assumed = " (assumed; see --frame-size)" if plan.request.frame_size_assumed else ""
     lines = [
         *_budgets(packing.gpus),
+        *host_head(plan.budget, packing.streams),
         f"request  {_streams(packing.streams)}, each a process: {describe_workload(plan.request.workload)}{assumed}",
         "",
         *_choice(packing, style),

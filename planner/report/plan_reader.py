@@ -206,7 +206,8 @@ def _configuration(fields: Fields) -> Configuration:
     )
 
 
-WORTH_IN_WORDS = ("quality_metric", "quality_reason", "frames_per_second_of", "frames_per_second_reason")
+WHY_UNKNOWN = ("quality_reason", "frames_per_second_reason")
+WORTH_IN_WORDS = ("quality_metric", "frames_per_second_of", *WHY_UNKNOWN)
 """Of a choice; plans of earlier releases have but the last."""
 
 
@@ -283,6 +284,7 @@ def _explained(fields: Fields) -> Explained:
         excess_bytes=fields.optional_integer("excess_bytes"),
         lost_by=fields.optional_text("lost_by", LOST_BY),
         reason=fields.text("reason"),
+        **{name: fields.optional_text(name) for name in WHY_UNKNOWN if name in fields},
     )
 
 

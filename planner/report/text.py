@@ -82,8 +82,17 @@ def head(request: Request, budget: Budget) -> list[str]:
     return [
         f"{where}{name} {format_size(budget.total_bytes)} = {format_exact_size(budget.total_bytes)}; {headroom}; "
         f"usable {format_size(budget.usable_bytes)}",
+        *host_head(budget),
         f"request  {describe_workload(request.workload)}{assumed}",
     ]
+
+
+def host_head(budget: Budget, processes: int = 1) -> list[str]:
+    """What the host has for it, where that is known."""
+    if budget.host_bytes is None:
+        return []
+    whose = "as given" if budget.host_source == "given" else "what is available of it"
+    return [f"host     {format_size(budget.host_bytes * processes)} of memory ({whose})"]
 
 
 def describe_workload(workload: Workload) -> str:
