@@ -22,9 +22,10 @@ from planner.domain import (
 
 ORIGINS = ("predicted", "published")
 OUTCOMES = ("chosen", "fits", "does_not_fit", "unsupported")
-LOST_BY = ("balance", "published", "accuracy", "precision", "speed", "bytes", "order")
+LOST_BY = ("balance", "published", "accuracy", "certainty", "precision", "speed", "bytes", "order")
 """In what a class that fits loses to the choice. balance: its distance from the knee; published: its accuracy is an
-estimate, the choice's is not; order: all else is the same, and the choice stands first in the domain's lists."""
+estimate, the choice's is not; certainty: it fits only tightly, the choice surely; order: all else is the same, and the
+choice stands first in the domain's lists."""
 
 PURPOSES = ("smallest", "official", "other")
 """Of the budgets that are needed: the least of all that the pins leave open; the official recipe at the native
@@ -36,7 +37,7 @@ class Explained:
     """One candidate class in the order of preference, and why it is or is not the choice."""
 
     rank: int
-    """1 is what would be preferred to all others."""
+    """1 is what would be preferred to all others, if everything surely fitted."""
     outcome: str
     """One of OUTCOMES."""
     configuration: Configuration
@@ -101,8 +102,8 @@ class Beside:
 class Reach:
     """How far one variant carries in one precision. A figure is None where `reasons` says why.
 
-    The largest figures are the last that fit; the sure ones hold with the upper bound as well, in the preferred way of
-    running it: memory bank on the GPU, one object per pass, 64 points per batch of automatic masks.
+    The largest figures are the last that fit, the sure ones the last that fit with their upper bound as well, each in
+    whichever way of running it planning would take: memory bank on the GPU or the host, objects or points per pass.
     """
 
     configuration: Configuration
@@ -110,14 +111,14 @@ class Reach:
     need_bytes: int | None
     """Of the request there, in the way that takes least; None where the GPU cannot run it."""
     upper_bytes: int | None
-    """The bound of the preferred way."""
+    """The lowest upper bound of any way."""
     limit_bytes: int
     """What may be used."""
     max_objects: int | None
-    """Tracked at that resolution, with the memory bank on the GPU."""
+    """Tracked at that resolution."""
     sure_objects: int | None
-    more_on_host: bool
-    """Whether further objects fit with the memory bank on the host, as many as its memory holds."""
+    gpu_objects: int | None
+    """Of max_objects, those that fit with the memory bank on the GPU; 0 where not even one does."""
     host_bytes: int | None
     """What the host holds of the request in the preferred way."""
     unlimited_frames: bool
@@ -181,7 +182,7 @@ class Need:
     sure_card: str | None
     preferred_budget_bytes: int | None
     """From where on it surely fits in the preferred way (memory bank on the GPU, one object per pass, 64 points per
-    batch of automatic masks), however much more is given. Between the two that way may be planned tightly."""
+    batch of automatic masks), and is planned so however much more is given."""
     command: str | None
     """Plans with exactly the smallest budget and what is pinned here."""
     reasons: Mapping[str, str]

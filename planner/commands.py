@@ -5,21 +5,24 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
+from planner.catalog.checkpoints import official_name
 from planner.domain import Budget, Configuration, Gpu, Headroom, Request
 from planner.units import AUTO_HEADROOM_PERCENT, exact_size, format_resolution
 
 PIN_OPTIONS = {name: f"--{name}" for name in ("variant", "version", "resolution", "precision", "attention")}
 
 
-def planning_command(request: Request, budget: Budget, *extra: str) -> str:
+def planning_command(request: Request, budget: Budget, *extra: str, strict: bool = False) -> str:
     """`sam2-plan ...` with the options that give this request and budget; `extra` is appended."""
-    return _command(request, _budget(budget), extra)
+    return _command(request, _budget(budget), (*(["--strict"] if strict else []), *extra))
 
 
-def packing_command(request: Request, budgets: Sequence[Budget], streams: int, *extra: str) -> str:
+def packing_command(
+    request: Request, budgets: Sequence[Budget], streams: int, *extra: str, strict: bool = False
+) -> str:
     """The same for several streams on one or more GPUs."""
     words = [*_budgets(budgets), *_host(budgets[0], streams), "--streams", str(streams)]
-    return _command(request, words, extra)
+    return _command(request, words, (*(["--strict"] if strict else []), *extra))
 
 
 def _command(request: Request, budget_words: Sequence[str], extra: Sequence[str]) -> str:
@@ -38,15 +41,28 @@ def _command(request: Request, budget_words: Sequence[str], extra: Sequence[str]
     return shlex.join([*words, *extra])
 
 
-def running_command(request: Request, budget: Budget) -> str:
-    """What makes the plan again, keeps it and runs it; INPUT stands for the user's file, prompts and weights follow."""
-    return f"{planning_command(request, budget, '-o', 'plan.yaml')} && sam2-plan run plan.yaml INPUT --out masks"
+def running_command(request: Request, budget: Budget, configuration: Configuration, strict: bool = False) -> str:
+    """What makes the plan again, keeps it and runs it; INPUT stands for the user's file."""
+    return " && ".join(
+        (planning_command(request, budget, "-o", "plan.yaml", strict=strict), run_command(request, configuration))
+    )
 
 
-def running_packing_command(request: Request, budgets: Sequence[Budget], streams: int) -> str:
+def run_command(request: Request, configuration: Configuration, saved: str = "plan.yaml") -> str:
+    """What runs a saved plan: INPUT stands for the user's file, a point in the middle for whatever is wanted there."""
+    words = ["sam2-plan", "run", saved, "INPUT", "--out", "masks"]
+    if request.workload.task != "automask":
+        height, width = request.workload.frame_size
+        words += ["--point", f"{width // 2},{height // 2}"]
+    return shlex.join([*words, "--checkpoint", official_name(configuration)])
+
+
+def running_packing_command(
+    request: Request, budgets: Sequence[Budget], streams: int, configuration: Configuration, strict: bool = False
+) -> str:
     """What makes a packing again, keeps the plan of one process and runs it once."""
-    command = packing_command(request, budgets, streams, "-o", "plan.yaml")
-    return f"{command} && sam2-plan run plan.yaml INPUT --out masks"
+    command = packing_command(request, budgets, streams, "-o", "plan.yaml", strict=strict)
+    return f"{command} && {run_command(request, configuration)}"
 
 
 def describe(configuration: Configuration) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from planner.api import Plan
+from planner.catalog.weights import require_checkpoint
 from planner.domain import EXIT_FITS, EXIT_NOT_CONFIRMED, Configuration, Estimate, Workload
 from planner.errors import EnvironmentFailure, UsageError
 from planner.measure.trial import FAILED, LOST, RAN, Outcome, Trial, run_trial
@@ -106,13 +107,16 @@ def confirm(
     record: add the row to the profile of the GPU in the data folder. run: what runs a trial, for tests.
 
     Raises DoesNotFit for a plan that chose nothing, EnvironmentFailure without a GPU, without so much free memory
-    or where the run failed for another reason than memory, UsageError for a value that makes no sense.
+    or where the run failed for another reason than memory, UsageError for a value that makes no sense, FileError for
+    a checkpoint that the plan cannot run with.
     """
     if plan.chosen is None:
         plan.require()
     assert plan.chosen is not None
     cap_bytes = plan.budget.total_bytes if cap is None else check_size(cap) if isinstance(cap, int) else parse_size(cap)
     workload = plan.request.workload
+    if checkpoint is not None:
+        require_checkpoint(plan.chosen.configuration, checkpoint)
     if frames is not None and workload.task != "video":
         raise UsageError(f"frames={frames} is for videos; the plan is for {workload.task}.", "Leave frames out.")
     count = FRAMES if frames is None else parse_count(frames, "frames")

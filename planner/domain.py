@@ -284,15 +284,23 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How far the choice carries. A figure is None where `reasons` says why."""
+    """How far the chosen variant and version carry, in every precision and way of running them that is open.
+
+    The largest figures are the last that planning finds a way for, the sure ones the last with a plan that surely
+    fits; all else is as it was asked for. A figure is None where `reasons` says why.
+    """
 
     max_objects: int | None
-    """For the choice, all else equal."""
+    """At the chosen resolution."""
+    sure_objects: int | None
+    gpu_objects: int | None
+    """Of max_objects, those that fit with the memory bank on the GPU."""
     max_frames: int | None
-    """For the choice, all else equal; None with `unlimited_frames` is a clip without end."""
+    """None with `unlimited_frames` is a clip without end."""
     unlimited_frames: bool
     max_resolution: tuple[int, int] | None
-    """For the choice at its own aspect ratio, all else equal."""
+    """At the chosen aspect ratio."""
+    sure_resolution: tuple[int, int] | None
     smallest_total_bytes: int | None
     """Smallest budget under which this request has a plan, headroom included."""
     smallest_card: str | None = None

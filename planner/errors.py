@@ -69,3 +69,7 @@ class Interrupted(PlannerError):
     """Long work that the user stopped (exit code 1); the hint says what is kept and how to go on."""
 
     code = "interrupted"
+
+
+class DeviceWarning(UserWarning):
+    """What was left to choose its device runs on one that nobody would choose: on the CPU, for want of a GPU."""

@@ -72,6 +72,7 @@ OPTIONS = {
     "predict": "variant objects frames task precision resolution runtime object-batch gpu",
     "doctor": "",
     "gpus": "",
+    "checkpoints": "variant version to from",
 }
 FLAGS = ("explain", "strict", "exit-zero", "oneline", "index", "random-weights")
 SOUND = {
@@ -104,6 +105,8 @@ SOUND = {
     "share": "bound budget",
     "name": "job 'My Job'",
     "memory": "16GB",
+    "to": ". masks",
+    "from": "https://mirror.example file:///etc",
     "cpus": "4",
     "image": "registry/x:1",
     "claim": "data",

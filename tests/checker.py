@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 from tests.published import accuracy, frames_per_second, quality
 
 Document = dict[str, Any]
-RECIPE = ("autocast_bfloat16", "autocast_float16", "float32", "float16", "bfloat16")
-"""The official numerical recipe first, low-precision weights last."""
+RECIPE = ("autocast_bfloat16", "autocast_float16", "float16", "bfloat16", "float32")
+"""The official numerical recipe first, then low-precision weights, float32 last."""
 PROVENANCES = {"measured", "published", "simulated", "derived", "assumed"}
 PINS = ("variant", "version", "resolution", "precision", "attention")
 SAME_SPEED = 0.02
@@ -120,11 +120,17 @@ def _pins(plan: Document, configuration: Document, what: str) -> Iterator[Fault]
 def rank(choice: Document, prefer: str) -> tuple[Any, ...]:
     """design.md's "best" as a sort key, smaller is better; speed comes in `outranks`."""
     estimate, value, recipe = _worth(choice)
-    return (recipe, value) if prefer == "speed" else (estimate, value, recipe)
+    tight = not choice["sure"]
+    return (tight, recipe, value) if prefer == "speed" else (estimate, value, tight, recipe)
 
 
-def outranks(one: Document, other: Document, prefer: str) -> bool:
-    """Whether `one` is certainly better than `other`. Speeds within SAME_SPEED are the same."""
+def outranks(one: Document, other: Document, prefer: str, strict: bool = False) -> bool:
+    """Whether `one` is certainly better than `other`: choices that say whether they surely fit.
+
+    Speeds within SAME_SPEED are the same.
+    """
+    if strict and one["sure"] != other["sure"]:
+        return bool(one["sure"])
     fast, slow = pace(one), pace(other)
     faster, slower = fast > slow * (1 + SAME_SPEED), slow > fast * (1 + SAME_SPEED)
     if prefer == "speed":
@@ -149,9 +155,15 @@ def _figures(choice: Document, task: str) -> Iterator[Fault]:
             yield Fault("a null without its reason, or a reason without a null", name)
 
 
+def with_certainty(plan: Document, choice: Document, upper_bytes: int) -> Document:
+    """The choice, and whether it surely fits."""
+    return choice | {"sure": upper_bytes <= plan["budget"]["usable_bytes"]}
+
+
 def _order(plan: Document) -> Iterator[Fault]:
-    choices = [choice for choice, _ in _choices(plan)]
-    seen = [tuple(str(choice[name]) for name in PINS) for choice in choices]
+    choices = [with_certainty(plan, choice, estimate["upper_bytes"]) for choice, estimate in _choices(plan)]
+    differ = ("variant", "resolution", "object_batch", "offload_state")
+    seen = [tuple(str(choice[name]) for name in differ) for choice in choices]
     if len(set(seen)) != len(seen):
         yield Fault("an alternative stands twice", str(seen))
     prefer = plan["request"]["prefer"]
@@ -159,7 +171,7 @@ def _order(plan: Document) -> Iterator[Fault]:
         return
     for index, choice in enumerate(choices):
         for later in choices[index + 1 :]:
-            if outranks(later, choice, prefer):
+            if outranks(later, choice, prefer, plan["strict"]):
                 yield Fault("alternatives are out of order", f"{label(later)} after {label(choice)}")
 
 

@@ -13,12 +13,12 @@ from functools import lru_cache
 from typing import Any
 
 import planner
-from tests.checker import RECIPE, Document, Fault, label, outranks
+from tests.checker import RECIPE, Document, Fault, label, outranks, with_certainty
 from tests.conftest import document_of
 from tests.published import VARIANTS, frames_per_second, quality
 
 SQUARES = (512, 640, 768, 896, 1024, 1280, 1536, 2048)
-LARGEST_SIDE = 8192
+LARGEST_SIDE, SMALLEST_SIDE = 8192, 64
 MOST_OBJECTS = 10**6
 POINTS = (64, 32, 16, 8, 4, 2, 1)
 HALF = (8, 0)
@@ -96,32 +96,38 @@ def _candidates(plan: Document) -> Iterator[Document]:
 def _better(plan: Document) -> Iterator[Fault]:
     """No candidate that fits ranks above the choice; and with no choice, none fits."""
     usable, prefer, chosen = plan["budget"]["usable_bytes"], plan["request"]["prefer"], plan["chosen"]
-    if prefer == "balanced" and chosen:
-        yield from _knee(chosen, [one for one in _candidates(plan) if _ask(plan, one) <= usable])
+    if prefer == "balanced" and chosen and not plan["strict"]:
+        yield from _knee(plan, chosen)
         return
+    if chosen:
+        chosen = with_certainty(plan, chosen, plan["estimate"]["upper_bytes"])
     for candidate in _candidates(plan):
+        estimate = _estimate(plan, candidate)
+        if estimate.total_bytes > usable:
+            continue
         if chosen is None:
-            if _ask(plan, candidate) <= usable:
-                yield Fault("something does fit", label(candidate))
-                return
-        elif outranks(candidate, chosen, prefer) and _ask(plan, candidate) <= usable:
+            yield Fault("something does fit", label(candidate))
+            return
+        if outranks(with_certainty(plan, candidate, estimate.upper_bytes), chosen, prefer, plan["strict"]):
             yield Fault("something better fits", f"{label(candidate)} instead of {label(chosen)}")
             return
 
 
-def _knee(chosen: Document, fitting: list[Document]) -> Iterator[Fault]:
-    """Balanced: the farthest above the line from the most accurate to the fastest."""
-    # The speed of a version 2.0 stands for both: they run the same code.
-    points = [(_quality(one), math.log(_pace(one))) for one in fitting]
+def _knee(plan: Document, chosen: Document) -> Iterator[Fault]:
+    """Balanced: of what fits the farthest above the line from the most accurate to the fastest of all."""
+    candidates = list(_candidates(plan))
+    points = [(_quality(one), math.log(_pace(one))) for one in candidates]
     best, fastest = max(points), max(points, key=lambda point: (point[1], point[0]))
     spans = best[0] - fastest[0], fastest[1] - best[1]
     if min(spans) <= 0:
         return
 
-    def height(point: tuple[float, float]) -> float:
-        return (point[0] - fastest[0]) / spans[0] + (point[1] - best[1]) / spans[1]
+    def height(one: Document) -> float:
+        quality, pace = _quality(one), math.log(_pace(one))
+        return float((quality - fastest[0]) / spans[0] + (pace - best[1]) / spans[1])
 
-    if height((_quality(chosen), math.log(_pace(chosen)))) < max(map(height, points)) - 0.02:
+    fitting = (one for one in candidates if _ask(plan, one) <= plan["budget"]["usable_bytes"])
+    if height(chosen) < max(map(height, fitting)) - 0.02:
         yield Fault("something better fits", f"{label(chosen)} is not the knee")
 
 
@@ -141,26 +147,56 @@ def _limits(plan: Document) -> Iterator[Fault]:
             yield Fault("a limit is unknown without a reason", name)
     if chosen is None:
         return
-    most = limits["max_objects"]
-    if most is not None:
-        if most < plan["request"]["objects"] or _ask(plan, chosen, objects=most) > usable:
-            yield Fault("max_objects does not fit", str(most))
-        if most < MOST_OBJECTS and _ask(plan, chosen, objects=most + 1) <= usable:
-            yield Fault("max_objects is not the most", str(most))
+    for name, surely in (("max_objects", False), ("sure_objects", True)):
+        most = limits[name]
+        if most is None:
+            continue
+        if not surely and most < plan["request"]["objects"]:
+            yield Fault("the request is beyond its limit", f"{name} {most}")
+        if not _any_way(plan, surely, objects=most):
+            yield Fault(f"{name} does not fit", str(most))
+        if most < MOST_OBJECTS and _any_way(plan, surely, objects=most + 1):
+            yield Fault(f"{name} is not the most", str(most))
     if limits["max_frames"] == "unlimited":
         if _ask(plan, chosen, frames=10**6) > usable or _ask(plan, chosen, frames=None) > usable:
             yield Fault("max_frames does not fit", "unlimited")
     elif limits["max_frames"] is not None:
         yield Fault("max_frames of a bounded memory bank", str(limits["max_frames"]))
-    height, width = limits["max_resolution"]
-    if _ask(plan, chosen, resolution=(height, width)) > usable:
-        yield Fault("max_resolution does not fit", f"{height}x{width}")
-    ratio = min(chosen["resolution"]) / max(chosen["resolution"])
-    longer = max(height, width) + 32
-    shorter = round(longer * ratio / 32) * 32
-    larger = (shorter, longer) if height < width else (longer, shorter)
-    if longer <= LARGEST_SIDE and _ask(plan, chosen, resolution=larger) <= usable:
-        yield Fault("max_resolution is not the most", f"{larger} fits too")
+    for name, surely in (("max_resolution", False), ("sure_resolution", True)):
+        if limits[name] is None:
+            continue
+        height, width = limits[name]
+        if not _any_way(plan, surely, resolution=(height, width)):
+            yield Fault(f"{name} does not fit", f"{height}x{width}")
+        ratio = min(chosen["resolution"]) / max(chosen["resolution"])
+        longer = max(height, width) + 32
+        shorter = max(SMALLEST_SIDE, round(longer * ratio / 32) * 32)
+        larger = (shorter, longer) if height < width else (longer, shorter)
+        if longer <= LARGEST_SIDE and _any_way(plan, surely, resolution=larger):
+            yield Fault(f"{name} is not the most", f"{larger} fits too")
+
+
+def _any_way(plan: Document, surely: bool, **changed: Any) -> bool:
+    """Whether the chosen variant fits in any precision that is open and any way of running it."""
+    chosen, request, usable = plan["chosen"], plan["request"], plan["budget"]["usable_bytes"]
+    capability = plan["budget"]["gpu"]["capability"] if plan["budget"]["gpu"] else None
+    old = capability is not None and tuple(capability) < HALF
+    precisions = [request["pins"]["precision"]] if request["pins"]["precision"] else list(RECIPE)
+    kernel = chosen["attention"]
+    for precision, batch, offload in itertools.product(
+        precisions, POINTS if request["task"] == "automask" else (1,), (False, True)
+    ):
+        if kernel in ("flash", "cudnn") and precision == "float32":
+            continue
+        if old and "bfloat16" in precision:
+            continue
+        if offload and request["task"] != "video":
+            continue
+        way = {"precision": precision, "object_batch": batch, "offload_state": offload}
+        estimate = _estimate(plan, chosen, **(way | changed))
+        if (estimate.upper_bytes if surely else estimate.total_bytes) <= usable:
+            return True
+    return False
 
 
 def _stock(plan: Document) -> Iterator[Fault]:
@@ -211,12 +247,17 @@ def _smallest(plan: Document) -> Iterator[Fault]:
 
 
 def _command(plan: Document) -> Iterator[Fault]:
-    """`command` plans the same again, keeps it, and runs what was kept."""
+    """`command` plans the same again, keeps it, and runs what was kept with a prompt and the official weights."""
     if plan["command"] is None:
         return
     words = shlex.split(plan["command"])
     planning, running = words[: words.index("&&")], words[words.index("&&") + 1 :]
-    if running != ["sam2-plan", "run", "plan.yaml", "INPUT", "--out", "masks"] or planning[-2:] != ["-o", "plan.yaml"]:
+    family = "sam2.1" if plan["chosen"]["version"] == "2.1" else "sam2"
+    height, width = plan["request"]["frame_size"]
+    prompt = [] if plan["request"]["task"] == "automask" else ["--point", f"{width // 2},{height // 2}"]
+    expected = ["sam2-plan", "run", "plan.yaml", "INPUT", "--out", "masks", *prompt]
+    expected += ["--checkpoint", f"{family}_hiera_{plan['chosen']['variant']}.pt"]
+    if running != expected or planning[-2:] != ["-o", "plan.yaml"]:
         yield Fault("the command does not run what it keeps", plan["command"])
     elif document_of(planning[1:-2])["chosen"] != plan["chosen"]:
         yield Fault("the command plans something else", plan["command"])

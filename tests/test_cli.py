@@ -222,12 +222,12 @@ def test_explain_shows_everything_that_was_turned_down() -> None:
 @pytest.mark.parametrize("top", [0, 1, 5, 1000])
 def test_top_says_how_many_alternatives_are_kept(top: int) -> None:
     document = invoke("--vram", "2GB", "--top", str(top), "--format", "json").document
-    assert len(document["alternatives"]) == top if top <= 5 else len(document["alternatives"]) > 100
+    assert len(document["alternatives"]) == top if top <= 5 else len(document["alternatives"]) > 30
     assert document["chosen"]["variant"] == "large", "the choice does not hang on it"
 
 
 def test_strict_and_exit_zero_decide_the_exit_code() -> None:
-    tight, nothing = ("--vram", "0.8GB", "--objects", "10"), ("--vram", "0.5GB")
+    tight, nothing = ("--vram", "0.75GB", "--objects", "10"), ("--vram", "0.5GB")
     assert invoke(*tight).code == 0
     assert invoke(*tight, "--strict").code == 4
     assert invoke(*tight, "--strict", "--exit-zero").code == 0

@@ -13,7 +13,7 @@ import yaml
 
 import planner
 from planner.confirmation import Confirmation, confirm
-from planner.errors import EnvironmentFailure, PlannerError
+from planner.errors import EnvironmentFailure, FileError, PlannerError
 from planner.locations import user_folder
 from planner.measure.present import present_gpus
 from planner.measure.trial import Outcome, Trial
@@ -50,6 +50,15 @@ def measured(total: int, **changed: Any) -> Outcome:
         alone=True, seconds_per_frame=0.03, frames=60, gpu=GPU, capability=(8, 6), versions={"torch": "2.15.0"},
     )  # fmt: skip
     return replace(known, **changed)
+
+
+def test_a_checkpoint_that_the_plan_cannot_run_with_is_refused_before_anything_runs(
+    plan: planner.Plan, tmp_path: Path
+) -> None:
+    (tmp_path / "page.pt").write_text("<html>404</html>")
+    for path, named in ((tmp_path / "none.pt", "no checkpoint"), (tmp_path / "page.pt", "web page")):
+        with pytest.raises(FileError, match=named):
+            confirm(plan, run=lambda trial: pytest.fail("it ran"), checkpoint=str(path), record=False)
 
 
 def test_what_ran_below_its_cap_is_confirmed_and_no_more_is_said(plan: planner.Plan) -> None:

@@ -349,7 +349,7 @@ def test_bad_values_in_python_are_planner_errors(asked: dict[str, Any]) -> None:
 
 
 def test_strict_and_exit_zero_decide_the_exit_code() -> None:
-    tight, nothing = ("--vram", "2GB", "--gpus", "2", "--streams", "4"), ("--vram", "1GB", "--streams", "3")
+    tight, nothing = ("--vram", "1.5GB", "--gpus", "2", "--streams", "4"), ("--vram", "1GB", "--streams", "3")
     assert invoke(*tight).code == 0
     assert invoke(*tight, "--strict").code == 4
     assert invoke(*tight, "--strict", "--exit-zero").code == 0

@@ -20,7 +20,7 @@ from tests.conftest import ROOT, invoke, refusal, validate
 
 REQUESTS: dict[str, dict[str, Any]] = {
     "fits": {"vram": "2GB", "objects": 10},
-    "tight and strict": {"vram": "0.8GB", "objects": 10, "strict": True},
+    "tight and strict": {"vram": "0.75GB", "objects": 10, "strict": True},
     "nothing fits": {"vram": "0.5GB"},
     "nothing fits a pin": {"vram": "2GB", "variant": "large", "resolution": "2048x2048"},
     "a GPU without bfloat16": {"gpu": "T4", "precision": "bfloat16"},
@@ -232,7 +232,7 @@ def test_require_raises_with_the_rejections_where_nothing_fits(tmp_path: Path) -
 
 def test_require_raises_for_a_tight_choice_under_strict() -> None:
     with pytest.raises(planner.DoesNotFit, match="tight"):
-        planner.plan(vram="0.8GB", objects=10, strict=True).require()
+        planner.plan(vram="0.75GB", objects=10, strict=True).require()
 
 
 def test_a_plan_is_frozen_and_reads_as_documented() -> None:

@@ -346,6 +346,38 @@ class TestSam2:
         assert document["frames_before"] == 3
         assert files_of(tmp_path / "out") == files_of(tmp_path / "whole")
 
+    def test_without_a_gpu_the_cpu_is_named_before_anything_is_loaded(
+        self, inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        import torch
+
+        if torch.cuda.is_available() or torch.backends.mps.is_available():
+            pytest.skip("there is a GPU")
+
+        def fail(*_: Any) -> Any:
+            raise FileError("torn.", "")
+
+        monkeypatch.setattr("planner.runtime.session.random_model", fail)
+        words = (*PROMPT, "--random-weights", "--format", "json")
+        silent = run(inputs, tmp_path / "out", *words, "--device", "cpu", plan="image.yaml", source="picture.png")
+        assert (silent.code, silent.err) == (2, "")
+        told = run(inputs, tmp_path / "out", *words, plan="image.yaml", source="picture.png")
+        assert told.code == 2 and told.err.startswith("warning: torch ") and "runs on the CPU" in told.err
+        assert told.err.count("\n") == 1
+
+    def test_the_corrected_command_runs_in_the_folder_of_one_with_typos(self, inputs: Path, tmp_path: Path) -> None:
+        weights = tmp_path / "sam2.1_hiera_tiny.pt"
+        weights.write_text("version https://git-lfs.github.com/spec/v1")
+        rest = {"plan": "image.yaml", "source": "picture.png"}
+        for words in (
+            ("--checkpoint", "nowhere.pt", "--device", "cpu"),
+            ("--checkpoint", str(weights), "--device", "cpu"),
+            ("--random-weights", "--device", "gpu"),
+            ("--random-weights", "--device", "cuda:99"),
+        ):
+            assert run(inputs, tmp_path / "out", *PROMPT, *words, **rest).code in (1, 2)
+        assert run(inputs, tmp_path / "out", *PROMPT, "--random-weights", "--device", "cpu", **rest).code == 0
+
     def test_a_picture(self, inputs: Path, tmp_path: Path) -> None:
         words = (*PROMPT, "--random-weights", "--multimask", "--device", "cpu", "--format", "json")
         document = run(inputs, tmp_path / "out", *words, plan="image.yaml", source="picture.png").document

@@ -18,6 +18,7 @@ PRINTED = {
     "plan": ("--vram", "1.5GB", "--objects", "10"),
     "prediction": ("predict", "--variant", "tiny", "--task", "video"),
     "gpus": ("gpus", "rtx", "3060"),
+    "checkpoints": ("checkpoints", "--variant", "tiny"),
     "accuracy": ("accuracy",),
     "error": ("--vram", "2"),
     "limits": ("limits", "--vram", "1GB"),

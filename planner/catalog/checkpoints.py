@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,10 +21,12 @@ BLOCK_PREFIX = "image_encoder.trunk.blocks."
 NEWER_ONLY = "no_obj_embed_spatial"
 """A weight that version 2.1 has and 2.0 has not."""
 EXPECTED = "image_encoder.trunk.patch_embed.proj.weight"
+HUB_ID = re.compile(r"facebook/sam2(\.1)?-hiera-[a-z-]+", re.ASCII)
+"""Official ids (sam2.build_sam.HF_MODEL_ID_TO_FILENAMES)."""
 HEX_DIGITS = 64
+_FAMILIES = {"2.1": "sam2.1", "2.0": "sam2"}
+"""Of names and ids."""
 _CHUNK_BYTES = 2**22
-_INDEX_BYTES = 2**20
-"""An official file's list of tensors takes 0.1 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +39,47 @@ class Held:
     """One of VERSIONS."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Official:
+    """A checkpoint as Meta publishes it."""
+
+    variant: str
+    """One of VARIANTS."""
+    version: str
+    """One of VERSIONS."""
+    file_bytes: int
+    """Its size."""
+    sha256: str | None
+    """Its sum in hexadecimal; None where nobody is known to have published it."""
+    sha256_source: str
+    """Who did, for the size too; or why it is not known."""
+    folder: str
+    """Of the version, below the base address."""
+    base: str
+    """Where Meta's files lie."""
+
+    @property
+    def name(self) -> str:
+        """Of the file."""
+        return _name(self.variant, self.version)
+
+    @property
+    def hub_id(self) -> str:
+        """On the hub."""
+        return _hub_id(self.variant, self.version)
+
+    def address(self, base: str | None = None) -> str:
+        """Where it is fetched from: Meta's address, or the same path below another base.
+
+        A base that names a file (.pt) is the address itself.
+        """
+        chosen = (base or self.base).rstrip("/")
+        return chosen if chosen.endswith(".pt") else f"{chosen}/{self.folder}/{self.name}"
+
+
 def official_name(configuration: Configuration) -> str:
-    """File name of the official checkpoint (sam2.build_sam.HF_MODEL_ID_TO_FILENAMES)."""
-    return f"{_family(configuration)}_hiera_{configuration.variant}.pt"
+    """File name of the official checkpoint."""
+    return _name(configuration.variant, configuration.version)
 
 
 def local_path(configuration: Configuration, checkpoint: str | Path) -> Path:
@@ -49,25 +90,48 @@ def local_path(configuration: Configuration, checkpoint: str | Path) -> Path:
 
 
 def official_hub_id(configuration: Configuration) -> str:
-    """The id of the official checkpoint on the hub (sam2.build_sam.HF_MODEL_ID_TO_FILENAMES)."""
-    return f"facebook/{_family(configuration)}-hiera-{configuration.variant.replace('_', '-')}"
+    """The id of the official checkpoint on the hub."""
+    return _hub_id(configuration.variant, configuration.version)
 
 
-def _family(configuration: Configuration) -> str:
-    return "sam2.1" if configuration.version == "2.1" else "sam2"
+def _name(variant: str, version: str) -> str:
+    """As in sam2.build_sam.HF_MODEL_ID_TO_FILENAMES; so is the id."""
+    return f"{_FAMILIES[version]}_hiera_{variant}.pt"
+
+
+def _hub_id(variant: str, version: str) -> str:
+    return f"facebook/{_FAMILIES[version]}-hiera-{variant.replace('_', '-')}"
+
+
+@lru_cache(maxsize=1)
+def official_checkpoints() -> tuple[Official, ...]:
+    """All of them, the newest version first, from profiles/checkpoints.yaml. Raises FileError if that is broken."""
+    path = profiles_folder() / "checkpoints.yaml"
+    fields = Fields(read(path), str(path), "the list of checkpoints")
+    sources = {name: source.text("title") for name, source in fields.fields("sources").named()}
+    folders = {version: fields.fields("folders").text(version) for version in VERSIONS}
+    found = []
+    for entry in fields.entries("checkpoints"):
+        check_source(entry, set(sources))
+        variant, version = entry.text("variant", VARIANTS), entry.text("version", VERSIONS)
+        found.append(
+            Official(
+                variant=variant,
+                version=version,
+                file_bytes=entry.integer("file_bytes", 1),
+                sha256=entry.optional_text("sha256"),
+                sha256_source=sources[entry.text("source")],
+                folder=folders[version],
+                base=fields.text("base"),
+            )
+        )
+    return tuple(found)
 
 
 @lru_cache(maxsize=1)
 def official_sums() -> dict[tuple[str, str], str]:
-    """SHA-256 by (variant, version), from profiles/checkpoints.yaml. Raises FileError if that is broken."""
-    path = profiles_folder() / "checkpoints.yaml"
-    fields = Fields(read(path), str(path), "the list of checkpoints")
-    sources = {name for name, _ in fields.fields("sources").named()}
-    sums: dict[tuple[str, str], str] = {}
-    for entry in fields.entries("checkpoints"):
-        check_source(entry, sources)
-        sums[entry.text("variant", VARIANTS), entry.text("version", VERSIONS)] = entry.text("sha256")
-    return sums
+    """SHA-256 by (variant, version), of those that are known."""
+    return {(one.variant, one.version): one.sha256 for one in official_checkpoints() if one.sha256}
 
 
 def sum_of(path: Path, progress: Callable[[int, int], None] | None = None) -> str:
@@ -86,31 +150,6 @@ def sum_of(path: Path, progress: Callable[[int, int], None] | None = None) -> st
     except OSError as error:
         raise FileError(f"{path}: {error.strerror or error}.", "Check the path and its permissions.") from None
     return digest.hexdigest()
-
-
-def held_by(path: Path) -> Held | None:
-    """What a checkpoint holds; None where it is no zip archive of torch's, or lists no weights of SAM 2.
-
-    The list is read as opcodes, none of which is carried out: a file that would run code runs none here.
-    """
-    import lzma
-    import pickletools
-    import zipfile
-    import zlib
-
-    try:
-        with zipfile.ZipFile(path) as archive:
-            name = next((name for name in archive.namelist() if name.endswith("/data.pkl")), None)
-            if name is None:
-                return None
-            with archive.open(name) as file:
-                index = file.read(_INDEX_BYTES)
-        return held_of({word for code, word, _ in pickletools.genops(index) if "UNICODE" in code.name})
-    except (
-        OSError, ValueError, KeyError, NotImplementedError, RuntimeError, EOFError,
-        zipfile.BadZipFile, zlib.error, lzma.LZMAError,
-    ):  # fmt: skip
-        return None  # damaged, encrypted, or packed in a way that torch does not use
 
 
 def held_of(names: Iterable[object]) -> Held | None:

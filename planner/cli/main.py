@@ -39,6 +39,7 @@ COMMANDS = {
     "need": "planner.cli.need",
     "predict": "planner.cli.predict",
     "gpus": "planner.cli.gpus",
+    "checkpoints": "planner.cli.checkpoints",
     "accuracy": "planner.cli.accuracy",
     "measure": "planner.cli.measure",
     "fit": "planner.cli.fit",

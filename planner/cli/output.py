@@ -6,7 +6,10 @@ import os
 import shutil
 import sys
 import time
-from typing import TextIO
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
 
 import click
 
@@ -40,6 +43,23 @@ def echo(text: str) -> None:
         raise
     except OSError as error:
         raise OutputFailure(error) from None
+
+
+@contextmanager
+def telling(category: type[Warning]) -> Iterator[None]:
+    """Warnings of that category as a line on stderr, at once; others as they were."""
+    show = warnings.showwarning
+
+    def tell(message: Warning | str, kind: type[Warning], filename: str, lineno: int, *rest: Any) -> None:
+        if issubclass(kind, category):
+            click.echo(f"warning: {message}", err=True)
+        else:
+            show(message, kind, filename, lineno, *rest)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", category)
+        warnings.showwarning = tell  # type: ignore[assignment]
+        yield
 
 
 def report_error(error: PlannerError, document: bool, oneline: bool = False) -> int:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from planner.cli import options
-from planner.cli.output import ProgressLine, echo, style_of
-from planner.errors import Interrupted, UsageError
+from planner.cli.output import ProgressLine, echo, style_of, telling
+from planner.errors import DeviceWarning, Interrupted, UsageError
 
 if TYPE_CHECKING:
     from planner.runs.nouns import Progress
@@ -48,7 +48,9 @@ Needs the extra: pip install "sam2-plan[run]".
 @click.option("--box", "boxes", multiple=True, metavar="[OBJECT:]X0,Y0,X1,Y1", help="a box around one (repeatable)")
 @click.option("--mask", "masks", multiple=True, metavar="[OBJECT:]FILE", help="a picture of one's mask (repeatable)")
 @click.option("--prompts", "prompts_path", metavar="FILE", help="prompts on any frames, as JSON")
-@click.option("--checkpoint", metavar="PATH|ID", help="weights: a file, or an official id of the hub")
+@click.option(
+    "--checkpoint", metavar="PATH|ID", help="weights: a file (see sam2-plan checkpoints), or an official id of the hub"
+)
 @click.option("--random-weights", is_flag=True, help="no checkpoint: to try memory and speed; masks mean nothing")
 @click.option("--device", default="auto", show_default=True, metavar="auto|cuda[:N]|mps|cpu", help="where to run")
 @click.option("--fallback", is_flag=True, help="where memory runs out, go on with the next smaller configuration")
@@ -72,14 +74,15 @@ def command(
 
     line = ProgressLine() if sys.stderr.isatty() else None
     try:
-        summary = run(
-            plan,
-            source,
-            saves=options.words_of(save),
-            prompts=_prompts(points, boxes, masks, prompts_path),
-            progress=_progress(line),
-            **asked,
-        )
+        with telling(DeviceWarning):
+            summary = run(
+                plan,
+                source,
+                saves=options.words_of(save),
+                prompts=_prompts(points, boxes, masks, prompts_path),
+                progress=_progress(line),
+                **asked,
+            )
     except KeyboardInterrupt:
         hint = f"What was complete is kept in {asked['out']}; the same command goes on from there."
         raise Interrupted("Stopped at once.", hint) from None

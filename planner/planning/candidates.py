@@ -6,7 +6,7 @@ costs no accuracy (objects per pass, where the memory bank lies).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from planner.domain import PRECISIONS, VARIANTS, VERSIONS, Budget, Configuration, Pins, Request, Workload
@@ -75,9 +75,20 @@ class CandidateClass(NamedTuple):
             return self.over_host_bytes
         return None if self.unsupported else self.smallest().total_bytes
 
-    def first_within(self, usable_bytes: int) -> Member | None:
-        """The most preferred member that fits."""
-        return next((member for member in self.members if member.total_bytes <= usable_bytes), None)
+    def best_within(self, usable_bytes: int, speed_first: bool = False) -> Member | None:
+        """The member that is planned: the first that surely fits, else the first that fits at all.
+
+        speed_first: what fits with the memory bank on the GPU, which is faster, comes before what surely fits.
+        """
+        fitting = [member for member in self.members if member.total_bytes <= usable_bytes]
+        if speed_first:
+            fitting = [member for member in fitting if not member.offload_state] or fitting
+        sure = next((member for member in fitting if member.upper_bytes <= usable_bytes), None)
+        return sure or next(iter(fitting), None)
+
+    def surest(self) -> Member:
+        """The member whose upper bound is the lowest; of equals the most preferred."""
+        return min(self.members, key=lambda member: member.upper_bytes)
 
 
 def resolutions(request: Request) -> list[tuple[int, int]]:
@@ -200,10 +211,14 @@ def members(
     workload: Workload,
     model: MemoryModel,
     capability: tuple[int, int] | None,
+    ways: Sequence[tuple[int, bool]] | None = None,
     host: bool = False,
 ) -> Iterator[Member]:
-    """Each way of running a class, with its bytes, the most preferred first. `host`: with those of the host too."""
-    for batch, offload in member_choices(workload):
+    """Each way of running a class, or each of `ways`, with its bytes, the most preferred first.
+
+    host: with those of the host too.
+    """
+    for batch, offload in member_choices(workload) if ways is None else ways:
         configuration = Configuration(
             variant=variant,
             version=VERSIONS[0],
@@ -230,3 +245,12 @@ def member_choices(workload: Workload) -> list[tuple[int, bool]]:
         return [(1, False)]
     batches = [batch for batch in VIDEO_OBJECT_BATCHES if batch <= workload.objects]
     return [(batch, offload) for offload in (False, True) for batch in batches]
+
+
+def leanest_ways(workload: Workload) -> list[tuple[int, bool]]:
+    """The ways that take least on the GPU, with the memory bank there and on the host.
+
+    A larger pass, or the memory bank on the GPU, is never fewer bytes (tests/test_order.py), so that what none of
+    these carries no way carries.
+    """
+    return [(1, False), (1, True)] if workload.task == "video" else [(1, False)]

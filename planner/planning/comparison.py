@@ -100,8 +100,11 @@ def _chosen(chosen: Choice | None) -> dict[str, object]:
 def _limits(limits: Limits) -> dict[str, object]:
     return {
         "max_objects": limits.max_objects,
+        "sure_objects": limits.sure_objects,
+        "gpu_objects": limits.gpu_objects,
         "max_frames": UNLIMITED if limits.unlimited_frames else limits.max_frames,
         "max_resolution": limits.max_resolution,
+        "sure_resolution": limits.sure_resolution,
         "smallest_total_bytes": limits.smallest_total_bytes,
         "smallest_card": limits.smallest_card,
     }

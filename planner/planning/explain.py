@@ -9,8 +9,9 @@ from planner.catalog import Catalog
 from planner.catalog.figures import accuracy, worth
 from planner.domain import Budget, Choice, Component, Request, Workload
 from planner.planning.candidates import CandidateClass, Member
-from planner.planning.ranking import Key, lost_by, speed
+from planner.planning.ranking import lost_by, speed
 from planner.planning.rejections import EstimateOf
+from planner.planning.weighing import Weighed
 from planner.units import format_size
 
 REASONS = {
@@ -23,18 +24,18 @@ REASONS = {
 
 
 def explain_all(
-    classes: Sequence[CandidateClass],
-    within: Mapping[int, Member],
-    keys: Mapping[int, Key],
+    weighed: Weighed,
     chosen: Choice | None,
     request: Request,
     budget: Budget,
     catalog: Catalog,
     estimate_of: EstimateOf,
+    strict: bool = False,
 ) -> tuple[Explained, ...]:
-    """All classes, the most preferred first. `within`: the members that fit, `keys`: what ranks them, by class."""
-    ordered = sorted(classes, key=lambda candidate: keys[id(candidate)])
-    best = next((candidate for candidate in ordered if id(candidate) in within), None)
+    """All classes, first what would be preferred if everything surely fitted."""
+    within, keys = weighed.within, weighed.keys
+    ordered = sorted(weighed.classes, key=lambda candidate: weighed.ideal[id(candidate)])
+    best = weighed.best
     compared = _compared_with(chosen, ordered, estimate_of)
     card = budget.gpu.name if budget.gpu else None
     explained = []
@@ -50,8 +51,11 @@ def explain_all(
         elif best is None or candidate is best:
             outcome, reason = "chosen", "the most preferred of those that fit"
         else:
-            outcome, lost = "fits", lost_by(request.prefer, keys[id(best)], keys[id(candidate)])
-            reason = _why_it_lost(lost, (candidate, member), (best, within[id(best)]), request.workload, catalog)
+            outcome, lost = "fits", lost_by(request.prefer, strict, keys[id(best)], keys[id(candidate)])
+            if lost == "certainty":
+                reason = f"fits only tightly: its upper bound is {format_size(member.upper_bytes)}"
+            else:
+                reason = _why_it_lost(lost, (candidate, member), (best, within[id(best)]), request.workload, catalog)
         shown = member or candidate.smallest()
         known = worth(candidate.configuration(shown), request.workload, catalog, card)
         explained.append(

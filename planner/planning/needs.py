@@ -125,7 +125,7 @@ def _configuration(candidate: CandidateClass, member: Member, runtime: str) -> C
 def _need(
     candidate: CandidateClass, request: Request, headroom: Headroom, runtime: str, purpose: str | None = None
 ) -> Need:
-    smallest, sure = candidate.smallest(), _first_sure(candidate)
+    smallest, sure = candidate.smallest(), candidate.surest()
     official = candidate.resolution == NATIVE and candidate.precision == OFFICIAL_PRECISION
     budgets = {
         "budget_bytes": headroom.budget_for(smallest.total_bytes),
@@ -157,20 +157,6 @@ def _need(
         command=command,
         reasons=reasons,
     )
-
-
-def _first_sure(candidate: CandidateClass) -> Member:
-    """The member that is planned under the smallest budget that holds its upper bound.
-
-    Planning takes the most preferred one that fits at all, so one counts only while none before it fits.
-    """
-    members = candidate.members
-    planned = [
-        member
-        for place, member in enumerate(members)
-        if all(member.upper_bytes < earlier.total_bytes for earlier in members[:place])
-    ]
-    return min(planned, key=lambda member: member.upper_bytes)
 
 
 def _pins_of(candidate: CandidateClass, pins: Pins) -> Pins:
@@ -213,7 +199,7 @@ def _cards(
 
 def _verdict(candidate: CandidateClass, budget: Budget) -> str | None:
     usable = budget.usable_bytes
-    member = candidate.first_within(usable)
+    member = candidate.best_within(usable)
     if member is None or candidate.unsupported:
         return None
     return "fits" if member.upper_bytes <= usable else "tight"

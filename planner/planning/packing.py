@@ -106,6 +106,7 @@ def _packed(
     needs: Sequence[tuple[int, int]],
     warnings: Sequence[str],
 ) -> Packing:
+    assert plan.chosen is not None
     speed, no_speed = _speed(plan, budgets)
     gpus = tuple(
         PackedGpu(
@@ -119,7 +120,7 @@ def _packed(
         for budget, count, (total, upper) in zip(budgets, counts, needs, strict=True)
     )
     certain = all(gpu.streams * (gpu.upper_bytes or 0) <= gpu.budget.usable_bytes for gpu in gpus)
-    command = running_packing_command(request, budgets, streams)
+    command = running_packing_command(request, budgets, streams, plan.chosen.configuration, plan.strict)
     return Packing(
         streams=streams,
         plan=_of_one_process(plan, budgets, command, _fewer_for_better(budgets, streams, request, model_of, plan)),
@@ -153,7 +154,7 @@ def _nothing_fits(
 ) -> Packing:
     return Packing(
         streams=streams,
-        plan=_of_one_process(plan, budgets, None, _what_helps(budgets, streams, request, model_of)),
+        plan=_of_one_process(plan, budgets, None, _what_helps(budgets, streams, request, model_of, plan.strict)),
         gpus=tuple(
             PackedGpu(
                 budget=budget,
@@ -216,21 +217,23 @@ def _fewer_for_better(
     fewer = sum(budget.usable_bytes // need for budget, need in zip(budgets, needs, strict=True))
     if 1 <= fewer < streams:
         change = f"{_count(fewer)} would allow {describe(better.configuration)}"
-        yield Suggestion(change, packing_command(request, budgets, fewer))
+        yield Suggestion(change, packing_command(request, budgets, fewer, strict=plan.strict))
 
 
-def _what_helps(budgets: Sequence[Budget], streams: int, request: Request, model_of: ModelOf) -> Iterator[Suggestion]:
+def _what_helps(
+    budgets: Sequence[Budget], streams: int, request: Request, model_of: ModelOf, strict: bool
+) -> Iterator[Suggestion]:
     """Changes that were verified to give a packing."""
     whole = [replace(budget, headroom=Headroom()) for budget in budgets]
     if any(budget.headroom_bytes for budget in budgets) and _most(whole, request, model_of) >= streams:
-        yield Suggestion("hold nothing back", packing_command(request, whole, streams))
+        yield Suggestion("hold nothing back", packing_command(request, whole, streams, strict=strict))
     for name in request.pins.given():
         freed = replace(request, pins=replace(request.pins, **{name: None}))
         if _most(budgets, freed, model_of) >= streams:
-            yield Suggestion(f"leave the {name} open", packing_command(freed, budgets, streams))
+            yield Suggestion(f"leave the {name} open", packing_command(freed, budgets, streams, strict=strict))
     most = _most(budgets, request, model_of)
     if most:
-        yield Suggestion(f"run {_count(most)} at a time", packing_command(request, budgets, most))
+        yield Suggestion(f"run {_count(most)} at a time", packing_command(request, budgets, most, strict=strict))
 
 
 def _count(streams: int) -> str:

@@ -1,5 +1,8 @@
 """The order of preference: design.md's "best", and its two alternatives.
 
+Every order is lexicographic, and none of its places gets worse with more memory while those before it stay the same:
+the more accurate choice may fit only tightly where a less accurate one surely did, and never the other way round.
+
 An estimate of accuracy never outranks a published figure: running a 1024 checkpoint at another resolution is
 published nowhere, so a configuration leaves the native resolution only where nothing fits at it.
 """
@@ -17,36 +20,46 @@ from planner.planning.candidates import CandidateClass, Member
 
 PRECISION_RANK = {
     precision: rank
-    for rank, precision in enumerate(("autocast_bfloat16", "autocast_float16", "float32", "float16", "bfloat16"))
+    for rank, precision in enumerate(("autocast_bfloat16", "autocast_float16", "float16", "bfloat16", "float32"))
 }
-"""The official recipe first; low-precision weights last, float16 (which the published bytes were measured in,
-and which every GPU runs) before bfloat16."""
+"""The official recipe first; then low-precision weights, float16 (which the published bytes were measured in, and
+which every GPU runs) before bfloat16; float32, which takes most and is slowest, last."""
 
-_BY_QUALITY = ("published", "accuracy", "precision", "speed")
-_BY_SPEED = ("speed", "precision", "accuracy")
+_BY_QUALITY = ("published", "accuracy", "certainty", "precision", "speed")
+_BY_SPEED = ("speed", "certainty", "precision", "accuracy")
 _TIE = ("bytes", "order", "order", "order", "order")
-"""What the places of a key stand for, in the words of answers.LOST_BY; a balanced key has one more in front."""
+"""What the places of a key stand for, in the words of answers.LOST_BY; a balanced or a strict key has one more in
+front."""
 
 Key = tuple[float, ...]
-Ranker = Callable[[CandidateClass, Member], Key]
-"""Of a class and the member it would run as."""
+Ranker = Callable[[CandidateClass, Member, bool], Key]
+"""Of a class, the member it would run as, and whether that surely fits."""
 
 
 def ranker(
-    prefer: str, workload: Workload, catalog: Catalog, fitting: Sequence[tuple[CandidateClass, Member]]
+    prefer: str, workload: Workload, catalog: Catalog, runnable: Sequence[CandidateClass], strict: bool = False
 ) -> Ranker:
-    """The sort key of a preference; smaller is better. `fitting` spans the front that "balanced" looks at."""
+    """The sort key of a preference; smaller is better.
+
+    runnable: all that the GPU runs, fitting or not; "balanced" looks at their front. strict: a plan that fits tightly
+    is a failure, so what surely fits comes before everything.
+    """
     if prefer == "speed":
-        return lambda candidate, member: _by_speed(candidate, member, workload, catalog)
-    if prefer == "balanced" and fitting:
-        return _balanced(workload, catalog, fitting)
-    return lambda candidate, member: _by_quality(candidate, member, workload, catalog)
+        order = _by_speed(workload, catalog)
+    elif prefer == "balanced" and runnable:
+        order = _balanced(workload, catalog, runnable)
+    else:
+        order = _by_quality(workload, catalog)
+    if not strict:
+        return order
+    return lambda candidate, member, sure: (not sure, *order(candidate, member, sure))
 
 
-def lost_by(prefer: str, winner: Key, loser: Key) -> str:
+def lost_by(prefer: str, strict: bool, winner: Key, loser: Key) -> str:
     """The first thing in which a key loses to a smaller one."""
     names: tuple[str, ...] = ("balance", *(_BY_SPEED if prefer == "speed" else _BY_QUALITY), *_TIE)
-    places = zip(names[-len(winner) :], winner, loser, strict=True)
+    names = names[-(len(winner) - strict) :]
+    places = zip(("certainty", *names) if strict else names, winner, loser, strict=True)
     return next(name for name, better, worse in places if better != worse)
 
 
@@ -73,45 +86,58 @@ def choice(
     )
 
 
-def _by_quality(candidate: CandidateClass, member: Member, workload: Workload, catalog: Catalog) -> Key:
-    quality = catalog.quality(candidate.variant, candidate.version, candidate.resolution)
-    return (
-        quality.is_estimate,
-        -quality.value,
-        PRECISION_RANK[candidate.precision],
-        -speed(candidate, member, workload, catalog),
-        *_tie(candidate, member),
-    )
-
-
-def _by_speed(candidate: CandidateClass, member: Member, workload: Workload, catalog: Catalog) -> Key:
-    quality = catalog.quality(candidate.variant, candidate.version, candidate.resolution)
-    return (
-        -speed(candidate, member, workload, catalog),
-        PRECISION_RANK[candidate.precision],
-        -quality.value,
-        *_tie(candidate, member),
-    )
-
-
-def _balanced(workload: Workload, catalog: Catalog, fitting: Sequence[tuple[CandidateClass, Member]]) -> Ranker:
-    """The knee: farthest above the line between the most accurate and the fastest that fit."""
-
-    def point(candidate: CandidateClass, member: Member) -> tuple[float, float]:
+def _by_quality(workload: Workload, catalog: Catalog) -> Ranker:
+    def key(candidate: CandidateClass, member: Member, sure: bool) -> Key:
         quality = catalog.quality(candidate.variant, candidate.version, candidate.resolution)
-        return quality.value, math.log(speed(candidate, member, workload, catalog))
+        return (
+            quality.is_estimate,
+            -quality.value,
+            not sure,
+            PRECISION_RANK[candidate.precision],
+            -speed(candidate, member, workload, catalog),
+            *_tie(candidate, member),
+        )
 
-    points = [point(candidate, member) for candidate, member in fitting]
+    return key
+
+
+def _by_speed(workload: Workload, catalog: Catalog) -> Ranker:
+    def key(candidate: CandidateClass, member: Member, sure: bool) -> Key:
+        quality = catalog.quality(candidate.variant, candidate.version, candidate.resolution)
+        return (
+            -speed(candidate, member, workload, catalog),
+            not sure,
+            PRECISION_RANK[candidate.precision],
+            -quality.value,
+            *_tie(candidate, member),
+        )
+
+    return key
+
+
+def _balanced(workload: Workload, catalog: Catalog, runnable: Sequence[CandidateClass]) -> Ranker:
+    """The knee: farthest above the line between the most accurate and the fastest that the GPU runs.
+
+    The line is drawn through what may not fit as well, so that more memory moves the choice along one scale: the
+    nearest to the knee that fits.
+    """
+
+    def point(candidate: CandidateClass) -> tuple[float, float]:
+        quality = catalog.quality(candidate.variant, candidate.version, candidate.resolution)
+        return quality.value, math.log(speed(candidate, candidate.members[0], workload, catalog))
+
+    points = {point(candidate) for candidate in runnable}
     best = max(points)
     fastest = max(points, key=lambda pair: (pair[1], pair[0]))
     spans = best[0] - fastest[0], fastest[1] - best[1]
+    by_quality = _by_quality(workload, catalog)
 
-    def key(candidate: CandidateClass, member: Member) -> Key:
+    def key(candidate: CandidateClass, member: Member, sure: bool) -> Key:
         if min(spans) <= 0:  # one point is the best in both: nothing to balance
-            return _by_quality(candidate, member, workload, catalog)
-        quality, pace = point(candidate, member)
+            return by_quality(candidate, member, sure)
+        quality, pace = point(candidate)
         height = (quality - fastest[0]) / spans[0] + (pace - best[1]) / spans[1]
-        return (-round(height, 9), *_by_quality(candidate, member, workload, catalog))
+        return (-round(height, 9), *by_quality(candidate, member, sure))
 
     return key
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 
 from planner.commands import describe, planning_command
-from planner.domain import Budget, Choice, Headroom, Pins, Request, Suggestion
+from planner.domain import Budget, Choice, Configuration, Headroom, Pins, Request, Suggestion
 from planner.memory_model import MemoryModel
-from planner.planning.candidates import CandidateClass, smallest_host_need, smallest_need
-from planner.units import format_resolution, format_size, rounded_up_size
+from planner.planning.candidates import CandidateClass, candidate_classes, smallest_host_need, smallest_need
+from planner.planning.weighing import Weighed, weigh
+from planner.units import MAXIMUM_SIZE_BYTES, format_resolution, format_size, rounded_up_size
 
 MOST = 4
 SMALLER_FRAMES = ((1080, 1920), (720, 1280), (480, 854))
@@ -21,32 +23,32 @@ def suggestions(
     request: Request,
     budget: Budget,
     model: MemoryModel,
-    chosen: tuple[Choice, CandidateClass] | None,
-    verdict: str,
+    weighed: Weighed,
     alternatives: Sequence[Choice],
-    preferred: Sequence[CandidateClass],
     smallest_need_bytes: int | None,
+    strict: bool = False,
 ) -> tuple[Suggestion, ...]:
-    """At most four changes, the most useful first. `preferred`: classes ranked above the choice that did not fit."""
+    """At most four changes, the most useful first; what each promises is what planning makes of its command."""
+    best = weighed.best
+    if best is None:
 
-    def fits(changed: Request, other: Budget) -> bool:
-        need = smallest_need(changed, other, model)
-        return need is not None and need <= other.usable_bytes
+        def fits(changed: Request, other: Budget) -> bool:
+            need = smallest_need(changed, other, _model_for(other, model))
+            return need is not None and need <= other.usable_bytes
 
-    if chosen is None:
-        found = _when_nothing_fits(request, budget, fits, smallest_need_bytes, model)
+        found = _when_nothing_fits(request, budget, fits, smallest_need_bytes, model, strict)
     else:
-        found = _when_something_fits(request, budget, chosen, verdict, alternatives, preferred)
-    result: list[Suggestion] = []
-    for suggestion in found:
-        result.append(suggestion)
-        if len(result) == MOST:
-            break
-    return tuple(result)
+        found = _when_something_fits(request, budget, model, weighed, best, alternatives, strict)
+    return tuple(islice(found, MOST))
 
 
 def _when_nothing_fits(
-    request: Request, budget: Budget, fits: Fits, smallest_need_bytes: int | None, model: MemoryModel
+    request: Request,
+    budget: Budget,
+    fits: Fits,
+    smallest_need_bytes: int | None,
+    model: MemoryModel,
+    strict: bool,
 ) -> Iterator[Suggestion]:
     workload = request.workload
     if budget.host_bytes is not None and fits(request, replace(budget, host_bytes=None)):
@@ -54,72 +56,113 @@ def _when_nothing_fits(
         roomier = replace(budget, host_bytes=rounded_up_size(need), host_source="given")
         if fits(request, roomier):
             change = f"with {format_size(rounded_up_size(need))} of host memory"
-            yield Suggestion(change, planning_command(request, roomier))
+            yield Suggestion(change, planning_command(request, roomier, strict=strict))
     without = replace(budget, headroom=Headroom())
     if budget.headroom_bytes and fits(request, without):
-        yield Suggestion("hold nothing back", planning_command(request, without))
+        yield Suggestion("hold nothing back", planning_command(request, without, strict=strict))
     for name in request.pins.given():
         freed = replace(request, pins=replace(request.pins, **{name: None}))
         if fits(freed, budget):
-            yield Suggestion(f"leave the {name} open", planning_command(freed, budget))
+            yield Suggestion(f"leave the {name} open", planning_command(freed, budget, strict=strict))
     if workload.task == "video" and workload.objects > 1:
         most = _most_objects(request, budget, fits)
         if most:
             fewer = replace(request, workload=replace(workload, objects=most))
-            yield Suggestion(f"track {most} objects at a time", planning_command(fewer, budget))
+            yield Suggestion(f"track {most} objects at a time", planning_command(fewer, budget, strict=strict))
     for size in SMALLER_FRAMES:
         if size[0] * size[1] < workload.frame_size[0] * workload.frame_size[1]:
             smaller = replace(request, workload=replace(workload, frame_size=size), frame_size_assumed=False)
             if fits(smaller, budget):
                 change = f"scale the pictures down to {format_resolution(size)}"
-                yield Suggestion(change, planning_command(smaller, budget))
+                yield Suggestion(change, planning_command(smaller, budget, strict=strict))
                 break
     if smallest_need_bytes is not None:
         larger = _with_vram(budget, budget.headroom.budget_for(smallest_need_bytes))
         if fits(request, larger):
             change = f"give it {format_size(larger.total_bytes)}"
-            yield Suggestion(change, planning_command(request, larger))
+            yield Suggestion(change, planning_command(request, larger, strict=strict))
 
 
 def _when_something_fits(
     request: Request,
     budget: Budget,
-    chosen: tuple[Choice, CandidateClass],
-    verdict: str,
+    model: MemoryModel,
+    weighed: Weighed,
+    best: CandidateClass,
     alternatives: Sequence[Choice],
-    preferred: Sequence[CandidateClass],
+    strict: bool,
 ) -> Iterator[Suggestion]:
-    if verdict == "tight":
+    if not weighed.surely(weighed.within[id(best)]):
         roomy = next((a for a in alternatives if a.estimate.upper_bytes <= budget.usable_bytes), None)
         if roomy:
-            pinned = replace(request, pins=_pinned(roomy, request.pins))
+            pinned = replace(request, pins=_pinned(roomy.configuration, request.pins))
             change = f"{describe(roomy.configuration)} stays below the budget at its upper bound too"
-            yield Suggestion(change, planning_command(pinned, budget))
-        # With more room the class runs as its first member, so that one's bound has to fit.
-        needed = _with_vram(budget, budget.headroom.budget_for(chosen[1].members[0].upper_bytes))
+            yield Suggestion(change, planning_command(pinned, budget, strict=strict))
+        pinned = replace(request, pins=_pinned(best.configuration(best.members[0]), request.pins))
+        (same,) = _on_any_gpu(pinned, budget, model, weighed)
+        needed = _with_vram(budget, budget.headroom.budget_for(same.surest().upper_bytes))
         change = f"with {format_size(needed.total_bytes)} the same choice stays below it at its upper bound too"
-        pinned = replace(request, pins=_pinned(chosen[0], request.pins))
-        yield Suggestion(change, planning_command(pinned, needed))
-    if preferred and preferred[0].over_host_bytes is not None:
-        yield from _with_more_host(request, budget, preferred[0])
-    supported = [candidate for candidate in preferred if not candidate.unsupported]
-    if supported:
-        best = supported[0]
-        member = best.smallest()
-        larger = _with_vram(budget, budget.headroom.budget_for(member.total_bytes))
-        if member.total_bytes <= larger.usable_bytes:
-            change = f"{format_size(larger.total_bytes)} would allow {describe(best.configuration(member))}"
-            yield Suggestion(change, planning_command(_as_supported(request, budget, best.precision), larger))
+        yield Suggestion(change, planning_command(pinned, needed, strict=strict))
+    yield from _what_more_of_the_host_would_allow(request, budget, model, weighed, strict)
+    yield from _what_more_would_allow(request, budget, model, weighed, best, strict)
 
 
-def _with_more_host(request: Request, budget: Budget, best: CandidateClass) -> Iterator[Suggestion]:
-    """What the host lacks for the class that would be chosen, where the GPU holds it."""
-    held = [member for member in best.members if member.total_bytes <= budget.usable_bytes]
-    if held:
-        member = min(held, key=lambda member: member.host_bytes)
-        roomier = replace(budget, host_bytes=rounded_up_size(member.host_bytes), host_source="given")
-        change = f"with {format_size(rounded_up_size(member.host_bytes))} of host memory"
-        yield Suggestion(f"{change}: {describe(best.configuration(member))}", planning_command(request, roomier))
+def _what_more_would_allow(
+    request: Request, budget: Budget, model: MemoryModel, weighed: Weighed, best: CandidateClass, strict: bool
+) -> Iterator[Suggestion]:
+    """The smallest budget for the best of what does not fit, and what planning makes of that budget."""
+    better = next((c for c in weighed.turned_down() if not c.unsupported and not _same_worth(c, best)), None)
+    if better is None:
+        return
+    asked = _as_supported(request, budget, better.precision)
+    classes = _on_any_gpu(asked, budget, model, weighed)
+    needs = [
+        (member.upper_bytes if strict else member.total_bytes)
+        for candidate in classes
+        if _same_worth(candidate, better)
+        for member in candidate.members
+    ]
+    larger = _with_vram(budget, budget.headroom.budget_for(min(needs)))
+    given = weigh(classes, asked, larger.usable_bytes, model.catalog, strict)
+    chosen = given.best
+    if chosen is None or larger.total_bytes > MAXIMUM_SIZE_BYTES or _same_worth(chosen, best):
+        return
+    configuration = chosen.configuration(given.within[id(chosen)])
+    change = f"{format_size(larger.total_bytes)} would allow {describe(configuration)}"
+    yield Suggestion(change, planning_command(asked, larger, strict=strict))
+
+
+def _same_worth(one: CandidateClass, other: CandidateClass) -> bool:
+    """Whether they differ in nothing but precision and the way of running."""
+    return (one.variant, one.version, one.resolution) == (other.variant, other.version, other.resolution)
+
+
+def _on_any_gpu(request: Request, budget: Budget, model: MemoryModel, weighed: Weighed) -> Sequence[CandidateClass]:
+    """The classes of a request as `--vram` weighs them, which knows nothing of a GPU that was named."""
+    if budget.gpu is None and not request.pins.given():
+        return weighed.classes
+    return candidate_classes(request, replace(budget, gpu=None, source="vram"), model.on(None))
+
+
+def _model_for(budget: Budget, model: MemoryModel) -> MemoryModel:
+    return model if budget.gpu else model.on(None)
+
+
+def _what_more_of_the_host_would_allow(
+    request: Request, budget: Budget, model: MemoryModel, weighed: Weighed, strict: bool
+) -> Iterator[Suggestion]:
+    """The host's memory for the best of what it does not hold and the GPU does, and what planning makes of that."""
+    for better in weighed.turned_down():
+        needs = [way.host_bytes for way in better.members if way.total_bytes <= budget.usable_bytes]
+        if better.over_host_bytes is None or not needs:
+            continue
+        roomier = replace(budget, host_bytes=rounded_up_size(min(needs)), host_source="given")
+        given = weigh(candidate_classes(request, roomier, model), request, budget.usable_bytes, model.catalog, strict)
+        if given.best is not None:
+            configuration = given.best.configuration(given.within[id(given.best)])
+            change = f"{format_size(rounded_up_size(min(needs)))} of host memory would allow {describe(configuration)}"
+            yield Suggestion(change, planning_command(request, roomier, strict=strict))
+        return
 
 
 def _most_objects(request: Request, budget: Budget, fits: Fits) -> int:
@@ -137,9 +180,8 @@ def _most_objects(request: Request, budget: Budget, fits: Fits) -> int:
     return low
 
 
-def _pinned(choice: Choice, pins: Pins) -> Pins:
+def _pinned(configuration: Configuration, pins: Pins) -> Pins:
     """Pins that fix the choice; the kernel stays as it was asked for."""
-    configuration = choice.configuration
     return Pins(
         variant=configuration.variant,
         version=configuration.version,
@@ -157,5 +199,5 @@ def _as_supported(request: Request, budget: Budget, precision: str) -> Request:
 
 
 def _with_vram(budget: Budget, total_bytes: int) -> Budget:
-    """The same headroom on a budget that people would type; the GPU's capability stays known."""
-    return replace(budget, total_bytes=rounded_up_size(total_bytes), source="vram")
+    """The same headroom on a budget that people would type, of no GPU in particular."""
+    return replace(budget, total_bytes=rounded_up_size(total_bytes), source="vram", gpu=None)

@@ -9,21 +9,20 @@ from pathlib import Path
 
 from planner.catalog.checkpoints import (
     HEX_DIGITS,
-    held_by,
+    HUB_ID,
     local_path,
     official_hub_id,
     official_name,
     official_sums,
     sum_of,
 )
+from planner.catalog.weights import accept, missing
 from planner.domain import EXIT_FAILED, EXIT_USAGE, Configuration, Workload
 from planner.errors import FileError, PlannerError, UsageError
 from planner.preflight.nouns import FAIL, PASS, SKIP, WARN, Check
 from planner.sources.probe import Probe, probe_clip, probe_picture
 from planner.units import format_resolution
 
-HUB_ID = re.compile(r"facebook/sam2(\.1)?-hiera-[a-z-]+", re.ASCII)
-"""Official ids (sam2.build_sam.HF_MODEL_ID_TO_FILENAMES)."""
 _SUM = re.compile(rf"[0-9a-f]{{{HEX_DIGITS}}}", re.ASCII)
 
 Progress = Callable[[int, int], None]
@@ -56,10 +55,8 @@ def check_checkpoint(
         return _file(configuration, path, wanted, progress)
     if HUB_ID.fullmatch(checkpoint):
         return _on_hub(configuration, checkpoint, wanted, progress, here)
-    return _failed(
-        f"there is no {path}",
-        f"Give the path of {official_name(configuration)}, a folder that holds it, or its id on the hub",
-    )
+    error = missing(configuration, path)
+    return _failed(error.message[:1].lower() + error.message[1:].rstrip("."), error.hint.rstrip("."))
 
 
 def _file(configuration: Configuration, path: Path, wanted: str | None, progress: Progress | None) -> Check:
@@ -81,16 +78,13 @@ def _file(configuration: Configuration, path: Path, wanted: str | None, progress
 def _by_content(
     configuration: Configuration, path: Path, found: str, accepted: bool, figures: Mapping[str, object]
 ) -> Check:
-    """A file that is not the official one: what its list of tensors says."""
-    held = held_by(path)
-    planned = f"{configuration.variant} {configuration.version}"
-    if held is None:
-        what = f"{path} is no checkpoint of SAM 2 that can be looked into (cut short, or of another kind)"
-    else:
-        what = f"{path} holds {held.variant or 'an unknown variant'} {held.version}"
-    if held is None or (held.variant, held.version) != (configuration.variant, configuration.version):
-        action = f"Give {official_name(configuration)}, or plan with --variant and --version as in the file"
-        return _failed(f"{what}; the plan is for {planned}", action, figures)
+    """A file that is not the official one: what the run will say of it."""
+    try:
+        found_weights = accept(path, configuration)
+    except FileError as error:
+        return _failed(error.message.rstrip("."), error.hint.rstrip("."), figures)
+    shape = f" ({found_weights.shape})" if found_weights.shape else ""
+    what = f"{path} holds {configuration.variant} {configuration.version}{shape}"
     if accepted:
         return Check(name="checkpoint", status=PASS, found=f"{what} and has the SHA-256 asked for", figures=figures)
     return Check(
@@ -114,7 +108,7 @@ def _on_hub(
         from huggingface_hub import try_to_load_from_cache
     except ImportError:
         found = f"{checkpoint} is on the hub, and fetching it needs the package huggingface_hub"
-        action = f"Install it, or give the path of {official_name(configuration)}"
+        action = f'Run pip install "sam2-plan[run]", or give the path of {official_name(configuration)}'
         return Check(name="checkpoint", status=FAIL if here else WARN, found=found, action=action)
     cached = try_to_load_from_cache(checkpoint, official_name(configuration))
     if isinstance(cached, str):

@@ -38,7 +38,7 @@ def carried_report(carried: Carried, style: Style) -> str:
     task = carried.request.workload.task
     size = format_resolution(carried.reach[0].configuration.resolution)
     columns = ["variant", "precision", f"takes at {size}"]
-    columns += ["most objects", "surely"] if task == "video" else []
+    columns += ["most objects", "surely", "bank on GPU"] if task == "video" else []
     shape = format_resolution(carried.request.workload.frame_size)
     columns += ["largest square", "surely", f"shape of {shape}", "surely"]
     rows = [columns, *(_row(one, task) for one in carried.reach)]
@@ -58,12 +58,13 @@ def _row(one: Reach, task: str) -> list[str]:
     configuration = one.configuration
     cells = [configuration.variant, configuration.precision]
     if one.need_bytes is None:
-        return [*cells, one.reasons["need_bytes"], *[""] * (6 if task == "video" else 4)]
+        return [*cells, one.reasons["need_bytes"], *[""] * (7 if task == "video" else 4)]
     takes = format_size(one.need_bytes)
     short = f", short by {format_size(one.short_by_bytes)}" if one.short_by_bytes else ""
     cells.append(takes + short)
     if task == "video":
         cells += [_count(one.max_objects, "max_objects", one), _count(one.sure_objects, "", one)]
+        cells.append(_count(one.gpu_objects or None, "", one))
     for most, name, sure in (
         (one.max_square, "max_square", one.sure_square),
         (one.max_shaped, "max_shaped", one.sure_shaped),
@@ -85,7 +86,7 @@ def _notes(carried: Carried, task: str) -> list[str]:
     reach = carried.reach
     notes = ["surely: with the upper bound too"]
     if task == "automask":
-        notes[0] += ", at 64 points per batch; the largest with as few as it takes"
+        notes[0] += "; each with as few points per batch as it takes"
     if any(one.extrapolated for one in reach):
         notes.append("~ lies beyond what was simulated: laws go on as straight lines there")
     held = [one.host_bytes for one in reach if one.host_bytes is not None]
@@ -96,8 +97,8 @@ def _notes(carried: Carried, task: str) -> list[str]:
         notes.append(f"beside it the host holds {least if least == most else f'{least} to {most}'}{of}")
     if any(one.unlimited_frames for one in reach):
         notes.append("any number of frames: the memory bank is bounded")
-    if any(one.more_on_host for one in reach):
-        notes.append("more objects fit with the memory bank on the host, as many as its memory holds; plans do so")
+    if any(one.max_objects != one.gpu_objects for one in reach):
+        notes.append("beyond those on the GPU the memory bank lies on the host, in whose memory it has to fit")
     if task == "image":
         notes.append("any number of objects: they are predicted one by one")
     if any(one.max_square and one.max_square[0] == MAXIMUM_SIDE for one in reach):
@@ -137,7 +138,7 @@ def _reach(one: Reach) -> dict[str, Any]:
         "short_by_bytes": one.short_by_bytes,
         "max_objects": one.max_objects,
         "sure_objects": one.sure_objects,
-        "more_on_host": one.more_on_host,
+        "gpu_objects": one.gpu_objects,
         "host_bytes": one.host_bytes,
         "max_frames": UNLIMITED if one.unlimited_frames else None,
         "max_square": _pair(one.max_square),

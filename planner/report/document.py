@@ -272,8 +272,11 @@ def _explained(explained: Explained) -> dict[str, Any]:
 def _limits(limits: Limits) -> dict[str, Any]:
     return {
         "max_objects": limits.max_objects,
+        "sure_objects": limits.sure_objects,
+        "gpu_objects": limits.gpu_objects,
         "max_frames": UNLIMITED if limits.unlimited_frames else limits.max_frames,
         "max_resolution": list(limits.max_resolution) if limits.max_resolution else None,
+        "sure_resolution": list(limits.sure_resolution) if limits.sure_resolution else None,
         "smallest_total_bytes": limits.smallest_total_bytes,
         "smallest_card": limits.smallest_card,
         "reasons": dict(limits.reasons),

@@ -292,9 +292,12 @@ def _limits(fields: Fields) -> Limits:
     unlimited = fields.any("max_frames") == UNLIMITED
     return Limits(
         max_objects=fields.optional_integer("max_objects"),
+        sure_objects=fields.optional_integer("sure_objects"),
+        gpu_objects=fields.optional_integer("gpu_objects"),
         max_frames=None if unlimited else fields.optional_integer("max_frames"),
         unlimited_frames=unlimited,
         max_resolution=None if fields.or_none("max_resolution") else resolution_field(fields, "max_resolution"),
+        sure_resolution=None if fields.or_none("sure_resolution") else resolution_field(fields, "sure_resolution"),
         smallest_total_bytes=fields.optional_integer("smallest_total_bytes"),
         smallest_card=fields.optional_text("smallest_card"),
         reasons=_text_mapping(fields.fields("reasons")),

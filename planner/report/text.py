@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from planner.commands import describe, running_command
+from planner.commands import describe
 from planner.domain import (
     Budget,
     Choice,
@@ -21,7 +21,7 @@ from planner.units import format_exact_size, format_resolution, format_size
 
 BAR_WIDTH = 40
 SHOWN_REJECTIONS = 3
-SHOWN_ALTERNATIVES = 3
+SHOWN_ALTERNATIVES = 5
 _LABEL = 20
 VERDICT_WORDS = {"fits": "FITS", "tight": "TIGHT", "does_not_fit": "DOES NOT FIT"}
 VERDICT_COLOURS = {"fits": "green", "tight": "yellow", "does_not_fit": "red"}
@@ -225,19 +225,39 @@ def _alternatives(plan: Plan, style: Style) -> list[str]:
     if not plan.alternatives:
         return []
     shown = plan.alternatives[:SHOWN_ALTERNATIVES]
+    usable = plan.budget.usable_bytes
     rows = [
         [
-            describe(choice.configuration),
+            "TIGHT" if choice.estimate.upper_bytes > usable else "FITS",
+            describe(choice.configuration) + _unlike(choice, plan),
             format_size(choice.estimate.total_bytes),
-            ""
-            if choice.quality is None
-            else f"{(choice.quality_metric or 'J&F').split(' on ')[0]} {choice.quality}"
-            f"{' (estimate)' if choice.quality_is_estimate else ''}",
+            f"bound {format_size(choice.estimate.upper_bytes)}",
+            _accuracy(choice),
             "" if choice.frames_per_second is None else f"{choice.frames_per_second:g} frames/s",
         ]
         for choice in shown
     ]
-    return ["", style("Also fits", bold=True), *(f"  {line}" for line in table(rows, right=(1,)))]
+    return ["", style("Also fits", bold=True), *(f"  {line}" for line in table(rows, right=(2,)))]
+
+
+def _accuracy(choice: Choice) -> str:
+    if choice.quality is None:
+        return ""
+    measure = (choice.quality_metric or "J&F").split(" on ")[0]
+    return f"{measure} {choice.quality}{' (estimate)' if choice.quality_is_estimate else ''}"
+
+
+def _unlike(choice: Choice, plan: Plan) -> str:
+    """The way of running it, where that differs from the choice's."""
+    assert plan.chosen is not None
+    one, other = choice.configuration, plan.chosen.configuration
+    found = []
+    if one.offload_state != other.offload_state:
+        found.append(f"memory bank on the {'host' if one.offload_state else 'GPU'}")
+    if one.object_batch != other.object_batch:
+        unit = "points per batch" if plan.request.workload.task == "automask" else "objects per pass"
+        found.append(f"{one.object_batch} {unit}")
+    return "".join(f", {words}" for words in found)
 
 
 def _stock(plan: Plan, style: Style) -> list[str]:
@@ -258,18 +278,25 @@ def _limits(plan: Plan, style: Style) -> list[str]:
     limits = plan.limits
     rows = []
     if plan.chosen:
+        one = plan.chosen.configuration
+        rows.append(f"{one.variant} {one.version}, in any precision and way of running it that is open:")
         if limits.max_objects is not None:
-            rows.append(f"at most {limits.max_objects:,} objects")
+            of_these = [f"{limits.sure_objects or 0:,} surely"]
+            if limits.gpu_objects != limits.max_objects:
+                of_these.append(f"{limits.gpu_objects:,} with the memory bank on the GPU")
+            at = format_resolution(one.resolution)
+            rows.append(f"  at most {limits.max_objects:,} objects at {at} ({', '.join(of_these)})")
         if limits.unlimited_frames:
-            rows.append("any number of frames")
+            rows.append("  any number of frames")
         if limits.max_resolution:
-            rows.append(f"up to {format_resolution(limits.max_resolution)}")
+            sure = f"{format_resolution(limits.sure_resolution)} surely" if limits.sure_resolution else "none surely"
+            rows.append(f"  up to {format_resolution(limits.max_resolution)} ({sure})")
     if limits.smallest_total_bytes is not None:
         card = f" (a {limits.smallest_card} card)" if limits.smallest_card else ""
         rows.append(f"some plan exists from {format_size(limits.smallest_total_bytes)}{card}")
     if not rows:
         rows = list(limits.reasons.values())[-1:]
-    return ["", style("Limits", bold=True), f"  {'; '.join(rows)}"]
+    return ["", style("Limits", bold=True), *(f"  {row}" for row in rows)]
 
 
 def suggestion_lines(suggestions: Sequence[Suggestion], style: Style) -> list[str]:
@@ -282,9 +309,9 @@ def suggestion_lines(suggestions: Sequence[Suggestion], style: Style) -> list[st
 
 def _next(plan: Plan, style: Style) -> list[str]:
     lines = suggestion_lines(plan.suggestions, style)
-    if plan.chosen:
-        # A plan of a release that could not run it yet names no command.
-        command = plan.command or running_command(plan.request, plan.budget)
-        lines += ["", style("Next", bold=True), "  keep this plan and run it (prompts, weights: sam2-plan run --help):"]
-        lines.append(f"    {command}")
+    if plan.command:
+        point = "" if plan.request.workload.task == "automask" else ", the point lies on your object"
+        lines += ["", style("Next", bold=True), f"  keep this plan and run it; INPUT is your file{point}:"]
+        *steps, last = plan.command.split(" && ")
+        lines += [*(f"    {step} &&" for step in steps), f"    {last}"]
     return lines

@@ -50,8 +50,9 @@ def one_checkpoint(checkpoint: str | Path | None, random_weights: bool) -> str |
     if checkpoint is None and not random_weights:
         raise UsageError(
             "There are no weights: neither a checkpoint nor random ones were asked for.",
-            "Give --checkpoint with a file of SAM 2 or an official id (facebook/sam2.1-hiera-tiny), or "
-            "--random-weights to try memory and speed; the masks of those mean nothing.",
+            "Give --checkpoint with a file of SAM 2 (sam2-plan checkpoints PLAN --download fetches it) or an official "
+            "id (facebook/sam2.1-hiera-tiny), or --random-weights to try memory and speed; the masks of those mean "
+            "nothing.",
         )
     if checkpoint is not None and random_weights:
         raise UsageError("--checkpoint and --random-weights exclude each other.", "Give one of them.")

@@ -63,18 +63,19 @@ class _Run:
         self._frames: Frames = job.frames
         self._rate: Fraction = frame_rate(job.frames.frames_per_second)
         self._earlier = record
-        self._began, self._stuck = 0.0, False
+        self._began, self._stuck, self._loaded = 0.0, False, False
 
     def track(self) -> None:
         """Write parts until the clip ends, the limit is reached, or the user stops it."""
         job, record = self.job, self.record
-        with failing_as(self.layout.folder):
-            self.layout.make(job.saves)
         if record.parts and self._is_last(record.last_frame):
             self.record = replace(record, ended=True)
             return
         resume = self.layout.state(record.parts) if record.parts else None
         session = job.load(plan_after(job.plan, record.steps))
+        self._loaded = True
+        with failing_as(self.layout.folder):
+            self.layout.make(job.saves)
         self.record = replace(record, device=session.device)
         with Interruption() as interruption:
             tracking = self._tracking(session, resume)
@@ -164,6 +165,8 @@ class _Run:
     def kept(self) -> str:
         """What an error has left, and how to go on."""
         record, out = self.record, self.job.out
+        if not self._loaded and not record.frames:
+            return ""
         if self._stuck:
             return f"The files of single frames in {out} are complete; --overwrite starts again."
         if record.status == "stopped":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,18 +43,24 @@ def held_folder(folder: Path) -> Iterator[Layout]:
         yield Layout(folder=folder)
 
 
-def claim(layout: Layout, identity: Mapping[str, Any], rereadable: bool, overwrite: bool) -> Record:
-    """The record to go on from: of the same run, interrupted or finished, or a new one that has been written.
+def claim(
+    layout: Layout, identity: Mapping[str, Any], rereadable: bool, overwrite: bool
+) -> tuple[Record, Callable[[], None]]:
+    """The record to go on from, of the same run, interrupted or finished, or a new one; and what begins that.
+
+    A new record is only written, and an overwritten run only deleted, when the second is called: once the weights are
+    loaded, so that a misspelt checkpoint or device leaves the folder as it was.
 
     Raises UsageError where the folder holds another run, or one that cannot go on, unless `overwrite`, which deletes
     that run's files and nothing else; and where it holds files of such names that no run's record speaks of.
     """
-    try:
+    overwritten = False
+    with _failing(layout):
         if layout.record.exists():
             record = read_record(layout.record)
             if not overwrite:
-                return _found(layout, record, identity, rereadable)
-            layout.clear()
+                return _found(layout, record, identity, rereadable), lambda: None
+            overwritten = True
         elif present := layout.present():
             # They may be anything, the user's own frames for one: no option deletes them.
             names = ", ".join(path.name for path in present)
@@ -62,9 +68,22 @@ def claim(layout: Layout, identity: Mapping[str, Any], rereadable: bool, overwri
                 f"{layout.folder} already holds {names}, and no record of a run (run.json).",
                 "Give another folder, or move them away.",
             )
-        record = Record(identity=identity)
-        record.write(layout.record)
-        return record
+    record = Record(identity=identity)
+
+    def begin() -> None:
+        with _failing(layout):
+            if overwritten:
+                layout.clear()
+            record.write(layout.record)
+
+    return record, begin
+
+
+@contextmanager
+def _failing(layout: Layout) -> Iterator[None]:
+    """Errors of the disk as EnvironmentFailure."""
+    try:
+        yield
     except OSError as error:
         raise EnvironmentFailure(f"{layout.folder}: {error.strerror or error}.", "Give another --out.") from None
 

@@ -29,8 +29,8 @@ def run_picture(job: Job, layout: Layout, record: Record, clock: Callable[[], fl
 
     Raises what the session or the disk raises; the same command then starts again.
     """
+    session = job.load(job.plan)
     try:
-        session = job.load(job.plan)
         began = clock()
         if job.task == "automask":
             masks, entries = _all_masks(job, session, clock)

@@ -114,7 +114,8 @@ def perform(job: Job, *, overwrite: bool = False, heard: Sequence[str] = ()) -> 
     rereadable = job.frames is None or job.frames.rereadable
     with held_folder(job.out) as layout:
         require_apart(layout, job.source)
-        record = claim(layout, identity, rereadable, overwrite)
+        record, begin = claim(layout, identity, rereadable, overwrite)
+        job = replace(job, load=_beginning(job.load, begin))
         before, finished = record.frames, record.status == "finished"
         if not finished:
             record = run_clip(job, layout, record) if job.task == "video" else run_picture(job, layout, record)
@@ -123,6 +124,17 @@ def perform(job: Job, *, overwrite: bool = False, heard: Sequence[str] = ()) -> 
                 record = replace(record, warnings=tuple(told))
                 record.write(layout.record)
         return _summary(job, layout, record, before, finished)
+
+
+def _beginning(load: Callable[[Plan], Session], begin: Callable[[], None]) -> Callable[[Plan], Session]:
+    """`load`, after which the run has begun."""
+
+    def loaded(plan: Plan) -> Session:
+        session = load(plan)
+        begin()
+        return session
+
+    return loaded
 
 
 def load_for(plan: Plan, weights: Weights) -> Session:

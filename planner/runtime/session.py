@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 
 from planner.commands import describe
 from planner.domain import ATTENTIONS, PRECISIONS, TASKS, VARIANTS, VERSIONS, Configuration, Plan
-from planner.errors import EnvironmentFailure, OutOfMemory, UsageError
+from planner.errors import DeviceWarning, EnvironmentFailure, OutOfMemory, UsageError
 from planner.planning.candidates import why_unsupported
 from planner.prompts.prompts import Prompt
 from planner.runtime.attention import check_kernel
@@ -242,12 +243,15 @@ def _own_gpu(plan: Plan | None) -> int | None:
 def find_device(name: str, plan: Plan | None = None) -> torch.device:
     """The device that `name` means; of "auto" the GPU that the plan was made for, where torch sees it.
 
-    Raises UsageError for a name that is none, EnvironmentFailure for one not here.
+    Where "auto" finds none it is the CPU, with a DeviceWarning. Raises UsageError for a name that is none,
+    EnvironmentFailure for one not here.
     """
     if name == "auto" and torch.cuda.is_available():
         return torch.device("cuda", _own_gpu(plan) or 0)
     if name == "auto":
         name = "mps" if torch.backends.mps.is_available() else "cpu"
+        if name == "cpu":
+            warnings.warn(_why_no_gpu(), DeviceWarning, stacklevel=2)
     try:
         device = torch.device(name)
     except (RuntimeError, TypeError) as error:
@@ -265,6 +269,12 @@ def find_device(name: str, plan: Plan | None = None) -> torch.device:
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise EnvironmentFailure("torch has no MPS on this machine.", "Use --device cpu.")
     return device
+
+
+def _why_no_gpu() -> str:
+    built = torch.version.cuda or torch.version.hip
+    why = "torch sees no GPU" if built else f"torch {torch.__version__} is built for the CPU alone"
+    return f"{why}, so SAM 2 runs on the CPU, many times slower; the device cpu says that this is meant."
 
 
 def check_configuration(configuration: Configuration, device: torch.device) -> None:

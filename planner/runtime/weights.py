@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
-import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,13 @@ from unittest import mock
 import torch
 from sam2.build_sam import HF_MODEL_ID_TO_FILENAMES
 
-from planner.catalog.checkpoints import EXPECTED, held_of, local_path, official_name
+from planner.catalog.checkpoints import local_path, official_name
+from planner.catalog.weight_files import SAFETENSORS, ZIP
+from planner.catalog.weights import Accepted, accept, missing
 from planner.domain import Configuration
 from planner.errors import EnvironmentFailure, FileError, UsageError
 from planner.runtime.network import build
-from planner.runtime.safe_files import read_tensors
+from planner.runtime.safe_files import read_tensors, safe_tensors
 
 
 def random_model(configuration: Configuration, seed: int) -> Any:
@@ -37,20 +38,18 @@ def model_from(configuration: Configuration, checkpoint: str | Path) -> Any:
     Raises FileError for a file that is none, or of another variant or version; EnvironmentFailure where an id cannot
     be fetched.
     """
-    path = find_checkpoint(configuration, checkpoint)
-    weights = read_checkpoint(path)
-    _check(weights, configuration, path)
-    with _without_initial_values():
+    accepted = accept(find_checkpoint(configuration, checkpoint), configuration)
+    weights = read_weights(accepted)
+    with without_initial_values():
         model = build(configuration)
-    _check_shapes(weights, model, path)
-    wrong = model.load_state_dict(weights, strict=False, assign=True)
-    if wrong.missing_keys or wrong.unexpected_keys:
-        missing, extra = wrong.missing_keys, wrong.unexpected_keys
+    # Names, shapes and types were compared already; strictly, should the model of another sam2 differ from the list.
+    try:
+        model.load_state_dict(weights, strict=True, assign=True)
+    except RuntimeError as error:
         raise FileError(
-            f"{path} is not a complete SAM 2 checkpoint: {len(missing)} weights are missing, {len(extra)} unknown"
-            f" (such as {(missing or extra)[0]}).",
-            "Use an official checkpoint, or one saved with the same names.",
-        )
+            f"{accepted.path} does not fit the network of the installed sam2: {_first_line(error)}.",
+            "Install sam2 1.1.0 or newer.",
+        ) from error
     return model
 
 
@@ -61,20 +60,26 @@ def find_checkpoint(configuration: Configuration, checkpoint: str | Path) -> Pat
         return path
     if _is_hub_id(str(checkpoint)):
         return _fetch(configuration, str(checkpoint))
-    raise FileError(
-        f"There is no checkpoint {path}.",
-        f"Give the path of {official_name(configuration)}, a folder that holds it, or its id on the hub.",
-    )
+    raise missing(configuration, path)
 
 
-def read_checkpoint(path: Path) -> Mapping[str, torch.Tensor]:
-    """Names and tensors of a checkpoint, without running anything that the file may contain."""
+def read_weights(accepted: Accepted) -> Mapping[str, torch.Tensor]:
+    """The tensors of a file that was accepted, by SAM 2's own names, without running anything of it.
+
+    They may be pages of the file, which are read when they are used.
+    """
+    path = accepted.path
     try:
-        content = read_tensors(path, mapped=_is_zip(path))
+        content = (
+            safe_tensors(path) if accepted.form == SAFETENSORS else read_tensors(path, mapped=accepted.form == ZIP)
+        )
+        for key in accepted.keys:
+            content = content[key]
+        return {name: content[original] for name, original in accepted.names.items()}
     except pickle.UnpicklingError as error:
+        # torch goes on to advise how to load it nevertheless, which is no advice for a file of unknown origin.
         raise FileError(
-            f"{path} was refused: it holds more than weights ({_first_line(error)}).",
-            "Nothing of it was run. Use an official checkpoint.",
+            f"{path} was refused: it holds more than weights.", "Nothing of it was run. Use an official checkpoint."
         ) from error
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise FileError(
@@ -82,36 +87,6 @@ def read_checkpoint(path: Path) -> Mapping[str, torch.Tensor]:
             f" ({_first_line(error)}).",
             "Download it again and compare its size.",
         ) from error
-    weights = content.get("model") if isinstance(content, dict) else None
-    if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
-        raise FileError(f'{path} has no weights under "model".', "Use an official checkpoint of SAM 2.")
-    return weights
-
-
-def _check(weights: Mapping[str, torch.Tensor], configuration: Configuration, path: Path) -> None:
-    held = held_of(weights)
-    if held is None:
-        raise FileError(f"{path} holds no weights of SAM 2: {EXPECTED} is missing.", "Use an official checkpoint.")
-    variant, version = held.variant or "an unknown variant", held.version
-    if (variant, version) != (configuration.variant, configuration.version):
-        raise FileError(
-            f"{path} holds {variant} {version}, but the plan is for {configuration.variant} {configuration.version}.",
-            f"Give {official_name(configuration)}, or plan with --variant and --version as in the file.",
-        )
-
-
-def _check_shapes(weights: Mapping[str, torch.Tensor], model: Any, path: Path) -> None:
-    expected = model.state_dict()
-    for name, tensor in weights.items():
-        wanted = expected.get(name)
-        if wanted is None:
-            continue
-        if tensor.shape != wanted.shape or not tensor.is_floating_point():
-            raise FileError(
-                f"{path} is no official checkpoint: {name} has the shape {tuple(tensor.shape)} and the type"
-                f" {str(tensor.dtype).removeprefix('torch.')}, not {tuple(wanted.shape)} of floating-point numbers.",
-                "Use an official checkpoint.",
-            )
 
 
 def _is_hub_id(text: str) -> bool:
@@ -130,19 +105,15 @@ def _fetch(configuration: Configuration, name: str) -> Path:
     except ImportError as error:
         raise EnvironmentFailure(
             f"{name} is on the hub, and fetching it needs the package huggingface_hub.",
-            f"Install it, or give the path of {file_name}.",
+            f'Run pip install "sam2-plan[run]", or give the path of {file_name}.',
         ) from error
     try:
         return Path(hf_hub_download(repo_id=name, filename=file_name))
     except Exception as error:  # whatever the network, the hub or its cache raises
         raise EnvironmentFailure(
-            f"{name} could not be fetched: {_first_line(error)}.", f"Give the path of {file_name} instead."
+            f"{name} could not be fetched: {_first_line(error)}.",
+            f"Give the path of {file_name}: sam2-plan checkpoints says where it can be had.",
         ) from error
-
-
-def _is_zip(path: Path) -> bool:
-    """Whether the file can be mapped instead of read: all but torch's oldest format."""
-    return zipfile.is_zipfile(path)
 
 
 def _first_line(error: BaseException) -> str:
@@ -150,7 +121,7 @@ def _first_line(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def _without_initial_values() -> Iterator[None]:
+def without_initial_values() -> Iterator[None]:
     """Leave new parameters as they are: all of them are about to be replaced."""
 
     def leave(tensor: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:

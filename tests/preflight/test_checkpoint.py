@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pickle
 import sys
+import tempfile
 import types
 import zipfile
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +17,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import planner
-from planner.catalog.checkpoints import held_by, official_sums
+from planner.catalog.checkpoints import official_sums
+from planner.catalog.weights import accept, needed_tensors
+from planner.domain import VARIANTS, VERSIONS, Configuration
+from planner.errors import FileError
 from planner.preflight.nouns import FAIL, PASS, WARN
+from tests.checkpoint_files import Fake, Name, legacy, pickled, safetensors, weights, zipped
 from tests.preflight.machines import report
 from tests.preflight.test_check import checks
 
 LARGE = "facebook/sam2.1-hiera-large"
+LARGE_2_1 = Configuration(variant="large", version="2.1", resolution=(1024, 1024), precision="float32")
 
 
 def checkpoint(path: Path, variant: str, version: str = "2.1") -> Path:
-    """A zip archive with the names of a checkpoint's tensors, as torch writes them, and no tensors."""
-    blocks = {"tiny": 12, "small": 16, "base_plus": 24, "large": 48}[variant]
-    names = ["image_encoder.trunk.patch_embed.proj.weight"]
-    names += [f"image_encoder.trunk.blocks.{number}.norm1.weight" for number in range(blocks)]
-    names += ["no_obj_embed_spatial"] if version == "2.1" else []
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("archive/data.pkl", pickle.dumps({"model": dict.fromkeys(names)}, 2))
-    return path
+    """A file like an official one."""
+    return zipped(path, {"model": weights(variant, version)})
 
 
 def test_a_checkpoint_is_told_by_its_sum_and_by_what_it_holds(
@@ -48,13 +50,6 @@ def test_a_checkpoint_is_told_by_its_sum_and_by_what_it_holds(
     assert "is sam2.1_hiera_large.pt" in checks(*words, code=0)["checkpoint"]["found"]
 
 
-@pytest.mark.parametrize(("variant", "version"), [("tiny", "2.1"), ("large", "2.0")])
-def test_a_checkpoint_of_another_kind_is_exit_2(variant: str, version: str, plan_path: Path, tmp_path: Path) -> None:
-    file = checkpoint(tmp_path / "other.pt", variant, version)
-    found = checks(str(plan_path), "--vram", "3GB", "--checkpoint", str(file), code=2)["checkpoint"]
-    assert f"holds {variant} {version}" in found["found"] and "sam2.1_hiera_large.pt" in found["action"]
-
-
 def test_a_folder_of_checkpoints_a_missing_one_and_rubbish(plan_path: Path, tmp_path: Path) -> None:
     words = (str(plan_path), "--vram", "3GB", "--checkpoint")
     checkpoint(tmp_path / "sam2.1_hiera_large.pt", "large")
@@ -64,25 +59,178 @@ def test_a_folder_of_checkpoints_a_missing_one_and_rubbish(plan_path: Path, tmp_
     assert "cut short" in checks(*words, str(tmp_path / "rubbish.pt"), code=2)["checkpoint"]["found"]
 
 
+def under(**others: Any) -> Callable[[Path, dict[str, Fake]], object]:
+    """Saved with torch: the weights where `W` stands, each name after `prefix`."""
+    prefix = others.pop("prefix", "")
+    infix = others.pop("infix", "")
+
+    def save(path: Path, found: dict[str, Fake]) -> object:
+        named = {prefix + name.replace("trunk.", f"trunk.{infix}"): tensor for name, tensor in found.items()}
+        return zipped(path, _filled(others or W, named))
+
+    return save
+
+
+W = object()
+
+
+def _filled(content: Any, named: dict[str, Fake]) -> Any:
+    if content is W:
+        return dict(named)
+    return {key: _filled(value, named) for key, value in content.items()} if isinstance(content, dict) else content
+
+
+ADAM = {"state": {0: {"exp_avg": Fake((3,)), "step": 5}}, "param_groups": [{"lr": 0.1, "params": [0]}]}
+LOADED: dict[str, tuple[Callable[[Path, dict[str, Fake]], object], str]] = {
+    "official": (under(model=W), ""),
+    "bare": (under(), "without an outer name"),
+    "under state_dict": (under(state_dict=W), 'under "state_dict"'),
+    "of a training run": (under(model=W, optimizer=ADAM, epoch=3, loss=0.5, best_meter_values={}), ""),
+    "of Lightning": (
+        under(state_dict=W, **{"pytorch-lightning_version": "2.4"}, optimizer_states=[ADAM], prefix="model."),
+        'under "state_dict", each name after "model."',
+    ),
+    "of DDP": (under(model=W, prefix="module."), 'each name after "module."'),
+    "compiled": (under(model=W, prefix="_orig_mod."), ""),
+    "compiled in part": (under(model=W, infix="_orig_mod."), ""),
+    "inside another network": (under(net=W, prefix="module.sam2."), 'after "module.sam2."'),
+    "nested": (under(checkpoint={"state_dict": W, "step": 1}), 'under "checkpoint.state_dict"'),
+    "beside an average of itself": (under(ema=W, model=W), ""),
+    "under two names at once": (lambda path, found: zipped(path, {"ema": found, "model": found}), ""),
+    "in half precision": (
+        lambda path, found: zipped(path, {"model": {n: Fake(t.shape, "HalfStorage") for n, t in found.items()}}), "",
+    ),
+    "in the format before zip files": (lambda path, found: legacy(path, {"model": found}), ""),
+    "safetensors": (safetensors, "without an outer name"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", LOADED)
+def test_a_checkpoint_in_any_shape_that_people_have_passes_and_says_which(
+    shape: str, plan_path: Path, tmp_path: Path
+) -> None:
+    save, said = LOADED[shape]
+    save(tmp_path / "mine.pt", weights("large"))
+    found = checks(str(plan_path), "--vram", "3GB", "--checkpoint", str(tmp_path / "mine.pt"), code=0)["checkpoint"]
+    assert "holds large 2.1" in found["found"] and said in found["found"]
+    assert ("(" in found["found"].partition("but is not")[0]) == bool(said)
+
+
+def changed(**changes: Any) -> Callable[[Path, dict[str, Fake]], object]:
+    """The weights with some of another kind, or gone (None)."""
+
+    def save(path: Path, found: dict[str, Fake]) -> object:
+        kept = {**found, **changes}
+        return zipped(path, {"model": {name: tensor for name, tensor in kept.items() if tensor is not None}})
+
+    return save
+
+
+def other(*names: str, **around: Any) -> Callable[[Path, dict[str, Fake]], object]:
+    """Weights of another network."""
+    return lambda path, _: zipped(path, around or dict.fromkeys(names, Fake((3,))))
+
+
+def holding(content: bytes) -> Callable[[Path, dict[str, Fake]], object]:
+    return lambda path, _: path.write_bytes(content)
+
+
+def cut(save: Callable[[Path, dict[str, Fake]], object], share: float) -> Callable[[Path, dict[str, Fake]], object]:
+    def saved(path: Path, found: dict[str, Fake]) -> None:
+        save(path, found)
+        with path.open("r+b") as file:
+            file.truncate(int(path.stat().st_size * share))
+
+    return saved
+
+
+def without_bytes(path: Path, found: dict[str, Fake]) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", pickled({"model": found}))
+
+
+def script(path: Path, found: dict[str, Fake]) -> None:
+    zipped(path, {"model": found})
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("archive/constants.pkl", b"")
+
+
+REFUSED: dict[str, tuple[Callable[[Path, dict[str, Fake]], object], str]] = {
+    "a pointer of Git LFS": (holding(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n"), "Git LFS"),
+    "a web page": (holding(b"\n<!DOCTYPE html><html><body>403</body></html>"), "web page"),
+    "an answer in XML": (holding(b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>'), "answer (XML)"),
+    "nothing": (holding(b""), "is empty"),
+    "zeros": (holding(bytes(4096)), "zeros"),
+    "a picture": (holding(b"\x89PNG\r\n\x1a\n" + bytes(64)), "picture"),
+    "packed": (holding(b"\x1f\x8b\x08" + bytes(64)), "gzip"),
+    "text": (holding(b'{"weight_map": {}}'), "is text"),
+    "a pickle of numbers": (holding(pickle.dumps({"a": 1}, 2)), "none of torch.save's"),
+    "a pickle of a newer protocol": (holding(pickle.dumps({"a": 1}, 4)), "by protocol 4"),
+    "a program": (script, "TorchScript"),
+    "a zip archive cut short": (cut(under(model=W), 0.9), "cut short"),
+    "the older format cut short": (cut(lambda path, found: legacy(path, {"model": found}), 0.9999), "cut short"),
+    "safetensors cut short": (cut(safetensors, 0.9), "cut short"),
+    "safetensors cut within the list": (cut(safetensors, 1e-6), "cut short"),
+    "bytes that are missing": (without_bytes, "bytes of"),
+    "a whole program of ultralytics": (
+        other(model=Name("ultralytics.nn.tasks", "DetectionModel")), "program of ultralytics",
+    ),
+    "options of a training run": (other(model={}, args=Name("argparse", "Namespace")), "argparse.Namespace"),
+    "SAM 1": (other("image_encoder.pos_embed", "mask_decoder.iou_token.weight", "prompt_encoder.x"), "of SAM 1"),
+    "EdgeTAM": (other("image_encoder.trunk.body.stem.weight", "spatial_perceiver.latents"), "EdgeTAM"),
+    "SAM 3": (other("detector.backbone.vision_backbone.trunk.x", "tracker.maskmem_tpos_enc"), "SAM 3"),
+    "transformers' names": (
+        other("vision_encoder.backbone.patch_embed.projection.weight", "memory_attention.x"), "names of transformers",
+    ),
+    "LoRA alone": (other("base.layers.0.lora_A.weight"), "LoRA layers"),
+    "another network": (other("layer1.0.conv1.weight"), "layer1.0.conv1.weight"),
+    "no tensors": (other(epoch=3, loss=0.5), "only epoch, loss"),
+    "another encoder": (changed(**{"image_encoder.trunk.pos_embed_window": None}), "EfficientTAM"),
+    "a weight too few": (changed(maskmem_tpos_enc=None), "1 of the 903 weights of large 2.1 are missing"),
+    "a weight too many": (changed(**{"adapter.weight": Fake((2,))}), "such as adapter.weight"),
+    "a weight of another shape": (changed(maskmem_tpos_enc=Fake((1, 2))), "(7, 1, 1, 64)"),
+    "whole numbers": (changed(maskmem_tpos_enc=Fake((7, 1, 1, 64), "CharStorage")), "type int8"),
+    "twice": (
+        lambda path, found: zipped(path, {f"{prefix}.{n}": t for n, t in found.items() for prefix in ("a", "b")}),
+        "more than once",
+    ),
+    "another variant": (lambda path, _: zipped(path, {"model": weights("tiny")}), "holds tiny 2.1"),
+    "another version": (lambda path, _: zipped(path, {"model": weights("large", "2.0")}), "holds large 2.0"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_is_no_checkpoint_for_the_plan_is_named_and_says_the_way_out(
+    kind: str, plan_path: Path, tmp_path: Path
+) -> None:
+    save, named = REFUSED[kind]
+    path = tmp_path / "file.pt"
+    save(path, weights("large"))
+    found = checks(str(plan_path), "--vram", "3GB", "--checkpoint", str(path), code=2)["checkpoint"]
+    assert found["status"] == FAIL and found["action"]
+    assert found["found"].startswith(str(path)) and named in found["found"], found
+    assert "weights_only" not in str(found) and "safe_globals" not in str(found)
+    # The run says the same, word for word, without having started.
+    pytest.importorskip("sam2", reason="the runtime runs the sam2 package")
+    pytest.importorskip("torch", reason="the runtime runs the sam2 package")
+    with pytest.raises(FileError) as refused:
+        planner.load(planner.Plan.load(plan_path), checkpoint=path, device="cpu")
+    assert refused.value.message == f"{found['found']}." and refused.value.hint == f"{found['action']}."
+
+
 @given(st.binary(max_size=400))
-def test_looking_into_any_file_runs_nothing_and_ends(data: bytes) -> None:
-    import tempfile
-
-    with tempfile.NamedTemporaryFile(suffix=".pt") as file:
-        with zipfile.ZipFile(file.name, "w") as archive:
-            archive.writestr("archive/data.pkl", data)
-        assert held_by(Path(file.name)) is None
-
-
-def test_a_real_checkpoint_is_recognised_without_torch(tmp_path: Path) -> None:
-    torch = pytest.importorskip("torch", reason="writes a real checkpoint")
-    from planner.domain import Configuration
-    from planner.runtime.weights import random_model
-
-    model = random_model(Configuration(variant="tiny", version="2.0", resolution=(256, 256), precision="float32"), 0)
-    torch.save({"model": model.state_dict()}, tmp_path / "tiny.pt")
-    held = held_by(tmp_path / "tiny.pt")
-    assert held is not None and (held.variant, held.version) == ("tiny", "2.0")
+def test_looking_into_any_list_runs_nothing_and_ends(data: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "any.pt"
+        for save in (
+            path.write_bytes,
+            lambda data: zip_of(path, data),
+            lambda data: path.write_bytes(b"\x80\x02" + data),
+        ):
+            save(data)
+            with pytest.raises(FileError):
+                accept(path, LARGE_2_1)
+            path.unlink()
 
 
 def test_official_sums_are_there_for_every_variant_and_version() -> None:
@@ -153,12 +301,33 @@ def test_a_damaged_archive_is_no_checkpoint(method: int, plan_path: Path, tmp_pa
     assert "cut short" in found["found"]
 
 
+def zip_of(path: Path, data: bytes) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", data)
+    return path
+
+
 def test_of_a_small_archive_with_a_large_list_only_the_beginning_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "bomb.pt"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("archive/data.pkl", b"N" * 2**24)
-    read: list[int] = []
-    monkeypatch.setattr("pickletools.genops", lambda data: read.append(len(data)) or iter(()))
-    assert held_by(path) is None and read == [2**20]
+    monkeypatch.setattr("planner.catalog.weight_files.INDEX_BYTES", 2**16)
+    monkeypatch.setattr("planner.catalog.pickles.INSTRUCTIONS", 1000)
+    itself = b"".join(b"X\x03\x00\x00\x00%03dh\x00" % number for number in range(300))
+    deep = b"\x80\x02" + b"]" * 500 + b"a" * 2**18
+    for data in (b"N" * 2**18, b"(" * 2**18, deep, b"\x80\x02}q\x00(" + itself + b"u."):
+        with pytest.raises(FileError):
+            accept(zip_of(tmp_path / "bomb.pt", data), LARGE_2_1)
+
+
+def test_the_list_of_weights_is_that_of_the_installed_sam2() -> None:
+    pytest.importorskip("torch", reason="builds the networks")
+    pytest.importorskip("sam2", reason="builds the networks")
+    from planner.runtime.network import build
+    from planner.runtime.weights import without_initial_values
+
+    for variant in VARIANTS:
+        for version in VERSIONS:
+            wanted = replace(LARGE_2_1, variant=variant, version=version)
+            with without_initial_values():
+                built = {name: tuple(tensor.shape) for name, tensor in build(wanted).state_dict().items()}
+            assert needed_tensors(variant, version) == built

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import json
 import os
 import pickle
 import struct
@@ -21,7 +22,7 @@ pytest.importorskip("sam2")
 
 import planner
 from planner.domain import Configuration
-from planner.errors import EnvironmentFailure, FileError, PlannerError, UsageError
+from planner.errors import DeviceWarning, EnvironmentFailure, FileError, PlannerError, UsageError
 from planner.runtime.session import find_device
 from tests.runtime.stock import checkpoint, picture
 
@@ -66,6 +67,43 @@ def test_a_checkpoint_in_the_format_before_zip_files_loads(tmp_path: Path, weigh
     old = saved(tmp_path / "old.pt", {"model": weights}, _use_new_zipfile_serialization=False)
     new = answer(planner.load(SMALLEST, checkpoint=checkpoint("tiny", "2.1"), device="cpu"))
     assert numpy.array_equal(answer(planner.load(SMALLEST, checkpoint=old, device="cpu")), new)
+
+
+def as_safetensors(path: Path, weights: dict[str, Any]) -> Path:
+    """The weights one after the other behind their list, at odd places."""
+    offset, entries, data = 1, {}, [b"\0"]
+    for name, tensor in weights.items():
+        data.append(tensor.contiguous().numpy().tobytes())
+        end = offset + len(data[-1])
+        entries[name] = {"dtype": "F32", "shape": list(tensor.shape), "data_offsets": [offset, end]}
+        offset = end
+    head = json.dumps(entries).encode()
+    path.write_bytes(b"".join((struct.pack("<Q", len(head)), head, *data)))
+    return path
+
+
+TRAINING = {"optimizer": {"state": {0: {"step": torch.tensor(3.0)}}}, "epoch": 7, "best_meter_values": {}}
+SHAPES: dict[str, Any] = {
+    "bare": lambda path, found: saved(path, found),
+    "of a training run on several GPUs": lambda path, found: saved(
+        path, {"state_dict": {f"module.model.{name}": tensor for name, tensor in found.items()}, **TRAINING}
+    ),
+    "parameters": lambda path, found: saved(
+        path, {"model": {name: torch.nn.Parameter(tensor) for name, tensor in found.items()}}
+    ),
+    "safetensors": as_safetensors,
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_checkpoint_in_another_shape_gives_the_same_masks(
+    shape: str, tmp_path: Path, weights: dict[str, Any]
+) -> None:
+    path = SHAPES[shape](tmp_path / "mine.pt", weights)
+    official = answer(planner.load(SMALLEST, checkpoint=checkpoint("tiny", "2.1"), device="cpu"))
+    session = planner.load(SMALLEST, checkpoint=path, device="cpu")
+    path.write_bytes(bytes(path.stat().st_size))
+    assert numpy.array_equal(answer(session), official)
 
 
 def test_random_weights_are_those_of_their_seed_and_leave_the_random_numbers_of_the_caller_alone() -> None:
@@ -307,7 +345,8 @@ def test_a_gpu_that_is_not_there_is_an_error_of_the_environment(device: str) -> 
 def test_auto_takes_the_cpu_where_there_is_nothing_else() -> None:
     if torch.backends.mps.is_available():
         pytest.skip("there is an MPS device")
-    assert planner.load(SMALLEST, random_weights=True).device == "cpu"
+    with pytest.warns(DeviceWarning, match=r"torch .*, so SAM 2 runs on the CPU"):
+        assert planner.load(SMALLEST, random_weights=True).device == "cpu"
 
 
 @pytest.mark.parametrize(("planned", "taken"), [("GPU-b", 1), ("GPU-a", 0), ("GPU-elsewhere", 0), (None, 0)])

@@ -146,10 +146,11 @@ class TestPictures:
         assert "coco" in caught.value.hint
         perform(job(tmp_path / "other", task="automask", saves=("coco", "overlay")))
 
-    def test_a_failed_picture_starts_again(self, tmp_path: Path) -> None:
-        def load(_: Any) -> Any:
-            raise EnvironmentFailure("no GPU.", "Buy one.")
+    def test_a_failed_picture_starts_again(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fail(*_: Any, **__: Any) -> Any:
+            raise EnvironmentFailure("torn.", "Mend it.")
 
-        with pytest.raises(EnvironmentFailure, match="starts again"):
-            perform(job(tmp_path / "out", task="image", load=load))
+        with monkeypatch.context() as patch, pytest.raises(EnvironmentFailure, match="starts again"):
+            patch.setattr(FakeSession, "segment", fail)
+            perform(job(tmp_path / "out", task="image"))
         perform(job(tmp_path / "out", task="image"))

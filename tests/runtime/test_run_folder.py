@@ -13,6 +13,7 @@ pytest.importorskip("pycocotools", reason="COCO documents need pycocotools")
 pytest.importorskip("PIL", reason="PNGs need Pillow")
 
 from planner.errors import EnvironmentFailure, FileError, UsageError
+from planner.runs.nouns import Weights
 from planner.runs.run import perform
 from tests.runtime.fakes import FakePrompt, FakeSession, files_of, job, video_plan
 
@@ -38,6 +39,28 @@ def test_another_run_in_the_folder_is_refused_by_what_differs(
         perform(job(tmp_path / "out", **changes))
     assert named in caught.value.message
     assert "--overwrite" in caught.value.hint
+
+
+@pytest.mark.parametrize("task", ["video", "image"])
+def test_a_run_whose_weights_do_not_load_leaves_the_folder_to_the_corrected_one(task: str, tmp_path: Path) -> None:
+    """Nor does it cost the run that it was to overwrite."""
+
+    def fail(plan: Any) -> Any:
+        raise FileError("There is no checkpoint typo.pt.", "Look again.")
+
+    def typo(**options: Any) -> None:
+        wrong = Weights(checkpoint="typo.pt", device="cuda:9")
+        with pytest.raises(FileError) as caught:
+            perform(job(tmp_path / "out", task=task, weights=wrong, load=fail), **options)
+        assert caught.value.hint == "Look again."
+
+    typo()
+    assert not any((tmp_path / "out").iterdir())
+    perform(job(tmp_path / "out", task=task))
+    before = files_of(tmp_path / "out")
+    typo(overwrite=True)
+    assert files_of(tmp_path / "out") == before
+    assert perform(job(tmp_path / "out", task=task)).already_finished
 
 
 def test_overwriting_deletes_the_run_and_nothing_else(tmp_path: Path, whole: dict[str, bytes]) -> None:

@@ -1,0 +1,124 @@
+"""`sam2-plan checkpoints`: the official files of weights, and how to get one."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from planner.cli import options
+from planner.cli.output import ProgressLine, echo
+from planner.domain import VARIANTS, VERSIONS
+from planner.errors import UsageError
+
+if TYPE_CHECKING:
+    from planner.catalog.checkpoints import Official
+
+EPILOG = """\b
+Examples:
+  sam2-plan checkpoints
+  sam2-plan checkpoints plan.yaml --download                what the plan runs with, into this folder
+  sam2-plan checkpoints --variant tiny --download --to checkpoints
+  sam2-plan checkpoints --variant tiny --download --from https://mirror.example/segment_anything_2
+
+\b
+A download is kept as NAME.part until it is whole and its size and SHA-256 are right; the same command goes on where
+one was cut or stopped (Ctrl-C). A file that is there is never written over. --from (or the environment,
+SAM2_PLAN_CHECKPOINTS_FROM) is a mirror with the same folders, or the address of the file itself (.pt).
+
+\b
+Exit codes: 0 listed, or fetched and verified; 1 it cannot be fetched (network, disk, another file than the official
+one, Ctrl-C); 2 usage, or another file lies where it should go; 3 the plan does not fit. Writes nothing without
+--download.
+"""
+
+
+@click.command("checkpoints", epilog=EPILOG)
+@click.argument("plan_path", metavar="[PLAN]", required=False)
+@click.option("--variant", type=options.Word(VARIANTS), help="only of that variant")
+@click.option("--version", type=options.Word(VERSIONS), help="only of that version  [default: both; download: 2.1]")
+@click.option("--download", is_flag=True, help="fetch the one file that is meant, and verify it")
+@click.option("--to", "folder", metavar="DIR", help="where to  [default: this folder]")
+@click.option("--from", "base", metavar="URL", help="a mirror, in place of Meta's address")
+@options.output_format
+def command(
+    output: str,
+    plan_path: str | None,
+    variant: str | None,
+    version: str | None,
+    download: bool,
+    folder: str | None,
+    base: str | None,
+) -> None:
+    """List the official checkpoints with size, SHA-256 and address, of all variants or what PLAN needs; fetch one."""
+    from planner.report.checkpoints import checkpoints_document, checkpoints_report, fetched_report
+    from planner.report.document import json_text
+
+    if folder is not None and not download:
+        raise UsageError("--to is where a download goes, and there is none.", "Add --download.")
+    found, fetched = _asked(plan_path, variant, version, download), None
+    if download:
+        from planner.fetching import fetch
+
+        line = ProgressLine() if sys.stderr.isatty() else None
+        try:
+            fetched = fetch(found[0], Path(folder or "."), base=base, progress=_progress(line, found[0].name))
+        finally:
+            if line:
+                line.end()
+    if output == "json":
+        echo(json_text(checkpoints_document(found, base, fetched)))
+    else:
+        echo(fetched_report(fetched) if fetched else checkpoints_report(found, base))
+
+
+def _asked(plan_path: str | None, variant: str | None, version: str | None, one: bool) -> list[Official]:
+    """The files that are meant; exactly `one` for a download. Raises UsageError for none and for several."""
+    from planner.catalog.checkpoints import official_checkpoints
+    from planner.domain import Configuration
+    from planner.units import check_word
+
+    planned: Configuration | None = None
+    if plan_path is not None:
+        from planner.api import Plan
+
+        plan = Plan.load(plan_path)
+        if plan.chosen is None:
+            plan.require()
+        else:
+            planned = plan.chosen.configuration
+    for name, value, words in (("variant", variant, VARIANTS), ("version", version, VERSIONS)):
+        if value is not None:
+            check_word(value, name, words)
+        if planned is not None and value not in (None, getattr(planned, name)):
+            raise UsageError(f"--{name} {value} is not what {plan_path} chose.", f"Leave --{name} or the plan out.")
+    if planned is not None:
+        variant, version = planned.variant, planned.version
+    if one:
+        if variant is None:
+            raise UsageError("--download fetches one file, and 8 are meant.", "Add --variant large, or name a plan.")
+        version = version or VERSIONS[0]
+    return [
+        official
+        for official in official_checkpoints()
+        if variant in (None, official.variant) and version in (None, official.version)
+    ]
+
+
+def _progress(line: ProgressLine | None, name: str) -> Callable[[str, int, int], None] | None:
+    if line is None:
+        return None
+    from planner.report.checkpoints import download_line
+
+    began: list[tuple[float, int]] = []
+
+    def tell(what: str, done: int, total: int) -> None:
+        began[:] = began or [(time.monotonic(), done)]
+        since, first = began[0]
+        line.show(download_line(name, what, done, total, time.monotonic() - since, done - first), done == total)
+
+    return tell

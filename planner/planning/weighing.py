@@ -1,0 +1,79 @@
+"""Every candidate class against a budget: which member each would run as, and what is preferred to what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from planner.catalog import Catalog
+from planner.domain import Request
+from planner.planning.candidates import CandidateClass, Member
+from planner.planning.ranking import Key, Ranker, ranker
+
+
+class Weighed(NamedTuple):
+    """Candidate classes and what a budget makes of them. Mappings are by the id of a class."""
+
+    classes: Sequence[CandidateClass]
+    usable_bytes: int
+    rank: Ranker
+    within: Mapping[int, Member]
+    """Of what fits: the member that would be planned."""
+    keys: Mapping[int, Key]
+    """Of what fits: its place in the order of preference."""
+    ideal: Mapping[int, Key]
+    """Of every class: its place if it surely fitted."""
+
+    @property
+    def fitting(self) -> list[CandidateClass]:
+        """What fits, the most preferred first."""
+        found = [candidate for candidate in self.classes if id(candidate) in self.within]
+        return sorted(found, key=lambda candidate: self.keys[id(candidate)])
+
+    @property
+    def best(self) -> CandidateClass | None:
+        """What is chosen; None where nothing fits."""
+        return min(
+            (candidate for candidate in self.classes if id(candidate) in self.within),
+            key=lambda candidate: self.keys[id(candidate)],
+            default=None,
+        )
+
+    def surely(self, member: Member) -> bool:
+        """Whether it fits with its upper bound."""
+        return member.upper_bytes <= self.usable_bytes
+
+    def turned_down(self) -> list[CandidateClass]:
+        """What would be preferred to the choice and does not fit, in order.
+
+        Where nothing fits that is all, the nearest miss first.
+        """
+        best = self.best
+        if best is None:
+            order = self.ideal
+            return sorted(self.classes, key=lambda c: (c.need_bytes is None, c.need_bytes or 0, order[id(c)]))
+        bar = self.ideal[id(best)]
+        above = [c for c in self.classes if self.ideal[id(c)] < bar and id(c) not in self.within]
+        return sorted(above, key=lambda candidate: self.ideal[id(candidate)])
+
+
+def weigh(
+    classes: Sequence[CandidateClass], request: Request, usable_bytes: int, catalog: Catalog, strict: bool = False
+) -> Weighed:
+    """What so many bytes make of the candidate classes of a request."""
+    runnable = [candidate for candidate in classes if not candidate.unsupported]
+    rank = ranker(request.prefer, request.workload, catalog, runnable, strict)
+    speed_first = request.prefer == "speed" and not strict
+    within = {
+        id(candidate): member
+        for candidate in runnable
+        if (member := candidate.best_within(usable_bytes, speed_first)) is not None
+    }
+    keys = {
+        id(candidate): rank(candidate, member, member.upper_bytes <= usable_bytes)
+        for candidate in runnable
+        if (member := within.get(id(candidate))) is not None
+    }
+    # What does not fit is ranked as what it would rather run as.
+    ideal = {id(c): rank(c, within.get(id(c), c.members[0]), True) for c in classes}
+    return Weighed(classes, usable_bytes, rank, within, keys, ideal)
