@@ -70,19 +70,29 @@ def read_state(pixels: Number, memories: Number, pointers: Number) -> Number:
     return memories * memory_per_frame(pixels) + pointers * pointer() + low_resolution_mask(pixels)
 
 
-def encoder_scores(pixels: Number, heads: Number, item_bytes: Number) -> Number:
-    """Scores of one full-frame attention of the encoder, and their softmax, where math attention holds them."""
+def encoder_scores(pixels: Number, heads: Number) -> Number:
+    """Scores of one full-frame attention of the encoder, and their softmax, where math attention holds them.
+
+    In float32 whatever the precision is: the kernel casts half types up (_scaled_dot_product_attention_math of
+    aten/src/ATen/native/transformers/attention.cpp, allowFP16BF16ReductionMathSDP).
+    """
     tokens = pixels / TOKEN_PIXELS
-    return heads * tokens * tokens * item_bytes * 2
+    return heads * tokens * tokens * FLOAT32 * 2
 
 
-def memory_scores(pixels: Number, item_bytes: Number) -> Number:
-    """Scores of memory attention for one object where math attention holds them, and their softmax.
+def memory_scores(pixels: Number, memories: Number) -> Number:
+    """Scores of memory attention over so many frames for one object, and their softmax, in float32 as above.
 
     Nine objects in float32 at 1024x1024 ask for 3.95 GiB at once (ultralytics issue 18211): half of this.
     """
     tokens = pixels / TOKEN_PIXELS
-    return tokens * (MEMORY_FRAMES * tokens + POINTER_TOKENS) * item_bytes * 2
+    return tokens * (memories * tokens + POINTER_TOKENS) * FLOAT32 * 2
+
+
+def lengthening_scores(pixels: Number, memories: Number) -> Number:
+    """Those of one memory, of two, up to so many, together: each is longer than any block that the last one left."""
+    tokens = pixels / TOKEN_PIXELS
+    return tokens * (memories * (memories + 1) / 2 * tokens + memories * POINTER_TOKENS) * FLOAT32 * 2
 
 
 def kept_masks(pixels: Number) -> Number:

@@ -16,7 +16,7 @@ from planner.domain import RUNTIMES, TASKS, VARIANTS
 from planner.errors import FileError
 from planner.locations import profiles_folder
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 FITTED_FILE = "memory_model.json"
 """In the user's folder: what `sam2-plan fit` made."""
 WIDTHS = ("half", "autocast", "float32")
@@ -72,7 +72,10 @@ class Group:
     provenance: str
     """Of what was fitted: simulated or published."""
     largest_pixels: int
-    """That were fitted to."""
+    """Of the resolutions that were fitted to, as are the following."""
+    largest_objects: int
+    largest_frame_pixels: int
+    """Of the source's pictures."""
 
 
 COVERAGE = 0.95
@@ -190,6 +193,8 @@ def _group(entry: Any) -> Group:
         reserved=_law(entry["reserved"], pixels),
         provenance=_word(entry["provenance"], ("simulated", "published")),
         largest_pixels=pixels[-1],
+        largest_objects=int(entry["largest_objects"]),
+        largest_frame_pixels=int(entry["largest_frame_pixels"]),
     )
 
 

@@ -12,6 +12,7 @@ from planner.catalog import Catalog, load_catalog
 from planner.domain import Component, Configuration, Estimate, Phase, Workload
 from planner.errors import UsageError
 from planner.memory_model import arrays, host
+from planner.memory_model.beyond import NO_SCORES, Scores, bound_extra, is_beyond, math_scores
 from planner.memory_model.coefficients import Coefficients, Correction, Group, Law, load_coefficients
 from planner.memory_model.features import ARRAYS, SCALAR, Operations, Quantities, features
 
@@ -44,7 +45,6 @@ UNCONFIRMED = 0.09
 code without its workspaces (docs/log.md)."""
 OTHER_GPU = 0.05
 """Assumed, relative to the total: what rows measured on another GPU widen the bound by."""
-SIMULATED_OBJECTS = 50
 SCORED = {"encode": 0, "track": 1}
 """Phases in which math attention holds scores, and which of the two."""
 REMAINDER = {"load": "positional tables and copies"}
@@ -185,13 +185,14 @@ class MemoryModel:
         correction = self.corrections.get(group.runtime)
         major = capability[0] if capability else None
         context = OTHER_CONTEXT_BYTES if major else UNKNOWN_CONTEXT_BYTES
-        scores = (0.0, 0.0)
+        scores = NO_SCORES
         if configuration.attention == "math":
             heads = self.catalog.shapes[configuration.variant].global_attention_heads
-            scores = math_scores(group.task, q, heads, 4 if group.width == "float32" else 2, SCALAR)
+            scores = math_scores(group.task, q, heads, SCALAR)
         return Terms(
             variant=configuration.variant,
             pixels=q.pixels,
+            quantities=q,
             weights=arrays.weights(group.runtime, group.task, parameters, 2 if group.width == "half" else 4),
             grown=features(group.runtime, group.task, q, SCALAR),
             workspace=HOPPER_WORKSPACE_BYTES if major in HOPPER_WORKSPACE_CAPABILITIES else 0,
@@ -205,12 +206,13 @@ class MemoryModel:
         allocated = max(terms.allocated(name, law) for name, law in group.phases.items())
         reserved = max(allocated, terms.reserved(group.reserved))
         context = terms.context if terms.measured_context is None else terms.measured_context
-        on_total, on_reserved = self.widening(group, terms.pixels, SCALAR)
+        on_total, on_reserved = self.widening(group, terms.quantities, SCALAR)
         spare = CONTEXT_UPPER_BYTES if terms.measured_context is None else 0
-        widened = (reserved + context) * on_total + reserved * on_reserved + sum(terms.scores)
+        widened = (reserved + context) * on_total + reserved * on_reserved
+        widened += bound_extra(group, terms.quantities, terms.grown, terms.scores, SCALAR)
         return Totals(allocated, reserved, context, ceil(widened) + reserved + context + spare)
 
-    def widening(self, group: Group, pixels: Any, ops: Operations) -> tuple[float, Any]:
+    def widening(self, group: Group, q: Quantities, ops: Operations) -> tuple[float, Any]:
         """What the upper bound adds, as shares of the total and of the reserved bytes.
 
         The one is what held-out rows show, the other what nothing has confirmed.
@@ -222,7 +224,7 @@ class MemoryModel:
             on_total = self.coefficients.margins[group.runtime, group.task].ratio
             on_reserved = 0.0 if group.provenance == "published" else UNCONFIRMED
         beyond = on_reserved + self.coefficients.beyond
-        return on_total, ops.where(pixels > group.largest_pixels, beyond, on_reserved)
+        return on_total, ops.where(is_beyond(group, q), beyond, on_reserved)
 
     def _extrapolated(self, group: Group, configuration: Configuration, workload: Workload) -> tuple[str, ...]:
         """Why the estimate lies outside what was fitted to; empty if it does not."""
@@ -232,8 +234,10 @@ class MemoryModel:
             reasons.append(f"more pixels than any that was {group.provenance}")
         if configuration.attention == "math":
             reasons.append(f"math attention was not {group.provenance}")
-        if workload.objects > SIMULATED_OBJECTS:
+        if workload.objects > group.largest_objects:
             reasons.append(f"more objects than any that was {group.provenance}")
+        if workload.frame_size[0] * workload.frame_size[1] > group.largest_frame_pixels:
+            reasons.append(f"a larger picture than any that was {group.provenance}")
         return tuple(reasons)
 
 
@@ -257,12 +261,12 @@ class Terms(NamedTuple):
 
     variant: str
     pixels: int
+    quantities: Quantities
     weights: int
     grown: dict[str, Any]
     workspace: int
     """Of cuBLAS, beyond what the laws were fitted with."""
-    scores: tuple[float, float]
-    """That math attention holds, in encode and in track."""
+    scores: Scores
     ratios: tuple[float, float] | None
     """Measured: of allocated and of reserved."""
     context: int
@@ -275,7 +279,7 @@ class Terms(NamedTuple):
 
     def reserved(self, law: Law) -> int:
         """Reserved bytes in the end."""
-        value = self.weights + self.value(law) + self.workspace + max(self.scores)
+        value = self.weights + self.value(law) + self.workspace + max(self.scores.encode, self.scores.track)
         return ceil(value * self.ratios[1] if self.ratios else value)
 
     def value(self, law: Law) -> float:
@@ -289,7 +293,7 @@ class Terms(NamedTuple):
         """What was not fitted: the workspace of newer GPUs, scores of math attention."""
         if phase == "load":
             return 0.0
-        return self.workspace + {"encode": self.scores[0], "track": self.scores[1]}.get(phase, 0.0)
+        return self.workspace + {"encode": self.scores.encode, "track": self.scores.track}.get(phase, 0.0)
 
 
 def runtime_of(configuration: Configuration) -> str:
@@ -308,13 +312,6 @@ def quantities(configuration: Configuration, workload: Workload) -> Quantities:
         frames=workload.frames or ENDLESS_FRAMES,
         frame_pixels=workload.frame_size[0] * workload.frame_size[1],
     )
-
-
-def math_scores(task: str, q: Quantities, heads: Any, item_bytes: Any, ops: Operations) -> tuple[Any, Any]:
-    """What math attention holds at once in encode and in track."""
-    passes = ops.minimum(q.object_batch, q.objects)
-    track = passes * arrays.memory_scores(q.pixels, item_bytes) if task == "video" else 0.0 * q.pixels
-    return arrays.encoder_scores(q.pixels, heads, item_bytes), track
 
 
 def _phase(name: str, terms: Terms, group: Group, configuration: Configuration) -> Phase:

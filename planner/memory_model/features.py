@@ -2,8 +2,7 @@
 
 Planning evaluates thousands of configurations without numpy (its import would cost more than the plan), tables
 evaluate a hundred thousand at once with it; both go through the functions here, which use only arithmetic and the
-few operations of `Operations`. No feature falls where more is asked for, but for what stock automatic masks cost in
-many small passes.
+few operations of `Operations`. No feature falls where more is asked for.
 """
 
 from __future__ import annotations
@@ -81,9 +80,9 @@ def features(runtime: str, task: str, q: Quantities, ops: Operations) -> dict[st
     outputs = every if stock else ops.maximum(one, ops.minimum(every, arrays.ENLARGED_BYTES))
     found = {FURTHER_PASSES: (q.object_batch - 1) * q.pixels, OUTPUT_MASKS: outputs}
     if stock:
+        # Each pass makes a new, longer list of what is kept; the shorter ones are cache that torch gives back, so that
+        # fewer points in a pass never take more.
         found[KEPT_MASKS] = arrays.kept_masks(q.pixels)
-        # Each pass makes a new, longer list of what is kept, which no segment of a shorter one can hold.
-        found[LENGTHENED] = found[KEPT_MASKS] * (arrays.GRID_POINTS / q.object_batch)
     return found
 
 

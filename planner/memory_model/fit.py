@@ -150,7 +150,9 @@ def coefficients_text(c: Coefficients) -> str:
 
 def _group(group: Group) -> str:
     pixels = next(iter(group.reserved.curves.values())).pixels
-    head = {"runtime": group.runtime, "task": group.task, "width": group.width, "provenance": group.provenance}
+    head: dict[str, Any] = {"runtime": group.runtime, "task": group.task, "width": group.width}
+    head["provenance"] = group.provenance
+    head |= {"largest_objects": group.largest_objects, "largest_frame_pixels": group.largest_frame_pixels}
     lines = [json.dumps(head)[:-1] + f', "pixels": {json.dumps(pixels)}, "phases": {{']
     laws = [f"  {json.dumps(name)}: {_law(law)}" for name, law in group.phases.items()]
     lines.append(",\n".join(laws) + "},")

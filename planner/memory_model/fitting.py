@@ -101,6 +101,8 @@ def fit_group(rows: Sequence[Row], catalog: Catalog, knots: Sequence[int]) -> Gr
         reserved=_law(rows, knots, reserved - held, totals, weights, shared=False),
         provenance="simulated",
         largest_pixels=knots[-1],
+        largest_objects=max(row.workload.objects for row in rows),
+        largest_frame_pixels=max(row.quantities.frame_pixels for row in rows),
     )
 
 

@@ -19,6 +19,7 @@ from planner.memory_model.estimator import UNKNOWN_CONTEXT_BYTES, MemoryModel
 from planner.memory_model.features import MEMORY_BANK
 from planner.memory_model.fitting import CurveRegressor, rounded
 from planner.memory_model.rows import Row
+from planner.units import MAXIMUM_FRAME_SIDE
 
 RUNTIME, WIDTH = "reimplementation", "half"
 FEWEST_IMAGES, FEWEST_TOTALS = 4, 1
@@ -62,6 +63,9 @@ def fit_published(rows: Sequence[Row], catalog: Catalog) -> dict[tuple[str, str,
             reserved=_reserved(allocated, catalog, spare, ratio),
             provenance="published",
             largest_pixels=knots[-1],
+            largest_objects=1,
+            # Nothing in the published figures hangs on the size of the source's picture.
+            largest_frame_pixels=MAXIMUM_FRAME_SIDE**2,
         )
     return groups
 

@@ -10,13 +10,13 @@ import numpy as np
 from planner.domain import ATTENTIONS, PRECISIONS, TASKS, VARIANTS
 from planner.errors import UsageError
 from planner.memory_model import arrays
+from planner.memory_model.beyond import Scores, bound_extra, math_scores
 from planner.memory_model.coefficients import WIDTHS, Group, Law
 from planner.memory_model.estimator import (
     CONTEXT_UPPER_BYTES,
     ENDLESS_FRAMES,
     UNKNOWN_CONTEXT_BYTES,
     WIDTH_OF,
-    math_scores,
 )
 from planner.memory_model.features import Operations, Quantities, features
 
@@ -81,12 +81,11 @@ def _figures(model: MemoryModel, group: Group, rows: Mapping[str, np.ndarray]) -
     heads = np.array([float(shape.global_attention_heads) for shape in shapes])[rows["variant"]]
     weights = arrays.weights(group.runtime, group.task, parameters, 2 if group.width == "half" else 4)
     grown = features(group.runtime, group.task, q, VECTOR)
-    encode = track = np.zeros(1)
+    scores = Scores(*(np.zeros(1) for _ in Scores._fields))
     if rows["math"].any():
-        item_bytes = 4 if group.width == "float32" else 2
-        held = math_scores(group.task, q, heads, item_bytes, VECTOR)
-        encode, track = (np.where(rows["math"], scores, 0.0) for scores in held)
-    extra = {"encode": encode, "track": track}
+        held = math_scores(group.task, q, heads, VECTOR)
+        scores = Scores(*(np.where(rows["math"], column, 0.0) for column in held))
+    extra = {"encode": scores.encode, "track": scores.track}
     places = _Places(group.reserved, rows["variant"], q.pixels)
 
     def value(law: Law) -> np.ndarray:
@@ -101,11 +100,12 @@ def _figures(model: MemoryModel, group: Group, rows: Mapping[str, np.ndarray]) -
     allocated = np.zeros(len(weights))
     for name, law in group.phases.items():
         allocated = np.maximum(allocated, np.ceil((weights + value(law) + extra.get(name, 0.0)) * ratios[0]))
-    reserved = np.ceil((weights + value(group.reserved) + np.maximum(encode, track)) * ratios[1])
+    reserved = np.ceil((weights + value(group.reserved) + np.maximum(scores.encode, scores.track)) * ratios[1])
     reserved = np.maximum(allocated, reserved)
-    on_total, on_reserved = model.widening(group, q.pixels, VECTOR)
+    on_total, on_reserved = model.widening(group, q, VECTOR)
     total = reserved + UNKNOWN_CONTEXT_BYTES
-    widened = total * on_total + reserved * on_reserved + (encode + track)
+    widened = total * on_total + reserved * on_reserved
+    widened = widened + bound_extra(group, q, grown, scores, VECTOR)
     upper = np.ceil(widened) + reserved + UNKNOWN_CONTEXT_BYTES + CONTEXT_UPPER_BYTES
     return dict(zip(FIGURES, (allocated, reserved, total, upper), strict=True))
 

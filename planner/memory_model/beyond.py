@@ -1,0 +1,58 @@
+"""What lies beyond the rows that were fitted: the scores of math attention, and bounds where more is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from planner.memory_model import arrays
+from planner.memory_model.coefficients import Group
+from planner.memory_model.features import LENGTHENED, Operations, Quantities
+
+UNCONFIRMED_SCORES = 0.25
+"""Of the scores of math attention, a formula and in no row: the simulator's are up to 12 % more (docs/log.md)."""
+
+
+class Scores(NamedTuple):
+    """Bytes that math attention takes for scores."""
+
+    encode: Any
+    """Held at once in encode."""
+    track: Any
+    """Held at once in track."""
+    cached: Any
+    """What the allocator may keep of track: each frame's are longer than those before, until the bank is full."""
+
+
+NO_SCORES = Scores(0.0, 0.0, 0.0)
+
+
+def math_scores(task: str, q: Quantities, heads: Any, ops: Operations) -> Scores:
+    """What math attention takes."""
+    encode = arrays.encoder_scores(q.pixels, heads)
+    if task != "video":
+        return Scores(encode, 0.0 * q.pixels, 0.0 * q.pixels)
+    passes = ops.minimum(q.object_batch, q.objects)
+    # The first frame, which the prompts are for, reads no memory.
+    memories = ops.minimum(q.frames - 1, arrays.MEMORY_FRAMES)
+    track = ops.where(memories > 0, passes * arrays.memory_scores(q.pixels, memories), 0.0)
+    return Scores(encode, track, passes * arrays.lengthening_scores(q.pixels, memories))
+
+
+def is_beyond(group: Group, q: Quantities) -> Any:
+    """Whether more is asked for than was fitted to."""
+    more_pixels, more_objects = q.pixels > group.largest_pixels, q.objects > group.largest_objects
+    return more_pixels | more_objects | (q.frame_pixels > group.largest_frame_pixels)
+
+
+def bound_extra(group: Group, q: Quantities, grown: Mapping[str, Any], scores: Scores, ops: Operations) -> Any:
+    """Bytes of the bound for what no row has.
+
+    A share of the scores, and what the cache keeps of every length of a list that grows. The allocator gives the cache
+    back before it runs out, so that it is no part of the need.
+    """
+    extra = UNCONFIRMED_SCORES * ops.maximum(scores.encode, scores.track) + scores.cached
+    if LENGTHENED in grown:
+        kept = max(0.0, 1.0 - group.reserved.growth[LENGTHENED])
+        extra = extra + ops.where(q.objects > group.largest_objects, kept * grown[LENGTHENED], 0.0)
+    return extra
