@@ -134,7 +134,8 @@ def outranks(one: Document, other: Document, prefer: str, strict: bool = False) 
     fast, slow = pace(one), pace(other)
     faster, slower = fast > slow * (1 + SAME_SPEED), slow > fast * (1 + SAME_SPEED)
     if prefer == "speed":
-        return not slower and (faster or rank(one, prefer) < rank(other, prefer))
+        # A little slower may still be slower, which no rank makes up for.
+        return not slower and (faster or (fast >= slow and rank(one, prefer) < rank(other, prefer)))
     return rank(one, prefer) < rank(other, prefer) or (rank(one, prefer) == rank(other, prefer) and faster)
 
 
