@@ -21,6 +21,7 @@ from planner.domain import (
     Stock,
 )
 
+ORIGINS = ("predicted", "published")
 OUTCOMES = ("chosen", "fits", "does_not_fit", "unsupported")
 LOST_BY = ("balance", "published", "accuracy", "certainty", "precision", "speed", "bytes", "order")
 """In what a class that fits loses to the choice. balance: its distance from the knee; published: its accuracy is an
@@ -42,7 +43,7 @@ class Explained:
     """One of OUTCOMES."""
     configuration: Configuration
     """What it would run as where it fits, else the smallest of the class."""
-    quality: float
+    quality: float | None
     quality_is_estimate: bool
     frames_per_second: float | None
     """As of a Choice; None for other tasks than video."""
@@ -62,6 +63,9 @@ class Explained:
     """Of what fits, one of LOST_BY."""
     reason: str
     """All of this in a sentence."""
+    quality_reason: str | None = None
+    """Why `quality` is None; likewise below."""
+    frames_per_second_reason: str | None = None
 
     @property
     def short_by_bytes(self) -> int | None:
@@ -75,6 +79,24 @@ class Explained:
         if self.need_bytes is None or self.need_bytes > self.limit_bytes:
             return None
         return self.limit_bytes - self.need_bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """What one configuration takes on one runtime, predicted or published. A figure is None where `note` says why."""
+
+    runtime: str
+    """One of planner.domain.RUNTIMES."""
+    allocated_bytes: int | None
+    reserved_bytes: int | None
+    total_bytes: int | None
+    upper_bytes: int | None
+    """The bound of a prediction; publications have none."""
+    host_bytes: int | None
+    origin: str
+    """One of ORIGINS."""
+    note: str | None = None
+    """Why there are no figures; of a publication what exactly it measured, and where it stands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +120,8 @@ class Reach:
     sure_objects: int | None
     gpu_objects: int | None
     """Of max_objects, those that fit with the memory bank on the GPU; 0 where not even one does."""
+    host_bytes: int | None
+    """What the host holds of the request in the preferred way."""
     unlimited_frames: bool
     """Whether a video without end fits at that resolution: a bounded memory bank holds the same for any length."""
     max_square: tuple[int, int] | None

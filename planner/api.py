@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from planner import __version__, domain
-from planner.budgets import budget_of, gpus_of, torch_of
+from planner.budgets import budget_of, gpus_of, torch_of, with_host
 from planner.commands import describe
 from planner.documents import write
 from planner.domain import (
@@ -164,6 +164,7 @@ def plan(
     strict: bool = False,
     explain: bool = False,
     simulate_gpu: str | Path | None = None,
+    host_memory: str | int | None = None,
 ) -> Plan:
     """The best configuration that fits, as a Plan.
 
@@ -173,7 +174,8 @@ def plan(
     present; none of them: the GPU that is present. variant to attention: pins, never overridden.
     headroom: "auto" (5 %), "none", a size or a percentage. top: how many alternatives to keep. explain: keep in
     Plan.explained what was weighed, and why each was or was not chosen. simulate_gpu: a report of `sam2-plan doctor
-    --format json`, whose GPUs count as present in place of this machine's.
+    --format json`, whose GPUs count as present in place of this machine's. host_memory: what the host has for the run,
+    such as "16GB" or bytes; None is this machine's where the plan is for its GPU, and not known elsewhere.
 
     Raises UsageError for a value that cannot be planned for. That nothing fits raises nothing: see Plan.require.
     """
@@ -182,6 +184,7 @@ def plan(
         resolution=resolution, precision=precision, attention=attention, prefer=prefer,
     )  # fmt: skip
     budget, warnings = budget_of(vram, gpu, device, parse_headroom(headroom), gpus_of(simulate_gpu, vram, gpu))
+    budget = with_host(budget, host_memory, simulate_gpu)
     check_top(top)
     model = known_model().on(budget.gpu.name if budget.gpu else None)
     with torch_of(simulate_gpu):

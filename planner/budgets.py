@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 from planner.domain import Budget, Gpu, Headroom
@@ -130,6 +131,30 @@ def torch_of(report: str | Path | None) -> AbstractContextManager[None]:
     from planner.report.machine import read_machine
 
     return judging(build_in(read_machine(Path(report)).versions))
+
+
+def with_host(
+    budget: Budget, host_memory: str | int | None, report: str | Path | None = None, *, processes: int = 1
+) -> Budget:
+    """The budget with the host's memory beside it: as given, else that of the machine whose GPU is planned for.
+
+    host_memory: "32GB", bytes, or None. Of a budget or a card by name the host is another machine's, and stays unknown.
+    report: of the machine, where it is not this one. processes: how many share it. Raises UsageError for no size.
+    """
+    if host_memory is not None:
+        size = check_size(host_memory) if isinstance(host_memory, int) else parse_size(host_memory)
+        return replace(budget, host_bytes=size // processes, host_source="given")
+    if budget.source != "device":
+        return budget
+    if report is None:
+        from planner.measure.limits import usable_host_bytes
+
+        found = usable_host_bytes()
+    else:
+        from planner.report.machine import read_machine
+
+        found = read_machine(Path(report)).host_usable_bytes
+    return budget if found is None else replace(budget, host_bytes=found // processes, host_source="machine")
 
 
 def refuse_report(report: object, vram: object, gpu: object) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 from planner.api import Plan
 from planner.budgets import budget_of, budget_on, refuse_report
+from planner.catalog.figures import worth
 from planner.catalog.torch_builds import TorchBuild, build_in, judging
 from planner.domain import EXIT_DOES_NOT_FIT, Budget, Choice, Gpu, Request, Workload
 from planner.errors import UsageError
@@ -282,12 +283,10 @@ def as_of_today(choice: Choice, workload: Workload, budget: Budget | None) -> Ch
     """
     gpu = budget.gpu if budget else None
     model, configuration = known_model().on(gpu.name if gpu else None), choice.configuration
-    quality = model.catalog.quality(configuration.variant, configuration.version, configuration.resolution)
     return replace(
         choice,
         estimate=model.estimate(configuration, workload, gpu.capability if gpu else None),
-        quality=quality.value,
-        quality_is_estimate=quality.is_estimate,
+        **worth(configuration, workload, model.catalog, gpu.name if gpu else None),
     )
 
 

@@ -23,9 +23,8 @@ def packing_command(
     request: Request, budgets: Sequence[Budget], streams: int, *extra: str, strict: bool = False
 ) -> str:
     """The same for several streams on one or more GPUs."""
-    return _command(
-        request, [*_budgets(budgets), "--streams", str(streams)], (*(["--strict"] if strict else []), *extra)
-    )
+    words = [*_budgets(budgets), *_host(budgets[0], streams), "--streams", str(streams)]
+    return _command(request, words, (*(["--strict"] if strict else []), *extra))
 
 
 def _command(request: Request, budget_words: Sequence[str], extra: Sequence[str]) -> str:
@@ -84,7 +83,14 @@ def _budget(budget: Budget) -> list[str]:
         words = ["--device", _device(budget.gpu)]
     else:
         words = ["--vram", exact_size(budget.total_bytes)]
-    return [*words, *_headroom(budget.headroom)]
+    return [*words, *_headroom(budget.headroom), *_host(budget)]
+
+
+def _host(budget: Budget, processes: int = 1) -> list[str]:
+    """What this machine has needs no word where the plan is for its GPU."""
+    if budget.host_bytes is None or (budget.source == "device" and budget.host_source == "machine"):
+        return []
+    return ["--host-memory", exact_size(budget.host_bytes * processes)]
 
 
 def _device(gpu: Gpu) -> str:

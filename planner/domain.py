@@ -26,6 +26,8 @@ RUNTIMES = ("own", "stock", "reimplementation")
 PREFERENCES = ("quality", "speed", "balanced")
 VERDICTS = ("fits", "tight", "does_not_fit")
 BUDGET_SOURCES = ("vram", "gpu", "device")
+HOST_SOURCES = ("given", "machine")
+"""Whether the user said how much memory the host has, or the machine of the GPU did."""
 PROVENANCES = ("measured", "published", "simulated", "derived", "assumed")
 """measured: on a GPU by this project; published: from a cited publication or fitted to one; simulated: traced;
 derived: the size of a known array; assumed: a stated allowance that nothing measured supports yet."""
@@ -118,6 +120,10 @@ class Budget:
     source: str
     """One of BUDGET_SOURCES."""
     gpu: Gpu | None = None
+    host_bytes: int | None = None
+    """Memory of the host that may be used; None where nobody said, and another machine may be meant."""
+    host_source: str | None = None
+    """One of HOST_SOURCES; None beside a host_bytes of None."""
 
     @property
     def headroom_bytes(self) -> int:
@@ -208,6 +214,15 @@ class Estimate:
     extrapolated: bool
     """True outside what was measured or published."""
     extrapolated_because: tuple[str, ...] = ()
+    host_components: tuple[Component, ...] = ()
+    """Of host_bytes, at the host's own peak; they add up to it."""
+    host_bytes_reason: str | None = None
+    """Why host_bytes is None."""
+
+    @property
+    def host_bytes(self) -> int | None:
+        """What the process holds in the host's memory; None where that is not known."""
+        return sum(part.bytes for part in self.host_components) if self.host_components else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,12 +232,20 @@ class Choice:
     __repr__ = brief
 
     configuration: Configuration
-    quality: float
-    """J&F on SA-V test in percent, published or estimated from published figures."""
+    quality: float | None
+    """In percent, by `quality_metric`; None where nothing is published that would say it."""
     quality_is_estimate: bool
+    """True between resolutions of the paper's ablation; False of a published figure, and of none."""
     frames_per_second: float | None
-    """Estimate for video on an A100, from published figures; None for other tasks."""
+    """Published for this card and case; None elsewhere."""
     estimate: Estimate
+    quality_metric: str | None = None
+    quality_reason: str | None = None
+    """Why `quality` is None."""
+    frames_per_second_of: str | None = None
+    """Whose code, card, mode and source of the speed."""
+    frames_per_second_reason: str | None = None
+    """Why it is None."""
 
     @property
     def variant(self) -> str:
@@ -256,11 +279,12 @@ class Rejection:
 
     configuration: Configuration
     need_bytes: int | None
-    """Its predicted total; None where the GPU cannot run it at all."""
+    """Its predicted total, or what the host would hold where that is too much; None where the GPU cannot run it."""
     limit_bytes: int
+    """What is usable of the GPU's budget, or of the host's memory."""
     short_by_bytes: int | None
     component: str
-    """The largest component of the peak, or the capability that is missing."""
+    """The largest component of the peak, "host", or the capability that is missing."""
     reason: str
 
 
@@ -301,6 +325,8 @@ class Stock:
     first_frame_out_of_memory: int | None
     """The frame, counted from 1, that no longer fits; None where all do."""
     reason: str
+    host_bytes: int | None = None
+    """What it holds in the host's memory; None of a clip without end, and of what it cannot run."""
 
 
 @dataclass(frozen=True, slots=True)

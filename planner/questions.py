@@ -8,14 +8,15 @@ from functools import cache
 from pathlib import Path
 
 from planner import answers, domain
-from planner.answers import Carried, Comparison, Needed
+from planner.answers import Beside, Carried, Comparison, Needed
 from planner.api import Plan, check_top, provenance_of, request_of, with_files
-from planner.budgets import Several, budget_of, budgets_of, gpus_of, torch_of
-from planner.domain import Budget, Gpu
+from planner.budgets import Several, budget_of, budgets_of, gpus_of, torch_of, with_host
+from planner.domain import Budget, Configuration, Gpu, Workload
 from planner.errors import UsageError
 from planner.memory_model import MemoryModel
 from planner.memory_model.current import known_model
 from planner.planning import make_plan
+from planner.planning.beside import beside
 from planner.planning.comparison import compare_plans
 from planner.planning.needs import needed
 from planner.planning.packing import make_packing
@@ -48,6 +49,7 @@ def limits(
     precision: str | None = None,
     attention: str | None = None,
     simulate_gpu: str | Path | None = None,
+    host_memory: str | int | None = None,
 ) -> Carried:
     """How far a budget carries: for each variant the most objects and the largest resolutions, and stock's frames.
 
@@ -59,6 +61,7 @@ def limits(
         resolution=resolution, precision=precision, attention=attention,
     )  # fmt: skip
     budget, warnings = budget_of(vram, gpu, device, parse_headroom(headroom), gpus_of(simulate_gpu, vram, gpu))
+    budget = with_host(budget, host_memory, simulate_gpu)
     model = known_model().on(budget.gpu.name if budget.gpu else None)
     with torch_of(simulate_gpu):
         return carried(request, budget, model, warnings)
@@ -93,6 +96,18 @@ def need(
         resolution=resolution, precision=precision, attention=attention,
     )  # fmt: skip
     return needed(request, parse_headroom(headroom), runtime, known_model().on(None), _known_cards(top), top)
+
+
+def runtimes(configuration: Configuration, workload: Workload, gpu: str | None = None) -> tuple[Beside, ...]:
+    """What one configuration takes on our runtime and on stock's, and what was published of it."""
+    from planner.catalog.gpus import find_gpu
+    from planner.locations import profiles_folder
+    from planner.profiles import load_folder
+
+    card = None if gpu is None else find_gpu(gpu).gpu
+    model = known_model().on(card.name if card else None)
+    published = load_folder(profiles_folder() / "published")
+    return beside(configuration, workload, model, card.capability if card else None, published)
 
 
 def _known_cards(top: int) -> Sequence[Gpu]:
@@ -131,12 +146,14 @@ def pack(
     strict: bool = False,
     explain: bool = False,
     simulate_gpu: str | Path | None = None,
+    host_memory: str | int | None = None,
 ) -> Packing:
     """Several independent streams of one request, each a process, packed onto one or more GPUs.
 
     gpus: how many; streams: how many, one for each GPU unless told. vram, gpu, device: as of plan, for each GPU one
-    (a list, or "8GB,24GB") or one for all; none of them: the GPUs that are present. Everything else as of plan, for
-    each stream. Raises UsageError as plan does; that nothing fits raises nothing: see Packing.plan.require.
+    (a list, or "8GB,24GB") or one for all; none of them: the GPUs that are present. host_memory: of all streams
+    together, each of which has an equal share of it. Everything else as of plan, for each stream. Raises UsageError as
+    plan does; that nothing fits raises nothing: see Packing.plan.require.
     """
     check_top(top)
     request = request_of(
@@ -147,6 +164,8 @@ def pack(
     if count is not None and count > MAXIMUM_STREAMS:
         raise UsageError(f"{count} streams cannot be planned for.", f"Give a number from 1 to {MAXIMUM_STREAMS:,}.")
     budgets, warnings = budgets_of(vram, gpu, device, gpus, parse_headroom(headroom), gpus_of(simulate_gpu, vram, gpu))
+    processes = count or len(budgets)
+    budgets = [with_host(budget, host_memory, simulate_gpu, processes=processes) for budget in budgets]
 
     @cache
     def model_of(card: Gpu | None) -> MemoryModel:
@@ -157,6 +176,6 @@ def pack(
         return make_plan(request, budget, model, provenance_of(model), strict=strict, top=top, explain=explain)
 
     with torch_of(simulate_gpu):
-        made = make_packing(budgets, count or len(budgets), request, model_of, plan_with, warnings)
+        made = make_packing(budgets, processes, request, model_of, plan_with, warnings)
     values = {field.name: getattr(made, field.name) for field in fields(made)}
     return Packing(**(values | {"plan": with_files(made.plan)}))

@@ -194,15 +194,16 @@ def parse_duration(text: str | float) -> float:
 
 
 def format_size(size_bytes: int) -> str:
-    """A size for people, in powers of 10: "1.77 GB", "463 MB"."""
-    magnitude = abs(size_bytes)
-    if magnitude >= 10**12:
+    """A size for people, in powers of 10: "463 MB", "1626 MB", "24.0 GB", "113,246 GB".
+
+    Megabytes up to 10 GB, because publications state them: 1626 MB would not be recognised in 1.63 GB.
+    """
+    megabytes, gigabytes = round(abs(size_bytes) / 10**6), abs(size_bytes) / 10**9
+    if gigabytes >= 1000:
         return f"{size_bytes / 10**9:,.0f} GB"
-    if magnitude >= 10 * 10**9:
+    if megabytes >= 10_000:
         return f"{size_bytes / 10**9:.1f} GB"
-    if magnitude >= 10**9:
-        return f"{size_bytes / 10**9:.2f} GB"
-    if magnitude >= 10**6:
+    if megabytes >= 1:
         return f"{size_bytes / 10**6:.0f} MB"
     return f"{size_bytes / 10**3:.0f} kB"
 

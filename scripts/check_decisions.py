@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from planner import domain
+from planner.catalog import load_catalog
 from planner.commands import describe
 from planner.documents import write
 from planner.domain import Budget, Configuration, Headroom, Pins, Provenance, Request, Workload
@@ -130,6 +131,13 @@ def _class(configuration: Configuration) -> tuple[Any, ...]:
     return configuration.variant, configuration.version, configuration.resolution, configuration.precision
 
 
+def _accuracy(choice: domain.Choice | None) -> float:
+    """By which planning orders; where it is not published, an order only."""
+    if choice is None:
+        return 0.0
+    return load_catalog().quality(choice.variant, choice.version, choice.resolution).value
+
+
 def main() -> int:
     """Plan, simulate what is missing until nothing is, compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -181,7 +189,7 @@ def page(
         if ours == theirs:
             same += 1
         else:
-            loss = (best.quality if best else 0.0) - (choice.quality if choice else 0.0)
+            loss = _accuracy(best) - _accuracy(choice)
             misses.append((request, budget, ours, theirs, loss))
     lines = [
         "<!-- Made by scripts/check_decisions.py. -->",

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from tests.published import quality
+from tests.published import accuracy, frames_per_second, quality
 
 Document = dict[str, Any]
 RECIPE = ("autocast_bfloat16", "autocast_float16", "float16", "bfloat16", "float32")
@@ -31,6 +31,7 @@ def document_faults(plan: Document) -> list[Fault]:
     found = [*_budget(plan), *_verdict(plan)]
     for choice, estimate in _choices(plan):
         found += [*_estimate(estimate), *_pins(plan, choice, "chosen")]
+        found += _figures(choice, plan["request"]["task"])
         usable = plan["budget"]["usable_bytes"]
         if estimate["total_bytes"] > usable:
             found.append(Fault("choice over budget", f"{estimate['total_bytes']} of {usable} usable"))
@@ -118,9 +119,9 @@ def _pins(plan: Document, configuration: Document, what: str) -> Iterator[Fault]
 
 def rank(choice: Document, prefer: str) -> tuple[Any, ...]:
     """design.md's "best" as a sort key, smaller is better; speed comes in `outranks`."""
-    worth = (choice["quality_is_estimate"], -choice["quality"])
-    tight, recipe = not choice["sure"], RECIPE.index(choice["precision"])
-    return (tight, recipe, -choice["quality"]) if prefer == "speed" else (*worth, tight, recipe)
+    estimate, value, recipe = _worth(choice)
+    tight = not choice["sure"]
+    return (tight, recipe, value) if prefer == "speed" else (estimate, value, tight, recipe)
 
 
 def outranks(one: Document, other: Document, prefer: str, strict: bool = False) -> bool:
@@ -130,16 +131,29 @@ def outranks(one: Document, other: Document, prefer: str, strict: bool = False) 
     """
     if strict and one["sure"] != other["sure"]:
         return bool(one["sure"])
-    fast, slow = one["frames_per_second"], other["frames_per_second"]
-    known = fast is not None and slow is not None
-    faster = known and fast > slow * (1 + SAME_SPEED)
-    slower = known and slow > fast * (1 + SAME_SPEED)
+    fast, slow = pace(one), pace(other)
+    faster, slower = fast > slow * (1 + SAME_SPEED), slow > fast * (1 + SAME_SPEED)
     if prefer == "speed":
-        if not known or slower:
-            return False
         # A little slower may still be slower, which no rank makes up for.
-        return faster or (fast >= slow and rank(one, prefer) < rank(other, prefer))
+        return not slower and (faster or (fast >= slow and rank(one, prefer) < rank(other, prefer)))
     return rank(one, prefer) < rank(other, prefer) or (rank(one, prefer) == rank(other, prefer) and faster)
+
+
+def pace(choice: Document) -> float:
+    """What speeds are ordered by; versions run the same code, and further objects slow all down alike."""
+    size = (choice["resolution"][0], choice["resolution"][1])
+    return frames_per_second(choice["variant"], "2.1", size, 1, choice["offload_state"])
+
+
+def _figures(choice: Document, task: str) -> Iterator[Fault]:
+    """Accuracy is what is published for the task, or null; each null has its reason."""
+    size = (choice["resolution"][0], choice["resolution"][1])
+    estimate, value = accuracy(task, choice["variant"], choice["version"], size)
+    if (choice["quality"], choice["quality_is_estimate"]) != (value, estimate):
+        yield Fault("an accuracy that nobody published", f"{choice['quality']} for {label(choice)}")
+    for name in ("quality", "frames_per_second"):
+        if (choice[name] is None) != bool(choice[f"{name}_reason"]):
+            yield Fault("a null without its reason, or a reason without a null", name)
 
 
 def with_certainty(plan: Document, choice: Document, upper_bytes: int) -> Document:
@@ -163,11 +177,11 @@ def _order(plan: Document) -> Iterator[Fault]:
 
 
 def _rejected(plan: Document) -> Iterator[Fault]:
-    usable = plan["budget"]["usable_bytes"]
     needs = []
     for entry in plan["rejected"]:
         configuration, need = entry["configuration"], entry["need_bytes"]
         yield from _pins(plan, configuration, "rejected")
+        usable = plan["budget"]["host_bytes" if entry["component"] == "host" else "usable_bytes"]
         if entry["limit_bytes"] != usable:
             yield Fault("a rejection names another limit", f"{entry['limit_bytes']}, not {usable}")
         if (need is None) != (entry["component"] == "capability") or (need is None) != (

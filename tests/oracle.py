@@ -84,15 +84,12 @@ def _candidates(plan: Document) -> Iterator[Document]:
             continue
         if old and ("bfloat16" in precision or attention in ("flash", "cudnn")):
             continue
-        estimate, value = quality(variant, version, size)
         batches = POINTS if request["task"] == "automask" else (1,)
         for batch, offload in itertools.product(batches, (False, True) if request["task"] == "video" else (False,)):
-            speed = frames_per_second(variant, version, size, request["objects"], offload)
             yield {
                 "variant": variant, "version": version, "resolution": list(size), "precision": precision,
                 "attention": attention, "object_batch": batch, "bounded_memory_bank": True, "offload_video": False,
-                "offload_state": offload, "quality": value, "quality_is_estimate": estimate,
-                "frames_per_second": speed if request["task"] == "video" else None,
+                "offload_state": offload,
             }  # fmt: skip
 
 
@@ -119,14 +116,14 @@ def _better(plan: Document) -> Iterator[Fault]:
 def _knee(plan: Document, chosen: Document) -> Iterator[Fault]:
     """Balanced: of what fits the farthest above the line from the most accurate to the fastest of all."""
     candidates = list(_candidates(plan))
-    points = [(one["quality"], math.log(_pace(one))) for one in candidates]
+    points = [(_quality(one), math.log(_pace(one))) for one in candidates]
     best, fastest = max(points), max(points, key=lambda point: (point[1], point[0]))
     spans = best[0] - fastest[0], fastest[1] - best[1]
     if min(spans) <= 0:
         return
 
     def height(one: Document) -> float:
-        quality, pace = one["quality"], math.log(_pace(one))
+        quality, pace = _quality(one), math.log(_pace(one))
         return float((quality - fastest[0]) / spans[0] + (pace - best[1]) / spans[1])
 
     figure = "upper_bytes" if plan["strict"] and plan["verdict"] == "fits" else "total_bytes"
@@ -134,6 +131,10 @@ def _knee(plan: Document, chosen: Document) -> Iterator[Fault]:
     fitting = (one for one in candidates if getattr(_estimate(plan, one), figure) <= usable)
     if height(chosen) < max(map(height, fitting)) - 0.02:
         yield Fault("something better fits", f"{label(chosen)} is not the knee")
+
+
+def _quality(choice: Document) -> float:
+    return quality(choice["variant"], choice["version"], (choice["resolution"][0], choice["resolution"][1]))[1]
 
 
 def _pace(choice: Document) -> float:

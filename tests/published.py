@@ -2,8 +2,9 @@
 
 Independent of profiles/catalog.yaml and of planner.catalog, so that a slip in either shows.
 Sources: README of facebookresearch/sam2 (J&F on SA-V test and frames per second on an A100), the ablation of
-the SAM 2 paper (J&F on MOSE dev), sam2 issue 257 (milliseconds per frame, eager, RTX 3090), and the comment in
-SAM2VideoPredictor.init_state (frames per second with the memory bank on the GPU and on the host).
+the SAM 2 paper (J&F on MOSE dev), EdgeTAM's table of pictures (one-click mIoU on SA-23), sam2 issue 257 (milliseconds
+per frame, eager, RTX 3090), and the comment in SAM2VideoPredictor.init_state (frames per second with the memory bank
+on the GPU and on the host).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ ACCURACY = {
     ("2.0", "base_plus"): 74.7,
     ("2.0", "large"): 76.0,
 }
+SA_23 = {("2.0", "base_plus"): 61.4, ("2.1", "base_plus"): 61.9}
 FRAMES_PER_SECOND = {
     ("2.1", "tiny"): 91.2,
     ("2.1", "small"): 84.8,
@@ -50,6 +52,16 @@ def quality(variant: str, version: str, resolution: tuple[int, int]) -> tuple[bo
         return False, published
     share = _line(MOSE_DEV, math.sqrt(resolution[0] * resolution[1])) / MOSE_DEV[-1][1]
     return True, round(published * min(1.0, share), 1)
+
+
+def accuracy(task: str, variant: str, version: str, resolution: tuple[int, int]) -> tuple[bool, float | None]:
+    """(is an estimate, percent) of what is published for a task: J&F of videos in the ablation, mIoU of pictures."""
+    if task == "image":
+        return False, SA_23.get((version, variant)) if resolution == NATIVE else None
+    pixels = resolution[0] * resolution[1]
+    if task == "automask" or not MOSE_DEV[0][0] ** 2 <= pixels <= MOSE_DEV[-1][0] ** 2:
+        return False, None
+    return quality(variant, version, resolution)
 
 
 def frames_per_second(variant: str, version: str, resolution: tuple[int, int], objects: int, offload: bool) -> float:

@@ -64,7 +64,7 @@ FAULTS = [
     ("request.pins.resolution", lambda _: [1024, 1056], "a pin is overridden"),
     ("alternatives", lambda entries: [*entries, entries[0]], "an alternative stands twice"),
     ("alternatives", lambda entries: entries[::-1], "alternatives are out of order"),
-    ("chosen.quality", lambda value: value - 5, "alternatives are out of order"),
+    ("chosen.quality", lambda value: value - 5, "an accuracy that nobody published"),
     ("alternatives.0.estimate.total_bytes", lambda size: size * 9, "choice over budget"),
     ("rejected.0.need_bytes", lambda _: 5 * 10**8, "what was rejected fits"),
     ("rejected.0.limit_bytes", lambda size: size + 1, "a rejection names another limit"),

@@ -66,7 +66,7 @@ def test_what_ran_below_its_cap_is_confirmed_and_no_more_is_said(plan: planner.P
     assert found.confirmed
     assert found.exit_code == 0
     assert trial.cap_bytes == 2 * 10**9, "the budget, headroom included: that is what the card has"
-    assert found.summary == f"confirmed under a cap of 2.00 GB on {GPU}: 60 frames, 3 objects, random weights"
+    assert found.summary == f"confirmed under a cap of 2000 MB on {GPU}: 60 frames, 3 objects, random weights"
     components = {one.name: one for one in found.components}
     assert components["unaccounted"].found == 50 * MB == found.unaccounted_bytes
     assert components["total"].found == 1000 * MB
@@ -89,7 +89,7 @@ def test_what_takes_too_much_is_not_confirmed(plan: planner.Plan, outcome: Outco
     assert found.exit_code == 5
     text = confirmation_report(found, Style())
     assert words in text
-    assert text.startswith("not confirmed under a cap of 2.00 GB")
+    assert text.startswith("not confirmed under a cap of 2000 MB")
     validate(confirmation_document(found))
 
 

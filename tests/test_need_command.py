@@ -183,7 +183,7 @@ def test_what_no_card_has_is_null_with_a_reason() -> None:
         ),
         (
             ("--task", "automask", "--variant", "tiny", "--frame-size", "2160x3840"),
-            ["points per batch: 1", "64 surely from 3.57 GB"],
+            ["points per batch: 1", "64 surely from 3567 MB"],
         ),
         (("--runtime", "stock", "--frames", "240"), ["stock predictors", "4 GB", "fits", "no code for are left out"]),
         (("--headroom", "none", "--top", "0"), ["headroom none", "smallest"]),

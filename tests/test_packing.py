@@ -18,6 +18,7 @@ from planner.units import parse_size
 from tests.checker import Document, document_faults
 from tests.conftest import document_of, invoke
 from tests.preflight import machines
+from tests.published import quality
 from tests.test_limits_command import words_of
 
 MEMORY = st.integers(3 * 10**8, 10**10)
@@ -121,8 +122,9 @@ def test_more_memory_never_packs_less(memory: list[int], streams: int, asked: di
     assert less.max_streams_smallest <= most.max_streams_smallest
     if less.plan.chosen:
         assert most.plan.chosen is not None
-        worth = [(one.quality_is_estimate, -one.quality) for one in (most.plan.chosen, less.plan.chosen)]
-        assert worth[0] <= worth[1]
+        chosen = (most.plan.chosen, less.plan.chosen)
+        better, worse = (quality(one.variant, one.version, one.resolution) for one in chosen)
+        assert (better[0], -better[1]) <= (worse[0], -worse[1])
     fewer = planner.pack(**asked, vram=memory, streams=max(1, streams - 1))
     assert fewer.plan.fits or not less.plan.fits
 
@@ -245,6 +247,7 @@ CARDS = [
 @pytest.fixture
 def three_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("planner.measure.present.present_gpus", lambda: list(CARDS))
+    monkeypatch.setattr("planner.measure.limits.usable_host_bytes", lambda: 64 * 10**9)
 
 
 @pytest.mark.usefixtures("three_gpus")
@@ -358,8 +361,12 @@ def test_strict_and_exit_zero_decide_the_exit_code() -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (("--vram", "8GB,24GB"), ["8,000,000,000 B", "24,000,000,000 B", "2 streams", "18 streams", "an estimate"]),
-        (("--vram", "2GB", "--gpus", "3", "--streams", "4"), ["3 x 2.00 GB", "32.0", "64.1", "Why not better", "Try"]),
+        (
+            ("--vram", "8GB,24GB"),
+            ["8,000,000,000 B", "24,000,000,000 B", "2 streams", "18 streams", "no card"],
+        ),
+        (("--vram", "2GB", "--gpus", "3", "--streams", "4"), ["3 x 2000 MB", "on the host", "Why not better", "Try"]),
+        (("--gpu", "RTX 3090", "--streams", "2", "--gpus", "3"), ["at most 31 frames/s", "eager", "15.6", "idle"]),
         (("--vram", "1GB", "--streams", "3"), ["DOES NOT FIT", "317 MB each", "Nearest misses", "1 stream fits"]),
         (("--vram", "24GB", "--streams", "40", "--explain"), ["candidate classes", "and so on, 40 in all"]),
         (("--vram", "24GB,24GB", "--task", "image"), ["no throughput: published speeds are of video"]),

@@ -7,7 +7,7 @@ which names its source there.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -38,6 +38,28 @@ class Quality:
     """False only where this variant, version and resolution are published together."""
 
 
+README_GPU, EAGER_GPU = "A100", "GeForce RTX 3090"
+"""What the README's speeds and those of issue 257 were measured on."""
+MODES = ("eager", "compiled")
+UNITS = ("milliseconds", "frames_per_second")
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedSpeed:
+    """What somebody published of one card: stock's video predictor, one object, a square resolution."""
+
+    gpu: str
+    mode: str
+    """One of MODES."""
+    variant: str
+    version: str | None
+    """None where the source does not say; both run the same code."""
+    side: int
+    frames_per_second: float
+    source: str
+    """Title of the publication."""
+
+
 class Catalog:
     """The catalogue's figures, with the estimates that planning asks for."""
 
@@ -50,6 +72,8 @@ class Catalog:
         milliseconds: Mapping[str, Sequence[tuple[int, float]]],
         object_cost: float,
         offload_cost: float,
+        image_accuracy: Mapping[tuple[str, str], float],
+        speeds: Sequence[PublishedSpeed],
     ) -> None:
         self.shapes = shapes
         self.native_side = native_side
@@ -58,12 +82,18 @@ class Catalog:
         self._milliseconds = milliseconds
         self._object_cost = object_cost
         self._offload_cost = offload_cost
+        self.image_accuracy = image_accuracy
+        """mIoU in percent on SA-23 with one click, by variant and version; few are published."""
+        self.speeds = speeds
+        """Every published speed of the stock video predictor, by card."""
+        self.ablation_sides = ablation[0][0], ablation[-1][0]
+        """Within these squares the paper says what a lower resolution costs."""
         # Planning asks for the same few thousand values again and again.
         self.quality = lru_cache(maxsize=None)(self._quality)
         self.frames_per_second = lru_cache(maxsize=4096)(self._frames_per_second)
 
     def _quality(self, variant: str, version: str, resolution: tuple[int, int]) -> Quality:
-        """Accuracy of a configuration.
+        """Accuracy of a configuration as planning orders by it; what may be printed of it says planner.catalog.figures.
 
         Away from the native resolution it is the published figure times what the paper's ablation loses at
         that many pixels (models trained at that resolution: an optimistic estimate). Above the native
@@ -79,7 +109,7 @@ class Catalog:
     def _frames_per_second(
         self, variant: str, version: str, resolution: tuple[int, int], objects: int, offload_state: bool
     ) -> float:
-        """Video frames per second on an A100, as an estimate from published figures.
+        """A speed to order by, unrounded: nothing that any card was seen to do (that is in planner.catalog.figures).
 
         The README's figure (one object, 1024x1024, compiled) scaled by resolution as the eager times of an
         RTX 3090 scale, by objects and offload as the stock code's comment has it. Precision and kernels other
@@ -101,7 +131,8 @@ def load_catalog(path: Path | None = None) -> Catalog:
     fields = Fields(read(path), str(path), "the catalogue")
     if fields.integer("schema_version") != 1:
         raise fields.complaint("schema_version is not 1", "Take the catalogue of this release.", "schema_version")
-    sources = {name for name, _ in fields.fields("sources").named()}
+    titles = {name: entry.text("title") for name, entry in fields.fields("sources").named()}
+    sources = set(titles)
     shapes = {}
     for name, entry in fields.fields("variants").named():
         check_source(entry, sources)
@@ -130,7 +161,29 @@ def load_catalog(path: Path | None = None) -> Catalog:
         _speeds(fields, sources),
         object_cost,
         offload_cost,
+        {
+            (entry.text("variant", VARIANTS), entry.text("version", VERSIONS)): entry.number("sa_23_one_click", 0, 100)
+            for entry in fields.entries("image_accuracy")
+        },
+        tuple(_published_speeds(fields, titles)),
     )
+
+
+def _published_speeds(fields: Fields, titles: Mapping[str, str]) -> Iterator[PublishedSpeed]:
+    for entry in fields.entries("accuracy"):
+        speed, source = entry.number("frames_per_second", 0.01), titles[entry.text("source")]
+        variant, version = entry.text("variant"), entry.text("version")
+        yield PublishedSpeed(README_GPU, "compiled", variant, version, 1024, speed, source)
+    for key, unit in (("eager_speed", "milliseconds"), ("speeds", None)):
+        for entry in fields.entries(key):
+            check_source(entry, set(titles))
+            gpu, mode = (EAGER_GPU, "eager") if unit else (entry.text("gpu"), entry.text("mode", MODES))
+            per_frame = (unit or entry.text("unit", UNITS)) == "milliseconds"
+            values = entry.fields(unit or "at")
+            for side in values.names():
+                value = values.number(side, 0.01)
+                speed, source = 1000 / value if per_frame else value, titles[entry.text("source")]
+                yield PublishedSpeed(gpu, mode, entry.text("variant", VARIANTS), None, int(side), speed, source)
 
 
 def _speeds(fields: Fields, sources: set[str]) -> dict[str, list[tuple[int, float]]]:

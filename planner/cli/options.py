@@ -80,11 +80,16 @@ headroom = click.option(
     help="what to hold back of the budget; auto is 5%",
 )  # fmt: skip
 
+host_memory = click.option(
+    "--host-memory", metavar="SIZE", help="of the host, for the run  [default: this machine's, for its GPU]"
+)
+
 budget = stack(
     click.option("--vram", metavar="SIZE", help="plan for a budget: 2GB, 1.5GB, 1907MiB"),
     click.option("--gpu", metavar="NAME", help='plan for a GPU by name: "RTX 3060"'),
     click.option("--device", metavar="INDEX|UUID", help="plan for a GPU of this machine, from its free memory"),
     headroom,
+    host_memory,
     simulate_gpu,
 )  # fmt: skip
 

@@ -45,24 +45,27 @@ def command(output: str, runtime: str, gpu: str | None, **asked: Any) -> None:
     """Predict the bytes of one configuration: by component, by phase, with an upper bound.
 
     Whose code runs matters: own is what `sam2-plan run` runs, stock the predictors of the sam2 package, and
-    reimplementation the program whose figures were published (image and video in float16).
+    reimplementation the program whose figures were published (image and video in float16). All that is known of the
+    others stands below it.
     """
     import planner
     from planner.api import bounded_memory_bank_of, configuration_and_workload, usual_precision
+    from planner.questions import runtimes
 
     given = asked["precision"]
     asked["precision"] = given or usual_precision(gpu)
     asked["bounded_memory_bank"] = bounded_memory_bank_of(runtime)
     estimate = planner.predict(**asked, gpu=gpu, runtime=runtime)
     configuration, workload = configuration_and_workload(**asked)
+    beside = runtimes(configuration, workload, gpu)
     if output == "json":
         from planner.report.document import json_text, prediction_document
 
-        echo(json_text(prediction_document(configuration, workload, estimate, runtime)))
+        echo(json_text(prediction_document(configuration, workload, estimate, runtime, beside)))
     else:
-        from planner.report.text import prediction_report
+        from planner.report.prediction import prediction_report
 
-        echo(prediction_report(configuration, workload, estimate, runtime, style_of(sys.stdout)))
+        echo(prediction_report(configuration, workload, estimate, runtime, beside, style_of(sys.stdout)))
         if gpu is not None:
             echo("".join(f"! {note}\n" for note in _notes(gpu, None if given else asked["precision"])))
 

@@ -106,6 +106,17 @@ def host_memory(root: Path = Path("/")) -> tuple[int, int] | None:
     return found["MemTotal"], found["MemAvailable"]
 
 
+def usable_host_bytes(root: Path = Path("/")) -> int | None:
+    """Host memory that is free and allowed: what the system says is available, within a control group's limit."""
+    host = host_memory(root)
+    return least_known(host[1] if host else None, _host_bytes(root))
+
+
+def least_known(*sizes: int | None) -> int | None:
+    """The smallest of those that are known; None where none is."""
+    return min((size for size in sizes if size is not None), default=None)
+
+
 def container_of(environment: Mapping[str, str], root: Path = Path("/")) -> str | None:
     """The kind of container that this process seems to run in: kubernetes, docker or podman; None for no sign of one.
 

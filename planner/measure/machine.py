@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from planner.measure.devices import PresentGpu
-from planner.measure.limits import container_of, host_memory, read_limits
+from planner.measure.limits import container_of, host_memory, least_known, read_limits
 from planner.measure.present import look
 
 PACKAGES = (
@@ -63,8 +63,7 @@ class Machine:
     @property
     def host_usable_bytes(self) -> int | None:
         """Host memory that is free and allowed."""
-        known = [size for size in (self.host_free_bytes, self.host_limit_bytes) if size is not None]
-        return min(known, default=None)
+        return least_known(self.host_free_bytes, self.host_limit_bytes)
 
 
 def this_machine(binding: Any = None, environment: Mapping[str, str] | None = None, root: Path = Path("/")) -> Machine:

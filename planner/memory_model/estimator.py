@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from planner.catalog import Catalog, load_catalog
 from planner.domain import Component, Configuration, Estimate, Phase, Workload
 from planner.errors import UsageError
-from planner.memory_model import arrays
+from planner.memory_model import arrays, host
 from planner.memory_model.beyond import NO_SCORES, Scores, bound_extra, is_beyond, math_scores
 from planner.memory_model.coefficients import Coefficients, Correction, Group, Law, load_coefficients
 from planner.memory_model.features import ARRAYS, SCALAR, Operations, Quantities, features
@@ -117,6 +117,7 @@ class MemoryModel:
         if correction:
             because += correction.notes
         measured = correction is not None and correction.context_bytes is not None
+        found = host.host_components(configuration, workload, runtime, self.catalog)
         cache = Component("allocator cache", totals.reserved - totals.allocated, _origin(group, terms.ratios))
         context = Component("cuda context", totals.context, "measured" if measured else "assumed")
         return Estimate(
@@ -130,7 +131,13 @@ class MemoryModel:
             peak_phase=peak.name,
             extrapolated=bool(because),
             extrapolated_because=because,
+            host_components=found or (),
+            host_bytes_reason=None if found else host.UNKNOWN_RUNTIME,
         )
+
+    def host_bytes(self, configuration: Configuration, workload: Workload, runtime: str | None = None) -> int | None:
+        """Bytes in the host's memory, as planning asks for them; None where they are not known."""
+        return host.host_bytes(configuration, workload, runtime or runtime_of(configuration), self.catalog)
 
     def totals(
         self,
@@ -279,7 +286,7 @@ class Terms(NamedTuple):
 
     def reserved(self, law: Law) -> int:
         """Reserved bytes in the end."""
-        value = self.weights + self.value(law) + self.workspace + max(self.scores.encode, self.scores.track)
+        value: float = self.weights + self.value(law) + self.workspace + max(self.scores.encode, self.scores.track)
         return ceil(value * self.ratios[1] if self.ratios else value)
 
     def value(self, law: Law) -> float:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from planner.domain import PRECISIONS, VARIANTS, VERSIONS, Budget, Configuration, Pins, Request, Workload
 from planner.memory_model import MemoryModel
-from planner.units import RESOLUTION_STEP
+from planner.units import RESOLUTION_STEP, format_size
 
 if TYPE_CHECKING:
     from planner.catalog.torch_builds import TorchBuild
@@ -37,6 +37,8 @@ class Member(NamedTuple):
     offload_state: bool
     total_bytes: int
     upper_bytes: int
+    host_bytes: int = 0
+    """What the host holds; 0 where nobody asks."""
 
 
 class CandidateClass(NamedTuple):
@@ -50,7 +52,9 @@ class CandidateClass(NamedTuple):
     members: tuple[Member, ...]
     """The most preferred first."""
     unsupported: str | None
-    """Why the GPU cannot run it, if it cannot."""
+    """Why the GPU cannot run it, or the host cannot hold it, if so."""
+    over_host_bytes: int | None = None
+    """What the host would hold of the member that needs least of it, where that is too much."""
 
     def configuration(self, member: Member) -> Configuration:
         """The member as a Configuration."""
@@ -67,6 +71,13 @@ class CandidateClass(NamedTuple):
     def smallest(self) -> Member:
         """The member that needs least."""
         return min(self.members, key=lambda member: member.total_bytes)
+
+    @property
+    def need_bytes(self) -> int | None:
+        """The least that it needs, of the GPU or, where that is what lacks, of the host; None: it cannot be run."""
+        if self.over_host_bytes is not None:
+            return self.over_host_bytes
+        return None if self.unsupported else self.smallest().total_bytes
 
     def best_within(self, usable_bytes: int) -> Member | None:
         """The member that is planned: the first that surely fits, else the first that fits at all."""
@@ -98,36 +109,69 @@ def candidate_classes(request: Request, budget: Budget, model: MemoryModel) -> l
     capability = budget.capability
     pins = request.pins
     attention = pins.attention or "auto"
-    known: dict[tuple[str, tuple[int, int], str], tuple[Member, ...]] = {}
+    hosted = budget.host_bytes is not None
+    known: dict[tuple[str, tuple[int, int], str], tuple[tuple[Member, ...], int | None]] = {}
     classes = []
     for variant, resolution, precision in _open(pins, request):
         # Versions share a shape, and so do the two half precisions: their bytes are worked out once.
         width = precision.replace("bfloat16", "float16")
         key = (variant, resolution, width)
         if key not in known:
-            known[key] = tuple(members(variant, resolution, width, attention, request.workload, model, capability))
-        unsupported = why_unsupported(precision, attention, capability)
+            asked = (variant, resolution, width, attention, request.workload, model, capability)
+            known[key] = held_by_host(tuple(members(*asked, host=hosted)), budget.host_bytes)
+        ways, over = known[key]
+        unsupported = why_unsupported(precision, attention, capability) or too_much_for_host(over, budget)
         for version in (pins.version,) if pins.version else VERSIONS:
-            classes.append(CandidateClass(variant, version, resolution, precision, attention, known[key], unsupported))
+            classes.append(CandidateClass(variant, version, resolution, precision, attention, ways, unsupported, over))
     return classes
 
 
 def smallest_need(request: Request, budget: Budget, model: MemoryModel) -> int | None:
-    """Bytes of the smallest configuration that the pins leave open; None if the GPU can run none of them.
+    """Bytes of the smallest configuration that the pins leave open; None where the GPU can run, or the host hold, none.
 
     Bytes never fall with the variant or the pixels, so only the smallest corner of the candidates is worked out.
     """
+    limit = budget.host_bytes
+    needs = [
+        member.total_bytes
+        for member in _smallest_corner(request, budget, model)
+        if limit is None or member.host_bytes <= limit
+    ]
+    return min(needs, default=None)
+
+
+def smallest_host_need(request: Request, budget: Budget, model: MemoryModel) -> int | None:
+    """The least that the host would hold of what fits the budget of the GPU; None where nothing does."""
+    corner = _smallest_corner(request, budget, model, host=True)
+    return min((way.host_bytes for way in corner if way.total_bytes <= budget.usable_bytes), default=None)
+
+
+def _smallest_corner(request: Request, budget: Budget, model: MemoryModel, host: bool = False) -> Iterator[Member]:
     capability = budget.capability
     attention = request.pins.attention or "auto"
     resolution = min(resolutions(request), key=lambda pair: pair[0] * pair[1])
     variant = request.pins.variant or VARIANTS[0]
-    needs = [
-        member.total_bytes
-        for precision in open_precisions(request.pins)
-        if why_unsupported(precision, attention, capability) is None
-        for member in members(variant, resolution, precision, attention, request.workload, model, capability)
-    ]
-    return min(needs, default=None)
+    hosted = host or budget.host_bytes is not None
+    for precision in open_precisions(request.pins):
+        if why_unsupported(precision, attention, capability) is None:
+            asked = (variant, resolution, precision, attention, request.workload, model, capability)
+            yield from members(*asked, host=hosted)
+
+
+def held_by_host(ways: tuple[Member, ...], host_bytes: int | None) -> tuple[tuple[Member, ...], int | None]:
+    """The members that a host of so many bytes holds, and None; where it holds none, all of them and the least need."""
+    if host_bytes is None:
+        return ways, None
+    held = tuple(way for way in ways if way.host_bytes <= host_bytes)
+    return (held, None) if held else (ways, min(way.host_bytes for way in ways))
+
+
+def too_much_for_host(need_bytes: int | None, budget: Budget) -> str | None:
+    """The sentence for what the host cannot hold; None of None."""
+    if need_bytes is None or budget.host_bytes is None:
+        return None
+    short = format_size(need_bytes - budget.host_bytes)
+    return f"the host would hold {format_size(need_bytes)}, {short} more than its {format_size(budget.host_bytes)}"
 
 
 def why_unsupported(
@@ -181,8 +225,12 @@ def members(
     model: MemoryModel,
     capability: tuple[int, int] | None,
     ways: Sequence[tuple[int, bool]] | None = None,
+    host: bool = False,
 ) -> Iterator[Member]:
-    """Each way of running a class, or each of `ways`, with its bytes, the most preferred first."""
+    """Each way of running a class, or each of `ways`, with its bytes, the most preferred first.
+
+    host: with those of the host too.
+    """
     for batch, offload in member_choices(workload) if ways is None else ways:
         configuration = Configuration(
             variant=variant,
@@ -194,7 +242,8 @@ def members(
             offload_state=offload,
         )
         totals = model.totals(configuration, workload, capability)
-        yield Member(batch, offload, totals.total, totals.upper)
+        held = (model.host_bytes(configuration, workload) or 0) if host else 0
+        yield Member(batch, offload, totals.total, totals.upper, held)
 
 
 def member_choices(workload: Workload) -> list[tuple[int, bool]]:

@@ -74,6 +74,7 @@ def _budget(plan: Plan) -> dict[str, object]:
         "usable_bytes": budget.usable_bytes,
         "headroom_percent": budget.headroom.percent,
         "headroom_fixed_bytes": budget.headroom.bytes,
+        "host_bytes": budget.host_bytes,
     }
     if budget.gpu:
         found |= {f"gpu {field.name}": getattr(budget.gpu, field.name) for field in fields(budget.gpu)}
@@ -88,7 +89,9 @@ def _chosen(chosen: Choice | None) -> dict[str, object]:
         **{field.name: getattr(configuration, field.name) for field in fields(configuration)},
         "quality": chosen.quality,
         "quality_is_estimate": chosen.quality_is_estimate,
+        "quality_metric": chosen.quality_metric,
         "frames_per_second": chosen.frames_per_second,
+        "frames_per_second_of": chosen.frames_per_second_of,
         "peak_phase": estimate.peak_phase,
         "extrapolated_because": estimate.extrapolated_because,
     }
@@ -127,6 +130,7 @@ def _figures(plan: Plan) -> dict[str, int]:
         "total": estimate.total_bytes,
         "upper bound": estimate.upper_bytes,
         "left of the usable": plan.budget.usable_bytes - estimate.total_bytes,
+        "on the host": estimate.host_bytes or 0,
     }
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from planner.commands import describe, running_command
-from planner.domain import Budget, Choice, Plan, Provenance, Request
+from planner.domain import Budget, Choice, Plan, Provenance, Request, Workload
 from planner.memory_model import MemoryModel
 from planner.planning.alternatives import alternatives
 from planner.planning.candidates import CandidateClass, Member, candidate_classes, members, smallest_need
+from planner.planning.hosting import host_warnings
 from planner.planning.limits import limits
 from planner.planning.ranking import choice
 from planner.planning.rejections import reject_all, smallest_estimates
@@ -44,14 +45,15 @@ def make_plan(
     best = weighed.best
     chosen = None
     if best is not None:
-        chosen = choice(best, weighed.within[id(best)], workload, model, budget.capability)
+        chosen = choice(best, weighed.within[id(best)], workload, model, budget)
 
     def ways_of(one: CandidateClass, ways: Sequence[tuple[int, bool]]) -> list[Member]:
         asked = one.variant, one.resolution, one.precision, one.attention, workload, model, budget.capability
-        return list(members(*asked, ways))
+        most = budget.host_bytes
+        return [way for way in members(*asked, ways, host=most is not None) if most is None or way.host_bytes <= most]
 
     found = alternatives(weighed, workload, top, ways_of)
-    others = tuple(choice(*option, workload, model, budget.capability) for option in found)
+    others = tuple(choice(*option, workload, model, budget) for option in found)
     smallest = smallest_need(request, budget, model)
     verdict = _verdict(chosen, usable)
     estimate_of = smallest_estimates(workload, budget, model)
@@ -71,7 +73,7 @@ def make_plan(
         limits=limits(chosen, request, budget, model, smallest),
         stock=stock(request, budget, chosen.configuration if chosen else None, model),
         suggestions=suggestions(request, budget, model, weighed, others, smallest, strict),
-        warnings=(*warnings, *_warnings(chosen, verdict, usable)),
+        warnings=(*warnings, *_warnings(chosen, verdict, usable, workload), *host_warnings(chosen, budget)),
         command=running_command(request, budget, chosen.configuration, strict) if chosen else None,
         command_reason=None if chosen else "nothing fits",
         candidates=sum(len(candidate.members) for candidate in classes),
@@ -86,7 +88,7 @@ def _verdict(chosen: Choice | None, usable_bytes: int) -> str:
     return "fits" if chosen.estimate.upper_bytes <= usable_bytes else "tight"
 
 
-def _warnings(chosen: Choice | None, verdict: str, usable_bytes: int) -> list[str]:
+def _warnings(chosen: Choice | None, verdict: str, usable_bytes: int, workload: Workload) -> list[str]:
     if chosen is None:
         return []
     found = []
@@ -102,4 +104,6 @@ def _warnings(chosen: Choice | None, verdict: str, usable_bytes: int) -> list[st
     if chosen.quality_is_estimate:
         name = describe(chosen.configuration)
         found.append(f"the accuracy of {name} is an estimate: checkpoints are published for 1024x1024 only")
+    elif chosen.quality is None and workload.task == "video":
+        found.append(f"the accuracy of {describe(chosen.configuration)} is not known: {chosen.quality_reason}")
     return found

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from planner.answers import Explained
 from planner.catalog import Catalog
+from planner.catalog.figures import accuracy, worth
 from planner.domain import Budget, Choice, Component, Request, Workload
 from planner.planning.candidates import CandidateClass, Member
-from planner.planning.ranking import lost_by, published_speed, speed
+from planner.planning.ranking import lost_by, speed
 from planner.planning.rejections import EstimateOf
 from planner.planning.weighing import Weighed
 from planner.units import format_size
@@ -36,6 +37,7 @@ def explain_all(
     ordered = sorted(weighed.classes, key=lambda candidate: weighed.ideal[id(candidate)])
     best = weighed.best
     compared = _compared_with(chosen, ordered, estimate_of)
+    card = budget.gpu.name if budget.gpu else None
     explained = []
     for rank, candidate in enumerate(ordered, 1):
         member = within.get(id(candidate))
@@ -55,19 +57,21 @@ def explain_all(
             else:
                 reason = _why_it_lost(lost, (candidate, member), (best, within[id(best)]), request.workload, catalog)
         shown = member or candidate.smallest()
-        quality = catalog.quality(candidate.variant, candidate.version, candidate.resolution)
+        known = worth(candidate.configuration(shown), request.workload, catalog, card)
         explained.append(
             Explained(
                 rank=rank,
                 outcome=outcome,
                 configuration=candidate.configuration(shown),
-                quality=quality.value,
-                quality_is_estimate=quality.is_estimate,
-                frames_per_second=published_speed(candidate, shown, request.workload, catalog),
+                quality=known["quality"],
+                quality_is_estimate=known["quality_is_estimate"],
+                quality_reason=known["quality_reason"],
+                frames_per_second=known["frames_per_second"],
+                frames_per_second_reason=known["frames_per_second_reason"],
                 need_bytes=None if candidate.unsupported else shown.total_bytes,
                 upper_bytes=None if candidate.unsupported else shown.upper_bytes,
                 limit_bytes=budget.usable_bytes,
-                component="capability" if candidate.unsupported else component.name if component else None,
+                component=_missing(candidate) or (component.name if component else None),
                 component_bytes=component.bytes if component else None,
                 excess_bytes=excess,
                 lost_by=lost,
@@ -75,6 +79,13 @@ def explain_all(
             )
         )
     return tuple(explained)
+
+
+def _missing(candidate: CandidateClass) -> str | None:
+    """What lacks entirely: a capability of the GPU, or memory of the host."""
+    if candidate.over_host_bytes is not None:
+        return "host"
+    return "capability" if candidate.unsupported else None
 
 
 def _compared_with(
@@ -120,11 +131,13 @@ def _why_it_lost(
     catalog: Catalog,
 ) -> str:
     if lost == "accuracy":
-        one, other = (catalog.quality(c.variant, c.version, c.resolution).value for c, _ in (loser, winner))
-        return f"lower accuracy: J&F {one} against {other}"
+        one, other = (accuracy(c.configuration(m), workload, catalog) for c, m in (loser, winner))
+        if workload.task != "video" or one.value is None or other.value is None:
+            return "lower in the order of accuracy"
+        return f"lower accuracy: J&F {one.value} against {other.value}"
     if lost == "precision":
         return f"{loser[0].precision} comes after {winner[0].precision}"
     if lost == "speed" and workload.task == "video":
         slow, fast = (speed(*pair, workload, catalog) for pair in (loser, winner))
-        return f"slower: {slow:.1f} against {fast:.1f} frames/s on an A100 (estimates)"
+        return f"slower: a frame takes about {fast / slow:.1f} times as long"
     return REASONS[lost]

@@ -41,13 +41,15 @@ class Span(NamedTuple):
     model: MemoryModel
 
     def ways(self, resolution: tuple[int, int], objects: int | None = None) -> Iterator[Member]:
-        """Those that take least: none other fits where none of these does."""
+        """Those that take least and that the host holds: none other fits where none of these does."""
         workload = self.workload if objects is None else replace(self.workload, objects=objects)
+        most = self.budget.host_bytes
         for precision in _leanest(self.precisions):
-            yield from members(
+            found = members(
                 self.variant, resolution, precision, self.attention, workload, self.model, self.budget.capability,
-                leanest_ways(workload),
+                leanest_ways(workload), host=most is not None,
             )  # fmt: skip
+            yield from (way for way in found if most is None or way.host_bytes <= most)
 
     def fits(self, resolution: tuple[int, int], objects: int | None = None) -> bool:
         """Whether planning finds a way."""
@@ -98,7 +100,10 @@ def limits(
     reasons: dict[str, str] = {}
     smallest = None
     if smallest_need_bytes is None:
-        reasons["smallest_total_bytes"] = "no budget helps: the GPU cannot run what is asked for"
+        lacking = "the GPU cannot run what is asked for"
+        if budget.host_bytes is not None:
+            lacking += ", or the host has too little memory"
+        reasons["smallest_total_bytes"] = f"no budget helps: {lacking}"
     else:
         smallest = budget.headroom.budget_for(smallest_need_bytes)
     card = card_size(smallest) if smallest else None

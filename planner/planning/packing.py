@@ -16,7 +16,7 @@ from planner.domain import Budget, Configuration, Gpu, Headroom, Plan, Request, 
 from planner.memory_model import MemoryModel
 from planner.planning.candidates import smallest_need
 
-NO_SPEED = "published speeds are of video tracking"
+MIXED_CARDS = "the cards differ, and speeds are published card by card"
 
 ModelOf = Callable[[Gpu | None], MemoryModel]
 PlanWith = Callable[[Budget], Plan]
@@ -108,7 +108,7 @@ def _packed(
     warnings: Sequence[str],
 ) -> Packing:
     assert plan.chosen is not None
-    speed = plan.chosen.frames_per_second
+    speed, no_speed = _speed(plan, budgets)
     gpus = tuple(
         PackedGpu(
             budget=budget,
@@ -130,9 +130,19 @@ def _packed(
         max_streams=sum(gpu.streams + gpu.more_streams for gpu in gpus),
         max_streams_smallest=_most(budgets, request, model_of),
         frames_per_second=None if speed is None else round(speed * sum(gpu.streams > 0 for gpu in gpus), 2),
-        frames_per_second_reason=NO_SPEED if speed is None else None,
+        frames_per_second_reason=no_speed,
         warnings=tuple(warnings),
     )
+
+
+def _speed(plan: Plan, budgets: Sequence[Budget]) -> tuple[float | None, str | None]:
+    """The published speed of one stream, where it is that of every GPU; else None and why."""
+    chosen = plan.chosen
+    if chosen is None or chosen.frames_per_second is None:
+        return None, chosen.frames_per_second_reason if chosen else "nothing fits"
+    if len({budget.gpu.name if budget.gpu else None for budget in budgets}) > 1:
+        return None, MIXED_CARDS
+    return chosen.frames_per_second, None
 
 
 def _nothing_fits(

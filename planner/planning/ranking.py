@@ -13,7 +13,8 @@ import math
 from collections.abc import Callable, Sequence
 
 from planner.catalog import Catalog
-from planner.domain import VARIANTS, VERSIONS, Choice, Workload
+from planner.catalog.figures import worth
+from planner.domain import VARIANTS, VERSIONS, Budget, Choice, Workload
 from planner.memory_model import MemoryModel
 from planner.planning.candidates import CandidateClass, Member
 
@@ -69,31 +70,19 @@ def speed(candidate: CandidateClass, member: Member, workload: Workload, catalog
     )
 
 
-def published_speed(candidate: CandidateClass, member: Member, workload: Workload, catalog: Catalog) -> float | None:
-    """Frames per second as published or drawn from that; None for other tasks than video."""
-    if workload.task != "video":
-        return None
-    return catalog.frames_per_second(
-        candidate.variant, candidate.version, candidate.resolution, workload.objects, member.offload_state
-    )
-
-
 def choice(
     candidate: CandidateClass,
     member: Member,
     workload: Workload,
     model: MemoryModel,
-    capability: tuple[int, int] | None,
+    budget: Budget,
 ) -> Choice:
     """A member with its worth and its full estimate."""
     configuration = candidate.configuration(member)
-    quality = model.catalog.quality(candidate.variant, candidate.version, candidate.resolution)
     return Choice(
         configuration=configuration,
-        quality=quality.value,
-        quality_is_estimate=quality.is_estimate,
-        frames_per_second=published_speed(candidate, member, workload, model.catalog),
-        estimate=model.estimate(configuration, workload, capability),
+        estimate=model.estimate(configuration, workload, budget.capability),
+        **worth(configuration, workload, model.catalog, budget.gpu.name if budget.gpu else None),
     )
 
 

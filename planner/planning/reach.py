@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from planner.answers import Carried, Reach
@@ -78,6 +78,7 @@ def _reach(candidate: CandidateClass, workload: Workload, budget: Budget, model:
         max_objects=most,
         sure_objects=sure,
         gpu_objects=on_gpu,
+        host_bytes=model.host_bytes(configuration, workload),
         unlimited_frames=endless,
         max_square=square,
         sure_square=sure_square,
@@ -103,7 +104,7 @@ def _extrapolated(span: Span, resolution: tuple[int, int], objects: int) -> bool
 
 def _unsupported(configuration: Configuration, budget: Budget, reason: str) -> Reach:
     """All figures of a class that the GPU cannot run."""
-    names = ("need_bytes", "max_objects", "sure_objects", "gpu_objects", "max_frames")
+    names = ("need_bytes", "host_bytes", "max_objects", "sure_objects", "gpu_objects", "max_frames")
     sizes = ("max_square", "sure_square", "max_shaped", "sure_shaped")
     return Reach(
         configuration=configuration,
@@ -113,6 +114,7 @@ def _unsupported(configuration: Configuration, budget: Budget, reason: str) -> R
         max_objects=None,
         sure_objects=None,
         gpu_objects=None,
+        host_bytes=None,
         unlimited_frames=False,
         max_square=None,
         sure_square=None,
@@ -131,11 +133,9 @@ def _objects(span: Span, resolution: tuple[int, int], reasons: Reasons) -> tuple
     most, sure, on_gpu = span.most_objects(resolution)
     usable, ways = span.budget.usable_bytes, list(span.ways(resolution, 1))
     if most is None:
-        short = min(way.total_bytes for way in ways) - usable
-        reasons["max_objects"] = f"one object is short by {format_size(short)}"
+        reasons["max_objects"] = f"one object {_short((way.total_bytes for way in ways), usable)}"
     if sure is None:
-        short = min(way.upper_bytes for way in ways) - usable
-        reasons["sure_objects"] = f"the bound of one object is short by {format_size(short)}"
+        reasons["sure_objects"] = f"the bound of one object {_short((way.upper_bytes for way in ways), usable)}"
     return most, sure, on_gpu or 0
 
 
@@ -146,9 +146,15 @@ def _resolution(
     most, sure = span.largest_resolution(shape)
     usable, ways = span.budget.usable_bytes, list(span.ways(scaled(shape, SMALLEST_STEPS)))
     if most is None:
-        short = min(way.total_bytes for way in ways) - usable
-        reasons[f"max_{name}"] = f"at the smallest resolution it is short by {format_size(short)}"
+        short = _short((way.total_bytes for way in ways), usable)
+        reasons[f"max_{name}"] = f"at the smallest resolution it {short}"
     if sure is None:
-        short = min(way.upper_bytes for way in ways) - usable
-        reasons[f"sure_{name}"] = f"the bound at the smallest resolution is short by {format_size(short)}"
+        short = _short((way.upper_bytes for way in ways), usable)
+        reasons[f"sure_{name}"] = f"the bound at the smallest resolution {short}"
     return most, sure
+
+
+def _short(needs: Iterable[int], usable_bytes: int) -> str:
+    """By how much the least need is; no way is left where the host holds none."""
+    least = min(needs, default=None)
+    return "is too much for the host" if least is None else f"is short by {format_size(least - usable_bytes)}"

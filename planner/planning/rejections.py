@@ -36,6 +36,16 @@ def reject_all(candidates: Sequence[CandidateClass], budget: Budget, estimate_of
 def _reject(candidate: CandidateClass, budget: Budget, estimate_of: EstimateOf) -> Rejection:
     configuration = candidate.configuration(candidate.smallest())
     limit = budget.usable_bytes
+    if candidate.over_host_bytes is not None and budget.host_bytes is not None:
+        leanest = min(candidate.members, key=lambda member: member.host_bytes)
+        return Rejection(
+            configuration=candidate.configuration(leanest),
+            need_bytes=candidate.over_host_bytes,
+            limit_bytes=budget.host_bytes,
+            short_by_bytes=candidate.over_host_bytes - budget.host_bytes,
+            component="host",
+            reason=f"{describe(configuration)}: {candidate.unsupported}",
+        )
     if candidate.unsupported:
         return Rejection(
             configuration=configuration,

@@ -13,6 +13,7 @@ from planner.memory_model import MemoryModel
 from planner.memory_model.arrays import frames as frame_bytes
 from planner.memory_model.arrays import stock_state
 from planner.planning.candidates import why_unsupported
+from planner.units import format_size
 
 OFFICIAL_PRECISION = "autocast_bfloat16"
 OLDER_PRECISION = "autocast_float16"
@@ -34,13 +35,44 @@ def stock(request: Request, budget: Budget, chosen: Configuration | None, model:
             configuration=configuration, total_bytes=None, fits=False, first_frame_out_of_memory=None, reason=impossible
         )
     if workload.task == "video":
-        return _video(configuration, workload, budget, model)
-    total = int(model.totals(configuration, workload, budget.capability).total)
-    fits = total <= budget.total_bytes
-    reason = "" if fits else "it runs out of memory at its peak"
-    return Stock(
-        configuration=configuration, total_bytes=total, fits=fits, first_frame_out_of_memory=None, reason=reason
-    )
+        found = _video(configuration, workload, budget, model)
+    else:
+        total = int(model.totals(configuration, workload, budget.capability).total)
+        fits = total <= budget.total_bytes
+        reason = "" if fits else "it runs out of memory at its peak"
+        found = Stock(
+            configuration=configuration, total_bytes=total, fits=fits, first_frame_out_of_memory=None, reason=reason
+        )
+    return _on_host(found, workload, budget, model)
+
+
+def _on_host(found: Stock, workload: Workload, budget: Budget, model: MemoryModel) -> Stock:
+    """The same with what the host holds, which may be what does not fit."""
+    if workload.frames is None:
+        return _endless_on_host(found, workload, budget, model)
+    held = model.host_bytes(found.configuration, workload)
+    if found.fits and held is not None and budget.host_bytes is not None and held > budget.host_bytes:
+        reason = f"the host would hold {format_size(held)}, more than its {format_size(budget.host_bytes)}"
+        return replace(found, host_bytes=held, fits=False, reason=reason)
+    return replace(found, host_bytes=held)
+
+
+def _endless_on_host(found: Stock, workload: Workload, budget: Budget, model: MemoryModel) -> Stock:
+    """The clip that the host no longer holds, where that is shorter than the one that the GPU does not."""
+    first, most = found.first_frame_out_of_memory, budget.host_bytes
+    if first is None or most is None:
+        return found
+    lowest, highest = 0, first  # of lengths, that the host holds the one and perhaps not the other
+    while highest - lowest > 1:
+        middle = (lowest + highest) // 2
+        held = model.host_bytes(found.configuration, replace(workload, frames=middle)) or 0
+        lowest, highest = (middle, highest) if held <= most else (lowest, middle)
+    if highest == first:
+        return found
+    reason = "the host does not hold it with a single frame"
+    if lowest:
+        reason = f"it loads the whole clip on the host first: a clip of {highest} frames no longer fits there"
+    return replace(found, first_frame_out_of_memory=highest, reason=reason)
 
 
 def _configuration(request: Request, chosen: Configuration | None, capability: tuple[int, int] | None) -> Configuration:

@@ -9,7 +9,7 @@ from itertools import islice
 from planner.commands import describe, planning_command
 from planner.domain import Budget, Choice, Configuration, Headroom, Pins, Request, Suggestion
 from planner.memory_model import MemoryModel
-from planner.planning.candidates import CandidateClass, candidate_classes, smallest_need
+from planner.planning.candidates import CandidateClass, candidate_classes, smallest_host_need, smallest_need
 from planner.planning.weighing import Weighed, weigh
 from planner.units import MAXIMUM_SIZE_BYTES, format_resolution, format_size, rounded_up_size
 
@@ -36,16 +36,27 @@ def suggestions(
             need = smallest_need(changed, other, _model_for(other, model))
             return need is not None and need <= other.usable_bytes
 
-        found = _when_nothing_fits(request, budget, fits, smallest_need_bytes, strict)
+        found = _when_nothing_fits(request, budget, fits, smallest_need_bytes, model, strict)
     else:
         found = _when_something_fits(request, budget, model, weighed, best, alternatives, strict)
     return tuple(islice(found, MOST))
 
 
 def _when_nothing_fits(
-    request: Request, budget: Budget, fits: Fits, smallest_need_bytes: int | None, strict: bool
+    request: Request,
+    budget: Budget,
+    fits: Fits,
+    smallest_need_bytes: int | None,
+    model: MemoryModel,
+    strict: bool,
 ) -> Iterator[Suggestion]:
     workload = request.workload
+    if budget.host_bytes is not None and fits(request, replace(budget, host_bytes=None)):
+        need = smallest_host_need(request, budget, model) or budget.host_bytes
+        roomier = replace(budget, host_bytes=rounded_up_size(need), host_source="given")
+        if fits(request, roomier):
+            change = f"with {format_size(rounded_up_size(need))} of host memory"
+            yield Suggestion(change, planning_command(request, roomier, strict=strict))
     without = replace(budget, headroom=Headroom())
     if budget.headroom_bytes and fits(request, without):
         yield Suggestion("hold nothing back", planning_command(request, without, strict=strict))
@@ -92,6 +103,7 @@ def _when_something_fits(
         needed = _with_vram(budget, budget.headroom.budget_for(same.surest().upper_bytes))
         change = f"with {format_size(needed.total_bytes)} the same choice stays below it at its upper bound too"
         yield Suggestion(change, planning_command(pinned, needed, strict=strict))
+    yield from _what_more_of_the_host_would_allow(request, budget, model, weighed, strict)
     yield from _what_more_would_allow(request, budget, model, weighed, best, strict)
 
 
@@ -134,6 +146,23 @@ def _on_any_gpu(request: Request, budget: Budget, model: MemoryModel, weighed: W
 
 def _model_for(budget: Budget, model: MemoryModel) -> MemoryModel:
     return model if budget.gpu else model.on(None)
+
+
+def _what_more_of_the_host_would_allow(
+    request: Request, budget: Budget, model: MemoryModel, weighed: Weighed, strict: bool
+) -> Iterator[Suggestion]:
+    """The host's memory for the best of what it does not hold and the GPU does, and what planning makes of that."""
+    for better in weighed.turned_down():
+        needs = [way.host_bytes for way in better.members if way.total_bytes <= budget.usable_bytes]
+        if better.over_host_bytes is None or not needs:
+            continue
+        roomier = replace(budget, host_bytes=rounded_up_size(min(needs)), host_source="given")
+        given = weigh(candidate_classes(request, roomier, model), request, budget.usable_bytes, model.catalog, strict)
+        if given.best is not None:
+            configuration = given.best.configuration(given.within[id(given.best)])
+            change = f"{format_size(rounded_up_size(min(needs)))} of host memory would allow {describe(configuration)}"
+            yield Suggestion(change, planning_command(request, roomier, strict=strict))
+        return
 
 
 def _most_objects(request: Request, budget: Budget, fits: Fits) -> int:

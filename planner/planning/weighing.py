@@ -51,9 +51,7 @@ class Weighed(NamedTuple):
         best = self.best
         if best is None:
             order = self.ideal
-            return sorted(
-                self.classes, key=lambda c: (c.unsupported is not None, c.smallest().total_bytes, order[id(c)])
-            )
+            return sorted(self.classes, key=lambda c: (c.need_bytes is None, c.need_bytes or 0, order[id(c)]))
         bar = self.ideal[id(best)]
         above = [c for c in self.classes if self.ideal[id(c)] < bar and id(c) not in self.within]
         return sorted(above, key=lambda candidate: self.ideal[id(candidate)])

@@ -97,11 +97,12 @@ def check_cap(estimate: Estimate, cap_bytes: int) -> Check:
 
 def check_prediction(planned: Choice, today: Choice) -> Check:
     """Whether what is predicted today, of the same workload on this GPU, is no worse than what the plan says."""
-    if today.quality < planned.quality:
+    if planned.quality is not None and (today.quality is None or today.quality < planned.quality):
+        known = "no known accuracy" if today.quality is None else f"{today.quality:g}"
         return Check(
             name="prediction",
             status=WARN,
-            found=f"the plan says {planned.quality:g} J&F of what has {today.quality:g}",
+            found=f"the plan says {planned.quality:g} {planned.quality_metric or 'J&F'} of what has {known}",
             action="Make the plan again: this file was changed, or made by a release with other figures",
             figures={"planned_quality": planned.quality, "quality": today.quality},
         )

@@ -11,8 +11,9 @@ from pathlib import Path
 from planner.catalog import load_catalog
 from planner.domain import Configuration, Workload
 from planner.measure.machine import Machine
-from planner.memory_model import arrays
-from planner.preflight.nouns import FAIL, PASS, SKIP, WARN, Check
+from planner.memory_model.estimator import runtime_of
+from planner.memory_model.host import host_components
+from planner.preflight.nouns import FAIL, PASS, SKIP, Check
 from planner.units import format_size
 
 PNG_BITS, OVERLAY_BITS = 0.4, 1.0
@@ -22,10 +23,6 @@ NPZ_BITS, COCO_BITS = 0.4, 1.0
 """Likewise, of each object: 0.31 and 0.92 as measured."""
 PART_FRAMES = 100
 """A run is done in parts of so many frames; one must be possible (planner/runs)."""
-PROCESS_BYTES = 550_000_000
-"""What a process takes that has imported torch 2.14.1 and sam2, on a CPU: docs/log.md. What CUDA adds is not known."""
-WAITING_FRAMES = 3
-"""Decoded frames held on the host at once: one at work, two ahead (planner/sources/ahead.py)."""
 
 
 def check_disk(workload: Workload, out: str | None, saves: Sequence[str]) -> Check:
@@ -89,8 +86,9 @@ def output_bytes(workload: Workload, saves: Sequence[str]) -> int:
 
 
 def check_host(configuration: Configuration, workload: Workload, machine: Machine) -> Check:
-    """Whether the host has memory for the process, the weights as they are read, and what is offloaded."""
-    need = host_bytes(configuration, workload)
+    """Whether the host has memory for what the run holds there: the rule and the figures of planning."""
+    components = host_components(configuration, workload, runtime_of(configuration), load_catalog()) or ()
+    need = {part.name: part.bytes for part in components}
     usable = machine.host_usable_bytes
     figures = {"need_bytes": sum(need.values()), "usable_bytes": usable, "parts": dict(need)}
     parts = ", ".join(f"{name} {format_size(size)}" for name, size in need.items())
@@ -104,23 +102,9 @@ def check_host(configuration: Configuration, workload: Workload, machine: Machin
     if total > usable:
         return Check(
             name="host memory",
-            status=FAIL if sum(need[name] for name in need if name != "process") > usable else WARN,
+            status=FAIL,
             found=f"{what}, {format_size(total - usable)} more than the {free}",
             action="Free host memory, raise the limit, or take a configuration whose memory bank stays on the GPU",
             figures=figures,
         )
     return Check(name="host memory", status=PASS, found=f"{what}; {free}", figures=figures)
-
-
-def host_bytes(configuration: Configuration, workload: Workload) -> dict[str, int]:
-    """Bytes on the host by what takes them. Weights are read in float32, and cast before they move."""
-    height, width = configuration.resolution
-    found = {
-        "process": PROCESS_BYTES,
-        "weights": load_catalog().shapes[configuration.variant].parameters * arrays.FLOAT32,
-        "frames": WAITING_FRAMES * workload.frame_size[0] * workload.frame_size[1] * 3,
-    }
-    if configuration.offload_state and workload.task == "video":
-        one = arrays.read_state(height * width, arrays.MEMORY_FRAMES, arrays.POINTER_FRAMES)
-        found["memory bank"] = round(one) * workload.objects
-    return found

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 
+from planner.catalog.figures import VIDEO_METRIC
 from planner.domain import EXIT_DOES_NOT_FIT, Budget, Choice, Estimate
 from planner.preflight.nouns import FAIL, PASS, SKIP, WARN, Check
 from planner.preflight.policy import RULES, Policy
@@ -47,6 +48,11 @@ def _judged(rule: str, found: Found, policy: Policy, today: date) -> Check:
 
 def _quality(least: float, choice: Choice) -> Found:
     figures: dict[str, object] = {"quality": choice.quality, "minimum_quality": least}
+    if choice.quality is None or choice.quality_metric != VIDEO_METRIC:
+        # A floor that nobody can show to hold is not kept.
+        reason = choice.quality_reason or f"what is published is {choice.quality_metric}"
+        text = f"the {VIDEO_METRIC} is not known ({reason}), at least {least:g} is asked"
+        return FAIL, text, "Ask for an exception, or for a policy without minimum_quality for this task", figures
     origin = "estimated" if choice.quality_is_estimate else "published"
     text = f"{choice.quality:g} J&F ({origin}), at least {least:g} is asked"
     if choice.quality < least:

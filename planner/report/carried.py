@@ -92,6 +92,12 @@ def _notes(carried: Carried, task: str) -> list[str]:
         notes[0] += "; each with as few points per batch as it takes"
     if any(one.extrapolated for one in reach):
         notes.append("~ lies beyond what was simulated: laws go on as straight lines there")
+    held = [one.host_bytes for one in reach if one.host_bytes is not None]
+    if held:
+        least, most = format_size(min(held)), format_size(max(held))
+        limit = carried.budget.host_bytes
+        of = "" if limit is None else f" of {format_size(limit)}"
+        notes.append(f"beside it the host holds {least if least == most else f'{least} to {most}'}{of}")
     if any(one.unlimited_frames for one in reach):
         notes.append("any number of frames: the memory bank is bounded")
     if any(one.max_objects != one.gpu_objects for one in reach):
@@ -136,6 +142,7 @@ def _reach(one: Reach) -> dict[str, Any]:
         "max_objects": one.max_objects,
         "sure_objects": one.sure_objects,
         "gpu_objects": one.gpu_objects,
+        "host_bytes": one.host_bytes,
         "max_frames": UNLIMITED if one.unlimited_frames else None,
         "max_square": _pair(one.max_square),
         "sure_square": _pair(one.sure_square),

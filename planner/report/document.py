@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from planner.documents import dump
@@ -23,11 +24,10 @@ from planner.domain import (
 from planner.errors import PlannerError
 
 if TYPE_CHECKING:
-    from planner.answers import Explained
+    from planner.answers import Beside, Explained
 
 SCHEMA_VERSION = 1
 UNLIMITED = "unlimited"
-NO_SPEED = "published speeds are of video tracking"
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
 
 
 def prediction_document(
-    configuration: Configuration, workload: Workload, estimate: Estimate, runtime: str
+    configuration: Configuration, workload: Workload, estimate: Estimate, runtime: str, beside: Sequence[Beside]
 ) -> dict[str, Any]:
     """What `predict` prints."""
     return {
@@ -78,6 +78,20 @@ def prediction_document(
             "frame_size": list(workload.frame_size),
         },
         "estimate": estimate_document(estimate),
+        "runtimes": [_beside(one) for one in beside],
+    }
+
+
+def _beside(one: Beside) -> dict[str, Any]:
+    return {
+        "runtime": one.runtime,
+        "origin": one.origin,
+        "allocated_bytes": one.allocated_bytes,
+        "reserved_bytes": one.reserved_bytes,
+        "total_bytes": one.total_bytes,
+        "upper_bytes": one.upper_bytes,
+        "host_bytes": one.host_bytes,
+        "note": one.note,
     }
 
 
@@ -121,6 +135,16 @@ def estimate_document(estimate: Estimate) -> dict[str, Any]:
         "peak_phase": estimate.peak_phase,
         "extrapolated": estimate.extrapolated,
         "extrapolated_because": list(estimate.extrapolated_because),
+        **host_document(estimate.host_components, estimate.host_bytes_reason),
+    }
+
+
+def host_document(components: Sequence[Component], reason: str | None) -> dict[str, Any]:
+    """The host's part of an estimate; the components add up to host_bytes, which is null where there are none."""
+    return {
+        "host_bytes": sum(part.bytes for part in components) if components else None,
+        "host_components": [_component(component) for component in components],
+        "host_bytes_reason": reason,
     }
 
 
@@ -167,9 +191,18 @@ def budget_document(budget: Budget) -> dict[str, Any]:
         "headroom_bytes": budget.headroom_bytes,
         "usable_bytes": budget.usable_bytes,
         "source": budget.source,
+        "host_bytes": budget.host_bytes,
+        "host_source": budget.host_source,
+        "host_bytes_reason": None if budget.host_bytes is not None else _why_no_host(budget),
         "headroom": {"fixed_bytes": budget.headroom.bytes, "percent": budget.headroom.percent},
         "gpu": gpu_document(budget.gpu) if budget.gpu else None,
     }
+
+
+def _why_no_host(budget: Budget) -> str:
+    if budget.source == "device":
+        return "the system does not say what is available"
+    return "a budget or a card by name may be on any machine: see --host-memory"
 
 
 def gpu_document(gpu: Gpu) -> dict[str, Any]:
@@ -190,8 +223,11 @@ def _choice(choice: Choice) -> dict[str, Any]:
         **configuration_document(choice.configuration),
         "quality": choice.quality,
         "quality_is_estimate": choice.quality_is_estimate,
+        "quality_metric": choice.quality_metric,
+        "quality_reason": choice.quality_reason,
         "frames_per_second": choice.frames_per_second,
-        "frames_per_second_reason": NO_SPEED if choice.frames_per_second is None else None,
+        "frames_per_second_of": choice.frames_per_second_of,
+        "frames_per_second_reason": choice.frames_per_second_reason,
     }
 
 
@@ -217,7 +253,9 @@ def _explained(explained: Explained) -> dict[str, Any]:
         "configuration": configuration_document(explained.configuration),
         "quality": explained.quality,
         "quality_is_estimate": explained.quality_is_estimate,
+        "quality_reason": explained.quality_reason,
         "frames_per_second": explained.frames_per_second,
+        "frames_per_second_reason": explained.frames_per_second_reason,
         "need_bytes": explained.need_bytes,
         "upper_bytes": explained.upper_bytes,
         "limit_bytes": explained.limit_bytes,
@@ -249,6 +287,7 @@ def _stock(stock: Stock) -> dict[str, Any]:
     return {
         "configuration": configuration_document(stock.configuration),
         "total_bytes": stock.total_bytes,
+        "host_bytes": stock.host_bytes,
         "fits": stock.fits,
         "first_frame_out_of_memory": stock.first_frame_out_of_memory,
         "reason": stock.reason,

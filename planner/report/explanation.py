@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from planner.answers import Explained
 from planner.commands import describe
 from planner.domain import PRECISIONS, Plan
+from planner.planning.stock import NATIVE
 from planner.report.layout import Style
 from planner.units import format_resolution, format_size
 
@@ -64,7 +65,8 @@ def _alike(explained: Sequence[Explained]) -> Iterable[list[Explained]]:
     for one in explained:
         key: tuple[object, ...] = (one.reason,)
         if one.outcome != "unsupported":
-            key = one.configuration.variant, one.configuration.version, one.quality_is_estimate, one.lost_by
+            native = one.configuration.resolution == NATIVE
+            key = one.configuration.variant, one.configuration.version, native, one.lost_by
         groups.setdefault((one.outcome, *key), []).append(one)
     return groups.values()
 

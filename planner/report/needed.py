@@ -8,7 +8,8 @@ from planner.answers import Cards, Need, Needed
 from planner.commands import describe
 from planner.domain import Headroom
 from planner.report.document import SCHEMA_VERSION, configuration_document, request_document
-from planner.report.text import RUNTIMES_IN_WORDS, Style, describe_workload
+from planner.report.prediction import RUNTIMES_IN_WORDS
+from planner.report.text import Style, describe_workload
 from planner.units import format_size
 
 SHOWN_NAMES = 4

@@ -14,9 +14,12 @@ from planner.report.text import (
     VERDICT_COLOURS,
     VERDICT_WORDS,
     Style,
+    accuracy_words,
     best_of,
     describe_way,
     describe_workload,
+    host_head,
+    host_line,
     memory_lines,
     no_generation,
     suggestion_lines,
@@ -57,6 +60,7 @@ def packing_report(packing: Packing, saved: str | None, style: Style) -> str:
     assumed = " (assumed; see --frame-size)" if plan.request.frame_size_assumed else ""
     lines = [
         *_budgets(packing.gpus),
+        *host_head(plan.budget, packing.streams),
         f"request  {_streams(packing.streams)}, each a process: {describe_workload(plan.request.workload)}{assumed}",
         "",
         *_choice(packing, style),
@@ -88,12 +92,12 @@ def _choice(packing: Packing, style: Style) -> list[str]:
             return [*lines, "  not even one fits"]
         return [*lines, f"  of the smallest configuration {_streams(most)} fit{'s' * (most == 1)}"]
     how = describe_way(chosen.configuration, plan.request.workload)
-    origin = "estimate" if chosen.quality_is_estimate else "published"
     return [
         f"{verdict}  {style(describe(chosen.configuration), bold=True)}{how}",
-        f"  accuracy {chosen.quality} J&F (SA-V test, {origin}); {best_of(plan)} for {room} each",
+        f"  {accuracy_words(chosen)}; {best_of(plan)} for {room} each",
         "",
         *memory_lines(chosen.estimate, plan.budget.usable_bytes, style, "Memory of one process"),
+        host_line(chosen.estimate.host_components, chosen.estimate.host_bytes_reason, plan.budget.host_bytes),
     ]
 
 
@@ -123,14 +127,14 @@ def _row(gpu: PackedGpu, place: int, speed: bool, style: Style) -> list[str]:
     cells = [
         _name(gpu.budget.gpu, place),
         format_size(usable),
-        str(gpu.streams),
+        str(gpu.streams) if gpu.streams else "idle",
         format_size(gpu.process_bytes or 0),
         format_size(gpu.used_bytes),
         format_size(gpu.left_bytes),
         f"{gpu.more_streams} more",
     ]
     if speed:
-        cells.append("idle" if gpu.frames_per_second is None else f"{gpu.frames_per_second:.1f}")
+        cells.append("" if gpu.frames_per_second is None else f"{gpu.frames_per_second:.1f}")
     return [*cells, bar + style.shade * (BAR_WIDTH - len(bar))]
 
 
@@ -139,10 +143,9 @@ def _throughput(packing: Packing, chosen: Choice) -> list[str]:
         return [f"  no throughput: {packing.frames_per_second_reason}"]
     used = sum(gpu.streams > 0 for gpu in packing.gpus)
     return [
-        f"  at most {packing.frames_per_second:.0f} frames/s in all, an estimate: a stream alone on an A100 does about "
-        f"{chosen.frames_per_second:.0f};",
-        "  streams share the time of their GPU, so none gives more than that, and each is taken for an A100 "
-        f"({used} in use)",
+        f"  at most {packing.frames_per_second:.0f} frames/s in all, an estimate from that of one stream alone: "
+        f"{chosen.frames_per_second:g}, {chosen.frames_per_second_of};",
+        f"  streams share the time of their GPU, so none gives more than that ({used} in use)",
     ]
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from planner.answers import LOST_BY, OUTCOMES, Explained
 from planner.documents import Fields, read
 from planner.domain import (
     ATTENTIONS,
     BUDGET_SOURCES,
+    HOST_SOURCES,
     PRECISIONS,
     PREFERENCES,
     PROVENANCES,
@@ -169,6 +171,8 @@ def _budget(fields: Fields) -> Budget:
         total_bytes=fields.integer("total_bytes", minimum=1),
         headroom=Headroom(bytes=headroom.integer("fixed_bytes"), percent=headroom.number("percent", 0, 99.999999)),
         source=fields.text("source", BUDGET_SOURCES),
+        host_bytes=fields.optional_integer("host_bytes") if "host_bytes" in fields else None,
+        host_source=fields.optional_text("host_source", HOST_SOURCES) if "host_source" in fields else None,
         gpu=None if fields.or_none("gpu") else _gpu(fields.fields("gpu")),
     )
     if fields.integer("usable_bytes") != budget.usable_bytes:
@@ -202,13 +206,19 @@ def _configuration(fields: Fields) -> Configuration:
     )
 
 
+WHY_UNKNOWN = ("quality_reason", "frames_per_second_reason")
+WORTH_IN_WORDS = ("quality_metric", "frames_per_second_of", *WHY_UNKNOWN)
+"""Of a choice; plans of earlier releases have but the last."""
+
+
 def _choice(fields: Fields, estimate: Estimate) -> Choice:
     return Choice(
         configuration=_configuration(fields),
-        quality=fields.number("quality", 0, 100),
+        quality=None if fields.or_none("quality") else fields.number("quality", 0, 100),
         quality_is_estimate=fields.boolean("quality_is_estimate"),
         frames_per_second=None if fields.or_none("frames_per_second") else fields.number("frames_per_second"),
         estimate=estimate,
+        **{name: fields.optional_text(name) for name in WORTH_IN_WORDS if name in fields},
     )
 
 
@@ -226,13 +236,24 @@ def _estimate(fields: Fields) -> Estimate:
         peak_phase=fields.text("peak_phase"),
         extrapolated=fields.boolean("extrapolated"),
         extrapolated_because=tuple(fields.texts("extrapolated_because")),
+        **_host(fields),
     )
 
 
-def _components(fields: Fields) -> tuple[Component, ...]:
+def _host(fields: Fields) -> dict[str, Any]:
+    """The host's part, which plans of earlier releases do not have."""
+    if "host_bytes" not in fields:
+        return {"host_bytes_reason": "the plan was made by a release that did not say"}
+    components = _components(fields, "host_components")
+    if fields.optional_integer("host_bytes") != (sum(part.bytes for part in components) if components else None):
+        raise fields.complaint("host_bytes is not the sum of host_components", EDITED, "host_bytes")
+    return {"host_components": components, "host_bytes_reason": fields.optional_text("host_bytes_reason")}
+
+
+def _components(fields: Fields, key: str = "components") -> tuple[Component, ...]:
     return tuple(
         Component(entry.text("name"), entry.integer("bytes"), entry.text("provenance", PROVENANCES))
-        for entry in fields.entries("components")
+        for entry in fields.entries(key)
     )
 
 
@@ -252,7 +273,7 @@ def _explained(fields: Fields) -> Explained:
         rank=fields.integer("rank", minimum=1),
         outcome=fields.text("outcome", OUTCOMES),
         configuration=_configuration(fields.fields("configuration")),
-        quality=fields.number("quality", 0, 100),
+        quality=None if fields.or_none("quality") else fields.number("quality", 0, 100),
         quality_is_estimate=fields.boolean("quality_is_estimate"),
         frames_per_second=None if fields.or_none("frames_per_second") else fields.number("frames_per_second"),
         need_bytes=fields.optional_integer("need_bytes"),
@@ -263,6 +284,7 @@ def _explained(fields: Fields) -> Explained:
         excess_bytes=fields.optional_integer("excess_bytes"),
         lost_by=fields.optional_text("lost_by", LOST_BY),
         reason=fields.text("reason"),
+        **{name: fields.optional_text(name) for name in WHY_UNKNOWN if name in fields},
     )
 
 
@@ -289,6 +311,7 @@ def _stock(fields: Fields) -> Stock:
         fits=fields.boolean("fits"),
         first_frame_out_of_memory=fields.optional_integer("first_frame_out_of_memory"),
         reason="" if fields.any("reason") == "" else fields.text("reason"),
+        host_bytes=fields.optional_integer("host_bytes") if "host_bytes" in fields else None,
     )
 
 

@@ -10,7 +10,7 @@ from planner.commands import describe
 from planner.report.confirmation import compared_document, compared_lines
 from planner.report.document import SCHEMA_VERSION, configuration_document
 from planner.report.layout import Style
-from planner.report.text import RUNTIMES_IN_WORDS
+from planner.report.prediction import RUNTIMES_IN_WORDS
 from planner.units import format_size
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from planner.report.document import SCHEMA_VERSION
-from planner.report.text import Style, component_bars
+from planner.report.text import Style, component_bars, host_line
 from planner.units import format_resolution, format_size
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def simulation_report(found: Simulation, style: Style) -> str:
         "",
         f"  allocated {format_size(found.allocated_bytes)}, reserved {format_size(found.reserved_bytes)}, "
         f"context {format_size(found.context_bytes)}, total {format_size(found.total_bytes)}",
+        host_line(found.host_components, None),
         "",
         style("Phases", bold=True),
     ]

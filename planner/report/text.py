@@ -17,6 +17,7 @@ from planner.domain import (
     Suggestion,
     Workload,
 )
+from planner.planning.limits import MAXIMUM_OBJECTS
 from planner.report.layout import Style as Style
 from planner.report.layout import table as table
 from planner.units import format_exact_size, format_resolution, format_size, portrait
@@ -50,37 +51,6 @@ def plan_report(plan: Plan, style: Style, saved: str | None = None) -> str:
     return style.page(lines)
 
 
-RUNTIMES_IN_WORDS = {
-    "own": "the runtime of sam2-plan run",
-    "stock": "the stock predictors of the sam2 package",
-    "reimplementation": "a published re-implementation (sam2 issue 118)",
-}
-
-
-def prediction_report(
-    configuration: Configuration, workload: Workload, estimate: Estimate, runtime: str, style: Style
-) -> str:
-    """The text of a prediction."""
-    lines = [
-        f"{style(describe(configuration), bold=True)}: {describe_workload(workload)}",
-        f"on {RUNTIMES_IN_WORDS[runtime]}",
-        "",
-    ]
-    lines += memory_lines(estimate, estimate.upper_bytes, style)
-    lines += ["", style("Phases", bold=True)]
-    for phase in estimate.phases:
-        mark = "  <- peak" if phase.name == estimate.peak_phase else ""
-        lines.append(f"  {phase.name:<{_LABEL}}{format_size(phase.allocated_bytes):>9} allocated{mark}")
-    lines += [
-        "",
-        f"  allocated {format_size(estimate.allocated_bytes)}, reserved {format_size(estimate.reserved_bytes)}, "
-        f"total {format_size(estimate.total_bytes)}, upper bound {format_size(estimate.upper_bytes)}",
-    ]
-    if estimate.extrapolated:
-        lines.append(style(f"  extrapolated: {'; '.join(estimate.extrapolated_because)}", "yellow"))
-    return style.page(lines)
-
-
 def head(request: Request, budget: Budget) -> list[str]:
     """What was asked, and how its budget was read."""
     where = {"vram": "budget", "gpu": "GPU", "device": "free on"}[budget.source]
@@ -91,8 +61,17 @@ def head(request: Request, budget: Budget) -> list[str]:
     return [
         f"{where}{name} {format_size(budget.total_bytes)} = {format_exact_size(budget.total_bytes)}; {headroom}; "
         f"usable {format_size(budget.usable_bytes)}",
+        *host_head(budget),
         f"request  {describe_workload(request.workload)}{assumed}",
     ]
+
+
+def host_head(budget: Budget, processes: int = 1) -> list[str]:
+    """What the host has for it, where that is known."""
+    if budget.host_bytes is None:
+        return []
+    whose = "as given" if budget.host_source == "given" else "what is available of it"
+    return [f"host     {format_size(budget.host_bytes * processes)} of memory ({whose})"]
 
 
 def describe_workload(workload: Workload) -> str:
@@ -125,11 +104,11 @@ def _choice(plan: Plan, style: Style) -> list[str]:
         none = "the only candidate does not fit" if plan.candidates == 1 else none
         return [f"{verdict}  {none} {format_size(plan.budget.usable_bytes)}"]
     configuration = chosen.configuration
-    origin = "estimate" if chosen.quality_is_estimate else "published"
     how = describe_way(configuration, plan.request.workload)
     lines = [
         f"{verdict}  {style(describe(configuration), bold=True)}{how}",
-        f"  accuracy {chosen.quality} J&F (SA-V test, {origin}){_speed(chosen)}; {best_of(plan)}",
+        f"  {accuracy_words(chosen)}; {best_of(plan)}",
+        *speed_lines(chosen),
         "",
     ]
     return [*lines, *memory_lines(chosen.estimate, plan.budget.usable_bytes, style), *_room(plan, chosen, style)]
@@ -158,10 +137,19 @@ def describe_way(configuration: Configuration, workload: Workload) -> str:
     return "".join(f", {part}" for part in parts)
 
 
-def _speed(chosen: Choice) -> str:
+def accuracy_words(chosen: Choice) -> str:
+    """Accuracy with its measure and whether it is an estimate; or that it is not known."""
+    if chosen.quality is None:
+        return "accuracy not known"
+    origin = "estimate" if chosen.quality_is_estimate else "published"
+    return f"accuracy {chosen.quality} ({chosen.quality_metric or 'J&F on SA-V test'}; {origin})"
+
+
+def speed_lines(chosen: Choice) -> list[str]:
+    """The published speed of this card and case, if there is one."""
     if chosen.frames_per_second is None:
-        return ""
-    return f"; about {chosen.frames_per_second:.0f} frames/s on an A100 (estimate)"
+        return []
+    return [f"  {chosen.frames_per_second:g} frames/s: {chosen.frames_per_second_of or 'of an earlier release'}"]
 
 
 def memory_lines(estimate: Estimate, scale_bytes: int, style: Style, title: str = "Memory at the peak") -> list[str]:
@@ -172,6 +160,16 @@ def memory_lines(estimate: Estimate, scale_bytes: int, style: Style, title: str 
     total = f"{format_size(estimate.total_bytes):>9}"
     lines.append(f"  {'total':<{_LABEL}}{style(total, bold=True)}  {bound}")
     return lines
+
+
+def host_line(components: Sequence[Component], reason: str | None, limit_bytes: int | None = None) -> str:
+    """What the host holds, by component, and of how much where that is known."""
+    if not components:
+        return f"  {'on the host':<{_LABEL}}not known: {reason}"
+    total = format_size(sum(part.bytes for part in components))
+    parts = ", ".join(f"{part.name} {format_size(part.bytes)}" for part in components)
+    of = "" if limit_bytes is None else f" of {format_size(limit_bytes)}"
+    return f"  {'on the host':<{_LABEL}}{total:>9}{of}  {parts}"
 
 
 def component_bars(components: Sequence[Component], scale_bytes: int, style: Style) -> list[str]:
@@ -191,7 +189,8 @@ def _room(plan: Plan, chosen: Choice, style: Style) -> list[str]:
     left = usable - chosen.estimate.total_bytes
     full = style.bar_width(BAR_WIDTH, _LABEL + 14)
     empty = style.shade * max(0, round(full * left / max(usable, 1)))
-    return [f"  {'left of the usable':<{_LABEL}}{format_size(left):>9}  {empty}"]
+    held = host_line(chosen.estimate.host_components, chosen.estimate.host_bytes_reason, plan.budget.host_bytes)
+    return [f"  {'left of the usable':<{_LABEL}}{format_size(left):>9}  {empty}", held]
 
 
 def _warnings(plan: Plan, style: Style) -> list[str]:
@@ -217,6 +216,8 @@ def _rejection(rejection: Rejection) -> list[str]:
     if rejection.need_bytes is None or rejection.short_by_bytes is None:
         return [name, "", "", rejection.reason]
     need = f"needs {format_size(rejection.need_bytes)}"
+    if rejection.component == "host":
+        return [name, need, f"short by {format_size(rejection.short_by_bytes)}", "on the host"]
     return [name, need, f"short by {format_size(rejection.short_by_bytes)}", f"largest part: {rejection.component}"]
 
 
@@ -231,12 +232,19 @@ def _alternatives(plan: Plan, style: Style) -> list[str]:
             describe(choice.configuration) + _unlike(choice, plan),
             format_size(choice.estimate.total_bytes),
             f"bound {format_size(choice.estimate.upper_bytes)}",
-            f"J&F {choice.quality}{' (estimate)' if choice.quality_is_estimate else ''}",
-            "" if choice.frames_per_second is None else f"{choice.frames_per_second:.0f} frames/s",
+            _accuracy(choice),
+            "" if choice.frames_per_second is None else f"{choice.frames_per_second:g} frames/s",
         ]
         for choice in shown
     ]
     return ["", style("Also fits", bold=True), *(line for row in style.rows(rows, (2,)) for line in row)]
+
+
+def _accuracy(choice: Choice) -> str:
+    if choice.quality is None:
+        return ""
+    measure = (choice.quality_metric or "J&F").split(" on ")[0]
+    return f"{measure} {choice.quality}{' (estimate)' if choice.quality_is_estimate else ''}"
 
 
 def _unlike(choice: Choice, plan: Plan) -> str:
@@ -256,7 +264,8 @@ def _stock(plan: Plan, style: Style) -> list[str]:
     stock = plan.stock
     what = f"stock predictor, {describe(stock.configuration)}"
     if stock.total_bytes is not None:
-        outcome = f"needs {format_size(stock.total_bytes)}, which {'fits' if stock.fits else 'does not fit'}"
+        host = "" if stock.host_bytes is None else f" (and {format_size(stock.host_bytes)} on the host)"
+        outcome = f"needs {format_size(stock.total_bytes)}{host}, which {'fits' if stock.fits else 'does not fit'}"
         outcome += f": {stock.reason}" if stock.reason else ""
         if stock.first_frame_out_of_memory:
             outcome += f" (at frame {stock.first_frame_out_of_memory:,})"
@@ -276,7 +285,10 @@ def _limits(plan: Plan, style: Style) -> list[str]:
             if limits.gpu_objects != limits.max_objects:
                 of_these.append(f"{limits.gpu_objects:,} with the memory bank on the GPU")
             at = format_resolution(one.resolution)
-            rows.append(f"  at most {limits.max_objects:,} objects at {at} ({', '.join(of_these)})")
+            if limits.max_objects < MAXIMUM_OBJECTS:
+                rows.append(f"  at most {limits.max_objects:,} objects at {at} ({', '.join(of_these)})")
+            else:
+                rows.append(f"  as many objects as the host's memory holds at {at} ({', '.join(of_these[1:])})")
         parts = []
         if limits.unlimited_frames or limits.max_frames is not None:
             length = "any number of" if limits.unlimited_frames else f"at most {limits.max_frames:,}"

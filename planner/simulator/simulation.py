@@ -14,7 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from planner.brief import brief
-from planner.domain import Component, Phase
+from planner.catalog import load_catalog
+from planner.domain import Component, Configuration, Phase, Workload
+from planner.memory_model.estimator import runtime_of
+from planner.memory_model.host import host_components
 from planner.simulator import streams
 from planner.simulator.attribution import Holding, Timeline, holding_at, timeline_of
 from planner.simulator.convolutions.workspaces import RULE, Answers
@@ -61,6 +64,8 @@ class Simulation:
     """Of total_bytes at the highest moment; they add up to it."""
     phases: tuple[Phase, ...]
     """Each at its own highest moment; their components add up to what is allocated then."""
+    host_components: tuple[Component, ...]
+    """What the host's memory holds; not traced, but summed up from known arrays as predictions do."""
     peak: Mapping[str, str]
     """operation, module and phase of the highest moment."""
     growth: Growth | None
@@ -80,6 +85,8 @@ class Simulation:
             field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "timeline"
         }
         result["components"] = [dataclasses.asdict(component) for component in self.components]
+        result["host_components"] = [dataclasses.asdict(component) for component in self.host_components]
+        result["host_bytes"] = sum(component.bytes for component in self.host_components)
         result["phases"] = [
             dataclasses.asdict(phase) | {"allocated_bytes": phase.allocated_bytes} for phase in self.phases
         ]
@@ -171,6 +178,7 @@ def simulate(
             for name in PHASES
             if (moment := played.player.peaks.by_phase.get(name)) is not None
         ),
+        host_components=_on_host(settings, wanted),
         peak={"operation": holding.operation, "module": holding.module, "phase": holding.phase},
         growth=_growth(played, settings["objects"]) if task == "video" else None,
         runs_out=_runs_out(traced.trace, settings, traced_frames, wanted, context_bytes),
@@ -196,6 +204,21 @@ def _components(holding: Holding, trust: str) -> tuple[Component, ...]:
         Component(name, size_bytes, "derived" if name in _DERIVED else trust if name == WORKSPACES else "simulated")
         for name, size_bytes in holding.bytes_by_component.items()
     )
+
+
+def _on_host(settings: Mapping[str, Any], frames: int) -> tuple[Component, ...]:
+    names = ("variant", "version", "resolution", "precision", "attention", "object_batch")
+    configuration = Configuration(
+        **{name: settings[name] for name in names},
+        bounded_memory_bank=not settings["stock"],
+        offload_video=settings["offload_video"],
+        offload_state=settings["offload_state"],
+    )
+    workload = Workload(
+        task=settings["task"], objects=settings["objects"], frames=frames, frame_size=settings["frame_size"]
+    )
+    runtime, loading = runtime_of(configuration), settings["async_loading"]
+    return host_components(configuration, workload, runtime, load_catalog(), async_loading=loading) or ()
 
 
 def _growth(played: Played, objects: int) -> Growth:

@@ -189,7 +189,7 @@ class Cap:
         self.renewed += 1
 
     def __str__(self) -> str:
-        return "SAM2_PLAN_MEMORY_CAP holds this process to 2.00 GB"
+        return "SAM2_PLAN_MEMORY_CAP holds this process to 2000 MB"
 
 
 @pytest.fixture
@@ -207,7 +207,7 @@ def test_out_of_memory_while_loading_names_the_cap(cap: Cap, monkeypatch: pytest
     with pytest.raises(OutOfMemory) as caught:
         load()
     assert "tiny 2.1 at 64x64, float32 was loaded" in caught.value.message
-    assert "holds this process to 2.00 GB" in caught.value.message
+    assert "holds this process to 2000 MB" in caught.value.message
     assert caught.value.hint
 
 
@@ -240,7 +240,7 @@ def test_out_of_memory_on_a_frame_names_the_cap_which_is_renewed_frame_by_frame(
         next(tracking)
     assert caught.value.exit_code == 5
     assert "frame 2" in caught.value.message
-    assert "holds this process to 2.00 GB" in caught.value.message
+    assert "holds this process to 2000 MB" in caught.value.message
 
 
 def numpy_picture() -> Any:

@@ -133,7 +133,7 @@ def test_the_manifest_is_saved_too(folder: Path, tmp_path: Path) -> None:
 
 def test_what_should_be_known_besides_stands_in_the_manifest_as_comments() -> None:
     text = invoke("place", "plan.yaml", "--on", "ray", "--gpu", "A100").out
-    assert text.startswith("# large 2.1 at 1024x1024, autocast_bfloat16: 1.92 GB on the GPU (the upper bound")
+    assert text.startswith("# large 2.1 at 1024x1024, autocast_bfloat16: 1918 MB on the GPU (the upper bound")
     assert "\n# ! A100 may also be A100 SXM4 80 GB" in text
 
 
@@ -148,7 +148,7 @@ def test_a_plan_that_chose_nothing_is_exit_3_with_the_nearest_miss(engine: str) 
 def test_a_share_larger_than_the_gpu_is_exit_3() -> None:
     outcome = invoke("place", "plan.yaml", "--on", "ray", "--gpu", "1GB")
     assert outcome.code == 3
-    assert "2.05 GB" in outcome.err and "1.00 GB" in outcome.err
+    assert "2054 MB" in outcome.err and "1000 MB" in outcome.err
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def test_too_little_free_memory_is_exit_3_with_who_holds_the_rest_and_what_to_do
     assert figures["short_by_bytes"] == figures["total_bytes"] - 950_000_000 > 0
     assert figures["holders"][0] == {"holder": "process 77", "bytes": 9 * 10**9}
     assert sum(one["bytes"] for one in figures["holders"]) == 12 * 10**9 - 10**9, "all that is not free has a holder"
-    assert "process 77 9.00 GB" in memory["found"]
+    assert "process 77 9000 MB" in memory["found"]
     assert "--wait" in memory["action"] and "sam2-plan --device 0" in memory["action"]
 
 

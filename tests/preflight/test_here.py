@@ -47,7 +47,7 @@ def test_a_cap_in_the_environment_ends_with_3(plan_path: Path, tmp_path: Path, m
     monkeypatch.setenv(VARIABLE, "1GB")
     words = ("check", str(plan_path), "--simulate-gpu", str(report(tmp_path)))
     outcome = invoke(*words)
-    assert outcome.code == 3 and "holds this process to 1.00 GB" in outcome.out
+    assert outcome.code == 3 and "holds this process to 1000 MB" in outcome.out
 
 
 def test_less_memory_than_the_headroom_of_the_plan_does_not_fit(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def test_a_pipeline_from_plan_to_policy(pipeline: Path) -> None:
 
     shrunk = run(pipeline, "sam2-plan check plan.yaml --vram 1.2GB")
     assert shrunk.returncode == 3
-    assert "the plan does not hold: memory" in shrunk.stdout and "more than the 1.14 GB usable" in shrunk.stdout
+    assert "the plan does not hold: memory" in shrunk.stdout and "more than the 1140 MB usable" in shrunk.stdout
     remedy = next(line.split("sam2-plan ", 1)[1] for line in shrunk.stdout.splitlines() if "->" in line)
     assert run(pipeline, f"sam2-plan {remedy} && sam2-plan check plan.yaml --vram 1.2GB").returncode == 0, "it helps"
 

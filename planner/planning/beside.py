@@ -1,0 +1,93 @@
+"""One configuration on every runtime: ours, stock's, and what was published of it, for whoever knows one of these."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from planner.answers import Beside
+from planner.domain import Configuration, Workload
+from planner.measurement import Measurement
+from planner.memory_model import MemoryModel
+from planner.planning.stock import stock_batch
+
+
+def beside(
+    configuration: Configuration,
+    workload: Workload,
+    model: MemoryModel,
+    capability: tuple[int, int] | None,
+    published: Iterable[Measurement],
+) -> tuple[Beside, ...]:
+    """Own, stock, and each figure of `published` that is of this task, variant and resolution with one object.
+
+    Precision and version of a published figure may be others than those of the configuration: `note` says them.
+    """
+    own = replace(configuration, bounded_memory_bank=True)
+    stock = replace(configuration, bounded_memory_bank=False, object_batch=stock_batch(workload))
+    found = [_predicted("own", own, workload, model, capability)]
+    reason = _why_not_stock(configuration, workload)
+    found.append(_unknown("stock", reason) if reason else _predicted("stock", stock, workload, model, capability))
+    return (*found, *_published(configuration, workload, published))
+
+
+def _why_not_stock(configuration: Configuration, workload: Workload) -> str | None:
+    if configuration.resolution[0] != configuration.resolution[1]:
+        return "it runs square resolutions only"
+    if workload.task == "video" and workload.frames is None:
+        return "it keeps every frame, so a clip without end has no peak: give --frames"
+    return None
+
+
+def _predicted(
+    runtime: str,
+    configuration: Configuration,
+    workload: Workload,
+    model: MemoryModel,
+    capability: tuple[int, int] | None,
+) -> Beside:
+    estimate = model.estimate(configuration, workload, capability, runtime)
+    return Beside(
+        runtime=runtime,
+        allocated_bytes=estimate.allocated_bytes,
+        reserved_bytes=estimate.reserved_bytes,
+        total_bytes=estimate.total_bytes,
+        upper_bytes=estimate.upper_bytes,
+        host_bytes=estimate.host_bytes,
+        origin="predicted",
+    )
+
+
+def _unknown(runtime: str, reason: str) -> Beside:
+    return Beside(
+        runtime=runtime,
+        allocated_bytes=None,
+        reserved_bytes=None,
+        total_bytes=None,
+        upper_bytes=None,
+        host_bytes=None,
+        origin="predicted",
+        note=reason,
+    )
+
+
+def _published(configuration: Configuration, workload: Workload, published: Iterable[Measurement]) -> Iterator[Beside]:
+    for one in published:
+        if one.runtime is None or workload.objects != 1 or one.objects != 1:
+            continue
+        asked = workload.task, configuration.variant, configuration.resolution
+        if (one.task, one.variant, one.resolution) != asked:
+            continue
+        peaks = {figure.metric or figure.read_as: figure.bytes for figure in one.figures if figure.of == "peak"}
+        read = [figure.read_as for figure in one.figures if figure.metric is None and figure.of == "peak"]
+        note = f"a re-implementation, SAM {one.version} in {one.precision}; {one.url}"
+        yield Beside(
+            runtime=one.runtime,
+            allocated_bytes=peaks.get("allocated"),
+            reserved_bytes=peaks.get("reserved"),
+            total_bytes=peaks.get("total"),
+            upper_bytes=None,
+            host_bytes=None,
+            origin="published",
+            note=f"{note} (read as {read[0]}: the source does not say)" if read else note,
+        )
