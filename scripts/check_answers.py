@@ -77,6 +77,8 @@ def draw(seed: int, number: int) -> list[str]:
         words += ["--headroom", rng.choice(("none", "10%", "200MB", "33.3%"))]
     if rng.random() < 0.2:
         words += ["--strict"]
+    if rng.random() < 0.2:
+        words += ["--host-memory", rng.choice(("1GB", "1.5GB", "4GB", "64GB", "2TB"))]
     return words
 
 
@@ -182,9 +184,7 @@ def worth(plan: Document) -> tuple[float, ...]:
     if chosen is None:
         return (1.0,)
     request, verdict = plan["request"], VERDICTS[plan["verdict"]]
-    quality, estimate, pace = order_of(
-        chosen["variant"], chosen["version"], tuple(chosen["resolution"]), request["objects"], chosen["offload_state"]
-    )
+    quality, estimate, pace = order_of(chosen["variant"], chosen["version"], tuple(chosen["resolution"]))
     front = (verdict,) if plan["strict"] else ()
     if request["prefer"] == "speed":
         return (0.0, *front, -pace, verdict)
@@ -194,14 +194,12 @@ def worth(plan: Document) -> tuple[float, ...]:
 
 
 @cache
-def order_of(
-    variant: str, version: str, resolution: tuple[int, int], objects: int, offload: bool
-) -> tuple[float, bool, float]:
+def order_of(variant: str, version: str, resolution: tuple[int, int]) -> tuple[float, bool, float]:
     """Accuracy, whether that is an estimate, and the pace, by which planning puts choices in order."""
     from tests.published import frames_per_second, quality
 
     estimate, value = quality(variant, version, resolution)
-    return value, estimate, round(frames_per_second(variant, "2.1", resolution, objects, offload), 9)
+    return value, estimate, round(frames_per_second(variant, "2.1", resolution, 1, False), 9)
 
 
 def size(pair: Sequence[int]) -> str:

@@ -131,18 +131,19 @@ def outranks(one: Document, other: Document, prefer: str, strict: bool = False) 
     """
     if strict and one["sure"] != other["sure"]:
         return bool(one["sure"])
-    fast, slow = pace(one), pace(other)
-    faster, slower = fast > slow * (1 + SAME_SPEED), slow > fast * (1 + SAME_SPEED)
+    # By speed choices are compared, not ways of running them: a memory bank on the host does where it makes one sure.
+    fast, slow = pace(one, prefer != "speed"), pace(other, prefer != "speed")
+    faster = fast > slow * (1 + SAME_SPEED)
     if prefer == "speed":
         # A little slower may still be slower, which no rank makes up for.
-        return not slower and (faster or (fast >= slow and rank(one, prefer) < rank(other, prefer)))
+        return faster or (fast >= slow and rank(one, prefer) < rank(other, prefer))
     return rank(one, prefer) < rank(other, prefer) or (rank(one, prefer) == rank(other, prefer) and faster)
 
 
-def pace(choice: Document) -> float:
+def pace(choice: Document, of_its_way: bool = True) -> float:
     """What speeds are ordered by; versions run the same code, and further objects slow all down alike."""
     size = (choice["resolution"][0], choice["resolution"][1])
-    return frames_per_second(choice["variant"], "2.1", size, 1, choice["offload_state"])
+    return frames_per_second(choice["variant"], "2.1", size, 1, of_its_way and choice["offload_state"])
 
 
 def _figures(choice: Document, task: str) -> Iterator[Fault]:

@@ -13,9 +13,9 @@ from functools import lru_cache
 from typing import Any
 
 import planner
-from tests.checker import RECIPE, Document, Fault, label, outranks, with_certainty
+from tests.checker import RECIPE, Document, Fault, label, outranks, pace, with_certainty
 from tests.conftest import document_of
-from tests.published import VARIANTS, frames_per_second, quality
+from tests.published import VARIANTS, quality
 
 SQUARES = (512, 640, 768, 896, 1024, 1280, 1536, 2048)
 LARGEST_SIDE, SMALLEST_SIDE = 8192, 64
@@ -116,15 +116,15 @@ def _better(plan: Document) -> Iterator[Fault]:
 def _knee(plan: Document, chosen: Document) -> Iterator[Fault]:
     """Balanced: of what fits the farthest above the line from the most accurate to the fastest of all."""
     candidates = list(_candidates(plan))
-    points = [(_quality(one), math.log(_pace(one))) for one in candidates]
+    points = [(_quality(one), math.log(pace(one, False))) for one in candidates]
     best, fastest = max(points), max(points, key=lambda point: (point[1], point[0]))
     spans = best[0] - fastest[0], fastest[1] - best[1]
     if min(spans) <= 0:
         return
 
     def height(one: Document) -> float:
-        quality, pace = _quality(one), math.log(_pace(one))
-        return float((quality - fastest[0]) / spans[0] + (pace - best[1]) / spans[1])
+        quality, speed = _quality(one), math.log(pace(one, False))
+        return float((quality - fastest[0]) / spans[0] + (speed - best[1]) / spans[1])
 
     figure = "upper_bytes" if plan["strict"] and plan["verdict"] == "fits" else "total_bytes"
     usable = plan["budget"]["usable_bytes"]
@@ -135,11 +135,6 @@ def _knee(plan: Document, chosen: Document) -> Iterator[Fault]:
 
 def _quality(choice: Document) -> float:
     return quality(choice["variant"], choice["version"], (choice["resolution"][0], choice["resolution"][1]))[1]
-
-
-def _pace(choice: Document) -> float:
-    size = (choice["resolution"][0], choice["resolution"][1])
-    return frames_per_second(choice["variant"], "2.1", size, 1, False)
 
 
 def _limits(plan: Document) -> Iterator[Fault]:
