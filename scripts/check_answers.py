@@ -78,7 +78,7 @@ def draw(seed: int, number: int) -> list[str]:
     if rng.random() < 0.2:
         words += ["--strict"]
     if rng.random() < 0.2:
-        words += ["--host-memory", rng.choice(("1GB", "1.5GB", "4GB", "64GB", "2TB"))]
+        words += ["--host-memory", rng.choice(("1GB", "1.5GB", "4GB", "64GB", "2000GB"))]
     return words
 
 
@@ -138,7 +138,7 @@ def _limits(words: list[str], plan: Document, code: int) -> Iterator[str]:
         answer = json.loads(invoke(*asked, "--top", "0", "--format", "json").out)
         if (answer["verdict"] == "fits" if sure else answer["verdict"] != "does_not_fit") != fits:
             yield f"a limit that planning does not keep: {answer['verdict']}  [{said(asked)}]"
-    asked = ["limits", *without(changed_words(words, here), "--prefer", "--strict", "--host-memory")]
+    asked = ["limits", *without(changed_words(words, here), "--prefer", "--strict")]
     rows = json.loads(invoke(*asked, "--format", "json").out)["reach"]
     for name in ("max_objects", "sure_objects", "gpu_objects"):
         most = max((row[name] or 0 for row in rows), default=0)
@@ -154,8 +154,8 @@ def _limits(words: list[str], plan: Document, code: int) -> Iterator[str]:
 
 def _need(words: list[str], plan: Document, code: int) -> Iterator[str]:
     """`need` names the smallest budget that the plan names."""
-    if plan["budget"]["gpu"] or plan["limits"]["smallest_total_bytes"] is None:
-        return
+    if plan["budget"]["gpu"] or plan["limits"]["smallest_total_bytes"] is None or plan["budget"]["host_bytes"]:
+        return  # `need` knows neither a GPU nor a host
     asked = ["need", "--top", "0", *without(words, "--vram", "--prefer", "--strict", "--host-memory")]
     needs = json.loads(invoke(*asked, "--format", "json").out)["needs"]
     least = min(need["budget_bytes"] or math.inf for need in needs)

@@ -95,7 +95,7 @@ def _candidates(plan: Document) -> Iterator[Document]:
 
 def _better(plan: Document) -> Iterator[Fault]:
     """No candidate that fits ranks above the choice; and with no choice, none fits."""
-    usable, prefer, chosen = plan["budget"]["usable_bytes"], plan["request"]["prefer"], plan["chosen"]
+    prefer, chosen = plan["request"]["prefer"], plan["chosen"]
     if prefer == "balanced" and chosen:
         yield from _knee(plan, chosen)
         return
@@ -103,7 +103,7 @@ def _better(plan: Document) -> Iterator[Fault]:
         chosen = with_certainty(plan, chosen, plan["estimate"]["upper_bytes"])
     for candidate in _candidates(plan):
         estimate = _estimate(plan, candidate)
-        if estimate.total_bytes > usable:
+        if not _fits(plan, estimate):
             continue
         if chosen is None:
             yield Fault("something does fit", label(candidate))
@@ -126,11 +126,21 @@ def _knee(plan: Document, chosen: Document) -> Iterator[Fault]:
         quality, speed = _quality(one), math.log(pace(one, False))
         return float((quality - fastest[0]) / spans[0] + (speed - best[1]) / spans[1])
 
-    figure = "upper_bytes" if plan["strict"] and plan["verdict"] == "fits" else "total_bytes"
-    usable = plan["budget"]["usable_bytes"]
-    fitting = (one for one in candidates if getattr(_estimate(plan, one), figure) <= usable)
+    surely = plan["strict"] and plan["verdict"] == "fits"
+    fitting = (one for one in candidates if _fits(plan, _estimate(plan, one), surely))
     if height(chosen) < max(map(height, fitting)) - 0.02:
         yield Fault("something better fits", f"{label(chosen)} is not the knee")
+
+
+def _fits(plan: Document, estimate: Any, surely: bool = False) -> bool:
+    """Whether it fits the GPU, and the host where its memory is known."""
+    need = estimate.upper_bytes if surely else estimate.total_bytes
+    return bool(need <= plan["budget"]["usable_bytes"]) and _held_by_host(plan, estimate)
+
+
+def _held_by_host(plan: Document, estimate: Any) -> bool:
+    limit = plan["budget"]["host_bytes"]
+    return limit is None or (estimate.host_bytes or 0) <= limit
 
 
 def _quality(choice: Document) -> float:
@@ -177,7 +187,7 @@ def _limits(plan: Document) -> Iterator[Fault]:
 
 def _any_way(plan: Document, surely: bool, **changed: Any) -> bool:
     """Whether the chosen variant fits in any precision that is open and any way of running it."""
-    chosen, request, usable = plan["chosen"], plan["request"], plan["budget"]["usable_bytes"]
+    chosen, request = plan["chosen"], plan["request"]
     capability = plan["budget"]["gpu"]["capability"] if plan["budget"]["gpu"] else None
     old = capability is not None and tuple(capability) < HALF
     precisions = [request["pins"]["precision"]] if request["pins"]["precision"] else list(RECIPE)
@@ -192,8 +202,7 @@ def _any_way(plan: Document, surely: bool, **changed: Any) -> bool:
         if offload and request["task"] != "video":
             continue
         way = {"precision": precision, "object_batch": batch, "offload_state": offload}
-        estimate = _estimate(plan, chosen, **(way | changed))
-        if (estimate.upper_bytes if surely else estimate.total_bytes) <= usable:
+        if _fits(plan, _estimate(plan, chosen, **(way | changed)), surely):
             return True
     return False
 
@@ -209,12 +218,13 @@ def _stock(plan: Document) -> Iterator[Fault]:
     if stock["total_bytes"] is not None:
         if stock["total_bytes"] != _ask(plan, configuration):
             yield Fault("stock and predict disagree", str(stock["total_bytes"]))
-        if stock["fits"] != (stock["total_bytes"] <= total):
+        if stock["fits"] != (stock["total_bytes"] <= total and _held_by_host(plan, _estimate(plan, configuration))):
             yield Fault("stock's verdict is wrong", str(stock["total_bytes"]))
     first = stock["first_frame_out_of_memory"]
     if first is None or request["frames"] != "unlimited":
         return
-    if _ask(plan, configuration, frames=first) <= total:
+    there = _estimate(plan, configuration, frames=first)
+    if there.total_bytes <= total and _held_by_host(plan, there):
         yield Fault("stock's first frame out of memory fits", str(first))
     if first > 1 and _ask(plan, configuration, frames=first - 1) > total:
         yield Fault("stock runs out earlier", str(first))
