@@ -137,6 +137,8 @@ def test_limits_stay_within_the_host(host: str) -> None:
 
 
 def test_more_host_memory_is_advised_where_that_is_what_lacks() -> None:
+    nothing = invoke("--vram", "8GB", "--objects", "1000000", "--host-memory", "32GB")
+    assert nothing.code == 3 and "7600 MB on the GPU and 32.0 GB on the host" in nothing.out
     plan = document_of(("--vram", "8GB", "--host-memory", "1.2GB"))
     assert plan["rejected"][0]["component"] == "host"
     advised = next(line for line in plan["try"] if "of host memory" in line["change"])

@@ -102,7 +102,9 @@ def _choice(plan: Plan, style: Style) -> list[str]:
             return [f"{verdict}  none of {plan.candidates:,} candidates runs there: {reason}"]
         none = f"none of {plan.candidates:,} candidates fits"
         none = "the only candidate does not fit" if plan.candidates == 1 else none
-        return [f"{verdict}  {none} {format_size(plan.budget.usable_bytes)}"]
+        host = plan.budget.host_bytes
+        beside = "" if host is None else f" on the GPU and {format_size(host)} on the host"
+        return [f"{verdict}  {none} {format_size(plan.budget.usable_bytes)}{beside}"]
     configuration = chosen.configuration
     how = describe_way(configuration, plan.request.workload)
     lines = [
