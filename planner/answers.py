@@ -99,7 +99,7 @@ class Reach:
     gpu_objects: int | None
     """Of max_objects, those that fit with the memory bank on the GPU; 0 where not even one does."""
     unlimited_frames: bool
-    """True for videos that fit: a bounded memory bank holds the same for any length."""
+    """Whether a video without end fits at that resolution: a bounded memory bank holds the same for any length."""
     max_square: tuple[int, int] | None
     """The largest square resolution for the objects that are asked for."""
     sure_square: tuple[int, int] | None

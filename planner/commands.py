@@ -9,6 +9,8 @@ from planner.catalog.checkpoints import official_name
 from planner.domain import Budget, Configuration, Gpu, Headroom, Request
 from planner.units import AUTO_HEADROOM_PERCENT, exact_size, format_resolution
 
+SAVED = "plan.yaml"
+"""What a plan is kept as in commands that keep it."""
 PIN_OPTIONS = {name: f"--{name}" for name in ("variant", "version", "resolution", "precision", "attention")}
 
 
@@ -44,12 +46,15 @@ def _command(request: Request, budget_words: Sequence[str], extra: Sequence[str]
 
 def running_command(request: Request, budget: Budget, configuration: Configuration, strict: bool = False) -> str:
     """What makes the plan again, keeps it and runs it; INPUT stands for the user's file."""
-    return " && ".join(
-        (planning_command(request, budget, "-o", "plan.yaml", strict=strict), run_command(request, configuration))
-    )
+    return f"{planning_command(request, budget, '-o', SAVED, strict=strict)} && {run_command(request, configuration)}"
 
 
-def run_command(request: Request, configuration: Configuration, saved: str = "plan.yaml") -> str:
+def download_command(saved: str) -> str:
+    """What fetches the official weights of a saved plan into the current folder."""
+    return shlex.join(["sam2-plan", "checkpoints", saved, "--download"])
+
+
+def run_command(request: Request, configuration: Configuration, saved: str = SAVED) -> str:
     """What runs a saved plan: INPUT stands for the user's file, a point in the middle for whatever is wanted there."""
     words = ["sam2-plan", "run", saved, "INPUT", "--out", "masks"]
     if request.workload.task != "automask":
@@ -62,7 +67,7 @@ def running_packing_command(
     request: Request, budgets: Sequence[Budget], streams: int, configuration: Configuration, strict: bool = False
 ) -> str:
     """What makes a packing again, keeps the plan of one process and runs it once."""
-    command = packing_command(request, budgets, streams, "-o", "plan.yaml", strict=strict)
+    command = packing_command(request, budgets, streams, "-o", SAVED, strict=strict)
     return f"{command} && {run_command(request, configuration)}"
 
 

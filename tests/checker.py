@@ -137,7 +137,8 @@ def outranks(one: Document, other: Document, prefer: str, strict: bool = False) 
     if prefer == "speed":
         if not known or slower:
             return False
-        return faster or rank(one, prefer) < rank(other, prefer)
+        # A little slower may still be slower, which no rank makes up for.
+        return faster or (fast >= slow and rank(one, prefer) < rank(other, prefer))
     return rank(one, prefer) < rank(other, prefer) or (rank(one, prefer) == rank(other, prefer) and faster)
 
 

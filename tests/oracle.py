@@ -99,7 +99,7 @@ def _candidates(plan: Document) -> Iterator[Document]:
 def _better(plan: Document) -> Iterator[Fault]:
     """No candidate that fits ranks above the choice; and with no choice, none fits."""
     usable, prefer, chosen = plan["budget"]["usable_bytes"], plan["request"]["prefer"], plan["chosen"]
-    if prefer == "balanced" and chosen and not plan["strict"]:
+    if prefer == "balanced" and chosen:
         yield from _knee(plan, chosen)
         return
     if chosen:
@@ -129,7 +129,9 @@ def _knee(plan: Document, chosen: Document) -> Iterator[Fault]:
         quality, pace = one["quality"], math.log(_pace(one))
         return float((quality - fastest[0]) / spans[0] + (pace - best[1]) / spans[1])
 
-    fitting = (one for one in candidates if _ask(plan, one) <= plan["budget"]["usable_bytes"])
+    figure = "upper_bytes" if plan["strict"] and plan["verdict"] == "fits" else "total_bytes"
+    usable = plan["budget"]["usable_bytes"]
+    fitting = (one for one in candidates if getattr(_estimate(plan, one), figure) <= usable)
     if height(chosen) < max(map(height, fitting)) - 0.02:
         yield Fault("something better fits", f"{label(chosen)} is not the knee")
 
@@ -140,7 +142,7 @@ def _pace(choice: Document) -> float:
 
 
 def _limits(plan: Document) -> Iterator[Fault]:
-    limits, chosen, usable = plan["limits"], plan["chosen"], plan["budget"]["usable_bytes"]
+    limits, chosen = plan["limits"], plan["chosen"]
     for name in ("max_objects", "max_frames", "max_resolution", "smallest_total_bytes"):
         if limits[name] is None and not limits["reasons"].get(name):
             yield Fault("a limit is unknown without a reason", name)
@@ -154,13 +156,15 @@ def _limits(plan: Document) -> Iterator[Fault]:
             yield Fault("the request is beyond its limit", f"{name} {most}")
         if not _any_way(plan, surely, objects=most):
             yield Fault(f"{name} does not fit", str(most))
-        if most < MOST_OBJECTS and _any_way(plan, surely, objects=most + 1):
+        if most < max(MOST_OBJECTS, plan["request"]["objects"]) and _any_way(plan, surely, objects=most + 1):
             yield Fault(f"{name} is not the most", str(most))
     if limits["max_frames"] == "unlimited":
-        if _ask(plan, chosen, frames=10**6) > usable or _ask(plan, chosen, frames=None) > usable:
+        if not _any_way(plan, False, frames=10**6) or not _any_way(plan, False, frames=None):
             yield Fault("max_frames does not fit", "unlimited")
     elif limits["max_frames"] is not None:
-        yield Fault("max_frames of a bounded memory bank", str(limits["max_frames"]))
+        most = limits["max_frames"]
+        if not _any_way(plan, False, frames=most) or _any_way(plan, False, frames=most + 1):
+            yield Fault("max_frames is not the most", str(most))
     for name, surely in (("max_resolution", False), ("sure_resolution", True)):
         if limits[name] is None:
             continue

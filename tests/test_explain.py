@@ -211,7 +211,7 @@ def test_an_explained_plan_loads_as_it_was(vram: str, tmp_path: Path) -> None:
 def test_the_text_marks_the_choice_and_stays_short(words: tuple[str, ...]) -> None:
     outcome = invoke(*words, "--explain")
     lines = outcome.out.splitlines()
-    assert len(lines) < 75
+    assert len(lines) < 80  # limits and the way to the weights take five lines
     assert max(map(len, lines)) < 175
     plan = document_of([*words, "--explain"])
     marked = [line for line in lines if line.lstrip().startswith("> ")]

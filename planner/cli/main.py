@@ -162,7 +162,7 @@ def cli(context: click.Context, /, output: str, path: str | None, exit_zero: boo
     else:
         from planner.report.text import plan_report
 
-        echo(plan_report(plan, style_of(sys.stdout)))
+        echo(plan_report(plan, style_of(sys.stdout), path))
     context.exit(0 if exit_zero and plan.exit_code in (3, 4) else plan.exit_code)
 
 

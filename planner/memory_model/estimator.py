@@ -76,6 +76,7 @@ class MemoryModel:
     ) -> None:
         self.coefficients = coefficients or load_coefficients()
         self.catalog = catalog or load_catalog()
+        self._known_curves: dict[tuple[int, str, int], Mapping[int, float]] = {}
         self.corrections = dict(correction or {})
         """By runtime: what was measured on the GPU that is planned for."""
 
@@ -183,8 +184,7 @@ class MemoryModel:
             heads = self.catalog.shapes[configuration.variant].global_attention_heads
             scores = math_scores(group.task, q, heads, SCALAR)
         return Terms(
-            variant=configuration.variant,
-            pixels=q.pixels,
+            curves=self._curves(group, configuration.variant, q.pixels),
             quantities=q,
             weights=arrays.weights(group.runtime, group.task, parameters, 2 if group.width == "half" else 4),
             grown=features(group.runtime, group.task, q, SCALAR),
@@ -194,6 +194,15 @@ class MemoryModel:
             context=CONTEXT_BYTES.get(major or 0, context),
             measured_context=correction.context_bytes if correction else None,
         )
+
+    def _curves(self, group: Group, variant: str, pixels: int) -> Mapping[int, float]:
+        """See Terms. The ways of running a configuration share them, so they are worked out once."""
+        key = id(group), variant, pixels
+        known = self._known_curves.get(key)
+        if known is None:
+            laws = (*group.phases.values(), group.reserved)
+            known = self._known_curves[key] = {id(law): law.curves[variant].at(pixels) for law in laws}
+        return known
 
     def _totals(self, group: Group, terms: Terms) -> Totals:
         allocated = max(terms.allocated(name, law) for name, law in group.phases.items())
@@ -252,8 +261,8 @@ def gpu_key(name: str) -> frozenset[str]:
 class Terms(NamedTuple):
     """What the laws are applied to for one configuration. Bytes."""
 
-    variant: str
-    pixels: int
+    curves: Mapping[int, float]
+    """What the curve of each law of the group says, by the id of the law."""
     quantities: Quantities
     weights: int
     grown: dict[str, Any]
@@ -277,16 +286,19 @@ class Terms(NamedTuple):
 
     def value(self, law: Law) -> float:
         """What a law says beside the weights."""
-        found = law.curves[self.variant].at(self.pixels)
+        found, grown = self.curves[id(law)], self.grown
         for name, coefficient in law.growth.items():
-            found += coefficient * self.grown[name]
+            if coefficient:
+                found += coefficient * grown[name]
         return found
 
     def extra(self, phase: str) -> float:
         """What was not fitted: the workspace of newer GPUs, scores of math attention."""
         if phase == "load":
             return 0.0
-        return self.workspace + {"encode": self.scores.encode, "track": self.scores.track}.get(phase, 0.0)
+        if phase == "encode":
+            return float(self.workspace + self.scores.encode)
+        return float(self.workspace + self.scores.track) if phase == "track" else float(self.workspace)
 
 
 def runtime_of(configuration: Configuration) -> str:

@@ -6,11 +6,12 @@ planned stands here. `--explain` lists them all.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, zip_longest
 from typing import NamedTuple
 
-from planner.planning.candidates import CandidateClass, Member
+from planner.domain import Workload
+from planner.planning.candidates import CandidateClass, Member, larger_passes
 from planner.planning.weighing import Weighed
 
 
@@ -21,7 +22,11 @@ class Option(NamedTuple):
     member: Member
 
 
-def alternatives(weighed: Weighed, top: int) -> list[Option]:
+WaysOf = Callable[[CandidateClass, Sequence[tuple[int, bool]]], Sequence[Member]]
+"""Members of a class for (objects per pass, memory bank on the host)."""
+
+
+def alternatives(weighed: Weighed, workload: Workload, top: int, ways_of: WaysOf) -> list[Option]:
     """At most `top` choices beside the best, in order of preference; what differs most comes in first."""
     fitting = weighed.fitting
     if not fitting:
@@ -30,7 +35,7 @@ def alternatives(weighed: Weighed, top: int) -> list[Option]:
     others = [Option(one, weighed.within[id(one)]) for one in _distinct(fitting) if one is not best]
     same_size = [option for option in others if option.candidate.resolution == best.resolution]
     resized = [option for option in others if option.candidate.resolution != best.resolution]
-    ways = [Option(best, member) for member in _other_ways(best, weighed)]
+    ways = [Option(best, member) for member in _other_ways(best, weighed, workload, ways_of)]
     # One of each kind in turn, the likeliest kind first, so that a short list shows what there is to choose from.
     turns = chain.from_iterable(zip_longest(same_size, ways, resized))
     chosen = [option for option in turns if option is not None][:top]
@@ -47,13 +52,12 @@ def _distinct(fitting: list[CandidateClass]) -> Iterator[CandidateClass]:
             yield candidate
 
 
-def _other_ways(best: CandidateClass, weighed: Weighed) -> Iterator[Member]:
-    """The memory bank on the other side, and the largest pass that fits there where the choice lies."""
+def _other_ways(best: CandidateClass, weighed: Weighed, workload: Workload, ways_of: WaysOf) -> Iterator[Member]:
+    """The memory bank on the other side, and the largest pass that fits where the choice's lies, surely if any does."""
     chosen = weighed.within[id(best)]
-    fitting = [one for one in best.members if one.total_bytes <= weighed.usable_bytes and one != chosen]
-    sure = sorted(fitting, key=lambda member: not weighed.surely(member))
-    yield from [one for one in sure if one.offload_state != chosen.offload_state][:1]
-    larger = [one for one in sure if one.offload_state == chosen.offload_state]
-    larger = [one for one in larger if one.object_batch > chosen.object_batch]
-    if larger:
-        yield max(larger, key=lambda member: (weighed.surely(member), member.object_batch))
+    passes = ways_of(best, larger_passes(workload, chosen.offload_state))
+    other_side = [one for one in best.members if one.offload_state != chosen.offload_state]
+    more_points = [one for one in best.members if one.object_batch > chosen.object_batch]
+    for ways in (other_side, [*passes, *more_points]):
+        fitting = [way for way in ways if way.total_bytes <= weighed.usable_bytes]
+        yield from sorted(fitting, key=lambda way: not weighed.surely(way))[:1]

@@ -18,7 +18,8 @@ SQUARE_SIDES = (512, 640, 768, 896, 1024, 1280, 1536, 2048)
 NON_SQUARE_LONG_SIDES = (640, 768, 896, 1024)
 SMALLEST_PIXELS = 512 * 512
 """Fewer pixels have no published accuracy to go by: they are planned only when pinned."""
-VIDEO_OBJECT_BATCHES = (1, 2, 4, 8)
+VIDEO_OBJECT_BATCHES = (8, 4, 2)
+"""Passes of several objects that are offered, the largest first."""
 POINT_BATCHES = (64, 32, 16, 8, 4, 2, 1)
 """64 is the stock default: points_per_batch of SAM2AutomaticMaskGenerator."""
 HALF_CAPABILITY = (8, 0)
@@ -64,14 +65,9 @@ class CandidateClass(NamedTuple):
         """The member that needs least."""
         return min(self.members, key=lambda member: member.total_bytes)
 
-    def best_within(self, usable_bytes: int, speed_first: bool = False) -> Member | None:
-        """The member that is planned: the first that surely fits, else the first that fits at all.
-
-        speed_first: what fits with the memory bank on the GPU, which is faster, comes before what surely fits.
-        """
+    def best_within(self, usable_bytes: int) -> Member | None:
+        """The member that is planned: the first that surely fits, else the first that fits at all."""
         fitting = [member for member in self.members if member.total_bytes <= usable_bytes]
-        if speed_first:
-            fitting = [member for member in fitting if not member.offload_state] or fitting
         sure = next((member for member in fitting if member.upper_bytes <= usable_bytes), None)
         return sure or next(iter(fitting), None)
 
@@ -188,14 +184,18 @@ def member_choices(workload: Workload) -> list[tuple[int, bool]]:
     """(object batch, memory bank on the host) of the members, the most preferred first.
 
     Video: no figure is published for what passes of several objects gain, so one by one, as the stock predictor
-    does it, comes first. Automatic masks: the stock batch first, then smaller ones.
+    does it, comes first, and is all there is to weigh: a larger pass is never fewer bytes (tests/test_order.py).
+    Automatic masks: the stock batch first, then smaller ones.
     """
     if workload.task == "automask":
         return [(batch, False) for batch in POINT_BATCHES]
-    if workload.task == "image":
-        return [(1, False)]
-    batches = [batch for batch in VIDEO_OBJECT_BATCHES if batch <= workload.objects]
-    return [(batch, offload) for offload in (False, True) for batch in batches]
+    return leanest_ways(workload)
+
+
+def larger_passes(workload: Workload, offload: bool) -> list[tuple[int, bool]]:
+    """Ways that take several objects in one pass, the largest first."""
+    batches = VIDEO_OBJECT_BATCHES if workload.task == "video" else ()
+    return [(batch, offload) for batch in batches if batch <= workload.objects]
 
 
 def leanest_ways(workload: Workload) -> list[tuple[int, bool]]:

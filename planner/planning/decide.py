@@ -8,7 +8,7 @@ from planner.commands import describe, running_command
 from planner.domain import Budget, Choice, Plan, Provenance, Request
 from planner.memory_model import MemoryModel
 from planner.planning.alternatives import alternatives
-from planner.planning.candidates import candidate_classes, smallest_need
+from planner.planning.candidates import CandidateClass, Member, candidate_classes, members, smallest_need
 from planner.planning.limits import limits
 from planner.planning.ranking import choice
 from planner.planning.rejections import reject_all, smallest_estimates
@@ -45,7 +45,13 @@ def make_plan(
     chosen = None
     if best is not None:
         chosen = choice(best, weighed.within[id(best)], workload, model, budget.capability)
-    others = tuple(choice(*option, workload, model, budget.capability) for option in alternatives(weighed, top))
+
+    def ways_of(one: CandidateClass, ways: Sequence[tuple[int, bool]]) -> list[Member]:
+        asked = one.variant, one.resolution, one.precision, one.attention, workload, model, budget.capability
+        return list(members(*asked, ways))
+
+    found = alternatives(weighed, workload, top, ways_of)
+    others = tuple(choice(*option, workload, model, budget.capability) for option in found)
     smallest = smallest_need(request, budget, model)
     verdict = _verdict(chosen, usable)
     estimate_of = smallest_estimates(workload, budget, model)

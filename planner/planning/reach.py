@@ -12,7 +12,7 @@ from planner.planning.candidates import CandidateClass, candidate_classes
 from planner.planning.limits import ANY_OBJECTS, SMALLEST_STEPS, Span, scaled
 from planner.planning.ranking import PRECISION_RANK
 from planner.planning.stock import NATIVE, stock
-from planner.units import format_size
+from planner.units import format_resolution, format_size
 
 SQUARE = (1, 1)
 
@@ -59,10 +59,14 @@ def _reach(candidate: CandidateClass, workload: Workload, budget: Budget, model:
     most, sure, on_gpu = _objects(span, configuration.resolution, reasons)
     square, sure_square = _resolution(span, SQUARE, "square", reasons)
     shaped, sure_shaped = _resolution(span, workload.frame_size, "shaped", reasons)
+    without_end = span._replace(workload=replace(workload, frames=None))
+    endless = workload.task == "video" and without_end.fits(configuration.resolution)
     if workload.task != "video":
         reasons["max_frames"] = f"the task {workload.task} has no frames"
     elif square is None:
         reasons["max_frames"] = reasons["max_square"]
+    elif not endless:
+        reasons["max_frames"] = f"only short clips fit at {format_resolution(configuration.resolution)}"
     reached = {"max_objects": (configuration.resolution, most) if most else None}
     reached["max_square"] = (square, workload.objects) if square else None
     reached["max_shaped"] = (shaped, workload.objects) if shaped else None
@@ -74,7 +78,7 @@ def _reach(candidate: CandidateClass, workload: Workload, budget: Budget, model:
         max_objects=most,
         sure_objects=sure,
         gpu_objects=on_gpu,
-        unlimited_frames=workload.task == "video" and square is not None,
+        unlimited_frames=endless,
         max_square=square,
         sure_square=sure_square,
         max_shaped=shaped,

@@ -65,11 +65,8 @@ def weigh(
     """What so many bytes make of the candidate classes of a request."""
     runnable = [candidate for candidate in classes if not candidate.unsupported]
     rank = ranker(request.prefer, request.workload, catalog, runnable, strict)
-    speed_first = request.prefer == "speed" and not strict
     within = {
-        id(candidate): member
-        for candidate in runnable
-        if (member := candidate.best_within(usable_bytes, speed_first)) is not None
+        id(candidate): member for candidate in runnable if (member := candidate.best_within(usable_bytes)) is not None
     }
     keys = {
         id(candidate): rank(candidate, member, member.upper_bytes <= usable_bytes)

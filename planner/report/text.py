@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from planner.commands import describe
+from planner.commands import SAVED, describe, download_command, planning_command, run_command
 from planner.domain import (
     Budget,
     Choice,
@@ -30,8 +30,11 @@ VERDICT_WORDS = {"fits": "FITS", "tight": "TIGHT", "does_not_fit": "DOES NOT FIT
 VERDICT_COLOURS = {"fits": "green", "tight": "yellow", "does_not_fit": "red"}
 
 
-def plan_report(plan: Plan, style: Style) -> str:
-    """The text of a plan; of one that was made with an explanation, every candidate class."""
+def plan_report(plan: Plan, style: Style, saved: str | None = None) -> str:
+    """The text of a plan; of one that was made with an explanation, every candidate class.
+
+    saved: where the plan was kept, if it was.
+    """
     lines = [*head(plan.request, plan.budget), "", *_choice(plan, style), *_warnings(plan, style)]
     if plan.explained is None or plan.chosen is None:
         lines += why_not(plan, style)
@@ -42,7 +45,8 @@ def plan_report(plan: Plan, style: Style) -> str:
         lines += explanation(plan, style)
     lines += _stock(plan, style)
     lines += _limits(plan, style)
-    lines += _next(plan, style)
+    lines += suggestion_lines(plan.suggestions, style)
+    lines += _next(plan, style, saved)
     return style.page(lines)
 
 
@@ -264,11 +268,14 @@ def _limits(plan: Plan, style: Style) -> list[str]:
                 of_these.append(f"{limits.gpu_objects:,} with the memory bank on the GPU")
             at = format_resolution(one.resolution)
             rows.append(f"  at most {limits.max_objects:,} objects at {at} ({', '.join(of_these)})")
-        if limits.unlimited_frames:
-            rows.append("  any number of frames")
+        parts = []
+        if limits.unlimited_frames or limits.max_frames is not None:
+            length = "any number of" if limits.unlimited_frames else f"at most {limits.max_frames:,}"
+            parts.append(f"{length} frames")
         if limits.max_resolution:
             sure = f"{format_resolution(limits.sure_resolution)} surely" if limits.sure_resolution else "none surely"
-            rows.append(f"  up to {format_resolution(limits.max_resolution)} ({sure})")
+            parts.append(f"up to {format_resolution(limits.max_resolution)} ({sure})")
+        rows.append(f"  {'; '.join(parts)}")
     if limits.smallest_total_bytes is not None:
         card = f" (a {limits.smallest_card} card)" if limits.smallest_card else ""
         rows.append(f"some plan exists from {format_size(limits.smallest_total_bytes)}{card}")
@@ -285,11 +292,14 @@ def suggestion_lines(suggestions: Sequence[Suggestion], style: Style) -> list[st
     return lines
 
 
-def _next(plan: Plan, style: Style) -> list[str]:
-    lines = suggestion_lines(plan.suggestions, style)
-    if plan.command:
-        point = "" if plan.request.workload.task == "automask" else ", the point lies on your object"
-        lines += ["", style("Next", bold=True), f"  keep this plan and run it; INPUT is your file{point}:"]
-        *steps, last = plan.command.split(" && ")
-        lines += [*(f"    {step} &&" for step in steps), f"    {last}"]
-    return lines
+def _next(plan: Plan, style: Style, saved: str | None) -> list[str]:
+    """What keeps the plan, unless that was done, fetches its weights and runs it."""
+    if plan.chosen is None:
+        return []
+    request = plan.request
+    steps = [download_command(saved or SAVED), run_command(request, plan.chosen.configuration, saved or SAVED)]
+    if saved is None:
+        steps.insert(0, planning_command(request, plan.budget, "-o", SAVED, strict=plan.strict))
+    point = "" if request.workload.task == "automask" else ", the point lies on your object"
+    kept = "fetch the weights and run it" if saved else "keep this plan, fetch its weights and run it"
+    return ["", style("Next", bold=True), f"  {kept}; INPUT is your file{point}:", *(f"    {step}" for step in steps)]
