@@ -172,6 +172,7 @@ class Cards:
     """Cards known by name that have one memory size and one verdict."""
 
     total_bytes: int
+    """Of the one that has least: sizes that read the same are one."""
     verdict: str
     """fits or tight, as of a plan for each of them."""
     names: tuple[str, ...]

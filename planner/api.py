@@ -7,12 +7,12 @@ planning itself stays pure.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from planner import __version__, domain
-from planner.budgets import budget_of, gpus_of
+from planner.budgets import budget_of, gpus_of, torch_of
 from planner.commands import describe
 from planner.documents import write
 from planner.domain import (
@@ -38,6 +38,8 @@ from planner.memory_model import MemoryModel
 from planner.memory_model.current import known_model
 from planner.placing import PlaceablePlan
 from planner.planning import make_plan
+from planner.planning.candidates import what_it_lacks
+from planner.planning.stock import OFFICIAL_PRECISION, OLDER_PRECISION
 from planner.units import (
     check_word,
     format_size,
@@ -182,9 +184,10 @@ def plan(
     budget, warnings = budget_of(vram, gpu, device, parse_headroom(headroom), gpus_of(simulate_gpu, vram, gpu))
     check_top(top)
     model = known_model().on(budget.gpu.name if budget.gpu else None)
-    made = make_plan(
-        request, budget, model, provenance_of(model), strict=strict, top=top, warnings=warnings, explain=explain
-    )
+    with torch_of(simulate_gpu):
+        made = make_plan(
+            request, budget, model, provenance_of(model), strict=strict, top=top, warnings=warnings, explain=explain
+        )
     return with_files(made)
 
 
@@ -194,7 +197,7 @@ def predict(
     resolution: tuple[int, int] | str | int = 1024,
     task: str = "video",
     version: str = "2.1",
-    precision: str = "autocast_bfloat16",
+    precision: str | None = None,
     attention: str = "auto",
     objects: int | str = 1,
     frames: int | str | None = None,
@@ -208,11 +211,13 @@ def predict(
 ) -> Estimate:
     """Bytes of one configuration on a workload, without a budget. `gpu` sets what depends on the GPU.
 
+    precision: by default the official recipe, autocast_bfloat16, and autocast_float16 on a GPU without bfloat16.
     object_batch defaults to 1, and for automask to the stock 64 points. runtime: whose code runs: "own" (what
     planner.load runs; the default), "stock" (the sam2 package's predictors, which keep all frames and state; the
     same as bounded_memory_bank=False) or "reimplementation" (the published figures: image and video in float16).
-    Raises UsageError as plan does.
+    Raises UsageError as plan does, and for what the GPU cannot run; that torch has no code for it is a note.
     """
+    precision = precision or usual_precision(gpu)
     bounded_memory_bank = bounded_memory_bank_of(runtime, bounded_memory_bank)
     configuration, workload = configuration_and_workload(
         variant=variant, resolution=resolution, task=task, version=version, precision=precision, attention=attention,
@@ -221,7 +226,33 @@ def predict(
     )  # fmt: skip
     card = _gpu(gpu)
     model = known_model().on(card.name if card else None)
-    return model.estimate(configuration, workload, card.capability if card else None, runtime)
+    if card is None:
+        return model.estimate(configuration, workload, None, runtime)
+    no_code = _checked_on(card, configuration)
+    estimate = model.estimate(configuration, workload, card.capability, runtime)
+    if no_code is None:
+        return estimate
+    because = (*estimate.extrapolated_because, no_code)
+    return replace(estimate, extrapolated=True, extrapolated_because=because)
+
+
+def usual_precision(gpu: str | None = None) -> str:
+    """The official recipe on the GPU of that name: in float16 where it has no bfloat16."""
+    card = _gpu(gpu)
+    lacking = what_it_lacks(OFFICIAL_PRECISION, "auto", card.capability if card else None)
+    return OLDER_PRECISION if lacking else OFFICIAL_PRECISION
+
+
+def _checked_on(card: Gpu, configuration: Configuration) -> str | None:
+    """Why torch has no code for the card, if so. Raises UsageError where the card itself cannot run it."""
+    from planner.catalog.torch_builds import why_no_code
+
+    if reason := what_it_lacks(configuration.precision, configuration.attention, card.capability):
+        raise UsageError(
+            f"{card.name} cannot run {configuration.precision} with {configuration.attention} attention: {reason}.",
+            f"Leave the precision out ({usual_precision(card.name)} is predicted there), and attention auto.",
+        )
+    return why_no_code(card.capability) if card.capability else None
 
 
 def bounded_memory_bank_of(runtime: str | None, bounded: bool = True) -> bool:

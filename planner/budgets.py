@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from planner.domain import Budget, Gpu, Headroom
@@ -11,6 +12,10 @@ from planner.spelling import meant_size
 from planner.units import SIZE_FORMS, check_size, format_exact_size, parse_count, parse_size
 
 MAXIMUM_GPUS = 1000
+DRIVER_KEEPS = 0.042
+"""At most, of nvidia-smi's memory.total, what is not memory.free on an idle card: 4.1 % of an A16, 2.9 % of a T4,
+1.6 % of an RTX 3090, 0.9 % of an A800 (public listings of both). A budget by name is the whole of it; headroom covers
+that."""
 
 Several = str | int | list[str] | list[int] | list[str | int] | tuple[str | int, ...]
 """One value, several in a list, or several in a text with commas."""
@@ -38,16 +43,19 @@ def budget_of(
         total = check_size(vram) if isinstance(vram, int) else parse_size(vram)
         return checked(Budget(total_bytes=total, headroom=headroom, source="vram")), ()
     if gpu is not None:
+        from planner.catalog.gpu_names import notes_on
         from planner.catalog.gpus import find_gpu
 
         found = find_gpu(gpu)
         budget = Budget(total_bytes=found.gpu.total_bytes, headroom=headroom, source="gpu", gpu=found.gpu)
         others = ", ".join(other.name for other in found.also)
         note = (f"{gpu} may also be {others}; planned for {found.gpu.name}",) if others else ()
-        return checked(budget), note
+        return checked(budget), (*note, *_kept(budget), *notes_on(found.gpu.name))
+    from planner.catalog.gpu_names import notes_on
     from planner.measure.present import find_present
 
-    return budget_on(find_present(None if device is None else str(device), present()), headroom), ()
+    card = find_present(None if device is None else str(device), present())
+    return budget_on(card, headroom), notes_on(card.name)
 
 
 def budgets_of(
@@ -114,6 +122,16 @@ def gpus_of(report: str | Path | None, vram: object, gpu: object) -> Callable[[]
     return listed
 
 
+def torch_of(report: str | Path | None) -> AbstractContextManager[None]:
+    """Within it the torch of a machine's report counts, where it names one; of None this machine's."""
+    if report is None:
+        return nullcontext()
+    from planner.catalog.torch_builds import build_in, judging
+    from planner.report.machine import read_machine
+
+    return judging(build_in(read_machine(Path(report)).versions))
+
+
 def refuse_report(report: object, vram: object, gpu: object) -> None:
     """Raises UsageError for a report of a machine (`simulate_gpu`) beside a budget that is named."""
     if report is not None and (vram is not None or gpu is not None):
@@ -170,6 +188,13 @@ def _check_distinct(budgets: Sequence[Budget]) -> None:
     twice = next((index for uuid, index in names if names.count((uuid, index)) > 1), None)
     if twice is not None:
         raise UsageError(f"The GPU {twice} is named twice.", "Name each GPU once; --streams says how many run on it.")
+
+
+def _kept(budget: Budget) -> tuple[str, ...]:
+    """What to say where the headroom of a card's whole memory is less than its driver keeps."""
+    if budget.headroom_bytes >= DRIVER_KEEPS * budget.total_bytes:
+        return ()
+    return ("the headroom is less than the up to 4 % of a card that its driver keeps for itself",)
 
 
 def _asked(headroom: Headroom) -> str:

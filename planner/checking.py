@@ -17,6 +17,7 @@ from typing import Any
 
 from planner.api import Plan
 from planner.budgets import budget_of, budget_on, refuse_report
+from planner.catalog.torch_builds import TorchBuild, build_in, judging
 from planner.domain import EXIT_DOES_NOT_FIT, Budget, Choice, Gpu, Request, Workload
 from planner.errors import UsageError
 from planner.measure.devices import PresentGpu
@@ -210,6 +211,12 @@ class _Target:
         card = _taken(self.plan, cards) if self._device is None else find_present(self._device, cards)
         return budget_on(card, self.plan.budget.headroom), next(found for found, one in present if one is card)
 
+    def build(self) -> TorchBuild | None:
+        """The torch of the machine in a report; None where this one's counts, which is looked up where it is needed."""
+        if self.machine is None or self.here:
+            return None
+        return build_in(self.machine.versions)
+
     def of_machine(self, name: str, judge: Callable[..., Check]) -> Check:
         """A check of the machine, skipped where another may be meant."""
         if self.machine is None:
@@ -248,7 +255,7 @@ def _stand(target: _Target, request: Request) -> _Standing:
         return _Standing(budget=None, now=now, checks=(no_gpu(reason),))
     holders = holders_of(present, process_names(present, target.machine)) if present and target.machine else {}
     checks = [
-        check_capability(now, budget) or check_gpu(plan, budget),
+        check_capability(now, budget, target.build()) or check_gpu(plan, budget),
         target.of_machine("driver", partial(check_driver, plan, budget)),
         check_memory(now, budget, holders, partial(_advice, target, request, budget, bool(holders))),
         check_prediction(plan.chosen, as_of_today(plan.chosen, plan.request.workload, budget)),
@@ -260,7 +267,8 @@ def _stand(target: _Target, request: Request) -> _Standing:
 
 def _advice(target: _Target, request: Request, budget: Budget, held: bool) -> str:
     model = known_model().on(budget.gpu.name if budget.gpu else None)
-    need = smallest_need(request, budget, model)
+    with judging(target.build()):
+        need = smallest_need(request, budget, model)
     smallest = None if need is None else budget.headroom.budget_for(need)
     others = len(target.machine.gpus) - 1 if target.machine else 0
     replayed = target.machine.replayed if target.machine else None

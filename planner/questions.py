@@ -10,7 +10,7 @@ from pathlib import Path
 from planner import answers, domain
 from planner.answers import Carried, Comparison, Needed
 from planner.api import Plan, check_top, provenance_of, request_of, with_files
-from planner.budgets import Several, budget_of, budgets_of, gpus_of
+from planner.budgets import Several, budget_of, budgets_of, gpus_of, torch_of
 from planner.domain import Budget, Gpu
 from planner.errors import UsageError
 from planner.memory_model import MemoryModel
@@ -60,7 +60,8 @@ def limits(
     )  # fmt: skip
     budget, warnings = budget_of(vram, gpu, device, parse_headroom(headroom), gpus_of(simulate_gpu, vram, gpu))
     model = known_model().on(budget.gpu.name if budget.gpu else None)
-    return carried(request, budget, model, warnings)
+    with torch_of(simulate_gpu):
+        return carried(request, budget, model, warnings)
 
 
 def need(
@@ -155,6 +156,7 @@ def pack(
         model = model_of(budget.gpu)
         return make_plan(request, budget, model, provenance_of(model), strict=strict, top=top, explain=explain)
 
-    made = make_packing(budgets, count or len(budgets), request, model_of, plan_with, warnings)
+    with torch_of(simulate_gpu):
+        made = make_packing(budgets, count or len(budgets), request, model_of, plan_with, warnings)
     values = {field.name: getattr(made, field.name) for field in fields(made)}
     return Packing(**(values | {"plan": with_files(made.plan)}))

@@ -145,9 +145,9 @@ def test_the_most_streams_fit_and_one_more_does_not(memory: list[int], asked: di
     [
         ("--gpu", "A100,H100", "--streams", "60", "--precision", "float16"),
         ("--gpu", "T4,RTX 4090", "--streams", "9"),
-        ("--gpu", "T4,RTX 4090,GTX 1080 Ti", "--streams", "40", "--objects", "5"),
+        ("--gpu", "T4,RTX 4090,RTX 2080 Ti", "--streams", "40", "--objects", "5"),
         ("--gpu", "RTX 5090", "--gpus", "3", "--streams", "50"),
-        ("--gpu", "GTX 1050,H200", "--streams", "80", "--prefer", "balanced"),
+        ("--gpu", "GTX 1650,H200", "--streams", "80", "--prefer", "balanced"),
     ],
     ids=" ".join,
 )
@@ -382,8 +382,8 @@ def test_the_text_names_the_file_that_was_saved(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "most"),
     [
-        (("--gpu", "RTX 4090,MX150", "--task", "automask"), 43),
-        (("--gpu", "RTX 3090,GTX 1050 Ti", "--task", "image"), None),
+        (("--gpu", "RTX 4090,MX550", "--task", "automask"), 47),
+        (("--gpu", "RTX 3090,GTX 1650", "--task", "image"), None),
         (("--gpu", "H100 PCIe,RTX 3060,T4", "--task", "video"), None),
     ],
 )

@@ -28,9 +28,7 @@ Exit codes: 0 predicted; 1 failed; 2 usage. Writes nothing.
 @click.option(
     "--precision",
     type=options.Word(PRECISIONS),
-    default="autocast_bfloat16",
-    show_default=True,
-    help="of weights and activations",
+    help="of weights and activations  [default: autocast_bfloat16; on GPUs without it autocast_float16]",
 )
 @click.option("--attention", type=options.Word(ATTENTIONS), default="auto", show_default=True, help="the kernel")
 @click.option("--task", type=options.Word(TASKS), default="video", show_default=True, help="what is to be done")
@@ -50,8 +48,10 @@ def command(output: str, runtime: str, gpu: str | None, **asked: Any) -> None:
     reimplementation the program whose figures were published (image and video in float16).
     """
     import planner
-    from planner.api import bounded_memory_bank_of, configuration_and_workload
+    from planner.api import bounded_memory_bank_of, configuration_and_workload, usual_precision
 
+    given = asked["precision"]
+    asked["precision"] = given or usual_precision(gpu)
     asked["bounded_memory_bank"] = bounded_memory_bank_of(runtime)
     estimate = planner.predict(**asked, gpu=gpu, runtime=runtime)
     configuration, workload = configuration_and_workload(**asked)
@@ -63,3 +63,16 @@ def command(output: str, runtime: str, gpu: str | None, **asked: Any) -> None:
         from planner.report.text import prediction_report
 
         echo(prediction_report(configuration, workload, estimate, runtime, style_of(sys.stdout)))
+        if gpu is not None:
+            echo("".join(f"! {note}\n" for note in _notes(gpu, None if given else asked["precision"])))
+
+
+def _notes(gpu: str, taken: str | None) -> list[str]:
+    """What to say of the GPU; `taken` is the precision that was chosen for it."""
+    from planner.catalog.gpu_names import notes_on
+    from planner.catalog.gpus import find_gpu
+    from planner.planning.stock import OFFICIAL_PRECISION
+
+    name = find_gpu(gpu).gpu.name
+    instead = taken is not None and taken != OFFICIAL_PRECISION
+    return [*([f"{name} has no bfloat16: predicted in {taken}"] if instead else []), *notes_on(name)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from math import ceil
@@ -83,7 +82,11 @@ class MemoryModel:
     def on(self, gpu: str | None) -> MemoryModel:
         """This model with what was measured on the GPU of that name, else on others, if anything was."""
         known = self.coefficients.corrections
-        here = {one.runtime: one for one in known if gpu and gpu_key(one.gpu) == gpu_key(gpu)}
+        here = {}
+        if gpu and known:
+            from planner.catalog.gpu_names import same_card  # most plans know of no measurement
+
+            here = {one.runtime: one for one in known if same_card(one.gpu, gpu)}
         # Of several others the one with most rows; sorted() keeps the order of names among equals.
         elsewhere = {one.runtime: _from_elsewhere(one) for one in sorted(known, key=lambda one: one.margin.rows)}
         found = {**elsewhere, **here}
@@ -251,11 +254,6 @@ def _from_elsewhere(one: Correction) -> Correction:
         margin=replace(one.margin, ratio=one.margin.ratio + OTHER_GPU),
         notes=(*one.notes, f"measured on {one.gpu}, not on this GPU; the upper bound is wider for it"),
     )
-
-
-def gpu_key(name: str) -> frozenset[str]:
-    """What names of one GPU have in common: the driver says NVIDIA A100 80GB PCIe, catalogues A100 PCIe 80 GB."""
-    return frozenset(re.sub(r"\b\d+ ?gb\b|\bnvidia\b", " ", name.lower()).split())
 
 
 class Terms(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from planner.catalog.gpus import known_gpus
+from planner.catalog.gpus import NOTICEABLE, known_gpus
 from planner.domain import Plan
 from planner.errors import UsageError
 from planner.placement.nouns import Card, Placement, rounded_up
@@ -84,11 +84,10 @@ def _smaller_namesakes(card: Card) -> tuple[str, ...]:
     if card.name is None:
         return ()
     kind = accelerator_type(driver_name(card.name))
-    # A card that is present has its nominal gigabytes as powers of 2, the catalogue's have them as powers of 10.
     smaller = [
         f"{gpu.name} ({format_size(gpu.total_bytes)})"
         for gpu in known_gpus()
-        if gpu.total_bytes * 2**30 < card.total_bytes * 10**9 and accelerator_type(driver_name(gpu.name)) == kind
+        if gpu.total_bytes * NOTICEABLE < card.total_bytes and accelerator_type(driver_name(gpu.name)) == kind
     ]
     if not smaller:
         return ()

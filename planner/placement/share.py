@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from planner.catalog.gpus import find_gpu, same_card
@@ -10,7 +11,7 @@ from planner.errors import UsageError
 from planner.memory_model.current import known_model
 from planner.memory_model.estimator import GENERATIONS
 from planner.placement.nouns import SHARES, Card, Share, ShareTooLarge
-from planner.planning.candidates import why_unsupported
+from planner.planning.candidates import what_it_lacks, why_unsupported
 from planner.units import check_size, check_word, exact_size, format_size, parse_size
 
 
@@ -99,16 +100,32 @@ def card_of(plan: Plan, gpu: str | int | None) -> Card | None:
         return Card(name=planned.name, total_bytes=planned.total_bytes, capability=planned.capability)
     if isinstance(gpu, int):
         return Card(name=None, total_bytes=check_size(gpu))
-    if gpu[:1].isdigit() or gpu[:1] in (".", "-"):
-        return Card(name=None, total_bytes=parse_size(gpu))
+    if (size := _size(gpu)) is not None:
+        return Card(name=None, total_bytes=size)
     found = find_gpu(gpu).gpu
     configuration, _ = chosen_of(plan)
     reason = why_unsupported(configuration.precision, configuration.attention, found.capability)
     if reason:
+        helps = what_it_lacks(configuration.precision, configuration.attention, found.capability) == reason
+        plan_for_it = f'Plan for it: sam2-plan --gpu "{found.name}"'
         raise UsageError(
-            f"The plan cannot run on {found.name}: {reason}.", f'Plan for it: sam2-plan --gpu "{found.name}"'
+            f"The plan cannot run on {found.name}: {reason}.",
+            plan_for_it if helps else "Install that torch where it is to run, or name another GPU.",
         )
     return Card(name=found.name, total_bytes=found.total_bytes, capability=found.capability)
+
+
+def _size(text: str) -> int | None:
+    """Bytes of a size; None for a name, some of which begin with digits ("4090"). Raises UsageError for neither."""
+    if not (text[:1].isdigit() or text[:1] in (".", "-")):
+        return None
+    try:
+        return parse_size(text)
+    except UsageError:
+        with suppress(UsageError):
+            find_gpu(text)
+            return None
+        raise
 
 
 def _require_room(share: Share, card: Card) -> None:

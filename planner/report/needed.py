@@ -117,6 +117,9 @@ def _cards(needed: Needed, style: Style) -> list[str]:
         lines.append(f"  and {needed.further_cards} cards with more memory: --top")
     if "bfloat16" in needed.cards_for.configuration.precision:
         lines.append("  cards without bfloat16 (older than compute capability 8.0) are left out")
+    from planner.catalog.torch_builds import planned_build
+
+    lines.append(f"  cards that {planned_build()} has no code for are left out")
     return lines
 
 

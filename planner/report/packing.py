@@ -18,6 +18,7 @@ from planner.report.text import (
     describe_way,
     describe_workload,
     memory_lines,
+    no_generation,
     suggestion_lines,
     why_not,
 )
@@ -79,6 +80,8 @@ def _choice(packing: Packing, style: Style) -> list[str]:
     verdict = style(VERDICT_WORDS[packing.verdict], VERDICT_COLOURS[packing.verdict], bold=True)
     room = format_size(plan.budget.total_bytes)
     if chosen is None:
+        if (reason := no_generation(plan)) is not None:
+            return [f"{verdict}  nothing runs on one of the GPUs: {reason}"]
         most = packing.max_streams_smallest
         lines = [f"{verdict}  {_streams(packing.streams)} would have {room} each, too little for any candidate"]
         if not most:

@@ -108,10 +108,19 @@ def describe_workload(workload: Workload) -> str:
     return f"video, {objects}, {length}, {size}"
 
 
+def no_generation(plan: Plan) -> str | None:
+    """Why the GPU runs none of the candidates, where all have one reason; None where memory is what is lacking."""
+    reasons = {entry.reason for entry in plan.rejected if entry.component == "capability"}
+    every = all(entry.component == "capability" for entry in plan.rejected)
+    return reasons.pop() if plan.chosen is None and every and len(reasons) == 1 else None
+
+
 def _choice(plan: Plan, style: Style) -> list[str]:
     verdict = style(VERDICT_WORDS[plan.verdict], VERDICT_COLOURS[plan.verdict], bold=True)
     chosen = plan.chosen
     if chosen is None:
+        if (reason := no_generation(plan)) is not None:
+            return [f"{verdict}  none of {plan.candidates:,} candidates runs there: {reason}"]
         none = f"none of {plan.candidates:,} candidates fits"
         none = "the only candidate does not fit" if plan.candidates == 1 else none
         return [f"{verdict}  {none} {format_size(plan.budget.usable_bytes)}"]

@@ -13,7 +13,7 @@ import torch
 from planner.commands import describe
 from planner.domain import ATTENTIONS, PRECISIONS, TASKS, VARIANTS, VERSIONS, Configuration, Plan
 from planner.errors import DeviceWarning, EnvironmentFailure, OutOfMemory, UsageError
-from planner.planning.candidates import why_unsupported
+from planner.planning.candidates import what_it_lacks, why_unsupported
 from planner.prompts.prompts import Prompt
 from planner.runtime.attention import check_kernel
 from planner.runtime.automatic import AutomaticMask, automask
@@ -296,7 +296,9 @@ def check_configuration(configuration: Configuration, device: torch.device) -> N
         capability = torch.cuda.get_device_capability(device)
         reason = why_unsupported(configuration.precision, configuration.attention, capability)
         if reason:
-            raise UsageError(f"The configuration cannot run here: {reason}.", "Plan for this GPU (--device).")
+            other = what_it_lacks(configuration.precision, configuration.attention, capability) == reason
+            remedy = "Plan for this GPU (--device)." if other else "Install that torch, or use another GPU."
+            raise UsageError(f"The configuration cannot run here: {reason}.", remedy)
     dtype = WEIGHTS.get(configuration.precision, AUTOCAST.get(configuration.precision, torch.float32))
     check_kernel(configuration.attention, configuration.variant, device, dtype)
 

@@ -92,13 +92,18 @@ def test_that_a_choice_is_tight_and_strict_is_no_obstacle(tight: planner.Plan) -
 def test_the_card_is_the_plans_or_what_is_said(plan: planner.Plan, named: planner.Plan) -> None:
     assert card_of(plan, None) is None
     of_plan = card_of(named, None)
-    assert of_plan is not None and (of_plan.name, of_plan.total_bytes) == ("A100 SXM4 80 GB", 80 * 10**9)
+    assert of_plan is not None and (of_plan.name, of_plan.total_bytes) == ("A100 SXM4 80 GB", 80 * 2**30)
     by_size = card_of(named, "24GiB")
     assert by_size is not None and (by_size.name, by_size.total_bytes) == (None, 24 * 2**30)
     by_bytes = card_of(named, 24 * 10**9)
     assert by_bytes is not None and by_bytes.total_bytes == 24 * 10**9
-    by_name = card_of(plan, "RTX 3090")
-    assert by_name is not None and by_name.name == "GeForce RTX 3090"
+    for text, name in (
+        ("RTX 3090", "GeForce RTX 3090"),
+        ("3090", "GeForce RTX 3090"),
+        ("1g.10gb", "A100 80 GB MIG 1g.10gb"),
+    ):
+        by_name = card_of(plan, text)
+        assert by_name is not None and by_name.name == name
 
 
 @pytest.mark.parametrize(
@@ -110,6 +115,7 @@ def test_the_card_is_the_plans_or_what_is_said(plan: planner.Plan, named: planne
         (7, "not a budget"),
         (True, "not a budget"),
         ("T4", "bfloat16 needs compute capability 8.0"),
+        ("V100", "has no code for compute capability 7.0"),
     ],
 )
 def test_a_gpu_that_is_none_or_cannot_run_it_is_refused(plan: planner.Plan, gpu: str | int, words: str) -> None:
@@ -134,7 +140,7 @@ def test_another_card_than_the_planned_one_and_an_ambiguous_name_are_told(
     [other] = cautions(named, card_of(named, "L4"), "L4")
     assert "made for A100 SXM4 80 GB" in other
     told = cautions(plan, card_of(plan, "A100"), "A100")
-    assert len(told) == 1 and "80.0 GB" in told[0] and "placed on A100 PCIe 40 GB" in told[0]
+    assert len(told) == 1 and "85.9 GB" in told[0] and "placed on A100 PCIe 40 GB" in told[0]
 
 
 # -- what runs --------------------------------------------------------------------------------------------

@@ -57,7 +57,8 @@ def test_without_a_gpu_any_that_is_large_and_new_enough_will_do(plan: planner.Pl
 
 def test_older_cards_take_part_where_the_precision_runs_there() -> None:
     made = planner.plan(task="video", vram="16GB", precision="float16")
-    assert {"T4", "V100"} <= set(names_of(task(made)))
+    assert "T4" in names_of(task(made))
+    assert "V100" not in names_of(task(made)), "the torch that the task installs has no code for it"
 
 
 @pytest.mark.parametrize(
@@ -78,12 +79,10 @@ def test_every_card_that_an_error_proposes_is_one_of_the_catalogue(name: str) ->
 
 
 def test_sizes_and_capabilities_are_the_catalogues() -> None:
-    """The database has half of a B200: of its two dies."""
     for one in accelerators():
         gpu = find_gpu(one.names[0]).gpu
         assert gpu.capability == one.capability, one.name
-        if one.name != "B200":
-            assert gpu.total_bytes == one.gigabytes * GB, one.name
+        assert 0.93 * one.gigabytes * 2**30 < gpu.total_bytes <= one.gigabytes * 2**30, one.name
 
 
 def test_the_check_comes_first_and_a_failure_ends_the_task(plan: planner.Plan, tmp_path: Path) -> None:
@@ -121,7 +120,8 @@ def test_the_text_is_read_back_as_the_same_task(plan: planner.Plan) -> None:
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        ({"gpu": "GTX 1080 Ti"}, "bfloat16"),
+        ({"gpu": "GTX 1080 Ti"}, "no code for compute capability 6.1"),
+        ({"gpu": "T4"}, "bfloat16"),
         ({"gpu": "RTX 3090"}, "What SkyPilot calls GeForce RTX 3090"),
         ({"gpu": "900GB"}, "No accelerator"),
         ({"plan_path": "/home/me/plan.yaml"}, "would not go along"),

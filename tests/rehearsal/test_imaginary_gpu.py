@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from planner.catalog.gpus import find_gpu
 from planner.errors import UsageError
 from planner.rehearsal.building import Libraries
 from planner.rehearsal.machine import ARCHITECTURES, imaginary_gpu
@@ -23,13 +24,20 @@ GRANULE = 2 * MIB
 
 @pytest.mark.parametrize(
     ("name", "capability", "multiprocessors"),
-    [("Tesla T4", (7, 5), 40), ("RTX 3060 12 GB", (8, 6), 28), ("H100 SXM5 80GB", (9, 0), 132), ("GB10", (12, 0), 48)],
+    [
+        ("Tesla T4", (7, 5), 40),
+        ("RTX 3060 12 GB", (8, 6), 28),
+        ("H100 SXM5 80GB", (9, 0), 132),
+        ("GB10", (12, 0), 48),
+        ("NVIDIA GH200 480GB", (9, 0), 132),
+        ("A100 1g.5gb", (8, 0), 108),
+    ],
 )
 def test_a_card_of_the_catalogue_by_name(name, capability, multiprocessors):
     gpu = imaginary_gpu(name)
     assert (gpu.capability, gpu.multiprocessors) == (capability, multiprocessors)
     assert gpu.threads_per_multiprocessor == ARCHITECTURES[capability].threads
-    assert gpu.total_bytes % GB == 0 and gpu.context_bytes > 0
+    assert gpu.total_bytes == find_gpu(name).gpu.total_bytes and gpu.context_bytes > 0
 
 
 @pytest.mark.parametrize("capability", ARCHITECTURES)
