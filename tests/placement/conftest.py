@@ -29,7 +29,10 @@ def named() -> planner.Plan:
 @pytest.fixture(scope="session")
 def tight() -> planner.Plan:
     """Its upper bound exceeds the budget, and it is strict."""
-    made = planner.plan(task="video", objects=10, vram="1.7GB", strict=True)
+    made = planner.plan(
+        task="video", objects=10, vram="1.7GB", strict=True, variant="large", resolution=1024,
+        precision="autocast_bfloat16",
+    )  # fmt: skip
     assert made.verdict == "tight" and made.exit_code == 4
     assert made.estimate is not None and made.estimate.upper_bytes > made.budget.total_bytes
     return made
