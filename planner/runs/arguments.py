@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from planner.errors import EnvironmentFailure, UsageError
 from planner.outputs.labels import check_label_ids
+from planner.sources.opening import open_clip
 
 if TYPE_CHECKING:
     from planner.sources.frames import Frames
 
 NEEDED = {"png": ("PIL",), "coco": ("pycocotools.mask",), "npz": ("numpy",), "overlay": ("PIL", "av")}
-PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp")
 
 
 def require_libraries(saves: Sequence[str]) -> None:
@@ -59,27 +59,10 @@ def one_checkpoint(checkpoint: str | Path | None, random_weights: bool) -> str |
 
 
 def opened_clip(source: Any, stack: ExitStack) -> Frames:
-    """The opened clip, closed with the stack; a picture in its place is told apart from a broken video."""
-    from planner.sources.frames import open_frames
-
-    is_file = isinstance(source, (str, os.PathLike)) and Path(source).is_file()
-    if is_file and Path(source).suffix.lower() in PICTURE_ENDINGS:
-        raise UsageError(f"{source} is a picture; the plan's task is video.", "Give a clip, or plan with --task image.")
-    clip = open_frames(source)
+    """The opened clip, closed with the stack."""
+    clip = open_clip(source)
     stack.callback(clip.close)
     return clip
-
-
-def opened_picture(source: Any) -> Any:
-    """The picture, H×W×3 uint8 RGB. Raises UsageError for a folder, and as read_picture."""
-    from planner.sources.pictures import read_picture
-
-    if isinstance(source, (str, os.PathLike)) and Path(source).is_dir():
-        raise UsageError(
-            f"{source} is a folder; a plan for pictures runs on one picture at a time.",
-            "Give a file of it, or plan with --task video to track through the folder's pictures.",
-        )
-    return read_picture(source)
 
 
 def checked_prompts(

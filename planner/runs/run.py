@@ -18,7 +18,6 @@ from planner.runs.arguments import (
     checked_prompts,
     one_checkpoint,
     opened_clip,
-    opened_picture,
     require_libraries,
 )
 from planner.runs.clip import plan_after, run_clip
@@ -35,6 +34,7 @@ from planner.runs.nouns import (
 )
 from planner.runs.picture import run_picture
 from planner.runs.record import Record
+from planner.sources.opening import open_picture
 from planner.units import format_resolution
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def run(
     with ExitStack() as stack:
         heard = stack.enter_context(_heard())
         clip = opened_clip(source, stack) if task == "video" else None
-        picture: Any = opened_picture(source) if clip is None else None
+        picture: Any = open_picture(source) if clip is None else None
         size, length = (clip.size, clip.length) if clip is not None else (picture.shape[:2], 1)
         job = Job(
             plan=plan,

@@ -77,7 +77,7 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
         self._shots: Ahead[Shot] | None = None
         if history < 0:
             raise UsageError(f"history {history} is negative.", "Give how many frames back a prompt may go.")
-        self._given = list(prompts_from(prompts, frames.size, frames.length))
+        self._given = list(prompts_from(prompts, frames.size, frames.length, frames.orientation))
         self._beginning = self._begin_again = False
         self._tracker = self._new_tracker()
         if resume is not None:
@@ -164,7 +164,7 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
         still to come is prompted at once where the source can be read again, else when it arrives (returns {}).
         Raises UsageError for a frame that is gone.
         """
-        entered = prompts_from([prompt], self.frames.size, self.frames.length)[0]
+        entered = prompts_from([prompt], self.frames.size, self.frames.length, self.frames.orientation)[0]
         back = 0 if self._last is None else (self._last - entered.frame) * self._direction
         if self._last is None or back < 0:
             return self._enter_later(entered)
