@@ -83,7 +83,7 @@ def _with_alpha(image: Any, what: str, label: int | None) -> Mask:
     values = np.asarray(image.convert("P")) if image.mode == "PA" else whole[:, :, :3]
     if alpha.all() or not alpha.any():
         return _one_object(values, what, label, palette=image.mode == "PA")
-    coloured = values.any(axis=2) if values.ndim == 3 else values != 0
+    coloured = np.array(values.any(axis=2) if values.ndim == 3 else values != 0)
     inside = coloured[alpha]
     if inside.all() or not inside.any():
         return np.array(alpha)

@@ -21,6 +21,7 @@ from planner.documents import Mapping as DocumentMapping
 from planner.errors import FileError, PlannerError, UsageError
 from planner.prompts.masks import Mask, MaskSize, mask_from
 from planner.prompts.options import Unnumbered
+from planner.units import counted
 
 KEYS = ("frame", "object", "points", "labels", "box", "mask", "end")
 PROMPT_FORMS = (
@@ -182,7 +183,9 @@ class _Entry:
         frame = self._whole("frame", 0, "Count frames from 0.") if self._has("frame") else 0
         if length is not None and frame >= length:
             raise self.fault(
-                f"is on frame {frame}, but the clip has {length} frames", f"Use frames 0 to {length - 1}.", "frame"
+                f"is on frame {frame}, but the clip has {counted(length, 'frame')}",
+                f"Use frames 0 to {length - 1}." if length > 1 else "Use frame 0.",
+                "frame",
             )
         points = self._points(size)
         labels = self._labels(len(points))
@@ -252,7 +255,7 @@ class _Entry:
             return (1,) * points
         labels = self._list("labels", hint)
         if len(labels) != points:
-            raise self.fault(f"has {len(labels)} labels for {points} points", hint, "labels")
+            raise self.fault(f"has {counted(len(labels), 'label')} for {counted(points, 'point')}", hint, "labels")
         for label in labels:
             if isinstance(label, (bool, np.bool_)) or not isinstance(label, (int, np.integer)) or label not in (0, 1):
                 raise self.fault(f"has the label {_shown(label)}", hint, "labels")

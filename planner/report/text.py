@@ -17,7 +17,7 @@ from planner.domain import (
     Suggestion,
     Workload,
 )
-from planner.units import format_exact_size, format_resolution, format_size
+from planner.units import counted, format_exact_size, format_resolution, format_size
 
 BAR_WIDTH = 40
 SHOWN_REJECTIONS = 3
@@ -125,7 +125,7 @@ def describe_workload(workload: Workload) -> str:
         return f"automatic masks, {size}"
     if workload.task == "image":
         return f"image, {objects}, {size}"
-    length = "a clip without end" if workload.frames is None else f"{workload.frames:,} frames"
+    length = "a clip without end" if workload.frames is None else counted(workload.frames, "frame")
     return f"video, {objects}, {length}, {size}"
 
 

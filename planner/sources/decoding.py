@@ -13,7 +13,8 @@ import numpy as np
 
 from planner.errors import FileError
 from planner.libraries import library
-from planner.sources.pictures import Picture, PictureWarning
+from planner.sources.depth import PictureWarning
+from planner.sources.pictures import Picture
 
 VIDEO_FORMS = "Give a video file (mp4, mkv, avi, webm, gif, ...) or a folder of pictures."
 _TEXT_ART = ("tty", "bin", "xbin", "adf", "idf")

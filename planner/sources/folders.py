@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from planner.errors import FileError
+from planner.sources.depth import PictureWarning
 from planner.sources.frames import Frames
-from planner.sources.pictures import Picture, PictureWarning, clip_bits, orientation_note, read_picture
+from planner.sources.pictures import Picture, clip_bits, orientation_note, read_picture
 from planner.units import counted
 
 SUFFIXES = (".avif", ".bmp", ".jp2", ".jpeg", ".jpg", ".png", ".pgm", ".ppm", ".tga", ".tif", ".tiff", ".webp")

@@ -35,3 +35,10 @@ def open_picture(source: Any) -> Any:
             "Give a file of it, or plan with --task video to track through the folder's pictures.",
         )
     return read_picture(source)
+
+
+def orientation_of(source: Any) -> str:
+    """A sentence on a picture's EXIF orientation, which is not applied; empty where there is none."""
+    from planner.sources.pictures import orientation_note
+
+    return orientation_note(source)

@@ -132,7 +132,7 @@ def _not_brightness(name: str, values: NDArray[Any]) -> UsageError:
     )
 
 
-def clip_bits(sources: Sequence[object], name: str) -> int | None:
+def clip_bits(sources: Sequence[object] | NDArray[Any], name: str) -> int | None:
     """The bits that the pictures of a clip use, by some of them; None where these have 8. Warns of fewer than 16."""
     found = [_deep_bits(sources[place]) for place in spread(len(sources))]
     bits = max((one for one in found if one is not None), default=None)

@@ -52,7 +52,7 @@ def _told() -> Iterator[list[str]]:
     """What the readers warn of in the block, each once; other libraries' warnings are nobody's concern here."""
     import warnings
 
-    from planner.sources.pictures import PictureWarning
+    from planner.sources.depth import PictureWarning
 
     said: list[str] = []
     with warnings.catch_warnings(record=True) as caught:

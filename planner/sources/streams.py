@@ -10,8 +10,9 @@ from typing import Any
 
 from planner.errors import EnvironmentFailure
 from planner.sources import decoding
+from planner.sources.depth import PictureWarning
 from planner.sources.frames import Frames
-from planner.sources.pictures import Picture, PictureWarning
+from planner.sources.pictures import Picture
 
 OPENING_SECONDS, READING_SECONDS = 15.0, 30.0
 """How long a network stream may keep silent."""

@@ -16,8 +16,9 @@ import numpy as np
 
 from planner.errors import FileError
 from planner.sources import decoding
+from planner.sources.depth import PictureWarning
 from planner.sources.frames import Frames
-from planner.sources.pictures import Picture, PictureWarning
+from planner.sources.pictures import Picture
 from planner.sources.video_index import FrameOrder, index_of, repair_hint
 
 FEWEST_HELD, HELD_BYTES = 16, 64 * 2**20

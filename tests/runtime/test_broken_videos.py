@@ -11,8 +11,8 @@ import pytest
 
 from planner.errors import FileError, UsageError
 from planner.prompts.prompts import prompts_from
+from planner.sources.depth import PictureWarning
 from planner.sources.frames import open_frames
-from planner.sources.pictures import PictureWarning
 from tests.runtime.media import (
     MATRICES,
     SIZE,
@@ -83,7 +83,7 @@ def test_a_first_frame_that_cannot_be_decoded(tmp_path: Path) -> None:
 def test_a_first_frame_that_is_no_key_frame_any_more_is_told_of(tmp_path: Path) -> None:
     whole = video(tmp_path / "whole.mp4", gop=1)
     broken = rewritten(whole, tmp_path / "a.mp4", lambda place, data: noise(len(data)) if place == 0 else data)
-    with pytest.warns(PictureWarning, match="its first 1 frames cannot be shown and are not counted"):
+    with pytest.warns(PictureWarning, match="1 frame before the first cannot be shown"):
         frames = open_frames(broken)
     assert [number_in(picture) for _, picture in frames.read()] == list(range(1, COUNT))
 

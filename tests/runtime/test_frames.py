@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from planner.errors import FileError, UsageError
+from planner.sources.depth import PictureWarning
 from planner.sources.frames import open_frames
-from planner.sources.pictures import PictureWarning
 from tests.runtime.media import (
     SIZE,
     folder,

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from planner.errors import FileError, PlannerError, UsageError
-from planner.sources.pictures import PictureWarning, read_picture
+from planner.sources.depth import PictureWarning
+from planner.sources.pictures import read_picture
 from tests.runtime.media import noise, picture_file, tiff
 
 RAMP = np.arange(24 * 40 * 3, dtype=np.uint32).reshape(24, 40, 3)
