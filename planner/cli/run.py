@@ -19,13 +19,15 @@ EPILOG = """\b
 Examples:
   sam2-plan run plan.yaml clip.mp4 --out masks --point 960,540 --checkpoint sam2.1_hiera_large.pt
   sam2-plan run plan.yaml clip.mp4 --out masks --prompts prompts.json --checkpoint facebook/sam2.1-hiera-large
+  sam2-plan run plan.yaml clip.mp4 --out masks --mask 1:labels.png --mask 2:labels.png --end 2:120 --random-weights
   sam2-plan run plan.yaml truck.jpg --out masks --box 1:75,275,1725,850 --save png,npz --random-weights
 
 \b
 INPUT of a video plan is a video file, a folder of pictures, camera:0 or an address of a stream; else a picture.
 Writes only below --out, whose parent must be there: run.json, png/, npz/, coco.json, overlay.mp4 (or .jpg).
-The same command again goes on where it was stopped or killed, after the last 100 frames that were complete, and
-ends with the same files; when it is done, it does nothing. Ctrl-C once finishes the frame, twice stops at once.
+The same command again goes on where it was stopped or killed, after the last part that was complete (parts end
+after 5, 10, 20, 50, 100, 200, ... frames), and ends with the same files; when it is done, it does nothing. Ctrl-C
+once finishes the frame, twice stops at once.
 
 \b
 Exit codes: 0 done; 1 failed or interrupted (a full disk, Ctrl-C); 2 usage; 3 the plan does not fit;

@@ -70,7 +70,7 @@ def annotate(picture: np.ndarray, masks: Masks, marks: Sequence[Mark] = (), note
 
 
 def _draw_mark(draw: Any, mark: Mark, size: int) -> None:
-    own, line, radius = colour(index_of(mark.object)), max(1, size // 8), max(2, size // 3)
+    own, line, radius = colour(index_of(mark.object)), max(2, size // 8), max(3, size // 3)
     if mark.box is not None:
         draw.rectangle([round(side) for side in mark.box], outline=own, width=line)
     for (x, y), label in zip(mark.points, mark.labels, strict=True):
