@@ -19,8 +19,9 @@ av = pytest.importorskip("av", reason="running needs PyAV")
 coco = pytest.importorskip("pycocotools.mask", reason="run lengths need pycocotools")
 image_module = pytest.importorskip("PIL.Image", reason="running needs Pillow")
 
-from planner.errors import FileError
+from planner.errors import FileError, UsageError
 from planner.outputs.clip import ClipPart
+from planner.prompts.places import PromptWarning
 from planner.runs.clip import EARLY_ENDS, part_end
 from tests.runtime.fakes import SIZE, FakeSession, picture
 from tests.runtime.media import noise, tiff, turned, video
@@ -265,6 +266,24 @@ class TestSam2:
         assert (laid.height, laid.width, laid.rotation) == (128, 32, 0)
         error = run(inputs, tmp_path / "other", "video", source, "--point", "100,5").document["error"]
         assert "outside" in error["message"] and "turned by 90 degrees clockwise" in error["hint"]
+
+    def test_python_s_segment_takes_and_refuses_the_same(self, inputs: Path) -> None:
+        session = planner.load(planner.Plan.load(inputs / "image.yaml"), random_weights=True, device="cpu")
+        height, width = SIZE
+        box = np.array([[-0.3, 0, width + 1.5, height]])
+        with pytest.warns(PromptWarning, match=f"clipped to 0, 0, {width}, {height}"):
+            found = session.segment(picture(3), boxes=box)
+        assert box[0, 0] == -0.3
+        np.testing.assert_array_equal(found.logits, session.segment(picture(3), boxes=[0, 0, width, height]).logits)
+        refused: dict[str, dict[str, Any]] = {
+            "shares of the picture": {"points": [[0.5, 0.5]]},
+            "here 0, 0, 26, 37": {"boxes": [0, 0, 0.5, 1]},
+            "lies outside": {"boxes": [0, 0, width + 9, height]},
+            "is empty": {"masks": np.zeros((2, *SIZE), bool)},
+        }
+        for words, prompts in refused.items():
+            with pytest.raises(UsageError, match=words):
+                session.segment(picture(3), **prompts)
 
     def test_a_grid_and_crops_reach_the_network(
         self, inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -21,6 +21,7 @@ from planner.documents import Mapping as DocumentMapping
 from planner.errors import FileError, PlannerError, UsageError
 from planner.prompts.masks import Mask, MaskSize, mask_from
 from planner.prompts.options import Unnumbered
+from planner.prompts.places import PromptWarning, listed, part_inside, pixels_of_shares, reaches_far
 from planner.units import counted
 
 KEYS = ("frame", "object", "points", "labels", "box", "mask", "end")
@@ -28,14 +29,6 @@ PROMPT_FORMS = (
     'Write {"frame": 0, "object": 1, "points": [[x, y]], "labels": [1]}, or "box": [x0, y0, x1, y1], or "mask".'
 )
 LARGEST = 2**31 - 1
-SLACK_PIXELS, SLACK_SHARE = 2.0, 0.01
-"""How far a box may reach out of the picture and is only clipped: detectors round, and predict past the edge."""
-SMALLEST_RELATIVE = 16
-"""Sides from which on coordinates between 0 and 1 are taken for shares of the picture, not for its corner pixel."""
-
-
-class PromptWarning(UserWarning):
-    """A prompt was changed in a way that its author should know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -110,29 +103,6 @@ def checked(
         place = prompt.frame, prompt.object
         prompts[place] = entry.joined(prompts[place], prompt) if place in prompts else prompt
     return tuple(prompts.values())
-
-
-def ends_of(prompts: Iterable[Prompt], reverse: bool = False) -> dict[int, int]:
-    """The frame from which on each object that ends is not there any more, in the direction of tracking.
-
-    Raises UsageError for an object that is prompted at its end or after it, or ends without being prompted.
-    """
-    given = tuple(prompts)
-    step = -1 if reverse else 1
-    ends = {prompt.object: prompt.frame for prompt in given if prompt.end}
-    for name, frame in ends.items():
-        frames = [prompt.frame for prompt in given if prompt.object == name and not prompt.end]
-        if len([prompt for prompt in given if prompt.object == name and prompt.end]) > 1:
-            raise UsageError(f"Object {name} ends more than once.", "Give it one end.")
-        late = [other for other in frames if (other - frame) * step >= 0]
-        if late:
-            raise UsageError(
-                f"Object {name} ends at frame {frame} and is prompted on frame {late[0]}, where it is gone.",
-                "Give what comes back another number.",
-            )
-        if not frames:
-            raise UsageError(f"Object {name} ends at frame {frame} and is never prompted.", "Prompt it first.")
-    return ends
 
 
 def _empty(value: object) -> bool:
@@ -270,32 +240,27 @@ class _Entry:
                 f"has the box {shown}, whose right or bottom does not lie beyond its left or top", hint, "box"
             )
         self._check_relative(box, size, "box")
-        height, width = size
-        inside = max(x0, 0.0), max(y0, 0.0), min(x1, float(width)), min(y1, float(height))
+        inside = part_inside((x0, y0, x1, y1), size)
         if inside == box:
-            return x0, y0, x1, y1
-        part = f"[{', '.join(f'{side:g}' for side in inside)}]"
-        overlaps = inside[0] < inside[2] and inside[1] < inside[3]
-        reach = f"has the box {shown}, which reaches out of the picture of {width} × {height} pixels (width × height)"
-        slack = [max(SLACK_PIXELS, SLACK_SHARE * side) for side in (width, height)] * 2
-        if overlaps and all(abs(a - b) <= most for a, b, most in zip(box, inside, slack, strict=True)):
-            warnings.warn(f"{self._named()} {reach}: clipped to {part}.", PromptWarning, stacklevel=5)
             return inside
-        rest = f"The part inside is {part}." if overlaps else hint
-        raise self.fault(reach, f"{rest} {self._orientation}".rstrip(), "box")
+        pixels = f"{size[1]} × {size[0]} pixels (width × height)"
+        reach = f"has the box {shown}, which reaches out of the picture of {pixels}"
+        if inside is None or reaches_far((x0, y0, x1, y1), size):
+            rest = hint if inside is None else f"The part inside is [{listed(inside)}]."
+            raise self.fault(reach, f"{rest} {self._orientation}".rstrip(), "box")
+        warnings.warn(f"{self._named()} {reach}: clipped to [{listed(inside)}].", PromptWarning, stacklevel=5)
+        return inside
 
     def _check_relative(self, numbers: Sequence[float], size: tuple[int, int], key: str) -> None:
-        """Raise for shares of the picture in place of pixels. What is meant at a corner is written in whole numbers."""
-        whole = all(number == int(number) for number in numbers)
-        if whole or min(size) < SMALLEST_RELATIVE or not all(0 <= number <= 1 for number in numbers):
-            return
-        pixels = ", ".join(f"{number * size[1 - at % 2]:g}" for at, number in enumerate(numbers))
-        given = ", ".join(f"{number:g}" for number in numbers)
-        raise self.fault(
-            f"has {key} ({given}), which look like shares of the picture, not pixels",
-            f"Coordinates are in pixels of the source: here ({pixels}), of {size[1]} × {size[0]} (width × height).",
-            key,
-        )
+        """Raise for shares of the picture in place of pixels."""
+        pixels = pixels_of_shares(numbers, size)
+        if pixels is not None:
+            raise self.fault(
+                f"has {key} ({listed(numbers)}), which look like shares of the picture, not pixels",
+                f"Coordinates are in pixels of the source: here ({listed(pixels)}), of {size[1]} × {size[0]} "
+                "(width × height).",
+                key,
+            )
 
     def _mask(self, size: tuple[int, int]) -> Mask:
         folder = self._file.parent if self._file is not None else None

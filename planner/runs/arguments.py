@@ -118,8 +118,9 @@ def checked_prompts(
     reverse: bool = False,
 ) -> tuple[Any, ...]:
     """The prompts, checked against the source and what is saved."""
+    from planner.prompts.ends import ends_of
     from planner.prompts.files import read_prompts
-    from planner.prompts.prompts import ends_of, prompts_from
+    from planner.prompts.prompts import prompts_from
 
     if isinstance(given, (str, os.PathLike)):
         found = tuple(read_prompts(Path(given), size, length, orientation))

@@ -21,7 +21,7 @@ from planner.outputs.clip import ClipPart, join_clip
 from planner.outputs.files import failing_as
 from planner.outputs.layout import Layout
 from planner.outputs.overlay_video import frame_rate
-from planner.prompts.prompts import ends_of
+from planner.prompts.ends import ends_of
 from planner.runs.interruption import Interruption
 from planner.runs.nouns import Job, plain_configuration
 from planner.runs.record import Record

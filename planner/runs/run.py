@@ -155,7 +155,7 @@ def _heard() -> Iterator[list[str]]:
 
     For the summary.
     """
-    from planner.prompts.prompts import PromptWarning
+    from planner.prompts.places import PromptWarning
     from planner.runtime.cap import CapWarning
     from planner.sources.depth import PictureWarning
 

@@ -11,7 +11,8 @@ import numpy
 from torch import Tensor
 
 from planner.errors import OutOfMemory, UsageError
-from planner.prompts.prompts import Prompt, ends_of, prompts_from
+from planner.prompts.ends import ends_of
+from planner.prompts.prompts import Prompt, prompts_from
 from planner.runtime.fallback import Ladder, Step
 from planner.runtime.prepare import Form, form_for, prepare_frame
 from planner.runtime.state import read_state, write_state

@@ -15,10 +15,12 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from planner.errors import FileError, PlannerError, UsageError
+from planner.prompts.ends import ends_of
 from planner.prompts.files import read_prompts
 from planner.prompts.masks import mask_from, read_mask
 from planner.prompts.options import prompts_from_options
-from planner.prompts.prompts import Prompt, PromptWarning, ends_of, prompts_from
+from planner.prompts.places import PromptWarning
+from planner.prompts.prompts import Prompt, prompts_from
 from tests.conftest import refusal, validator_of
 
 SIZE = (48, 64)
