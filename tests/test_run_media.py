@@ -23,8 +23,9 @@ from planner.errors import FileError, UsageError
 from planner.outputs.clip import ClipPart
 from planner.prompts.places import PromptWarning
 from planner.runs.clip import EARLY_ENDS, part_end
+from planner.sources.frames import open_frames
 from tests.runtime.fakes import SIZE, FakeSession, picture
-from tests.runtime.media import noise, tiff, turned, video
+from tests.runtime.media import folder, noise, tiff, turned, video
 
 PLANS = {"video": "plan.yaml", "image": "image.yaml", "automask": "auto.yaml"}
 
@@ -103,6 +104,22 @@ def test_what_run_refuses_check_refuses_with_the_same_sentence(
     assert ran.document["error"]["message"].rstrip(".") == found["found"]
     assert ran.document["error"]["hint"].rstrip(".") == (found["action"] or "")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("sessions")
+@pytest.mark.parametrize("name", ["another size", "no picture"])
+def test_a_frame_in_the_middle_that_run_will_refuse_is_seen_by_check(inputs: Path, tmp_path: Path, name: str) -> None:
+    folder(tmp_path / "shots", ["0.png", "1.png", "2.png"])
+    if name == "another size":
+        image_module.new("RGB", (99, 98)).save(tmp_path / "shots" / "1.png")
+    else:
+        (tmp_path / "shots" / "1.png").write_text("no picture")
+    source = str(tmp_path / "shots")
+    looked = invoke("check", str(inputs / "plan.yaml"), "--vram", "4GB", "--input", source, "--format", "json")
+    found = next(check for check in looked.document["checks"] if check["name"] == "input")
+    with pytest.raises(FileError) as caught:
+        list(open_frames(source).read())
+    assert (looked.code, found["status"], found["found"]) == (2, "fail", caught.value.message.rstrip("."))
 
 
 # What comes out is said.

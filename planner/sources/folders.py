@@ -12,7 +12,7 @@ from typing import Any
 from planner.errors import FileError
 from planner.sources.depth import PictureWarning
 from planner.sources.frames import Frames
-from planner.sources.pictures import Picture, clip_bits, orientation_note, read_picture
+from planner.sources.pictures import Picture, clip_bits, orientation_note, pil_image, read_picture
 from planner.units import counted
 
 SUFFIXES = (".avif", ".bmp", ".jp2", ".jpeg", ".jpg", ".png", ".pgm", ".ppm", ".tga", ".tif", ".tiff", ".webp")
@@ -38,13 +38,26 @@ class FolderFrames(Frames):
         self.size = height, width
         self.orientation = orientation_note(self._files[0])
 
+    def survey(self) -> None:
+        """The headers of all pictures: their sizes, and whether they are pictures."""
+        for index, path in enumerate(self._files):
+            try:
+                with pil_image().open(path) as image:
+                    width, height = image.size
+            except Exception:  # whatever it is, reading says it better, and may get over it
+                height, width = self._picture(index).shape[:2]
+            if (height, width) != self.size:
+                raise self._another_size(index, (height, width))
+
     def _pictures(self, start: int, step: int) -> Iterator[tuple[int, Picture]]:
         for index in range(start, len(self._files) if step == 1 else -1, step):
-            try:
-                picture = read_picture(self._files[index], warn=False, bits=self._bits)
-            except FileError as error:
-                raise FileError(f"Frame {index}: {error.message}", error.hint) from None
-            yield index, picture
+            yield index, self._picture(index)
+
+    def _picture(self, index: int) -> Picture:
+        try:
+            return read_picture(self._files[index], warn=False, bits=self._bits)
+        except FileError as error:
+            raise FileError(f"Frame {index}: {error.message}", error.hint) from None
 
 
 def _in_order(folder: Path) -> list[Path]:

@@ -60,6 +60,13 @@ class Frames(ABC):
         self._started = True
         return self._checked(self._pictures(start, step))
 
+    def survey(self) -> None:
+        """Look at what can be seen of all frames without decoding them. Raises what reading them would.
+
+        A video's table of frames was read when it was opened, so there is nothing left to look at.
+        """
+        return
+
     def close(self) -> None:
         """Release the source; nothing can be read afterwards."""
         self._closed = True

@@ -24,13 +24,14 @@ class Probe:
 
 
 def probe_clip(source: str) -> Probe:
-    """A video, folder, camera or address: its table of frames is read, and the first frame decoded.
+    """A video, folder, camera or address: its table of frames or all headers are read, and the first frame decoded.
 
     Raises as planner.sources.frames.open_frames.
     """
     from planner.sources.opening import open_clip
 
     with _told() as said, open_clip(source) as frames:
+        frames.survey()
         size, length, rate = frames.size, frames.length, frames.frames_per_second
     return Probe(size=size, length=length, frames_per_second=rate, warnings=tuple(said))
 
