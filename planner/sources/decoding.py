@@ -6,6 +6,8 @@ freed memory.
 
 from __future__ import annotations
 
+import math
+import struct
 import warnings
 from typing import Any
 
@@ -94,7 +96,7 @@ def quarters_of(frame: Any, name: str) -> int:
     Stock SAM 2 reads MP4 with decord, which turns by 90, 180 and 270 degrees and by nothing else, and does not mirror
     (decord, video_reader.cc: GetRotation; threaded_decoder.cc: SetCodecContext). The same here, of every container.
     """
-    rotation = getattr(frame, "rotation", 0)
+    rotation = rotation_of(frame)
     if not rotation:
         return 0
     quarters, rest = divmod(rotation % 360, 90)
@@ -110,6 +112,20 @@ def quarters_of(frame: Any, name: str) -> int:
         stacklevel=4,
     )
     return int(quarters)
+
+
+def rotation_of(frame: Any) -> int:
+    """Degrees anticlockwise by which a decoded frame is to be turned for display."""
+    known = getattr(frame, "rotation", None)
+    if known is not None:
+        return int(known)
+    # An older PyAV: from the display matrix, as libavutil's av_display_rotation_get does it.
+    for data in frame.side_data:
+        if str(getattr(data.type, "name", data.type)) == "DISPLAYMATRIX":
+            a, b, _, c, d = struct.unpack("=5i", bytes(data)[:20])
+            if math.hypot(a, c) and math.hypot(b, d):
+                return round(-math.degrees(math.atan2(b / math.hypot(b, d), a / math.hypot(a, c))))
+    return 0
 
 
 def orientation_note(quarters: int) -> str:

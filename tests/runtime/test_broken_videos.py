@@ -5,12 +5,15 @@ from __future__ import annotations
 import itertools
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
+import av
 import numpy as np
 import pytest
 
 from planner.errors import FileError, UsageError
 from planner.prompts.prompts import prompts_from
+from planner.sources import decoding
 from planner.sources.depth import PictureWarning
 from planner.sources.frames import open_frames
 from tests.runtime.media import (
@@ -180,6 +183,14 @@ def test_a_video_comes_out_as_players_show_it(tmp_path: Path, degrees: int) -> N
             (number, np.ascontiguousarray(np.rot90(seen, degrees // 90))) for number, seen in frames.read(start, step)
         ]
         assert shown(upright) == list(range(start, 20)) if step == 1 else list(range(start, -1, -1))
+
+
+@pytest.mark.parametrize("degrees", MATRICES)
+def test_a_pyav_that_names_no_rotation_gives_the_same(tmp_path: Path, degrees: int) -> None:
+    with av.open(str(turned(video(tmp_path / "phone.mp4", count=1), degrees))) as container:
+        frame = next(container.decode(video=0))
+    older = SimpleNamespace(side_data=frame.side_data)
+    assert decoding.rotation_of(older) % 360 == decoding.rotation_of(frame) % 360 == -degrees % 360
 
 
 def test_a_place_outside_a_turned_clip_names_the_turn(tmp_path: Path) -> None:
