@@ -12,7 +12,7 @@ from planner.catalog.weights import require_checkpoint
 from planner.domain import EXIT_FITS, EXIT_NOT_CONFIRMED, Configuration, Estimate, Workload
 from planner.errors import EnvironmentFailure, UsageError
 from planner.measure.trial import FAILED, LOST, RAN, Outcome, Trial, run_trial
-from planner.units import check_size, format_size, parse_count, parse_size
+from planner.units import check_size, counted, format_size, parse_count, parse_size
 
 FRAMES = 60
 """Of a clip without end: the memory bank is full after 16, and the allocator has what it wants by then."""
@@ -81,7 +81,7 @@ class Confirmation:
         cap = format_size(self.cap_bytes)
         what = f"{self.workload.objects} object{'s' * (self.workload.objects != 1)}, {self.weights} weights"
         if self.workload.task == "video":
-            what = f"{'a clip without end' if self.frames is None else f'{self.frames} frames'}, {what}"
+            what = f"{'a clip without end' if self.frames is None else counted(self.frames, 'frame')}, {what}"
         if self.truth == "simulated":
             verb = "agrees with the simulator" if self.confirmed else "contradicts the simulator"
             return f"{verb}: {cap} of budget, {what}; nothing ran on a GPU"

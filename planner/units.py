@@ -229,6 +229,11 @@ def rounded_up_size(size_bytes: int) -> int:
     return -(-size_bytes // 10**7) * 10**7
 
 
+def counted(count: int, noun: str) -> str:
+    """A number of things whose plural takes an s: "1 frame", "1,200 frames"."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def format_resolution(resolution: tuple[int, int]) -> str:
     """(576, 1024) as "576x1024", as the options take it."""
     return f"{resolution[0]}x{resolution[1]}"

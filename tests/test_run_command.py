@@ -145,7 +145,7 @@ def test_progress_only_on_a_terminal(inputs: Path, tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "100")
     outcome = run(inputs, tmp_path / "out", *PROMPT, "--random-weights", tty=True)
-    assert "frame 12 of 12" in outcome.err
+    assert "12 of 12 frames" in outcome.err
     assert "frames/s" in outcome.err
     assert outcome.err.endswith("\r")
     assert "\x1b" not in outcome.err + outcome.out
@@ -159,7 +159,7 @@ def test_progress_shows_memory_beside_the_plan(inputs: Path) -> None:
         done=1200, total=3000, unit="frame", per_second=12.34, seconds_left=3909.4, reserved_bytes=1_410_000_000,
         planned_reserved_bytes=1_500_000_000,
     )  # fmt: skip
-    expected = "frame 1,200 of 3,000, 12.3 frames/s, 1:05:09 left, GPU 1410 MB reserved, 1500 MB planned"
+    expected = "1,200 of 3,000 frames, 12.3 frames/s, 1:05:09 left, GPU 1410 MB reserved, 1500 MB planned"
     assert progress_line(progress) == expected
     assert format_seconds(42.4) == "0:42"
 

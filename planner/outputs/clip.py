@@ -8,6 +8,7 @@ from fractions import Fraction
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from planner.outputs.annotation import Annotations, annotate
 from planner.outputs.behind import Behind
 from planner.outputs.coco import CocoPart, image_entry, join_coco_parts, mask_entry
 from planner.outputs.files import failing_as, sync_folder, whole_file
@@ -28,7 +29,16 @@ class ClipPart:
     of single frames, which are complete.
     """
 
-    def __init__(self, layout: Layout, part: int, saves: Sequence[str], size: tuple[int, int], rate: Fraction) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        part: int,
+        saves: Sequence[str],
+        size: tuple[int, int],
+        rate: Fraction,
+        annotations: Annotations | None = None,
+    ) -> None:
+        self._annotations = annotations
         self._layout, self._part, self._saves, self._size, self._rate = layout, part, saves, size, rate
         self._files = ExitStack()
         self._behind = Behind()
@@ -42,10 +52,19 @@ class ClipPart:
             if "overlay" in self._saves:
                 path = self._layout.video_part(self._part)
                 file = files.enter_context(whole_file(path))
-                self._video = files.enter_context(OverlayVideo(file, self._size, self._rate))
+                self._video = OverlayVideo(file, self._size, self._rate)
+                files.push(self._end_video)
             files.enter_context(self._behind)
             self._files = files.pop_all()
         return self
+
+    def _end_video(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """What the encoder still holds is written now, and may not find room any more."""
+        assert self._video is not None
+        with failing_as(self._layout.video_part(self._part)):
+            self._video.__exit__(kind, error, trace)
 
     def add(self, index: int, picture: np.ndarray | None, masks: Masks) -> None:
         """Take a frame: its index in the source, H×W×3 uint8 RGB (for overlays), H×W bool by object id.
@@ -72,6 +91,8 @@ class ClipPart:
         if self._video is not None:
             assert picture is not None
             laid = overlay(picture, masks)
+            if self._annotations is not None:
+                laid = annotate(laid, masks, self._annotations.marks.get(index, ()), self._annotations.note)
             with failing_as(self._layout.video_part(self._part)):
                 self._video.add(laid)
 

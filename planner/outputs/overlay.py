@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from planner.errors import UsageError
+from planner.outputs.annotation import Annotations, annotate
 from planner.outputs.files import write_whole
 from planner.outputs.labels import Masks, label_map
 from planner.outputs.palette import palette_array
@@ -46,8 +47,10 @@ def overlay(picture: np.ndarray, masks: Masks) -> np.ndarray:
     return result
 
 
-def write_overlay_picture(path: Path, picture: np.ndarray, masks: Masks) -> None:
-    """A PNG or JPEG, by the path's ending, of the overlay.
+def write_overlay_picture(
+    path: Path, picture: np.ndarray, masks: Masks, annotations: Annotations | None = None
+) -> None:
+    """A PNG or JPEG, by the path's ending, of the overlay, with what is written on frame 0.
 
     Raises UsageError for another ending, EnvironmentFailure where the file cannot be written.
     """
@@ -56,7 +59,10 @@ def write_overlay_picture(path: Path, picture: np.ndarray, masks: Masks) -> None
     name = FORMATS.get(path.suffix.lower())
     if name is None:
         raise UsageError(f"{path} is not a picture that can be written.", f"End it in one of: {', '.join(FORMATS)}.")
-    laid = Image.fromarray(overlay(picture, masks))
+    drawn = overlay(picture, masks)
+    if annotations is not None:
+        drawn = annotate(drawn, masks, annotations.marks.get(0, ()), annotations.note)
+    laid = Image.fromarray(drawn)
 
     def save(file: IO[bytes]) -> None:
         laid.save(file, format=name, quality=JPEG_QUALITY)

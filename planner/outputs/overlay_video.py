@@ -29,7 +29,9 @@ THREADS = 2
 BT601, LIMITED_RANGE = 6, 1
 """What swscale turns RGB into, as FFmpeg numbers it (AVCOL_SPC_SMPTE170M, AVCOL_RANGE_MPEG): players guess by size
 where a file does not say."""
-H264 = {"preset": "veryfast", "crf": "20", "bf": "0"}
+H264 = {"preset": "veryfast", "crf": "20", "bf": "0", "mbtree": "0"}
+"""Without x264's macroblock tree: with it the same frames with writing on them became other bytes in one encoding of a
+hundred, without it in none of 3,000."""
 MPEG4 = {"qscale": "3", "bf": "0", "flags": "+qscale"}
 
 

@@ -21,7 +21,7 @@ from planner.domain import EXIT_FAILED, EXIT_USAGE, Configuration, Workload
 from planner.errors import FileError, PlannerError, UsageError
 from planner.preflight.nouns import FAIL, PASS, SKIP, WARN, Check
 from planner.sources.probe import Probe, probe_clip, probe_picture
-from planner.units import format_resolution
+from planner.units import counted, format_resolution
 
 _SUM = re.compile(rf"[0-9a-f]{{{HEX_DIGITS}}}", re.ASCII)
 
@@ -147,14 +147,14 @@ def _compared(workload: Workload, source: str, probe: Probe) -> Check:
         "frames": probe.length,
         "planned_frames": workload.frames,
     }
-    length = "without end" if probe.length is None else f"{probe.length:,} frames"
+    length = "without end" if probe.length is None else counted(probe.length, "frame")
     what = f"{source}: {format_resolution(probe.size)}" + (f", {length}" if workload.task == "video" else "")
     notes, actions = list(probe.warnings), []
     if probe.size[0] * probe.size[1] > workload.frame_size[0] * workload.frame_size[1]:
         notes.append(f"larger than the {format_resolution(workload.frame_size)} of the plan")
         actions.append(f"--frame-size {format_resolution(probe.size)}")
     if workload.frames is not None and (probe.length is None or probe.length > workload.frames):
-        notes.append(f"longer than the {workload.frames:,} frames of the plan")
+        notes.append(f"longer than the {counted(workload.frames, 'frame')} of the plan")
         actions.append(f"--frames {probe.length or 'unlimited'}")
     if notes:
         found = f"{what}; {'; '.join(note.rstrip('.') for note in notes)}"

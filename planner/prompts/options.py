@@ -1,4 +1,4 @@
-"""Prompts as the command line writes them: --point 2:640,360 --box 10,20,300,400 --mask 3:cat.png, all on frame 0.
+"""Prompts as the command line writes them: --point 2:640,360 --box 10,20,300,400 --mask 3:cat.png, all on one frame.
 
 Only text becomes data here; whether a point lies within the picture is seen where the picture is known.
 """
@@ -16,13 +16,20 @@ BOX_FORMS = "Write --box X0,Y0,X1,Y1 or --box OBJECT:X0,Y0,X1,Y1: left, top, rig
 MASK_FORMS = (
     "Write --mask FILE or --mask OBJECT:FILE, such as cat.png or 3:cat.png; a name like 3:cat.png as ./3:cat.png."
 )
+END_FORMS = "Write --end OBJECT:FRAME, such as 2:120: from frame 120 on object 2 has no mask."
 _PREFIX = re.compile(r"\s*(\d+)\s*:(.*)", re.ASCII | re.DOTALL)
 _NUMBER = re.compile(r"\s*[-+]?(\d{1,12}(\.\d{0,12})?|\.\d{1,12})\s*", re.ASCII)
 _LARGEST_DIGITS = 9
 
 
-def prompts_from_options(points: Sequence[str], boxes: Sequence[str], masks: Sequence[str]) -> list[dict[str, Any]]:
-    r"""Entries for `prompts_from`: [OBJECT:]X,Y, [OBJECT:]X0,Y0,X1,Y1 and [OBJECT:]FILE.
+class Unnumbered(int):
+    """An object's number that nobody chose, and which hence means nothing in a label picture."""
+
+
+def prompts_from_options(
+    points: Sequence[str], boxes: Sequence[str], masks: Sequence[str], ends: Sequence[str] = (), start: int = 0
+) -> list[dict[str, Any]]:
+    r"""Entries for `prompts_from`: [OBJECT:]X,Y, [OBJECT:]X0,Y0,X1,Y1 and [OBJECT:]FILE on frame `start`, OBJECT:FRAME.
 
     Without a prefix each is a new object, numbered from 1 past the numbers that are given; points and a box of one
     object are put together. Only digits before a colon are an object, so C:\x.png is a file. Raises UsageError.
@@ -35,15 +42,22 @@ def prompts_from_options(points: Sequence[str], boxes: Sequence[str], masks: Seq
     free = _free_numbers({number for _, number, _ in read if number is not None})
     entries: dict[int, dict[str, Any]] = {}
     for key, given, value in read:
-        number = next(free) if given is None else given
-        entry = entries.setdefault(number, {"frame": 0, "object": number})
+        number = Unnumbered(next(free)) if given is None else given
+        entry = entries.setdefault(number, {"frame": start, "object": number})
         if key == "points":
             entry.setdefault("points", []).append(value)
         elif key in entry:
             raise UsageError(f"Object {number} has two of --{key}.", "Give each object one box or one mask.")
         else:
             entry[key] = value
-    return list(entries.values())
+    return [*entries.values(), *map(_end, ends)]
+
+
+def _end(text: str) -> dict[str, Any]:
+    given, rest = _split(text, END_FORMS)
+    if given is None or not rest.strip().isdecimal() or len(rest.strip()) > _LARGEST_DIGITS:
+        raise UsageError(f"{text!r} is not the end of an object.", END_FORMS)
+    return {"frame": int(rest), "object": given, "end": True}
 
 
 def _free_numbers(taken: set[int]) -> Iterator[int]:

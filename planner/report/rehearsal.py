@@ -11,7 +11,7 @@ from planner.report.confirmation import compared_document, compared_lines
 from planner.report.document import SCHEMA_VERSION, configuration_document
 from planner.report.layout import Style
 from planner.report.prediction import RUNTIMES_IN_WORDS
-from planner.units import format_size
+from planner.units import counted, format_size
 
 if TYPE_CHECKING:
     from planner.rehearsal.machine import ImaginaryGpu
@@ -118,7 +118,7 @@ def _summary(found: Rehearsal) -> str:
         objects = found.workload.objects
         what = f"{objects} object{'s' * (objects != 1)}, random weights"
         if found.workload.task == "video":
-            what = f"{found.frames} frames, {what}"
+            what = f"{counted(found.frames or 0, 'frame')}, {what}"
     if found.ran_out:
         return f"out of memory {where}: {what}"
     if not found.completed:

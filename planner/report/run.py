@@ -8,7 +8,7 @@ from planner.commands import describe
 from planner.domain import Configuration
 from planner.report.document import SCHEMA_VERSION, configuration_document
 from planner.report.layout import Style, table
-from planner.units import format_resolution, format_size
+from planner.units import counted, format_resolution, format_size
 
 if TYPE_CHECKING:
     from planner.runs.nouns import Progress, RunSummary, WrittenFiles
@@ -71,8 +71,9 @@ def run_report(summary: RunSummary, style: Style) -> str:
 
 def progress_line(progress: Progress) -> str:
     """Where a run stands, in one line."""
-    of = f" of {progress.total:,}" if progress.total is not None else ""
-    parts = [f"{progress.unit} {progress.done:,}{of}"]
+    # How many are done, not the number of the last: frames are numbered from 0.
+    some = counted(progress.done, progress.unit)
+    parts = [some if progress.total is None else f"{progress.done:,} of {counted(progress.total, progress.unit)}"]
     if progress.per_second is not None:
         parts.append(f"{progress.per_second:.1f} {progress.unit}s/s")
     if progress.seconds_left is not None:
@@ -91,8 +92,7 @@ def format_seconds(seconds: float) -> str:
 
 
 def _work(summary: RunSummary) -> str:
-    objects = f"{summary.objects:,} {'mask' if summary.task == 'automask' else 'object'}"
-    objects += "" if summary.objects == 1 else "s"
+    objects = counted(summary.objects, "mask" if summary.task == "automask" else "object")
     size = format_resolution(summary.frame_size)
     seconds = f"in {summary.seconds:.1f} s"
     if summary.task != "video":
@@ -102,12 +102,12 @@ def _work(summary: RunSummary) -> str:
     before = (
         f", {summary.frames_before:,} of them by earlier calls" if 0 < summary.frames_before < summary.frames else ""
     )
-    return f"{summary.source}: {objects}, {summary.frames:,} frames of {size}{before}, {seconds}{rate}"
+    return f"{summary.source}: {objects}, {counted(summary.frames, 'frame')} of {size}{before}, {seconds}{rate}"
 
 
 def _files(entry: WrittenFiles) -> list[str]:
-    count = f"{entry.files:,} files" if entry.files != 1 or entry.save in ("png", "npz") else ""
-    return [_WHAT[entry.save], str(entry.path), count.replace("1 files", "1 file"), format_size(entry.bytes)]
+    count = counted(entry.files, "file") if entry.files != 1 or entry.save in ("png", "npz") else ""
+    return [_WHAT[entry.save], str(entry.path), count, format_size(entry.bytes)]
 
 
 def _memory(summary: RunSummary) -> list[str]:

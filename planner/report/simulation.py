@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from planner.report.document import SCHEMA_VERSION
 from planner.report.text import Style, component_bars, host_line
-from planner.units import format_resolution, format_size
+from planner.units import counted, format_resolution, format_size
 
 if TYPE_CHECKING:
     from planner.simulator.simulation import Simulation
@@ -86,7 +86,7 @@ def simulation_title(found: Simulation) -> str:
         f"{kind} {c['variant']} {c['version']} at {format_resolution(c['resolution'])}, {c['precision']}: {c['task']}"
     )
     if c["task"] == "video":
-        frames = "a clip without end" if c["frames"] is None else f"{c['frames']:,} frames"
+        frames = "a clip without end" if c["frames"] is None else counted(c["frames"], "frame")
         text += f", {c['objects']} object{'s' if c['objects'] != 1 else ''}, {frames}"
     capability = ".".join(map(str, c["capability"]))
     return f"{text}, pictures of {format_resolution(c['frame_size'])}, compute capability {capability}"

@@ -20,7 +20,7 @@ from planner.domain import (
 from planner.planning.limits import MAXIMUM_OBJECTS
 from planner.report.layout import Style as Style
 from planner.report.layout import table as table
-from planner.units import format_exact_size, format_resolution, format_size, portrait
+from planner.units import counted, format_exact_size, format_resolution, format_size, portrait
 
 BAR_WIDTH = 40
 SHOWN_REJECTIONS = 3
@@ -83,7 +83,7 @@ def describe_workload(workload: Workload) -> str:
         return f"automatic masks, {size}"
     if workload.task == "image":
         return f"image, {objects}, {size}"
-    length = "a clip without end" if workload.frames is None else f"{workload.frames:,} frames"
+    length = "a clip without end" if workload.frames is None else counted(workload.frames, "frame")
     return f"video, {objects}, {length}, {size}"
 
 

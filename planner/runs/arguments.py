@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from planner.errors import EnvironmentFailure, UsageError
 from planner.outputs.labels import check_label_ids
+from planner.sources.opening import open_clip
+from planner.units import counted
 
 if TYPE_CHECKING:
     from planner.sources.frames import Frames
 
+MOST_POINTS_PER_SIDE, MOST_CROP_LAYERS = 256, 4
 NEEDED = {"png": ("PIL",), "coco": ("pycocotools.mask",), "npz": ("numpy",), "overlay": ("PIL", "av")}
-PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp")
 
 
 def require_libraries(saves: Sequence[str]) -> None:
@@ -31,18 +33,59 @@ def require_libraries(saves: Sequence[str]) -> None:
                 raise EnvironmentFailure(f"Saving {save} needs {name}: {error}.", hint) from None
 
 
-def check_options(task: str, reverse: bool, frames: int | None, multimask: bool) -> None:
+def check_options(
+    task: str,
+    reverse: bool,
+    frames: int | None,
+    multimask: bool,
+    start: int | None = None,
+    points_per_side: int | None = None,
+    crop_layers: int | None = None,
+) -> None:
     """Raise UsageError for options that do not go with the plan's task."""
     if task != "video":
-        for name, given in (("--reverse", reverse), ("--frames", frames is not None)):
+        video = ("--reverse", reverse), ("--frames", frames is not None), ("--start", start is not None)
+        for name, given in video:
             if given:
                 raise UsageError(f"{name} is for videos; the plan's task is {task}.", "Leave it out, or plan a video.")
+    if task != "automask":
+        for name, value in (("--points-per-side", points_per_side), ("--crop-layers", crop_layers)):
+            if value is not None:
+                hint = "Leave it out, or plan with --task automask."
+                raise UsageError(f"{name} is for automatic masks; the plan's task is {task}.", hint)
     if multimask and task != "image":
         raise UsageError(
             f"--multimask is for prompted pictures; the plan's task is {task}.", "Leave it out, or plan for an image."
         )
     if frames is not None and (isinstance(frames, bool) or frames < 1):
-        raise UsageError(f"{frames} frames cannot be tracked.", "Give 1 or more.")
+        raise UsageError(f"{counted(frames, 'frame')} cannot be tracked.", "Give 1 or more.")
+    if start is not None and (isinstance(start, bool) or start < 0):
+        raise UsageError(f"There is no frame {start} to start from.", "Count frames from 0.")
+    check_grid(points_per_side, crop_layers)
+
+
+def check_grid(points_per_side: int | None, crop_layers: int | None) -> None:
+    """Raise UsageError for a grid of points or layers of crops that nobody can want, or wait for."""
+    if points_per_side is not None and not 1 <= points_per_side <= MOST_POINTS_PER_SIDE:
+        message = f"{points_per_side} points per side are too few or too many."
+        raise UsageError(message, f"Give 1 to {MOST_POINTS_PER_SIDE}; 32 is SAM 2's own.")
+    if crop_layers is not None and not 0 <= crop_layers <= MOST_CROP_LAYERS:
+        message = f"{counted(crop_layers, 'layer')} of crops cannot be had."
+        raise UsageError(message, f"Give 0 to {MOST_CROP_LAYERS}; layer N adds 4**N crops, each a picture of its own.")
+
+
+def check_start(start: int | None, clip: Frames) -> None:
+    """Raise UsageError for a frame to start from that the clip does not have, or that has passed by."""
+    if start is None:
+        return
+    if not clip.rereadable and start:
+        raise UsageError(
+            f"{clip.name} cannot be tracked from frame {start}: its frames pass by once, from frame 0.",
+            "Leave --start out, or save it as a video file first.",
+        )
+    if clip.length is not None and start >= clip.length:
+        message = f"{clip.name} has no frame {start}: it has {counted(clip.length, 'frame')}."
+        raise UsageError(message, f"Start from 0 to {clip.length - 1}.")
 
 
 def one_checkpoint(checkpoint: str | Path | None, random_weights: bool) -> str | None:
@@ -60,41 +103,33 @@ def one_checkpoint(checkpoint: str | Path | None, random_weights: bool) -> str |
 
 
 def opened_clip(source: Any, stack: ExitStack) -> Frames:
-    """The opened clip, closed with the stack; a picture in its place is told apart from a broken video."""
-    from planner.sources.frames import open_frames
-
-    is_file = isinstance(source, (str, os.PathLike)) and Path(source).is_file()
-    if is_file and Path(source).suffix.lower() in PICTURE_ENDINGS:
-        raise UsageError(f"{source} is a picture; the plan's task is video.", "Give a clip, or plan with --task image.")
-    clip = open_frames(source)
+    """The opened clip, closed with the stack."""
+    clip = open_clip(source)
     stack.callback(clip.close)
     return clip
 
 
-def opened_picture(source: Any) -> Any:
-    """The picture, H×W×3 uint8 RGB. Raises UsageError for a folder, and as read_picture."""
-    from planner.sources.pictures import read_picture
-
-    if isinstance(source, (str, os.PathLike)) and Path(source).is_dir():
-        raise UsageError(
-            f"{source} is a folder; a plan for pictures runs on one picture at a time.",
-            "Give a file of it, or plan with --task video to track through the folder's pictures.",
-        )
-    return read_picture(source)
-
-
 def checked_prompts(
-    given: str | Path | Iterable[Any], task: str, size: tuple[int, int], length: int | None, saves: tuple[str, ...]
+    given: str | Path | Iterable[Any],
+    task: str,
+    size: tuple[int, int],
+    length: int | None,
+    saves: tuple[str, ...],
+    orientation: str = "",
+    reverse: bool = False,
 ) -> tuple[Any, ...]:
     """The prompts, checked against the source and what is saved."""
+    from planner.prompts.ends import ends_of
     from planner.prompts.files import read_prompts
     from planner.prompts.prompts import prompts_from
 
     if isinstance(given, (str, os.PathLike)):
-        found = tuple(read_prompts(Path(given), size, length))
+        found = tuple(read_prompts(Path(given), size, length, orientation))
     else:
         items = tuple(given)
-        found = tuple(prompts_from(items, size, length)) if items else ()
+        found = tuple(prompts_from(items, size, length, orientation)) if items else ()
+    if ends_of(found, reverse) and task != "video":
+        raise UsageError(f"An object ends in a video; the plan's task is {task}.", "Leave the end out.")
     if task == "automask" and found:
         raise UsageError("Automatic masks take no prompts.", "Leave them out, or plan with --task image.")
     if task != "automask" and not found:

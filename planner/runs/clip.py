@@ -21,9 +21,11 @@ from planner.outputs.clip import ClipPart, join_clip
 from planner.outputs.files import failing_as
 from planner.outputs.layout import Layout
 from planner.outputs.overlay_video import frame_rate
+from planner.prompts.ends import ends_of
 from planner.runs.interruption import Interruption
 from planner.runs.nouns import Job, plain_configuration
 from planner.runs.record import Record
+from planner.units import counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from planner.runtime.tracking import Tracking
     from planner.sources.frames import Frames
 
+EARLY_ENDS = (5, 10, 20, 50)
+"""Frames after which the first parts end: at a few seconds a frame, a hundred of them are too much to lose."""
 Shots = Iterator[tuple[int, "dict[int, np.ndarray]"]]
 
 
@@ -91,9 +95,11 @@ class _Run:
         """From the first frame, or after the last complete part."""
         job = self.job
         if resume is None:
-            return session.track(job.frames, job.prompts, reverse=job.reverse)
+            return session.track(job.frames, job.prompts, reverse=job.reverse, start=job.start)
         try:
-            return session.track(job.frames, (), reverse=job.reverse, resume=resume)
+            # What was prompted is in the memory bank; when objects end is not.
+            ends = [prompt for prompt in job.prompts if prompt.end]
+            return session.track(job.frames, ends, reverse=job.reverse, resume=resume)
         except (FileError, UsageError):
             self._stuck = True
             raise
@@ -101,11 +107,12 @@ class _Run:
     def _part(self, session: Session, tracking: Tracking, shots: Shots, interruption: Interruption) -> None:
         """One part: its files, the state after it, the record."""
         job, record = self.job, self.record
-        wanted = job.part_frames
+        wanted = part_end(record.frames, job.part_frames) - record.frames
         if job.limit is not None:
             wanted = min(wanted, job.limit - record.frames)
         began, count, last = self._clock(), 0, record.last_frame
-        with ClipPart(self.layout, record.parts, job.saves, self._frames.size, self._rate) as part:
+        where = self.layout, record.parts, job.saves, self._frames.size, self._rate
+        with ClipPart(*where, job.annotations()) as part:
             for last, masks in islice(shots, wanted):
                 part.add(last, tracking.picture, masks)
                 count += 1
@@ -115,7 +122,7 @@ class _Run:
             cut = interruption.requested and count < wanted
             if cut and self._frames.rereadable:
                 part.wait()
-                raise self._interrupted(last)
+                raise self._interrupted(record.frames + count, last)
         ended = count < wanted or record.frames + count == job.limit
         record = replace(
             self._measured(session, tracking),
@@ -129,10 +136,10 @@ class _Run:
         )
         self._commit(record, tracking)
         if interruption.requested and not ended:
-            raise self._interrupted(last)
+            raise self._interrupted(record.frames, last)
         if cut:
             self.join()
-            raise self._interrupted(last)
+            raise self._interrupted(record.frames, last)
 
     def _commit(self, record: Record, tracking: Tracking) -> None:
         if not record.ended and self._frames.rereadable:
@@ -174,19 +181,21 @@ class _Run:
         if not self._frames.rereadable:
             return f"Nothing in {out} is complete but the files of single frames; start again with --overwrite."
         if record.ended:
-            return f"All {record.frames:,} frames are kept in {out}; the same command completes the files."
+            return f"All {counted(record.frames, 'frame')} are kept in {out}; the same command completes the files."
         if not record.frames:
-            return f"No part of {self.job.part_frames} frames is complete yet: the same command starts again."
-        return (
-            f"{record.frames:,} frames, up to frame {record.last_frame}, are kept in {out}; the same command goes on "
-            "from there."
-        )
+            least = counted(part_end(0, self.job.part_frames), "frame")
+            return f"Nothing is kept of fewer than {least}: the same command starts again."
+        some = f"{counted(record.frames, 'frame')}, up to frame {record.last_frame},"
+        kept = f"{some} {'is' if record.frames == 1 else 'are'} kept in {out}"
+        return f"{kept}; the same command goes on from there."
 
     def _is_last(self, frame: int | None) -> bool:
         return frame == 0 if self.job.reverse else frame is not None and frame + 1 == self._frames.length
 
-    def _interrupted(self, last: int | None) -> Interrupted:
-        return Interrupted("Interrupted." if last is None else f"Interrupted after frame {last}.")
+    def _interrupted(self, done: int, last: int | None) -> Interrupted:
+        if last is None:
+            return Interrupted("Interrupted.")
+        return Interrupted(f"Interrupted after {counted(done, 'frame')}; the last was frame {last}, counted from 0.")
 
     def _measured(self, session: Session, tracking: Tracking) -> Record:
         """The record with the device's peaks and the steps of fallback."""
@@ -203,18 +212,43 @@ class _Run:
         here, seconds = done - self._earlier.frames, self._clock() - self._began
         self.job.tell(session, "frame", done, here, self._total(done), seconds)
 
+    def _first(self) -> int:
+        """The frame that tracking begins at, of a source that can be read again."""
+        if self.job.start is not None:
+            return self.job.start
+        numbers: list[int] = [prompt.frame for prompt in self.job.prompts if not prompt.end]
+        return max(numbers) if self.job.reverse else min(numbers)
+
+    def _lasting(self) -> int | None:
+        """Frames until the last object ends; None where one does not."""
+        ends = ends_of(self.job.prompts, self.job.reverse)
+        if not self._frames.rereadable or {prompt.object for prompt in self.job.prompts} - set(ends):
+            return None
+        return self._first() - min(ends.values()) if self.job.reverse else max(ends.values()) - self._first()
+
     def _total(self, done: int) -> int | None:
         """How many frames there will be, as far as is known: tracking begins at the first prompted frame."""
         length, limit = self._frames.length, self.job.limit
         first = 0
         if self._frames.rereadable:
-            numbers = [prompt.frame for prompt in self.job.prompts]
+            first = self._first()
             if self.job.reverse:
-                length = max(numbers) + 1
-            else:
-                first = min(numbers)
-        known = [number for number in (None if length is None else length - first, limit) if number is not None]
+                first, length = 0, first + 1
+        known = [
+            number
+            for number in (None if length is None else length - first, limit, self._lasting())
+            if number is not None
+        ]
         return max(done, min(known)) if known else None
+
+
+def part_end(frames: int, part_frames: int) -> int:
+    """How many frames are done when the part that follows `frames` is: a short run, too, has something to go on from.
+
+    It depends on the count alone, so that an interrupted run and one that was not write the same parts.
+    """
+    early = [end for end in EARLY_ENDS if frames < end < part_frames]
+    return early[0] if early else (frames // part_frames + 1) * part_frames
 
 
 def plan_after(plan: Plan, steps: Sequence[Mapping[str, Any]]) -> Plan:

@@ -24,6 +24,9 @@ NAMES = {
     "reverse": "--reverse",
     "frames": "--frames",
     "multimask": "--multimask",
+    "start": "--start",
+    "points_per_side": "--points-per-side",
+    "crop_layers": "--crop-layers",
     "save": "--save",
     "part_frames": "the length of a part",
 }
@@ -45,6 +48,9 @@ def identity_of(job: Job) -> dict[str, Any]:
         "reverse": job.reverse,
         "frames": job.limit,
         "multimask": job.multimask,
+        "start": job.start,
+        "points_per_side": job.points_per_side,
+        "crop_layers": job.crop_layers,
         "save": list(job.saves),
         "part_frames": job.part_frames,
     }
@@ -114,6 +120,7 @@ def _prompt(prompt: Any) -> dict[str, Any]:
         "labels": None if prompt.labels is None else [int(label) for label in prompt.labels],
         "box": None if prompt.box is None else [float(side) for side in prompt.box],
         "mask": None if mask is None else hashlib.sha256(repr(mask.shape).encode() + mask.tobytes()).hexdigest(),
+        **({"end": True} if getattr(prompt, "end", False) else {}),
     }
 
 

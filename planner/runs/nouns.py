@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planner.domain import Configuration, Plan
+from planner.outputs.annotation import RANDOM_WEIGHTS, Annotations, Mark
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from planner.sources.frames import Frames
 
 PART_FRAMES = 100
-"""Frames of one part of a clip: what a killed run loses at most."""
+"""Frames of one part of a clip, the first ones aside: what a killed run loses at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +80,12 @@ class Job:
     """Track backward."""
     limit: int | None = None
     """Frames to track at most."""
+    start: int | None = None
+    """The frame to begin at; None: the first prompted."""
+    points_per_side: int | None = None
+    """Of the grid of automatic masks; None: 32."""
+    crop_layers: int | None = None
+    """Of automatic masks; None: no crops."""
     multimask: bool = False
     """Keep the best of three masks per object (task image)."""
     progress: Callable[[Progress], None] | None = None
@@ -104,6 +111,16 @@ class Job:
                 planned_reserved_bytes=estimate.reserved_bytes,
             )
         )
+
+    def annotations(self) -> Annotations:
+        """What overlays show beside the masks."""
+        marks: dict[int, list[Mark]] = {}
+        for prompt in self.prompts:
+            if prompt.points or prompt.box is not None:
+                points, labels = prompt.points or (), prompt.labels or ()
+                mark = Mark(object=prompt.object, points=points, labels=labels, box=prompt.box)
+                marks.setdefault(prompt.frame, []).append(mark)
+        return Annotations(marks=marks, note="" if self.weights.checkpoint else RANDOM_WEIGHTS)
 
     @property
     def task(self) -> str:

@@ -112,7 +112,8 @@ def _all_masks(job: Job, session: Session, clock: Callable[[], float]) -> Found:
     def tell(done: int, total: int) -> None:
         job.tell(session, "point", done, done, total, clock() - began)
 
-    found = session.automask(job.picture, progress=tell)
+    asked = {"points_per_side": job.points_per_side, "crop_layers": job.crop_layers}
+    found = session.automask(job.picture, progress=tell, **{key: n for key, n in asked.items() if n is not None})
     numbered = list(enumerate(sorted(found, key=lambda mask: mask.area), 1))
     if "png" in job.saves:
         check_label_ids((number for number, _ in numbered[-1:]), "coco, npz or overlay")
@@ -155,6 +156,6 @@ def _write(job: Job, layout: Layout, masks: Masks, entries: list[dict[str, Any]]
         info = {"description": f"masks of {job.name} by sam2-plan"}
         join_coco_parts([layout.coco_part(0)], layout.coco, info)
     if "overlay" in job.saves:
-        write_overlay_picture(layout.picture, job.picture, masks)
+        write_overlay_picture(layout.picture, job.picture, masks, job.annotations())
     for folder in (layout.png, layout.npz, layout.folder):
         sync_folder(folder)

@@ -15,10 +15,10 @@ from planner.loading import load
 from planner.outputs.layout import Layout, check_saves
 from planner.runs.arguments import (
     check_options,
+    check_start,
     checked_prompts,
     one_checkpoint,
     opened_clip,
-    opened_picture,
     require_libraries,
 )
 from planner.runs.clip import plan_after, run_clip
@@ -35,7 +35,8 @@ from planner.runs.nouns import (
 )
 from planner.runs.picture import run_picture
 from planner.runs.record import Record
-from planner.units import format_resolution
+from planner.sources.opening import open_picture, orientation_of
+from planner.units import counted, format_resolution
 
 if TYPE_CHECKING:
     from planner.runtime.session import Session
@@ -60,13 +61,18 @@ def run(
     multimask: bool = False,
     overwrite: bool = False,
     progress: Callable[[Progress], None] | None = None,
+    start: int | None = None,
+    points_per_side: int | None = None,
+    crop_layers: int | None = None,
 ) -> RunSummary:
     """Do what a plan is for, and write the masks to the folder `out`, which is made.
 
     source: for a video plan what Session.track takes, else a picture. prompts: see Session.track, or the path of a
     JSON file; on a picture one prompt per object, none for automask. saves: of png, coco, npz and overlay; by default
     all but npz (automask: neither png, whose masks cannot overlap). Weights: a checkpoint, or `random_weights`.
-    frames: stop after so many. multimask: keep the best of three masks per object of a picture.
+    start: the frame to begin at; by default the first prompted (reverse: the last). frames: stop after so many.
+    multimask: keep the best of three masks per object of a picture. points_per_side, crop_layers: of automatic masks,
+    by default 32 and 0; neither takes more memory, both more time.
 
     A call with the same arguments goes on where an earlier one was stopped or killed, after its last complete part of
     100 frames, and ends with the same bytes in every file but run.json; where it had finished, it does nothing.
@@ -78,7 +84,7 @@ def run(
     if plan.chosen is None:
         raise UsageError("The plan has no choice: nothing fits its budget.", "Plan again for more memory.")
     task = plan.request.workload.task
-    check_options(task, reverse, frames, multimask)
+    check_options(task, reverse, frames, multimask, start, points_per_side, crop_layers)
     kept = check_saves(saves, task)
     require_libraries(kept)
     weights = Weights(
@@ -87,21 +93,27 @@ def run(
     with ExitStack() as stack:
         heard = stack.enter_context(_heard())
         clip = opened_clip(source, stack) if task == "video" else None
-        picture: Any = opened_picture(source) if clip is None else None
+        picture: Any = open_picture(source) if clip is None else None
         size, length = (clip.size, clip.length) if clip is not None else (picture.shape[:2], 1)
+        orientation = clip.orientation if clip is not None else orientation_of(source)
+        if clip is not None:
+            check_start(start, clip)
         job = Job(
             plan=plan,
             source=source,
             frames=clip,
             picture=picture,
             out=Path(out),
-            prompts=checked_prompts(prompts, task, size, length, kept),
+            prompts=checked_prompts(prompts, task, size, length, kept, orientation, reverse),
             saves=kept,
             weights=weights,
             load=lambda chosen: load_for(chosen, weights),
             reverse=reverse,
             limit=frames,
             multimask=multimask,
+            start=start,
+            points_per_side=points_per_side,
+            crop_layers=crop_layers,
             progress=progress,
             part_frames=PART_FRAMES,
         )
@@ -119,7 +131,7 @@ def perform(job: Job, *, overwrite: bool = False, heard: Sequence[str] = ()) -> 
         before, finished = record.frames, record.status == "finished"
         if not finished:
             record = run_clip(job, layout, record) if job.task == "video" else run_picture(job, layout, record)
-            told = dict.fromkeys((*record.warnings, *_mismatches(job, record), *heard))
+            told = dict.fromkeys((*record.warnings, *_mismatches(job, record), *_left_out(job), *heard))
             if told:
                 record = replace(record, warnings=tuple(told))
                 record.write(layout.record)
@@ -151,21 +163,26 @@ def load_for(plan: Plan, weights: Weights) -> Session:
 
 @contextmanager
 def _heard() -> Iterator[list[str]]:
-    """What readers of pictures and clips warn of in the block, and a cap that is not enforced, for the summary."""
+    """What readers of pictures, clips and prompts warn of in the block, and a cap that is not enforced.
+
+    For the summary.
+    """
+    from planner.prompts.places import PromptWarning
     from planner.runtime.cap import CapWarning
-    from planner.sources.pictures import PictureWarning
+    from planner.sources.depth import PictureWarning
 
     heard: list[str] = []
+    kinds = (PictureWarning, PromptWarning, CapWarning)
     show = warnings.showwarning
 
     def hear(message: Warning | str, category: type[Warning], filename: str, lineno: int, *rest: Any) -> None:
-        if issubclass(category, (PictureWarning, CapWarning)):
+        if issubclass(category, kinds):
             heard.append(str(message))
         else:
             show(message, category, filename, lineno, *rest)
 
     with warnings.catch_warnings():
-        for category in (PictureWarning, CapWarning):
+        for category in kinds:
             warnings.simplefilter("always", category)
         warnings.showwarning = hear  # type: ignore[assignment]
         yield heard
@@ -176,13 +193,27 @@ def _mismatches(job: Job, record: Record) -> list[str]:
     workload, found = job.plan.request.workload, []
     more = "it may need more memory"
     if job.task != "automask" and record.objects > workload.objects:
-        found.append(f"{record.objects} objects, but the plan was made for {workload.objects}: {more}")
+        found.append(f"{counted(record.objects, 'object')}, but the plan was made for {workload.objects}: {more}")
     if job.size[0] * job.size[1] > workload.frame_size[0] * workload.frame_size[1]:
         sizes = format_resolution(job.size), format_resolution(workload.frame_size)
         found.append(f"frames of {sizes[0]}, but the plan was made for {sizes[1]}: {more}")
     if workload.frames is not None and job.task == "video" and record.frames > workload.frames:
-        found.append(f"{record.frames:,} frames, but the plan was made for {workload.frames:,}")
+        found.append(f"{counted(record.frames, 'frame')}, but the plan was made for {workload.frames:,}")
     return found
+
+
+def _left_out(job: Job) -> list[str]:
+    """The frames that nothing was asked of, where that may surprise: those before the first prompt."""
+    if job.frames is None or not job.frames.rereadable or job.start is not None:
+        return []
+    numbers = [prompt.frame for prompt in job.prompts if not prompt.end]
+    length = job.frames.length
+    first, last = (max(numbers) + 1, length) if job.reverse else (0, min(numbers))
+    if last is None or first >= last:
+        return []
+    which = f"frame {first} has" if last - first == 1 else f"frames {first} to {last - 1} have"
+    other = "without --reverse they are tracked" if job.reverse else "--reverse tracks them"
+    return [f"{which} no masks: tracking begins at the {'last' if job.reverse else 'first'} prompt; {other}"]
 
 
 def _summary(job: Job, layout: Layout, record: Record, before: int, finished: bool) -> RunSummary:

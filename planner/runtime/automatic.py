@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy
 import torch
@@ -18,6 +18,7 @@ from sam2.utils.amg import (
     batched_mask_to_box,
     build_point_grid,
     calculate_stability_score,
+    generate_crop_boxes,
     is_box_near_crop_edge,
 )
 from torch import Tensor
@@ -33,6 +34,12 @@ ENLARGED_BYTES = 64 * 2**20
 """Of masks at the picture's size at once; one mask at least."""
 STABILITY_OFFSET = 1.0
 """Default of SAM2AutomaticMaskGenerator."""
+CROP_OVERLAP = 512 / 1500
+"""Default of SAM2AutomaticMaskGenerator (crop_overlap_ratio)."""
+MOST_CROP_LAYERS = 4
+"""341 crops; each takes as long as a picture."""
+Box: TypeAlias = tuple[int, ...]
+"""x0, y0, x1, y1 in pixels of the picture."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +58,8 @@ class AutomaticMask:
     """IoU of the mask cut a little higher and a little lower."""
     point: tuple[float, float]
     """x, y of the point that gave it."""
+    crop_box: tuple[int, int, int, int]
+    """x, y, width, height of the crop in which it was found, in pixels."""
 
     @property
     def segmentation(self) -> numpy.ndarray:
@@ -72,35 +81,67 @@ def automask(
     pred_iou_threshold: float,
     stability_threshold: float,
     nms_threshold: float,
+    crop_layers: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[AutomaticMask]:
     """See planner.runtime.session.Session.automask."""
     library("pycocotools.mask", "pycocotools")
     if not 1 <= points_per_side <= 256:
         raise UsageError(f"{points_per_side} points per side are too few or too many.", "Give 1 to 256.")
-    height, width = picture.shape[:2]
-    points = build_point_grid(points_per_side) * numpy.array([[width, height]])
-    features = picture_features(network, picture)
+    if not 0 <= crop_layers <= MOST_CROP_LAYERS:
+        raise UsageError(f"{crop_layers} layers of crops cannot be had.", f"Give 0 to {MOST_CROP_LAYERS}.")
+    grid = build_point_grid(points_per_side)
+    boxes, _ = generate_crop_boxes(picture.shape[:2], crop_layers, CROP_OVERLAP)
+    found: list[AutomaticMask] = []
+    for number, box in enumerate(boxes):
+
+        def tell(done: int, crops_before: int = number) -> None:
+            if progress:
+                progress(crops_before * len(grid) + done, len(boxes) * len(grid))
+
+        here = _of_crop(network, picture, (*box,), grid, pred_iou_threshold, stability_threshold, tell)
+        found += _distinct(here, torch.tensor([one.predicted_iou for one in here]), nms_threshold)
+    if len(boxes) == 1:
+        return found
+    # Smaller crops are preferred (SAM2AutomaticMaskGenerator._generate_masks), by one threshold for both.
+    areas = torch.tensor([one.crop_box[2] * one.crop_box[3] for one in found], dtype=torch.int64)
+    return _distinct(found, 1 / areas, nms_threshold)
+
+
+def _of_crop(
+    network: Network,
+    picture: numpy.ndarray,
+    box: Box,
+    grid: numpy.ndarray,
+    pred_iou_threshold: float,
+    stability_threshold: float,
+    tell: Callable[[int], None],
+) -> list[AutomaticMask]:
+    """Masks of one crop (x0, y0, x1, y1), whose features are let go of with it (_process_crop)."""
+    x0, y0, x1, y1 = box
+    points = grid * numpy.array([[x1 - x0, y1 - y0]])
+    features = picture_features(network, numpy.ascontiguousarray(picture[y0:y1, x0:x1]))
     found: list[AutomaticMask] = []
     size = network.configuration.object_batch
     for start in range(0, len(points), size):
         batch = torch.as_tensor(points[start : start + size], dtype=torch.float32)
-        found += _batch(network, features, batch, (height, width), pred_iou_threshold, stability_threshold)
-        if progress:
-            progress(min(start + size, len(points)), len(points))
-    return _distinct(found, nms_threshold)
+        found += _batch(network, features, batch, box, picture.shape[:2], pred_iou_threshold, stability_threshold)
+        tell(min(start + size, len(points)))
+    return found
 
 
 def _batch(
     network: Network,
     features: Any,
     points: Tensor,
-    size: tuple[int, int],
+    box: Box,
+    whole: tuple[int, ...],
     pred_iou_threshold: float,
     stability_threshold: float,
 ) -> Iterator[AutomaticMask]:
-    """Masks of one pass of points (SAM2AutomaticMaskGenerator._process_batch)."""
-    height, width = size
+    """Masks of one pass of points in a crop of a picture (SAM2AutomaticMaskGenerator._process_batch)."""
+    left, top, right, bottom = box
+    size = height, width = bottom - top, right - left
     coordinates = to_network(network, points, size).to(network.device)[:, None]
     labels = torch.ones(coordinates.shape[:2], dtype=torch.int32, device=network.device)
     low, quality = predict(network, features, Asked(coordinates=coordinates, labels=labels, masks=None), True)
@@ -113,28 +154,30 @@ def _batch(
         stability = calculate_stability_score(masks, 0.0, STABILITY_OFFSET)
         masks = masks > 0
         boxes = batched_mask_to_box(masks)
-        edge = is_box_near_crop_edge(boxes, [0, 0, width, height], [0, 0, width, height])
+        edge = is_box_near_crop_edge(boxes, list(box), [0, 0, whole[1], whole[0]])
         stays = (stability >= stability_threshold) & ~edge
         for index in torch.nonzero(stays)[:, 0].tolist():
             number = int(chosen[index])
-            pixels = masks[index].cpu().numpy()
+            pixels = numpy.zeros(whole, dtype=bool)
+            pixels[top:bottom, left:right] = masks[index].cpu().numpy()
             x0, y0, x1, y1 = map(float, boxes[index].tolist())
             yield AutomaticMask(
                 rle=run_lengths(pixels),
                 area=int(pixels.sum()),
-                bbox=(x0, y0, x1 - x0, y1 - y0),
+                bbox=(x0 + left, y0 + top, x1 - x0, y1 - y0),
                 predicted_iou=float(quality[number]),
                 stability_score=float(stability[index]),
-                point=(float(origins[number, 0]), float(origins[number, 1])),
+                point=(float(origins[number, 0] + left), float(origins[number, 1] + top)),
+                crop_box=(left, top, width, height),
             )
 
 
-def _distinct(found: list[AutomaticMask], threshold: float) -> list[AutomaticMask]:
+def _distinct(found: list[AutomaticMask], scores: Tensor, threshold: float) -> list[AutomaticMask]:
     """Without duplicates: of boxes that overlap more than `threshold`, the best (sam2: batched_nms, one category)."""
     boxes = torch.tensor([one.bbox for one in found]).reshape(-1, 4)
     low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
     areas = boxes[:, 2] * boxes[:, 3]
-    order = torch.tensor([one.predicted_iou for one in found]).argsort(descending=True, stable=True)
+    order = scores.argsort(descending=True, stable=True)
     kept = []
     while len(order):
         best, rest = order[0], order[1:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from planner.errors import UsageError
+from planner.prompts.places import PromptWarning, listed, part_inside, pixels_of_shares, reaches_far
 from planner.runtime.encoder import Features, encode
 from planner.runtime.heads import CLAMP, MASK_SCORE, to_network
 from planner.runtime.network import Network
@@ -130,7 +132,7 @@ def _enlarged(network: Network, low: Tensor, size: tuple[int, int]) -> numpy.nda
 def ask(network: Network, size: tuple[int, int], points: Any, labels: Any, boxes: Any, masks: Any) -> Asked:
     """Prompts in pixels of a picture of `size`, checked and brought to the network's resolution."""
     found = _points(points, labels)
-    corners = _boxes(boxes)
+    corners = _boxes(boxes, size)
     given = [len(value[0]) for value in (found, corners) if value is not None]
     pixels = _masks(network, masks, size)
     if pixels is not None:
@@ -173,16 +175,22 @@ def _points(points: Any, labels: Any) -> tuple[Tensor, Tensor] | None:
     return torch.as_tensor(coordinates, dtype=torch.float32), torch.as_tensor(kinds, dtype=torch.int32)
 
 
-def _boxes(boxes: Any) -> tuple[Tensor, Tensor] | None:
+def _boxes(boxes: Any, size: tuple[int, int]) -> tuple[Tensor, Tensor] | None:
     if boxes is None:
         return None
     corners = _array(boxes, "boxes")
-    corners = corners[None] if corners.ndim == 1 else corners
+    corners = numpy.array(corners[None] if corners.ndim == 1 else corners)  # not the caller's
     if corners.ndim != 2 or corners.shape[1] != 4 or len(corners) == 0:
         raise UsageError(f"boxes have the shape {tuple(corners.shape)}.", "Give (x0, y0, x1, y1), or N×4.")
-    for x0, y0, x1, y1 in corners.tolist():
+    for place, (x0, y0, x1, y1) in enumerate(corners.tolist()):
         if not (x0 < x1 and y0 < y1):
             raise UsageError(f"The box {x0:g},{y0:g},{x1:g},{y1:g} is empty.", "Give x0 < x1 and y0 < y1.")
+        _check_pixels((x0, y0, x1, y1), size)
+        inside = part_inside((x0, y0, x1, y1), size)
+        if inside != (x0, y0, x1, y1) and inside is not None and not reaches_far((x0, y0, x1, y1), size):
+            told = f"The box {listed((x0, y0, x1, y1))} reaches out of the picture: clipped to {listed(inside)}."
+            warnings.warn(told, PromptWarning, stacklevel=2)
+            corners[place] = inside
     kinds = torch.tensor([[2, 3]], dtype=torch.int32).repeat(len(corners), 1)
     return torch.as_tensor(corners, dtype=torch.float32).reshape(-1, 2, 2), kinds
 
@@ -192,6 +200,8 @@ def _masks(network: Network, masks: Any, size: tuple[int, int]) -> Tensor | None
     if masks is None:
         return None
     values = masks.masks if isinstance(masks, Segmentation) else numpy.asarray(masks)
+    if values.dtype.kind == "b" and values.ndim >= 2 and not values.reshape(-1, *values.shape[-2:]).any((1, 2)).all():
+        raise UsageError("A mask is empty: no pixel is set.", "Set the pixels of the object, or leave it out.")
     height, width = values.shape[-2:] if values.ndim >= 2 else (0, 0)
     scores = torch.as_tensor(values).reshape(-1, 1, height, width) if height * width else torch.empty(0)
     if (height, width) == network.low_size and values.dtype.kind == "f":
@@ -218,9 +228,19 @@ def _array(values: Any, name: str) -> numpy.ndarray:
     return array
 
 
+def _check_pixels(numbers: tuple[float, ...], size: tuple[int, int]) -> None:
+    pixels = pixels_of_shares(numbers, size)
+    if pixels is not None:
+        raise UsageError(
+            f"The coordinates {listed(numbers)} look like shares of the picture, not pixels.",
+            f"Give pixels of the picture: here {listed(pixels)}.",
+        )
+
+
 def _check_inside(coordinates: Tensor, size: tuple[int, int]) -> None:
     height, width = size
     for x, y in coordinates.reshape(-1, 2).tolist():
+        _check_pixels((x, y), size)
         if not (0 <= x <= width and 0 <= y <= height):
             raise UsageError(
                 f"The point {x:g},{y:g} lies outside the picture, which is {width} wide and {height} high.",

@@ -150,6 +150,7 @@ class Session:
         image: Any,
         *,
         points_per_side: int = 32,
+        crop_layers: int = 0,
         pred_iou_threshold: float = 0.8,
         stability_threshold: float = 0.95,
         nms_threshold: float = 0.7,
@@ -157,8 +158,10 @@ class Session:
     ) -> list[AutomaticMask]:
         """All masks of one picture, from a grid of points, the best first; defaults as SAM2AutomaticMaskGenerator's.
 
-        Points go through the mask decoder in passes of the configuration's object_batch. `progress(done, total)` is
-        called after each. Raises as `segment` does.
+        Layer N of `crop_layers` looks once more at 4**N overlapping crops, each with its own grid, and finds smaller
+        things; masks of smaller crops come first then. Neither points nor crops take more memory on the device: points
+        go through the mask decoder in passes of the configuration's object_batch, crops are computed one after the
+        other at its resolution. `progress(done, total)` is called after each pass. Raises as `segment` does.
         """
         picture = read_picture(image)
         return self._run(
@@ -166,6 +169,7 @@ class Session:
                 network,
                 picture,
                 points_per_side=points_per_side,
+                crop_layers=crop_layers,
                 pred_iou_threshold=pred_iou_threshold,
                 stability_threshold=stability_threshold,
                 nms_threshold=nms_threshold,
@@ -188,10 +192,11 @@ class Session:
 
         `source`: a video file, a folder of pictures, arrays, a generator, "camera:0" or a stream's address (see
         planner.sources.frames.open_frames). `prompts`: {"frame", "object", and "points" with "labels", "box" or
-        "mask"} in pixels of the source; what is prompted on later frames is known from the beginning where the source
-        can be read again, else when that frame arrives. Tracking begins at the first prompted frame (`reverse`: at the
-        last, and goes back), or at `start`. `history` frames back prompts may be added later, at the cost of their
-        masks. `scores` gives float32 mask scores instead of masks. `resume` goes on from a file of Tracking.save.
+        "mask"} in pixels of the source, or {"frame", "object", "end": True}, from which frame on the object is gone;
+        what is prompted on later frames is known from the beginning where the source can be read again, else when that
+        frame arrives. Tracking begins at the first prompted frame (`reverse`: at the last, and goes back), or at
+        `start`. `history` frames back prompts may be added later, at the cost of their masks. `scores` gives float32
+        mask scores instead of masks. `resume` goes on from a file of Tracking.save.
 
         Memory on the device does not depend on the length. Raises UsageError for prompts that do not fit, FileError
         for a source that cannot be read, OutOfMemory where the device is too small.

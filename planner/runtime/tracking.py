@@ -11,6 +11,7 @@ import numpy
 from torch import Tensor
 
 from planner.errors import OutOfMemory, UsageError
+from planner.prompts.ends import ends_of
 from planner.prompts.prompts import Prompt, prompts_from
 from planner.runtime.fallback import Ladder, Step
 from planner.runtime.prepare import Form, form_for, prepare_frame
@@ -18,6 +19,7 @@ from planner.runtime.state import read_state, write_state
 from planner.runtime.tracker import Tracker
 from planner.sources.ahead import Ahead
 from planner.sources.frames import Frames
+from planner.units import counted
 
 if TYPE_CHECKING:
     from planner.runtime.memory_bank import ObjectMemory
@@ -77,7 +79,13 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
         self._shots: Ahead[Shot] | None = None
         if history < 0:
             raise UsageError(f"history {history} is negative.", "Give how many frames back a prompt may go.")
-        self._given = list(prompts_from(prompts, frames.size, frames.length))
+        entered = prompts_from(prompts, frames.size, frames.length, frames.orientation)
+        self._ends = {prompt.object: prompt.frame for prompt in entered if prompt.end}
+        """The frame from which on an object is gone."""
+        self._some_ended = False
+        if resume is None:
+            ends_of(entered, reverse)
+        self._given = [prompt for prompt in entered if not prompt.end]
         self._beginning = self._begin_again = False
         self._tracker = self._new_tracker()
         if resume is not None:
@@ -100,6 +108,9 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
     def __next__(self) -> tuple[int, dict[int, numpy.ndarray]]:
         while True:
             shot = self._next_shot()
+            if self._ended(shot.frame):
+                self._again.appendleft(shot)
+                raise StopIteration
             try:
                 self._guarded(shot.frame, lambda shot=shot: self._track(shot))  # type: ignore[misc]
             except BaseException:
@@ -112,6 +123,16 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
                 self._recent.append(shot._replace(tensor=None))
                 return shot.frame, self._masks
             # A stream that runs before its first prompt.
+
+    def _ended(self, frame: int) -> bool:
+        """Let go of the objects that end at `frame`; True where none is left, and none will come."""
+        gone = [name for name, end in self._ends.items() if (frame - end) * self._direction >= 0]
+        for name in gone:
+            del self._ends[name]
+            self._some_ended = True
+            if name in self._tracker.memories:
+                self._tracker.remove(name)
+        return self._some_ended and not self._tracker.memories and not self._waiting
 
     def _track(self, shot: Shot) -> None:
         waiting = self._waiting.get(shot.frame, [])
@@ -164,15 +185,17 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
         still to come is prompted at once where the source can be read again, else when it arrives (returns {}).
         Raises UsageError for a frame that is gone.
         """
-        entered = prompts_from([prompt], self.frames.size, self.frames.length)[0]
+        entered = prompts_from([prompt], self.frames.size, self.frames.length, self.frames.orientation)[0]
         back = 0 if self._last is None else (self._last - entered.frame) * self._direction
+        if entered.end:
+            return self._end_later(entered, back)
         if self._last is None or back < 0:
             return self._enter_later(entered)
         shot = next((shot for shot in self._recent if shot.frame == entered.frame), None)
         if shot is None:
             raise UsageError(
                 f"Frame {entered.frame} is gone: the last one was {self._last}, and a prompt may go back"
-                f" {self._history} frames.",
+                f" {counted(self._history, 'frame')}.",
                 f"Track with history={back} or more, or prompt frame {self._last}.",
             )
         self._go_back(entered.frame)
@@ -183,6 +206,15 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
     def remove(self, name: int) -> None:
         """Stop to follow an object. Raises UsageError for one that is not there."""
         self._tracker.remove(name)
+
+    def _end_later(self, prompt: Prompt, back: int) -> dict[int, numpy.ndarray]:
+        if self._last is not None and back >= 0:
+            text = f"Object {prompt.object} cannot end at frame {prompt.frame}: frame {self._last} has been given."
+            raise UsageError(text, "End it at a frame that is still to come, or call remove().")
+        if prompt.object not in {*self._tracker.memories, *(entry.object for entry in self._given)}:
+            raise UsageError(f"There is no object {prompt.object} to end.", "Prompt it first.")
+        self._ends[prompt.object] = prompt.frame
+        return {}
 
     def _enter_later(self, prompt: Prompt) -> dict[int, numpy.ndarray]:
         self._given.append(prompt)
@@ -210,7 +242,9 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
         """Where to begin: the first prompted frame, backward the last; a stream at its own beginning."""
         if start is not None:
             if start < 0 or (self.frames.length is not None and start >= self.frames.length):
-                raise UsageError(f"The clip has no frame {start}.", f"It has {self.frames.length} frames.")
+                raise UsageError(
+                    f"The clip has no frame {start}.", f"It has {counted(self.frames.length or 0, 'frame')}."
+                )
             return start
         if not self.frames.rereadable:
             return 0
@@ -243,7 +277,7 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
     def _read(self, frame: int) -> Shot:
         for index, picture in self.frames.read(frame, 1):
             return Shot(index, picture, None)
-        raise UsageError(f"Frame {frame} cannot be read.", f"The clip has {self.frames.length} frames.")
+        raise UsageError(f"Frame {frame} cannot be read.", f"The clip has {counted(self.frames.length or 0, 'frame')}.")
 
     def save(self, path: str | Path) -> None:
         """Write the memory bank, so that `track(source, resume=path)` goes on after the frame last given."""

@@ -6,6 +6,8 @@ freed memory.
 
 from __future__ import annotations
 
+import math
+import struct
 import warnings
 from typing import Any
 
@@ -13,7 +15,8 @@ import numpy as np
 
 from planner.errors import FileError
 from planner.libraries import library
-from planner.sources.pictures import Picture, PictureWarning
+from planner.sources.depth import PictureWarning
+from planner.sources.pictures import Picture
 
 VIDEO_FORMS = "Give a video file (mp4, mkv, avi, webm, gif, ...) or a folder of pictures."
 _TEXT_ART = ("tty", "bin", "xbin", "adf", "idf")
@@ -78,21 +81,64 @@ def rate_of(stream: Any) -> float | None:
     return float(rate) if rate else None
 
 
-def picture_of(frame: Any) -> Picture:
-    """A decoded frame as height × width × 3 uint8 RGB; raises what PyAV raises."""
-    return np.ascontiguousarray(frame.to_ndarray(format="rgb24"))
+def picture_of(frame: Any, quarters: int = 0) -> Picture:
+    """A decoded frame as height × width × 3 uint8 RGB, turned so often by 90 degrees anticlockwise.
+
+    Raises what PyAV raises.
+    """
+    picture: Picture = np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), quarters))
+    return picture
 
 
-def tell_of_rotation(frame: Any, name: str) -> None:
-    """Warn of a rotation that players would apply."""
-    rotation = getattr(frame, "rotation", 0)
-    if rotation:
-        warnings.warn(
-            f"{name} asks to be shown rotated by {rotation} degrees, which is not applied: stock SAM 2 does not. "
-            "Points and masks are in the pixels as they are stored.",
-            PictureWarning,
-            stacklevel=4,
-        )
+def quarters_of(frame: Any, name: str) -> int:
+    """Quarter turns anticlockwise that the file asks to be shown by; warns of those, and of what is no quarter turn.
+
+    Stock SAM 2 reads MP4 with decord, which turns by 90, 180 and 270 degrees and by nothing else, and does not mirror
+    (decord, video_reader.cc: GetRotation; threaded_decoder.cc: SetCodecContext). The same here, of every container.
+    """
+    rotation = rotation_of(frame)
+    if not rotation:
+        return 0
+    quarters, rest = divmod(rotation % 360, 90)
+    if rest:
+        told = f"{name} asks to be shown turned by {-rotation % 360} degrees clockwise, which is not applied."
+        warnings.warn(told, PictureWarning, stacklevel=4)
+        return 0
+    height, width = shown_size(frame, quarters)
+    warnings.warn(
+        f"{name} is turned by {-rotation % 360} degrees clockwise, as it asks and as stock SAM 2 does: points, boxes "
+        f"and masks are in the turned picture of {width} × {height} pixels (width × height).",
+        PictureWarning,
+        stacklevel=4,
+    )
+    return int(quarters)
+
+
+def rotation_of(frame: Any) -> int:
+    """Degrees anticlockwise by which a decoded frame is to be turned for display."""
+    known = getattr(frame, "rotation", None)
+    if known is not None:
+        return int(known)
+    # An older PyAV: from the display matrix, as libavutil's av_display_rotation_get does it.
+    for data in frame.side_data:
+        if str(getattr(data.type, "name", data.type)) == "DISPLAYMATRIX":
+            a, b, _, c, d = struct.unpack("=5i", bytes(data)[:20])
+            if math.hypot(a, c) and math.hypot(b, d):
+                return round(-math.degrees(math.atan2(b / math.hypot(b, d), a / math.hypot(a, c))))
+    return 0
+
+
+def orientation_note(quarters: int) -> str:
+    """For errors about places in a picture that was turned; empty where it was not."""
+    if not quarters:
+        return ""
+    degrees = 360 - 90 * quarters
+    return f"The clip is turned by {degrees} degrees clockwise, as its file asks; places are in the turned picture."
+
+
+def shown_size(frame: Any, quarters: int) -> tuple[int, int]:
+    """Height and width of a decoded frame after those quarter turns."""
+    return (frame.width, frame.height) if quarters % 2 else (frame.height, frame.width)
 
 
 def reason(error: BaseException) -> str:

@@ -18,6 +18,7 @@ import numpy as np
 
 from planner.errors import FileError, PlannerError, UsageError
 from planner.sources.pictures import Picture
+from planner.units import counted
 
 SOURCE_FORMS = (
     "Give a video file, a folder of pictures, camera:0, a URL (rtsp, http, https, udp, tcp), "
@@ -39,6 +40,8 @@ class Frames(ABC):
     """Frames, or None where that is not known: a stream without end."""
     frames_per_second: float | None
     """As the source says, or None."""
+    orientation: str = ""
+    """A sentence on how the pixels lie where that may surprise: turned, or not turned; for errors about places."""
     rereadable: bool
     """False for what passes by once, forward, from frame 0: generators, cameras, network streams."""
 
@@ -57,6 +60,13 @@ class Frames(ABC):
         self._started = True
         return self._checked(self._pictures(start, step))
 
+    def survey(self) -> None:
+        """Look at what can be seen of all frames without decoding them. Raises what reading them would.
+
+        A video's table of frames was read when it was opened, so there is nothing left to look at.
+        """
+        return
+
     def close(self) -> None:
         """Release the source; nothing can be read afterwards."""
         self._closed = True
@@ -74,7 +84,7 @@ class Frames(ABC):
             raise UsageError(f"{start!r} is not a frame to start from.", "Give a whole number from 0.")
         if self.length is not None and start >= self.length:
             raise UsageError(
-                f"{self.name} has no frame {start}: it has {self.length} frames.",
+                f"{self.name} has no frame {start}: it has {counted(self.length, 'frame')}.",
                 f"Start from 0 to {self.length - 1}.",
             )
         if not self.rereadable:
@@ -156,6 +166,12 @@ def _open_path(path: Path) -> Frames:
             raise FileError(f"{path} is not a regular file.", "Give a camera as camera:0; save a pipe to a file first.")
     except OSError as error:
         raise FileError(f"{path}: {error.strerror or error}.", "Check the path.") from None
+    from planner.sources.pages import several_pages
+
+    if several_pages(path):
+        from planner.sources.page_frames import PageFrames
+
+        return PageFrames(path)
     from planner.sources.video_files import VideoFrames
 
     return VideoFrames(path)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from planner.errors import UsageError
 from planner.sources.frames import Frames
-from planner.sources.pictures import Picture, read_picture
+from planner.sources.pictures import Picture, clip_bits, read_picture
 
 CLIP_FORMS = "Give frames × height × width × 3, uint8 in RGB; one picture is a clip as array[None]."
 
@@ -29,6 +29,7 @@ class SequenceFrames(Frames):
         self._sources = pictures
         self.length = len(pictures)
         self.frames_per_second = None
+        self._bits = clip_bits(pictures, self.name)
         height, width = self._picture(0, warn=True).shape[:2]
         self.size = height, width
 
@@ -43,7 +44,7 @@ class SequenceFrames(Frames):
             yield index, self._picture(index, warn=False)
 
     def _picture(self, index: int, warn: bool) -> Picture:
-        return _framed(self._sources[index], self.name, index, warn)
+        return _framed(self._sources[index], self.name, index, warn, self._bits)
 
 
 class IteratorFrames(Frames):
@@ -60,7 +61,9 @@ class IteratorFrames(Frames):
             first = next(self._rest)
         except StopIteration:
             raise UsageError(f"{self.name} gives no frames.", "It may have been used up: make it anew.") from None
-        self._first: Picture | None = _framed(first, self.name, 0, warn=True)
+        # What is to come is not known: the first picture stands for all.
+        self._bits = clip_bits([first], self.name)
+        self._first: Picture | None = _framed(first, self.name, 0, True, self._bits)
         height, width = self._first.shape[:2]
         self.size = height, width
 
@@ -76,12 +79,12 @@ class IteratorFrames(Frames):
         yield 0, first
         del first
         for index, source in enumerate(rest, 1):
-            yield index, _framed(source, self.name, index, warn=False)
+            yield index, _framed(source, self.name, index, False, self._bits)
 
 
-def _framed(source: object, name: str, index: int, warn: bool) -> Picture:
+def _framed(source: object, name: str, index: int, warn: bool, bits: int | None) -> Picture:
     """The picture, with the frame's index in what is wrong with it."""
     try:
-        return read_picture(source, warn=warn)
+        return read_picture(source, warn=warn, bits=bits)
     except UsageError as error:
         raise UsageError(f"{name}, frame {index}: {error.message}", error.hint) from None

@@ -10,8 +10,9 @@ from typing import Any
 
 from planner.errors import EnvironmentFailure
 from planner.sources import decoding
+from planner.sources.depth import PictureWarning
 from planner.sources.frames import Frames
-from planner.sources.pictures import Picture, PictureWarning
+from planner.sources.pictures import Picture
 
 OPENING_SECONDS, READING_SECONDS = 15.0, 30.0
 """How long a network stream may keep silent."""
@@ -43,8 +44,9 @@ class StreamFrames(Frames):
         except BaseException:
             self._container.close()
             raise
-        self.size = self._first.height, self._first.width
-        decoding.tell_of_rotation(self._first, name)
+        self._quarters = decoding.quarters_of(self._first, name)
+        self.size = decoding.shown_size(self._first, self._quarters)
+        self.orientation = decoding.orientation_note(self._quarters)
 
     @classmethod
     def of_camera(cls, number: int) -> StreamFrames:
@@ -69,14 +71,15 @@ class StreamFrames(Frames):
     def _pictures(self, start: int, step: int) -> Iterator[tuple[int, Picture]]:
         first, self._first = self._first, None
         if first is not None:
-            yield 0, decoding.picture_of(first)
+            yield 0, decoding.picture_of(first, self._quarters)
         del first
         for index, frame in enumerate(self._frames, 1):
             if self._closed:
                 return
-            if (frame.height, frame.width) != self.size:
-                raise self._another_size(index, (frame.height, frame.width))
-            yield index, decoding.picture_of(frame)
+            size = decoding.shown_size(frame, self._quarters)
+            if size != self.size:
+                raise self._another_size(index, size)
+            yield index, decoding.picture_of(frame, self._quarters)
 
     def _decoded(self, stream: Any) -> Iterator[Any]:
         """Whole frames until the stream ends; a connection that breaks is an error."""

@@ -16,8 +16,9 @@ import numpy as np
 
 from planner.errors import FileError
 from planner.sources import decoding
+from planner.sources.depth import PictureWarning
 from planner.sources.frames import Frames
-from planner.sources.pictures import Picture, PictureWarning
+from planner.sources.pictures import Picture
 from planner.sources.video_index import FrameOrder, index_of, repair_hint
 
 FEWEST_HELD, HELD_BYTES = 16, 64 * 2**20
@@ -52,8 +53,9 @@ class VideoFrames(Frames):
             frame = next(decoder.frames(decoder.packets()), None)
             if frame is None:
                 raise self._damage(0, decoder.complaint)
-            self.size = frame.height, frame.width
-            decoding.tell_of_rotation(frame, self.name)
+            self._quarters = decoding.quarters_of(frame, self.name)
+            self.size = decoding.shown_size(frame, self._quarters)
+            self.orientation = decoding.orientation_note(self._quarters)
             self._index = self._index.without_leading(frame.pts, self.name)
         self.length = self._index.length
         self._set_order(self._index.order())
@@ -165,11 +167,12 @@ class VideoFrames(Frames):
         return _Decoder(self.name, keyed=bool(self._index.keys.any()))
 
     def _picture(self, frame: Any, number: int) -> Picture:
-        if (frame.height, frame.width) != self.size:
-            raise self._another_size(number, (frame.height, frame.width))
+        size = decoding.shown_size(frame, self._quarters)
+        if size != self.size:
+            raise self._another_size(number, size)
         av = decoding.pyav()
         try:
-            return decoding.picture_of(frame)
+            return decoding.picture_of(frame, self._quarters)
         except (av.FFmpegError, ValueError) as error:
             raise self._damage(number, decoding.reason(error)) from None
 

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from planner.errors import FileError
 from planner.sources import decoding
-from planner.sources.pictures import PictureWarning
+from planner.sources.depth import PictureWarning
+from planner.units import counted
 
 LONGEST_REORDERING = 20
 """Frames by which display and decoding order may differ (16 in H.264 and HEVC); more means that the clock was set
@@ -176,7 +177,7 @@ def _entries(container: Any, stream: Any, name: str) -> list[_Entry]:
                 )
             )
     except (av.FFmpegError, OSError) as error:
-        held = f"its first {len(entries)} frames are there" if entries else "no frame is there"
+        held = f"{counted(len(entries), 'frame')} can be read" if entries else "no frame is there"
         raise FileError(f"{name} breaks off: {held}, then {decoding.reason(error)}.", repair_hint(name)) from None
     return entries
 
@@ -184,7 +185,7 @@ def _entries(container: Any, stream: Any, name: str) -> list[_Entry]:
 def _tell_of_start(name: str, lost: int) -> None:
     if lost:
         warnings.warn(
-            f"{name} starts between key frames: its first {lost} frames cannot be shown and are not counted.",
+            f"{name} starts between key frames: {counted(lost, 'frame')} before the first cannot be shown or counted.",
             PictureWarning,
             stacklevel=5,
         )
@@ -208,7 +209,9 @@ def _check_table(container: Any, stream: Any, name: str, entries: list[_Entry]) 
     promised, found = len(getattr(stream, "index_entries", ())), sum(not entry.corrupt for entry in entries)
     if found < promised:
         held = f"frames 0 to {found - 1} are" if found else "none is"
-        raise FileError(f"{name} is cut short: its header promises {promised} frames, {held} there.", repair_hint(name))
+        raise FileError(
+            f"{name} is cut short: its header promises {counted(promised, 'frame')}, {held} there.", repair_hint(name)
+        )
 
 
 def _check_duration(stream: Any, name: str, entries: list[_Entry]) -> None:
@@ -224,7 +227,7 @@ def _check_duration(stream: Any, name: str, entries: list[_Entry]) -> None:
     if found < _SHORT * promised and promised - found > 2 * float(frame * stream.time_base):
         warnings.warn(
             f"{name} may be cut short: its header promises {promised:.1f} s of video, "
-            f"the {len(entries)} frames that are there last {found:.1f} s.",
+            f"what is there, {counted(len(entries), 'frame')}, lasts {found:.1f} s.",
             PictureWarning,
             stacklevel=6,
         )

@@ -13,6 +13,7 @@ image_module = pytest.importorskip("PIL.Image", reason="pictures need Pillow")
 
 from planner.errors import EnvironmentFailure, FileError, UsageError
 from planner.outputs import overlay_video
+from planner.outputs.annotation import RANDOM_WEIGHTS, Mark, annotate
 from planner.outputs.overlay import overlay, write_overlay_picture
 from planner.outputs.overlay_video import OverlayVideo, frame_rate, join_video_parts
 from planner.outputs.palette import colour
@@ -133,3 +134,36 @@ def test_a_build_without_an_encoder_says_so(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(av, "codecs_available", set())
     with pytest.raises(EnvironmentFailure, match="PyAV"), (tmp_path / "a").open("w+b") as file:
         OverlayVideo(file, SIZE, Fraction(25))
+
+
+# What is written on overlays.
+
+
+def changed(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    return np.any(before != after, axis=2)
+
+
+def test_a_number_stands_on_its_mask_and_prompts_where_they_were_given() -> None:
+    plain = np.full((360, 480, 3), 90, np.uint8)
+    masks = {name: np.zeros((360, 480), bool) for name in (1, 7, 9)}
+    masks[1][40:160, 40:200], masks[7][200:330, 300:460] = True, True
+    masks[7][240:280, 340:420] = False  # a ring, whose centre is not in it; and 9 is empty
+    numbered = annotate(plain, masks)
+    for name in (1, 7):
+        rows, columns = np.nonzero(
+            changed(plain, numbered) & (np.arange(480) < 250 if name == 1 else np.arange(480) > 250)
+        )
+        assert rows.size and masks[name][round(rows.mean()), round(columns.mean())], name
+    box = Mark(object=7, points=[(380, 300), (20, 20)], labels=[1, 0], box=(310, 210, 450, 320))
+    marked = changed(numbered, annotate(plain, masks, [box]))
+    assert marked[300, 380] and marked[20, 20] and marked[210, 310:440].all() and marked[210:300, 310].all()
+    assert not marked[:, 200:300].any()
+    np.testing.assert_array_equal(plain, 90)
+
+
+@pytest.mark.parametrize("size", [(16, 16), (37, 52), (1080, 1920)])
+def test_the_note_stands_in_a_corner_at_every_size(size: tuple[int, int]) -> None:
+    plain = np.full((*size, 3), 90, np.uint8)
+    rows, columns = np.nonzero(changed(plain, annotate(plain, {}, (), RANDOM_WEIGHTS)))
+    assert rows.size and rows.max() < max(20, size[0] / 10) and columns.min() < max(12, size[1] / 50)
+    assert annotate(plain, {}) is plain

@@ -273,17 +273,6 @@ def test_an_input_that_cannot_be_read_is_exit_2(name: str, plan_path: Path, tmp_
     assert found["status"] == FAIL and name in found["found"] and found["action"]
 
 
-def test_a_picture_is_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("PIL", reason="writes a picture")
-    from PIL import Image
-
-    Image.new("RGB", (96, 64)).save(tmp_path / "picture.png")
-    monkeypatch.setattr(Image.Image, "load", lambda *_: pytest.fail("the pixels were decoded"))
-    plan = planner.plan(vram="3GB", task="image", frame_size="64x96")
-    found = planner.check(plan, vram="3GB", source=str(tmp_path / "picture.png"))
-    assert next(check.status for check in found.checks if check.name == "input") == PASS
-
-
 def test_waiting_ends_when_memory_is_freed(plan_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from planner.report.machine import read_machine
 

@@ -55,12 +55,15 @@ class FakePrompt:
     labels: Any = (1,)
     box: Any = None
     mask: Any = None
+    end: bool = False
 
 
 class FakeTracking:
     """Two discs that move by what has been accumulated so far."""
 
-    def __init__(self, session: FakeSession, frames: FakeFrames, prompts: Any, reverse: bool, resume: Any) -> None:
+    def __init__(
+        self, session: FakeSession, frames: FakeFrames, prompts: Any, reverse: bool, start: Any, resume: Any
+    ) -> None:
         self.session, self.frames, self.step = session, frames, -1 if reverse else 1
         self.picture: np.ndarray | None = None
         self.steps: tuple[Any, ...] = ()
@@ -72,7 +75,7 @@ class FakeTracking:
             self.objects = tuple(sorted({prompt.object for prompt in prompts}))
             self.total, self.last = 0, None
             numbers = [prompt.frame for prompt in prompts]
-            self.next = max(numbers) if reverse else min(numbers)
+            self.next = start if start is not None else max(numbers) if reverse else min(numbers)
 
     def __iter__(self) -> Iterator[tuple[int, dict[int, np.ndarray]]]:
         return self
@@ -111,8 +114,10 @@ class FakeSession:
         self.steps_at: dict[int, Any] = {}
         self.counted = None
 
-    def track(self, source: Any, prompts: Any = (), *, reverse: bool = False, resume: Any = None) -> FakeTracking:
-        return FakeTracking(self, source, prompts, reverse, resume)
+    def track(
+        self, source: Any, prompts: Any = (), *, reverse: bool = False, start: Any = None, resume: Any = None
+    ) -> FakeTracking:
+        return FakeTracking(self, source, prompts, reverse, start, resume)
 
     def segment(self, image: Any, points=None, labels=None, boxes=None, masks=None, multimask=False) -> Any:  # type: ignore[no-untyped-def]
         given = next(value for value in (points, boxes, masks) if value is not None)

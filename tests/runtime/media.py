@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -105,6 +106,54 @@ def rewritten(source: Path, path: Path, change: Callable[[int, bytes], bytes | N
             copy.pts, copy.dts, copy.time_base = packet.pts, packet.dts, packet.time_base
             copy.duration, copy.is_keyframe, copy.stream = packet.duration, packet.is_keyframe, stream
             new.mux(copy)
+    return path
+
+
+MATRICES = {0: (1, 0, 0, 1), 90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}
+"""a, b, c, d of a track header's matrix (ISO/IEC 14496-12, 8.3.2) by the degrees clockwise that players turn by."""
+
+
+def turned(path: Path, degrees: int) -> Path:
+    """An MP4, to be shown turned clockwise by so many degrees, as phones write it."""
+    data = bytearray(path.read_bytes())
+    at = data.rindex(b"tkhd") + 4 + 40
+    a, b, c, d = (value << 16 for value in MATRICES[degrees])
+    matrix = (a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    data[at : at + 36] = b"".join(value.to_bytes(4, "big", signed=True) for value in matrix)
+    path.write_bytes(data)
+    return path
+
+
+def tiff(path: Path, array: NDArray[Any], extra: tuple[int, ...] = ()) -> Path:
+    """A TIFF of height × width × bands with what Pillow does not write: many bands, 16-bit colours, signed numbers."""
+    height, width, bands = array.shape
+    data, bits = array.tobytes(), array.dtype.itemsize * 8
+    sample = {"u": 1, "i": 2, "f": 3}[array.dtype.kind]
+    tail, entries = b"", []
+
+    def entry(tag: int, *values: int, kind: str = "H") -> None:
+        nonlocal tail
+        packed = struct.pack(f"<{len(values)}{kind}", *values)
+        if len(packed) > 4:
+            packed, place = struct.pack("<I", 8 + len(data) + len(tail)), packed
+            tail += place
+        entries.append(struct.pack("<HHI", tag, 3 if kind == "H" else 4, len(values)) + packed.ljust(4, b"\0"))
+
+    entry(256, width)
+    entry(257, height)
+    entry(258, *[bits] * bands)
+    entry(259, 1)
+    entry(262, 2 if bands - len(extra) == 3 else 1)
+    entry(273, 8, kind="I")
+    entry(277, bands)
+    entry(278, height)
+    entry(279, len(data), kind="I")
+    entry(284, 1)
+    if extra:
+        entry(338, *extra)
+    entry(339, *[sample] * bands)
+    directory = struct.pack("<H", len(entries)) + b"".join(entries) + bytes(4)
+    path.write_bytes(b"II*\0" + struct.pack("<I", 8 + len(data) + len(tail)) + data + tail + directory)
     return path
 
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
+import av
 import numpy as np
 import pytest
 
-from planner.errors import FileError
+from planner.errors import FileError, UsageError
+from planner.prompts.prompts import prompts_from
+from planner.sources import decoding
+from planner.sources.depth import PictureWarning
 from planner.sources.frames import open_frames
-from planner.sources.pictures import PictureWarning
 from tests.runtime.media import (
+    MATRICES,
     SIZE,
     cut,
     noise,
@@ -21,6 +27,7 @@ from tests.runtime.media import (
     rewritten,
     shown,
     sound,
+    turned,
     video,
 )
 
@@ -79,7 +86,7 @@ def test_a_first_frame_that_cannot_be_decoded(tmp_path: Path) -> None:
 def test_a_first_frame_that_is_no_key_frame_any_more_is_told_of(tmp_path: Path) -> None:
     whole = video(tmp_path / "whole.mp4", gop=1)
     broken = rewritten(whole, tmp_path / "a.mp4", lambda place, data: noise(len(data)) if place == 0 else data)
-    with pytest.warns(PictureWarning, match="its first 1 frames cannot be shown and are not counted"):
+    with pytest.warns(PictureWarning, match="1 frame before the first cannot be shown"):
         frames = open_frames(broken)
     assert [number_in(picture) for _, picture in frames.read()] == list(range(1, COUNT))
 
@@ -159,17 +166,41 @@ def test_a_clock_that_is_set_back_on_the_way(tmp_path: Path) -> None:
         assert number_in(next(frames.read(start))[1]) == wanted[start]
 
 
-def test_a_rotated_video_is_told_of_and_not_turned(tmp_path: Path) -> None:
-    path = tmp_path / "turned.mp4"
-    data = bytearray(video(tmp_path / "a.mp4", count=3).read_bytes())
-    at = data.rindex(b"tkhd") + 4 + 40  # the matrix of the track header: 90 degrees
-    data[at : at + 36] = b"".join(
-        value.to_bytes(4, "big", signed=True) for value in (0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)
-    )
-    path.write_bytes(data)
-    with pytest.warns(PictureWarning, match="rotated by -?90 degrees, which is not applied"):
+@pytest.mark.parametrize("degrees", MATRICES)
+def test_a_video_comes_out_as_players_show_it(tmp_path: Path, degrees: int) -> None:
+    path = turned(video(tmp_path / "phone.mp4", count=20, gop=4), degrees)
+    size = SIZE if degrees in (0, 180) else SIZE[::-1]
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
         frames = open_frames(path)
-    assert frames.size == SIZE and shown(frames.read()) == [0, 1, 2]
+    assert [warning.category for warning in told] == [PictureWarning] * (degrees != 0)
+    assert frames.size == size
+    for text in (*(str(warning.message) for warning in told), *([frames.orientation] if degrees else [])):
+        assert f"turned by {degrees} degrees clockwise" in text
+    # Upright again, each frame shows its number: nothing is mirrored, forward, backward and from the middle.
+    for start, step in ((0, 1), (13, 1), (13, -1)):
+        upright = [
+            (number, np.ascontiguousarray(np.rot90(seen, degrees // 90))) for number, seen in frames.read(start, step)
+        ]
+        assert shown(upright) == list(range(start, 20)) if step == 1 else list(range(start, -1, -1))
+
+
+@pytest.mark.parametrize("degrees", MATRICES)
+def test_a_pyav_that_names_no_rotation_gives_the_same(tmp_path: Path, degrees: int) -> None:
+    with av.open(str(turned(video(tmp_path / "phone.mp4", count=1), degrees))) as container:
+        frame = next(container.decode(video=0))
+    older = SimpleNamespace(side_data=frame.side_data)
+    assert decoding.rotation_of(older) % 360 == decoding.rotation_of(frame) % 360 == -degrees % 360
+
+
+def test_a_place_outside_a_turned_clip_names_the_turn(tmp_path: Path) -> None:
+    path = turned(video(tmp_path / "phone.mp4", count=2), 90)
+    with pytest.warns(PictureWarning):
+        frames = open_frames(path)
+    outside = {"points": [[SIZE[1] - 1, 3]]}, {"box": [0, 0, SIZE[1], SIZE[0]]}, {"mask": np.ones(SIZE, bool)}
+    for entry in outside:
+        with pytest.raises(UsageError, match="turned by 90 degrees clockwise"):
+            prompts_from([entry], frames.size, frames.length, frames.orientation)
 
 
 def test_files_that_are_no_video(tmp_path: Path) -> None:

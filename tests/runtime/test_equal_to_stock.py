@@ -187,6 +187,30 @@ def test_automatic_masks_are_those_of_stock(variant: str, version: str, points_p
         assert list(one.point) == other["point_coords"][0]
 
 
+def test_automatic_masks_of_crops_are_those_of_stock() -> None:
+    weights = checkpoint("tiny", "2.1", patchy=True)
+    model = stock_model("tiny", "2.1", 256, video=False, weights=weights)
+    # Large, since masks within 20 pixels of a crop's edge are dropped; and such that crops are of unequal sizes.
+    image = numpy.ascontiguousarray(picture(2).repeat(8, 0).repeat(8, 1)[:, :-7])
+    stock = automatic_masks(
+        model, image, points_per_side=3, points_per_batch=9, pred_iou_thresh=0.45, stability_score_thresh=0.3,
+        box_nms_thresh=0.9, crop_n_layers=1, crop_nms_thresh=0.9,
+    )  # fmt: skip
+    loaded = planner.load(configuration(object_batch=9), checkpoint=weights, device="cpu")
+    steps: list[tuple[int, int]] = []
+    ours = loaded.automask(
+        image, points_per_side=3, pred_iou_threshold=0.45, stability_threshold=0.3, nms_threshold=0.9, crop_layers=1,
+        progress=lambda done, total: steps.append((done, total)),
+    )  # fmt: skip
+    assert steps == [(done, 45) for done in (9, 18, 27, 36, 45)]
+    assert len({one.crop_box for one in ours}) > 2, "crops add nothing"
+    assert len(ours) == len(stock)
+    for one, other in zip(ours, stock, strict=True):
+        assert numpy.array_equal(one.segmentation, other["segmentation"])
+        assert (list(one.bbox), list(one.point)) == (other["bbox"], other["point_coords"][0])
+        assert (one.predicted_iou, list(one.crop_box)) == (other["predicted_iou"], other["crop_box"])
+
+
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_the_run_lengths_of_an_automatic_mask_are_coco_s_of_its_pixels() -> None:
     coco = pytest.importorskip("pycocotools.mask")

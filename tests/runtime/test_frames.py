@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from planner.errors import FileError, UsageError
+from planner.sources.depth import PictureWarning
 from planner.sources.frames import open_frames
-from planner.sources.pictures import PictureWarning
 from tests.runtime.media import (
     SIZE,
     folder,
@@ -48,6 +48,60 @@ def test_a_folder_in_its_order(tmp_path: Path, names: list[str]) -> None:
     assert frames.frames_per_second is None
     assert shown(frames.read()) == list(range(len(names)))
     assert shown(frames.read(1, -1)) == [1, 0]
+
+
+@pytest.mark.parametrize("beside", ["thumb.jpg", "00000_mask.png", "preview-2.webp"])
+def test_what_lies_beside_numbered_frames_is_no_frame_and_said_so(tmp_path: Path, beside: str) -> None:
+    folder(tmp_path, ["00000.jpg", "00001.jpg", "00002.jpg"])
+    (tmp_path / beside).write_bytes((tmp_path / "00000.jpg").read_bytes())
+    with pytest.warns(PictureWarning, match=f"{beside} is no frame: only the 3 pictures"):
+        frames = open_frames(tmp_path)
+    assert shown(frames.read()) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("beside", ["thumb.png", "mask_000.png"])
+def test_a_folder_whose_frames_are_not_plain_is_refused(tmp_path: Path, beside: str) -> None:
+    folder(tmp_path, ["frame_000.png", "frame_001.png", beside])
+    with pytest.raises(FileError, match=f"pictures of 2 sorts, such as .*{beside}") as caught:
+        open_frames(tmp_path)
+    assert "frames alone" in caught.value.hint
+
+
+def deep(number: int) -> np.ndarray:
+    """A frame of 12 bits; number 0 is the darkest."""
+    return (numbered(number)[:, :, 0].astype(np.uint16) << 4) if number else numbered(0)[:, :, 0].astype(np.uint16) // 3
+
+
+@pytest.mark.parametrize("form", ["folder", "array", "stack"])
+def test_all_frames_of_16_bits_are_scaled_alike(tmp_path: Path, form: str) -> None:
+    pictures = [deep(number) for number in range(20)]
+    source: Any = np.stack(pictures)[..., None]
+    if form == "folder":
+        source = tmp_path
+        for number, values in enumerate(pictures):
+            Image.fromarray(values).save(tmp_path / f"{number}.png")
+    elif form == "stack":
+        source = tmp_path / "stack.tif"
+        first, *rest = map(Image.fromarray, pictures)
+        first.save(source, save_all=True, append_images=rest)
+    with pytest.warns(PictureWarning, match="use 12 of their 16 bits"):
+        frames = open_frames(source)
+    read = dict(frames.read())
+    assert read[0].max() < 3  # dark beside the others, as it is
+    assert shown((number, read[number]) for number in range(1, 20)) == list(range(1, 20))
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "WEBP", "PNG"])
+def test_the_pages_of_a_file_are_frames(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"pages.{kind.lower()}"
+    first, *rest = (Image.fromarray(numbered(number)) for number in range(6))
+    options: dict[str, Any] = {"lossless": True} if kind == "WEBP" else {}
+    first.save(path, save_all=True, append_images=rest, **({"duration": 100} if kind != "TIFF" else {}), **options)
+    frames = open_frames(path)
+    assert (frames.length, frames.size, frames.rereadable) == (6, SIZE, True)
+    assert frames.frames_per_second == (None if kind == "TIFF" else 10)
+    assert shown(frames.read()) == [0, 1, 2, 3, 4, 5]
+    assert shown(frames.read(4, -1)) == [4, 3, 2, 1, 0]
 
 
 def test_folders_that_are_no_clip(tmp_path: Path) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,8 +17,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from planner.errors import FileError, PlannerError, UsageError
-from planner.sources.pictures import PictureWarning, read_picture
-from tests.runtime.media import noise, picture_file
+from planner.sources.depth import PictureWarning
+from planner.sources.pictures import read_picture
+from tests.runtime.media import noise, picture_file, tiff
 
 RAMP = np.arange(24 * 40 * 3, dtype=np.uint32).reshape(24, 40, 3)
 RGB = (RAMP % 251).astype(np.uint8)
@@ -103,6 +107,86 @@ def test_files_by_path(tmp_path: Path, suffix: str, kind: Any) -> None:
     same(read_picture(kind(picture_file(tmp_path / f"a{suffix}", RGB, **options))), RGB)
 
 
+def ramp(bits: int, bands: int = 1) -> Any:
+    """Values from 0 to the largest of so many bits."""
+    values = np.linspace(0, 2**bits - 1, 24 * 40).round().astype("<u2").reshape(24, 40, 1)
+    return np.concatenate([values, *(values[::-1] // (2 + band) for band in range(bands - 1))], axis=2)
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+@pytest.mark.parametrize("form", ["array", "grey PNG", "grey TIFF", "colour TIFF", "TIFF with alpha", "colour PNG"])
+def test_a_picture_of_16_bits_is_as_bright_as_the_bits_it_uses(tmp_path: Path, bits: int, form: str) -> None:
+    bands = 1 if form in ("array", "grey PNG", "grey TIFF") else 4 if "alpha" in form else 3
+    values = ramp(bits, bands)
+    source: Any = values[:, :, 0] if bands == 1 else values
+    if form.startswith("grey"):
+        source = picture_file(tmp_path / f"deep.{form.split()[1].lower()}", source)
+    elif form == "colour PNG":
+        source = png_of_16_bits(tmp_path / "deep.png", values)
+    elif "TIFF" in form:
+        source = tiff(tmp_path / "deep.tif", values, (2,) if bands == 4 else ())
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        found = read_picture(source)
+    same(found, three(values[:, :, 0] >> bits - 8) if bands == 1 else values[:, :, :3] >> bits - 8)
+    assert found.max() == 255
+    assert [f"uses {bits} of its 16 bits" in str(warning.message) for warning in told] == [True] * (bits < 16)
+
+
+def png_of_16_bits(path: Path, values: Any) -> Path:
+    """A PNG of 16-bit colours, which Pillow does not write."""
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(values), format="rgb48le")
+    codec = av.CodecContext.create("png", "w")
+    codec.height, codec.width, codec.pix_fmt, codec.time_base = *values.shape[:2], "rgb48be", Fraction(1, 25)
+    path.write_bytes(
+        b"".join(bytes(packet) for packet in [*codec.encode(frame.reformat(format="rgb48be")), *codec.encode()])
+    )
+    return path
+
+
+SCANS = np.arange(24 * 40 * 5).reshape(24, 40, 5)
+BODY, FRACTIONS = SCANS - 700, SCANS / 9
+LFS = "version https://git-lfs.github.com/spec/v1\n"
+NO_PICTURES: dict[str, tuple[Callable[[Path], object], str, str]] = {
+    "five bands": (lambda path: tiff(path, SCANS.astype("u1")), "5 bands of 8-bit unsigned", "three bands"),
+    "two bands of 16 bits": (lambda path: tiff(path, SCANS[..., :2].astype("<u2"), (0,)), "2 bands of 16-bit", "8-bit"),
+    "floating-point colours": (lambda path: tiff(path, FRACTIONS[..., :3].astype("<f4")), "32-bit floating", "255"),
+    "doubles": (lambda path: tiff(path, FRACTIONS[..., :1].astype("<f8")), "1 band of 64-bit floating", "255"),
+    "floating-point": (lambda path: tiff(path, FRACTIONS[..., :1].astype("<f4")), "floating-point numbers", "white"),
+    "a scan of a body": (lambda path: tiff(path, BODY[..., :1].astype("<i2")), "from -700 to 4095", "white"),
+    "signed bytes": (lambda path: tiff(path, (BODY[..., :1] % 9 - 4).astype("i1")), "signed numbers .from -4", "white"),
+    "a stack": (lambda path: pages(path, "TIFF"), "3 pages", "--task video"),
+    "an animation": (lambda path: pages(path, "WEBP"), "3 pages", "--task video"),
+    "a phone's HEIC": (lambda path: path.write_bytes(b"\0\0\0\x18ftypheic" + bytes(99)), "HEIC", "Convert it"),
+    "a pointer": (lambda path: path.write_text(LFS), "Git LFS", "git lfs pull"),
+    "a page of the web": (lambda path: path.write_text("<!DOCTYPE html>"), "HTML", "not downloaded"),
+    "a clip": (lambda path: path.write_bytes(b"\0\0\0\x18ftypisom" + bytes(99)), "video", "--task video"),
+    "nothing": (lambda path: path.touch(), "it is empty", "another copy"),
+}  # fmt: skip
+
+
+def pages(path: Path, kind: str) -> None:
+    first, *rest = (Image.fromarray(RGB[::step]).resize((40, 24)) for step in (1, 2, 3))
+    first.save(path, kind, save_all=True, append_images=rest)
+
+
+@pytest.mark.parametrize("name", NO_PICTURES)
+def test_a_file_that_is_no_picture_is_called_what_it_is(tmp_path: Path, name: str) -> None:
+    write, named, remedy = NO_PICTURES[name]
+    write(tmp_path / "scan.tif")
+    with pytest.raises(FileError, match=rf"scan\.tif .*{named}") as caught:
+        read_picture(tmp_path / "scan.tif")
+    assert re.search(remedy, caught.value.hint)
+
+
+def test_a_band_that_is_neither_colour_nor_alpha_is_told_of(tmp_path: Path) -> None:
+    satellite = tiff(tmp_path / "four.tif", SCANS[:, :, :4].astype("u1"), (0,))
+    with pytest.warns(PictureWarning, match="has 4 bands, of which only the 3 of RGB are used"):
+        same(read_picture(satellite), SCANS[:, :, :3].astype("u1"))
+    cutout = tiff(tmp_path / "alpha.tif", SCANS[:, :, :4].astype("u1"), (2,))
+    same(read_picture(cutout), SCANS[:, :, :3].astype("u1"))
+
+
 BAD_ARRAYS = {
     "bool": (GREY > 9, "bool", "astype"),
     "float": (RGB / 255, "float64", r"\* 255"),
@@ -139,8 +223,10 @@ def test_images_that_are_no_picture(tmp_path: Path) -> None:
         read_picture(real)
     with pytest.raises(UsageError, match="no pixels"):
         read_picture(Image.new("RGB", (0, 3)))
-    with pytest.raises(UsageError, match="beyond 16 bits"):
-        read_picture(Image.fromarray(np.full((2, 2), -1, np.int32)))
+    with pytest.raises(UsageError, match=r"signed numbers \(from -700 to 990\)"):
+        read_picture(Image.fromarray(np.array([[-700, 990]], np.int32)))
+    with pytest.raises(UsageError, match="up to 70000, beyond 16 bits"):
+        read_picture(Image.fromarray(np.full((2, 2), 70000, np.int32)))
     real.save(tmp_path / "real.tif")
     with pytest.raises(FileError, match=r"real\.tif.*floating-point"):
         read_picture(tmp_path / "real.tif")

@@ -15,9 +15,11 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from planner.errors import FileError, PlannerError, UsageError
+from planner.prompts.ends import ends_of
 from planner.prompts.files import read_prompts
 from planner.prompts.masks import mask_from, read_mask
 from planner.prompts.options import prompts_from_options
+from planner.prompts.places import PromptWarning
 from planner.prompts.prompts import Prompt, prompts_from
 from tests.conftest import refusal, validator_of
 
@@ -73,7 +75,6 @@ def test_a_mask_is_copied_and_kept_from_change() -> None:
     with pytest.raises(ValueError, match="read-only"):
         prompt.mask[0, 0] = True
     np.testing.assert_array_equal(one(mask=MASK.astype(np.uint8) * 255).mask, MASK)
-    assert one(mask=np.zeros(SIZE, bool)).mask is not None
     assert prompt == one(mask=MASK) and prompt != one(mask=~MASK) and prompt != one(points=[[1, 1]])
 
 
@@ -132,8 +133,8 @@ BAD = {
     "right of the picture": ({"points": [[64.01, 1]]}, r"\(64.01, 1\) outside the picture of 64 × 48", "0 to 64"),
     "below the picture": ({"points": [[1, 49]]}, r"\(1, 49\) outside", "0 to 48"),
     "left of the picture": ({"points": [[-0.1, 1]]}, r"\(-0.1, 1\) outside", "0 to 64"),
-    "too few labels": ({"points": [[1, 1], [2, 2]], "labels": [1]}, "1 labels for 2 points", "one label per point"),
-    "labels alone": ({"labels": [1], "box": [0, 0, 1, 1]}, "1 labels for 0 points", "one label"),
+    "too few labels": ({"points": [[1, 1], [2, 2]], "labels": [1]}, "1 label for 2 points", "one label per point"),
+    "labels alone": ({"labels": [1], "box": [0, 0, 1, 1]}, "1 label for 0 points", "one label"),
     "an unknown label": ({"points": [[1, 1]], "labels": [2]}, "label 2", "0 for background"),
     "a true label": ({"points": [[1, 1]], "labels": [True]}, "label True", "0 for background"),
     "a label that is no list": ({"points": [[1, 1]], "labels": 1}, "labels 1, not a list", "one label"),
@@ -142,8 +143,16 @@ BAD = {
     "a box as a nest": ({"box": [[1, 2, 3, 4]]}, "not 4 finite", "x0, y0"),
     "a box turned round": ({"box": [9, 2, 3, 4]}, r"\[9, 2, 3, 4\]", "left, top"),
     "a flat box": ({"box": [1, 2, 3, 2]}, "beyond its left or top", "left, top"),
-    "a box beyond": ({"box": [-1, 0, 65, 9]}, "reaches out", r"inside is \[0, 0, 64, 9\]"),
+    "a box beyond": ({"box": [-3, 0, 65, 9]}, "reaches out", r"inside is \[0, 0, 64, 9\]"),
+    "a box that only touches": ({"box": [64, 0, 65, 9]}, "reaches out", "left, top"),
     "a box elsewhere": ({"box": [70, 0, 80, 9]}, "reaches out", "left, top"),
+    "a relative point": ({"points": [[1, 0.25]]}, r"\(1, 0.25\).*shares of the picture", r"\(64, 12\), of 64 × 48"),
+    "a relative box": ({"box": [0, 0, 0.5, 1]}, "shares of the picture", r"\(0, 0, 32, 48\)"),
+    "an empty mask": ({"mask": ~(MASK | True)}, "is empty", "pixels of the object"),
+    "labels as a mask": ({"mask": MASK * np.arange(1, 65)[None] // 20}, r"holds 2 objects \(values 1, 2\)", "value"),
+    "an end of nothing": ({"frame": 3, "end": True}, "a frame and an object", "end alone"),
+    "an end with points": ({"object": 1, "end": True, "points": [[1, 1]]}, "nothing else", "end alone"),
+    "an end in words": ({"object": 1, "end": "yes"}, "end 'yes'", "true"),
     "a mask with points": ({"mask": MASK, "points": [[1, 1]]}, "mask together", "one or the other"),
     "a mask with a box": ({"mask": MASK, "box": [0, 0, 1, 1]}, "mask together", "one or the other"),
     "a mask turned round": ({"mask": MASK.T}, "64×48 .* 48×64", "size of the source"),
@@ -230,6 +239,96 @@ def test_mask_files_of_every_mode(tmp_path: Path) -> None:
         read_mask(tmp_path / "mask.jpg")
 
 
+WHITE, BLACK = 255, 0
+LABELS = np.where(MASK, np.arange(1, 65) // 33 + 1, 0).astype(np.uint8)
+"""Objects 1 and 2."""
+
+
+def alpha(colour: np.ndarray, opaque: np.ndarray) -> Image.Image:
+    grey = Image.fromarray(np.where(colour, WHITE, BLACK).astype(np.uint8))
+    return Image.merge("RGBA", [grey, grey, grey, Image.fromarray(np.where(opaque, WHITE, 0).astype(np.uint8))])
+
+
+def palette(labels: np.ndarray) -> Image.Image:
+    image = Image.fromarray(labels)
+    image.putpalette([value for index in range(256) for value in (index * 7 % 256, index, min(index, 9))])
+    return image
+
+
+ALL, NONE = np.ones(SIZE, bool), np.zeros(SIZE, bool)
+MASK_FILES: dict[str, tuple[Image.Image, int | None, Any]] = {
+    "only alpha, on white": (alpha(ALL, MASK), None, MASK),
+    "only alpha, on black": (alpha(NONE, MASK), None, MASK),
+    "colours under an opaque alpha": (alpha(MASK, ALL), None, MASK),
+    "alpha and colours that disagree": (alpha(np.arange(64) % 2 * ALL, MASK), None, "says two things"),
+    "soft edges": (Image.fromarray(np.where(MASK, WHITE, np.roll(MASK, 1, 1) * 90).astype(np.uint8)), None,
+                   MASK | np.roll(MASK, 1, 1)),
+    "one label": (palette(MASK.astype(np.uint8) * 7), None, MASK),
+    "labels, nobody named": (palette(LABELS), None, r"2 objects \(values 1, 2\)"),
+    "labels, one named": (palette(LABELS), 2, LABELS == 2),
+    "labels in grey": (Image.fromarray(LABELS), 1, LABELS == 1),
+    "labels in 16 bits": (Image.fromarray(LABELS.astype(np.uint16) * 300), 600, LABELS == 2),
+    "labels without the one named": (Image.fromarray(LABELS), 5, "none of them is 5"),
+    "painted labels": (palette(LABELS).convert("RGB"), 1, "2 colours besides black"),
+    "a photograph": (Image.fromarray(np.arange(SIZE[0] * SIZE[1] * 3).reshape(*SIZE, 3).astype(np.uint8)), None,
+                     "a picture, not a mask"),
+    "nothing": (Image.fromarray(NONE), None, "is empty"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MASK_FILES)
+def test_a_mask_file_gives_the_object_that_is_meant_or_says_why_not(tmp_path: Path, name: str) -> None:
+    image, label, wanted = MASK_FILES[name]
+    image.save(tmp_path / "m.png")
+    entry = {"mask": str(tmp_path / "m.png")} | ({} if label is None else {"object": label})
+    if isinstance(wanted, str):
+        with pytest.raises(PlannerError, match=rf"m\.png.*{wanted}") as caught:
+            prompts_from([entry], SIZE, 1)
+        assert caught.value.hint
+    else:
+        np.testing.assert_array_equal(prompts_from([entry], SIZE, 1)[0].mask, wanted)
+
+
+def test_the_number_that_an_option_got_by_itself_chooses_no_label(tmp_path: Path) -> None:
+    path = str(tmp_path / "m.png")
+    palette(LABELS).save(path)
+    with pytest.raises(FileError, match="2 objects"):
+        prompts_from(prompts_from_options([], [], [path]), SIZE, 1)
+    chosen = prompts_from(prompts_from_options([], [], [f"2:{path}", f"1:{path}"]), SIZE, 1)
+    assert [(prompt.object, int(prompt.mask.sum())) for prompt in chosen if prompt.mask is not None] == [
+        (2, int((LABELS == 2).sum())), (1, int((LABELS == 1).sum())),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("side", range(4))
+def test_a_box_a_little_outside_is_clipped_with_a_word_and_one_far_outside_is_not(side: int) -> None:
+    inside, out = [0, 0, 300, 400], [-1, -1, 1, 1]
+    for size, reach in (((400, 300), 1.9), ((400, 300), 2.0)):
+        box = [value + (reach * out[side] if at == side else 0) for at, value in enumerate(inside)]
+        with pytest.warns(PromptWarning, match=r"Prompt 1 .*clipped to \[0, 0, 300, 400\]"):
+            (prompt,) = prompts_from([{"box": box}], size, None)
+        assert prompt.box == (0, 0, 300, 400)
+    box[side] += 3 * out[side]
+    with pytest.raises(UsageError, match="reaches out") as caught:
+        prompts_from([{"box": box}], size, None, "It is turned.")
+    assert "It is turned." in caught.value.hint
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_ends_are_kept_apart_and_checked_in_the_direction_of_tracking(reverse: bool) -> None:
+    early, late = (5, 9) if not reverse else (9, 5)
+    prompts = prompts_from(
+        [{"frame": early, "object": 2, "points": [[1, 1]]}, *prompts_from_options([], [], [], [f"2:{late}"])], SIZE, 10
+    )
+    assert ends_of(prompts, reverse) == {2: late}
+    with pytest.raises(UsageError, match=f"ends at frame {late} and is prompted on frame {early}"):
+        ends_of(prompts, not reverse)
+    with pytest.raises(UsageError, match="never prompted"):
+        ends_of(prompts[1:], reverse)
+    with pytest.raises(UsageError, match="OBJECT:FRAME"):
+        prompts_from_options([], [], [], ["12"])
+
+
 # Files.
 
 
@@ -307,6 +406,7 @@ def test_the_schema_agrees_with_the_reader(folder: Path) -> None:
     schema.validate(GOOD_FILE["prompts"])
     by_size = {"a frame beyond the clip", "run lengths of another size", "run lengths too short"}
     by_size |= {"right of the picture", "below the picture", "a box turned round", "a flat box", "a box elsewhere"}
+    by_size |= {"a box that only touches", "a box beyond", "a relative point", "a relative box", "an end with points"}
     beyond = {
         "a coordinate beyond floats",
         "too few labels",

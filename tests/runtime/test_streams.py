@@ -12,8 +12,8 @@ import pytest
 
 from planner.errors import EnvironmentFailure, UsageError
 from planner.sources.ahead import Ahead
+from planner.sources.depth import PictureWarning
 from planner.sources.frames import open_frames
-from planner.sources.pictures import PictureWarning
 from tests.runtime.media import (
     SIZE,
     noise,

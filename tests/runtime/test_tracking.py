@@ -158,6 +158,34 @@ def test_an_object_removed_mid_stream_is_removed_as_by_stock(session: Any) -> No
     assert_same(found, stock(script))
 
 
+@pytest.mark.parametrize("form", ["folder", "stream", "added"])
+def test_an_end_is_a_removal_before_that_frame(session: Any, form: str) -> None:
+    folder = clip(8)
+
+    def source() -> Any:
+        return iter(pictures_of(folder)) if form == "stream" else folder
+
+    ends = [{"frame": 2, "object": 2, "end": True}, {"frame": 5, "object": 1, "end": True}]
+    removed = []
+    with session.track(source(), [FIRST, SECOND], scores=True) as tracking:
+        for frame, scores in tracking:
+            removed.append((frame, scores))
+            if frame == 1:
+                tracking.remove(2)
+    prompts = [FIRST, SECOND, *(ends if form != "added" else ())]
+    with session.track(source(), prompts, scores=True) as tracking:
+        if form == "added":
+            assert [tracking.add(end) for end in ends] == [{}, {}]
+        assert_same(list(tracking), removed[:5])
+        assert list(tracking) == [] and tracking.objects == ()
+        with pytest.raises(UsageError, match="Object 1 cannot end at frame 3: frame 4 has been given"):
+            tracking.add({"frame": 3, "object": 1, "end": True})
+        with pytest.raises(UsageError, match="no object 9 to end"):
+            tracking.add({"frame": 6, "object": 9, "end": True})
+        tracking.add({**THIRD, "frame": 4})
+        assert [(frame, list(found)) for frame, found in tracking] == [(frame, [5]) for frame in (5, 6, 7)]
+
+
 def test_an_object_may_be_replaced_by_another_as_in_stock(session: Any) -> None:
     again = {"frame": 3, "object": 2, "points": [[104, 80]], "labels": [1]}
     script = Script(clip(8), [FIRST], {3: [{"remove": 1}, again]})
