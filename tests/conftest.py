@@ -63,7 +63,7 @@ class Outcome:
     @property
     def document(self) -> dict[str, Any]:
         """The one JSON document on stdout, valid by its schema; stderr stays empty."""
-        document = json.loads(self.out, parse_constant=lambda word: json_fault(word))
+        document: dict[str, Any] = json.loads(self.out, parse_constant=lambda word: json_fault(word))
         assert self.err == ""
         validate(document)
         return document
@@ -116,7 +116,8 @@ def document_of(words: Sequence[str]) -> dict[str, Any]:
 @lru_cache(maxsize=8)
 def schema_of(kind: str) -> dict[str, Any]:
     """The JSON Schema that ships for a kind of document."""
-    return json.loads((SCHEMAS / f"{kind}.schema.json").read_text(encoding="utf-8"))
+    schema: dict[str, Any] = json.loads((SCHEMAS / f"{kind}.schema.json").read_text(encoding="utf-8"))
+    return schema
 
 
 @lru_cache(maxsize=8)

@@ -36,7 +36,7 @@ def world_faults(plan: Document, follow_advice: bool = True) -> list[Fault]:
 
 
 def _ask(plan: Document, configuration: Document, **changed: Any) -> int:
-    return _estimate(plan, configuration, **changed).total_bytes
+    return int(_estimate(plan, configuration, **changed).total_bytes)
 
 
 def _estimate(plan: Document, configuration: Document, **changed: Any) -> Any:
