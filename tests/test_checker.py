@@ -98,7 +98,7 @@ WORLD_FAULTS = [
     ("limits.max_objects", lambda most: most + 1, "max_objects does not fit"),
     ("limits.max_objects", lambda most: most - 1, "max_objects is not the most"),
     ("limits.max_objects", lambda _: None, "a limit is unknown without a reason"),
-    ("limits.max_frames", lambda _: 100, "max_frames of a bounded memory bank"),
+    ("limits.max_frames", lambda _: 100, "max_frames is not the most"),
     ("limits.max_resolution", lambda sides: [side + 32 for side in sides], "max_resolution does not fit"),
     ("limits.max_resolution", lambda sides: [side - 32 for side in sides], "max_resolution is not the most"),
     ("limits.smallest_total_bytes", lambda size: size - 1, "smallest_total_bytes has no plan"),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from planner.catalog.torch_builds import TorchBuild
-from planner.commands import describe, planning_command
+from planner.commands import SAVED, describe, planning_command
 from planner.domain import EXIT_DOES_NOT_FIT, Budget, Choice, Estimate, Request
 from planner.measure.devices import PresentGpu
 from planner.measure.machine import Machine
@@ -185,11 +186,18 @@ def _held(holders: Mapping[str, int]) -> str:
 
 
 def what_to_do(
-    request: Request, smallest_bytes: int | None, budget: Budget, held: bool, others: int, replayed: str | None
+    request: Request,
+    plan_bytes: int,
+    smallest_bytes: int | None,
+    budget: Budget,
+    held: bool,
+    others: int,
+    replayed: str | None,
 ) -> str:
-    """Free memory, where somebody holds it; take another GPU, where there is one; else what the request has a plan for.
+    """Free memory, where somebody holds it; take another GPU, where there is one; else what helps this plan or another.
 
-    `smallest_bytes`: the smallest budget under which the request, of the input as it is, has a plan.
+    plan_bytes: the smallest budget under which this plan's configuration fits. smallest_bytes: the smallest under which
+    the request, of the input as it is, has any plan.
     """
     words = []
     if held and budget.source == "device":
@@ -200,9 +208,12 @@ def what_to_do(
         words.append("use a GPU that can run the plan's pins")
     elif smallest_bytes <= budget.total_bytes:
         machine = () if replayed is None else ("--simulate-gpu", replayed)
-        words.append(f"plan for what there is: {planning_command(request, budget, *machine, '-o', 'plan.yaml')}")
+        words.append(f"plan for what there is: {planning_command(request, budget, *machine, '-o', SAVED)}")
     else:
-        least = exact_size(rounded_up_size(smallest_bytes))
-        words.append(f"give it {least}, the least that this request has a plan for")
+        words.append(f"give it {exact_size(rounded_up_size(plan_bytes))}, which this plan needs")
+        least = replace(budget, total_bytes=rounded_up_size(smallest_bytes), source="vram", gpu=None)
+        if least.total_bytes < plan_bytes:
+            other = planning_command(request, least, "-o", SAVED)
+            words.append(f"make another plan for {exact_size(least.total_bytes)}, the least that has one: {other}")
     text = ", or ".join(words)
     return text[0].upper() + text[1:]

@@ -7,21 +7,24 @@ from dataclasses import replace
 from datetime import date
 
 from planner.catalog.figures import VIDEO_METRIC
-from planner.domain import EXIT_DOES_NOT_FIT, Budget, Choice, Estimate
+from planner.commands import SAVED, planning_command
+from planner.domain import EXIT_DOES_NOT_FIT, Budget, Choice, Estimate, Plan
+from planner.memory_model.current import known_model
+from planner.planning.candidates import smallest_need
 from planner.preflight.nouns import FAIL, PASS, SKIP, WARN, Check
 from planner.preflight.policy import RULES, Policy
-from planner.units import format_size
+from planner.units import exact_size, format_size
 
 Found = tuple[str, str, str | None, dict[str, object]]
 """Status, what was found, what to do, figures."""
 
 
-def check_policy(policy: Policy, choice: Choice, budget: Budget | None, today: date) -> list[Check]:
+def check_policy(policy: Policy, plan: Plan, choice: Choice, budget: Budget | None, today: date) -> list[Check]:
     """One check for each rule of the policy: `choice` as of today, which also decides if an exception still holds."""
     estimate = choice.estimate
     held: dict[str, Callable[[], Found]] = {
         "minimum_quality": lambda: _quality(policy.minimum_quality or 0.0, choice),
-        "maximum_bytes": lambda: _bytes(policy.maximum_bytes or 0, estimate),
+        "maximum_bytes": lambda: _bytes(policy.maximum_bytes or 0, estimate, plan),
         "required_headroom": lambda: _headroom(policy, estimate, budget),
         "allowed_variants": lambda: _allowed("variant", choice.variant, policy.allowed_variants or ()),
         "allowed_precisions": lambda: _allowed("precision", choice.precision, policy.allowed_precisions or ()),
@@ -60,7 +63,7 @@ def _quality(least: float, choice: Choice) -> Found:
     return PASS, text, None, figures
 
 
-def _bytes(most: int, estimate: Estimate) -> Found:
+def _bytes(most: int, estimate: Estimate, plan: Plan) -> Found:
     figures: dict[str, object] = {
         "total_bytes": estimate.total_bytes,
         "upper_bytes": estimate.upper_bytes,
@@ -68,10 +71,22 @@ def _bytes(most: int, estimate: Estimate) -> Found:
     }
     text = f"{format_size(estimate.total_bytes)}, at most {format_size(most)} are allowed"
     if estimate.total_bytes > most:
-        return FAIL, text, f"Plan for less: sam2-plan --vram {most // 10**6}MB", figures
+        return FAIL, text, _plan_within(most, plan), figures
     if estimate.upper_bytes > most:
         return WARN, f"{text}, but the upper bound is {format_size(estimate.upper_bytes)}", None, figures
     return PASS, text, None, figures
+
+
+def _plan_within(most: int, plan: Plan) -> str:
+    """The command that plans the same request for so many bytes, where any plan does."""
+    budget = replace(plan.budget, total_bytes=most, source="vram", gpu=None)
+    need = smallest_need(plan.request, budget, known_model().on(None))
+    if need is not None and need <= budget.usable_bytes:
+        return f"Plan for less: {planning_command(plan.request, budget, '-o', SAVED)}"
+    least = (
+        "" if need is None else f"; the least that it has a plan for is {exact_size(budget.headroom.budget_for(need))}"
+    )
+    return f"Ask for less, or for an exception: no plan of this request needs so little{least}"
 
 
 def _headroom(policy: Policy, estimate: Estimate, budget: Budget | None) -> Found:

@@ -61,14 +61,16 @@ def test_what_fits_only_tightly_warns_and_strict_makes_it_exit_4(plan_path: Path
     assert checks(str(plan_path), "--vram", "3GB", "--strict", code=0)["memory"]["status"] == PASS
 
 
-def test_the_verdict_is_the_one_of_planning(plan_path: Path, tmp_path: Path) -> None:
+def test_the_verdict_is_planning_s_for_that_very_configuration(plan_path: Path) -> None:
+    """Planning may find another way of running the same where this one would be tight; a check judges this one."""
+    held = planner.Plan.load(plan_path)
+    assert held.estimate is not None
     for size in ("0.6GB", "1.2GB", "1.65GB", "1.66GB", "2.01GB", "2.03GB", "40GB"):
-        plan = planner.plan(
-            vram=size, objects=10, variant="large", resolution=1024, precision="autocast_bfloat16", version="2.1"
-        )
-        found = planner.check(planner.Plan.load(plan_path), vram=size)
-        status = {"fits": PASS, "tight": WARN, "does_not_fit": FAIL}[plan.verdict]
-        assert next(check.status for check in found.checks if check.name == "memory") == status
+        usable = planner.plan(vram=size).budget.usable_bytes
+        sure, fits = held.estimate.upper_bytes <= usable, held.estimate.total_bytes <= usable
+        found = planner.check(held, vram=size)
+        status = next(check.status for check in found.checks if check.name == "memory")
+        assert status == (PASS if sure else WARN if fits else FAIL)
 
 
 @given(st.integers(10**8, 10**11), st.integers(10**8, 10**11))
