@@ -11,6 +11,9 @@ from planner.measurement import Measurement
 from planner.memory_model import MemoryModel
 from planner.planning.stock import stock_batch
 
+CACHE_OF_LISTS = "with room to spare its cache grows to a multiple of this, which torch gives back before it runs out"
+"""Its lists of kept masks grow pass by pass (planner.memory_model.rows, Row.held)."""
+
 
 def beside(
     configuration: Configuration,
@@ -55,6 +58,7 @@ def _predicted(
         upper_bytes=estimate.upper_bytes,
         host_bytes=estimate.host_bytes,
         origin="predicted",
+        note=CACHE_OF_LISTS if (runtime, workload.task) == ("stock", "automask") else None,
     )
 
 

@@ -77,6 +77,8 @@ def _row(one: Reach, task: str) -> list[str]:
 
 
 def _count(count: int | None, name: str, one: Reach) -> str:
+    if count is not None and count >= MAXIMUM_OBJECTS:
+        return "any"
     return "none" if count is None else f"{'~' if name in one.extrapolated else ''}{count:,}"
 
 
@@ -106,8 +108,8 @@ def _notes(carried: Carried, task: str) -> list[str]:
         notes.append("any number of objects: they are predicted one by one")
     if any(one.max_square and one.max_square[0] == MAXIMUM_SIDE for one in reach):
         notes.append(f"{MAXIMUM_SIDE} is the longest side that may be asked for")
-    if any(one.max_objects == MAXIMUM_OBJECTS for one in reach):
-        notes.append(f"objects are counted up to {MAXIMUM_OBJECTS:,}")
+    if any(one.max_objects and one.max_objects >= MAXIMUM_OBJECTS for one in reach):
+        notes.append("any: as many as the host's memory holds")
     if any(one.max_square and one.max_square[0] < 512 for one in reach):
         notes.append("below 512x512 nothing is known of the accuracy: planned only when pinned")
     return notes
