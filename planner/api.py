@@ -160,7 +160,7 @@ def plan(
     attention: str | None = None,
     prefer: str = "quality",
     headroom: str = "auto",
-    top: int = 5,
+    top: int = 6,
     strict: bool = False,
     explain: bool = False,
     simulate_gpu: str | Path | None = None,

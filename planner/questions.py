@@ -142,7 +142,7 @@ def pack(
     precision: str | None = None,
     attention: str | None = None,
     prefer: str = "quality",
-    top: int = 5,
+    top: int = 6,
     strict: bool = False,
     explain: bool = False,
     simulate_gpu: str | Path | None = None,

@@ -164,7 +164,7 @@ def with_certainty(plan: Document, choice: Document, upper_bytes: int) -> Docume
 
 def _order(plan: Document) -> Iterator[Fault]:
     choices = [with_certainty(plan, choice, estimate["upper_bytes"]) for choice, estimate in _choices(plan)]
-    differ = ("variant", "resolution", "object_batch", "offload_state")
+    differ = ("variant", "resolution", "object_batch", "offload_state", "precision")
     seen = [tuple(str(choice[name]) for name in differ) for choice in choices]
     if len(set(seen)) != len(seen):
         yield Fault("an alternative stands twice", str(seen))

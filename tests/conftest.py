@@ -34,6 +34,8 @@ os.environ["SAM2_PLAN_HOME"] = tempfile.mkdtemp(prefix="sam2-plan-tests-")
 """Nobody's own measurements decide how tests end, and tests leave nothing among them."""
 os.environ["SAM2_PLAN_CUDNN"] = "none"
 """Simulations end alike whether torch brings a cuDNN or not."""
+os.environ.pop("COLUMNS", None)
+"""Text has no width but where a test gives it one; workers of pytest-xdist are told a width."""
 os.environ["SAM2_PLAN_TRACEBACK"] = "1"
 """What the command line would call a bug comes out of it and fails the test."""
 

@@ -247,6 +247,7 @@ def _smallest(plan: Document) -> Iterator[Fault]:
         "frames": request["frames"] if request["task"] == "video" else None,
         "frame_size": tuple(request["frame_size"]),
         "headroom": held,
+        "host_memory": plan["budget"]["host_bytes"],
         **pins,
     }
     if not planner.plan(vram=smallest, **asked).fits:

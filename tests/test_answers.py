@@ -60,9 +60,8 @@ def test_fast_choices_stay_fast_with_many_objects() -> None:
 def test_alternatives_are_other_choices_not_other_precisions() -> None:
     plan = planner.plan(vram="8GB", objects=10)
     assert plan.chosen is not None
-    kinds = {(one.variant, one.resolution, one.configuration.offload_state, one.configuration.object_batch)
-             for one in (plan.chosen, *plan.alternatives)}  # fmt: skip
-    assert len(kinds) == len(plan.alternatives) + 1
+    precisions = [one.precision for one in plan.alternatives if one.precision != plan.chosen.precision]
+    assert len(precisions) <= 1, "one that takes less, where memory runs short"
     assert {one.variant for one in plan.alternatives} >= {"base_plus", "small"}
     assert any(one.configuration.offload_state for one in plan.alternatives)
     assert any(one.resolution != plan.chosen.resolution for one in plan.alternatives)

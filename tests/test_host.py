@@ -201,7 +201,7 @@ def test_what_stock_keeps_on_the_host_is_what_its_own_code_keeps(
     asked: dict[str, Any] = {"variant": "tiny", "version": "2.1", "resolution": (256, 256), "precision": "float32"}
     asked |= {"offload_video": offload, "offload_state": offload}
     workload: dict[str, Any] = {"task": "video", "frames": 4, "objects": 2, "frame_size": (480, 640)}
-    planner.simulate(**asked, **workload, full_trace=True)
+    planner.simulate(**asked, **workload, runtime="stock", full_trace=True)
     configuration = Configuration(**asked, bounded_memory_bank=False)
     found = stretches(configuration, Workload(**workload), "stock", load_catalog())
     bytes_of = {name: {part.name: part.bytes for part in parts} for name, parts in found.items() if name != "loading"}

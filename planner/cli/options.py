@@ -142,7 +142,7 @@ target = stack(
 
 decision = stack(
     click.option("--prefer", type=Word(PREFERENCES), default="quality", show_default=True, help="what best means"),
-    click.option("--top", metavar="N", type=int, default=5, show_default=True, help="alternatives to keep"),
+    click.option("--top", metavar="N", type=int, default=6, show_default=True, help="alternatives to keep"),
     click.option("--explain", is_flag=True, help="say of every candidate why it was or was not chosen"),
     click.option("-o", "--output", "path", metavar="FILE", help="save the plan too (.json: JSON, else YAML)"),
     click.option("--strict", is_flag=True, help="exit 4 where the choice fits only tightly"),

@@ -1,7 +1,7 @@
 """What else fits, as choices that differ: another way of running it, another variant, another resolution.
 
-Precisions and versions of one choice are not among them: of each variant and resolution only the one that would be
-planned stands here. `--explain` lists them all.
+Of each variant and resolution only the precision and version that would be planned stands here, and of the choice's own
+one precision that takes less. `--explain` lists them all.
 """
 
 from __future__ import annotations
@@ -36,8 +36,9 @@ def alternatives(weighed: Weighed, workload: Workload, top: int, ways_of: WaysOf
     same_size = [option for option in others if option.candidate.resolution == best.resolution]
     resized = [option for option in others if option.candidate.resolution != best.resolution]
     ways = [Option(best, member) for member in _other_ways(best, weighed, workload, ways_of)]
-    # One of each kind in turn, the likeliest kind first, so that a short list shows what there is to choose from.
-    turns = chain.from_iterable(zip_longest(same_size, ways, resized))
+    ways = [*ways[:1], *_leaner(best, weighed), *ways[1:]]
+    # Of each kind in turn, the likeliest kind first, so that a short list shows what there is to choose from.
+    turns = chain.from_iterable(zip_longest(same_size[::2], ways[::2], ways[1::2], same_size[1::2], resized))
     chosen = [option for option in turns if option is not None][:top]
     return sorted(chosen, key=lambda one: weighed.rank(one.candidate, one.member, weighed.surely(one.member)))
 
@@ -50,6 +51,17 @@ def _distinct(fitting: list[CandidateClass]) -> Iterator[CandidateClass]:
         if key not in seen:
             seen.add(key)
             yield candidate
+
+
+def _leaner(best: CandidateClass, weighed: Weighed) -> Iterator[Option]:
+    """The same in the precision that is preferred of those that take less: what is left where memory runs short."""
+    less = [
+        Option(one, weighed.within[id(one)])
+        for one in weighed.fitting
+        if (one.variant, one.version, one.resolution) == (best.variant, best.version, best.resolution)
+        and weighed.within[id(one)].total_bytes < weighed.within[id(best)].total_bytes
+    ]
+    yield from less[:1]
 
 
 def _other_ways(best: CandidateClass, weighed: Weighed, workload: Workload, ways_of: WaysOf) -> Iterator[Member]:

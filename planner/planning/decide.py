@@ -18,7 +18,7 @@ from planner.planning.suggestions import suggestions
 from planner.planning.weighing import weigh
 from planner.units import format_size
 
-DEFAULT_ALTERNATIVES = 5
+DEFAULT_ALTERNATIVES = 6
 
 
 def make_plan(

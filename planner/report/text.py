@@ -24,7 +24,7 @@ from planner.units import counted, format_exact_size, format_resolution, format_
 
 BAR_WIDTH = 40
 SHOWN_REJECTIONS = 3
-SHOWN_ALTERNATIVES = 5
+SHOWN_ALTERNATIVES = 6
 _LABEL = 20
 _BEST = {"quality": "the most accurate", "speed": "the fastest", "balanced": "the best trade of accuracy for speed"}
 VERDICT_WORDS = {"fits": "FITS", "tight": "TIGHT", "does_not_fit": "DOES NOT FIT"}

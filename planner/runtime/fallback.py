@@ -151,12 +151,13 @@ def rungs(configuration: Configuration, plan: Plan | None, task: str) -> Iterato
         configuration = replace(configuration, object_batch=1)
         yield configuration
     if task == "video" and not configuration.offload_state:
-        yield replace(configuration, offload_state=True)
+        configuration = replace(configuration, offload_state=True)
+        yield configuration
     if plan is None or plan.estimate is None:
         return
     lowest = plan.estimate.total_bytes
     for choice in plan.alternatives:
-        if choice.estimate.total_bytes < lowest:
+        if choice.estimate.total_bytes < lowest and choice.configuration != configuration:
             lowest = choice.estimate.total_bytes
             yield choice.configuration
 
