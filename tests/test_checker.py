@@ -16,7 +16,7 @@ from tests.conftest import document_of
 from tests.oracle import world_faults
 
 Document = dict[str, Any]
-TIGHT = ("--vram", "0.8GB", "--objects", "10")
+TIGHT = ("--vram", "0.8GB", "--objects", "10", "--host-memory", "2GB")
 NOTHING = ("--vram", "0.5GB", "--objects", "10")
 
 
