@@ -133,17 +133,17 @@ def torch_of(report: str | Path | None) -> AbstractContextManager[None]:
     return judging(build_in(read_machine(Path(report)).versions))
 
 
-def with_host(
-    budget: Budget, host_memory: str | int | None, report: str | Path | None = None, *, processes: int = 1
-) -> Budget:
+def with_host(budget: Budget, host_memory: str | int | None, report: str | Path | None = None) -> Budget:
     """The budget with the host's memory beside it: as given, else that of the machine whose GPU is planned for.
 
     host_memory: "32GB", bytes, or None. Of a budget or a card by name the host is another machine's, and stays unknown.
-    report: of the machine, where it is not this one. processes: how many share it. Raises UsageError for no size.
+    report: of the machine, where it is not this one. Raises UsageError for no size.
     """
+    if report is not None and budget.source == "device":
+        budget = replace(budget, report=str(report))
     if host_memory is not None:
         size = check_size(host_memory) if isinstance(host_memory, int) else parse_size(host_memory)
-        return replace(budget, host_bytes=size // processes, host_source="given")
+        return replace(budget, host_bytes=size, host_source="given")
     if budget.source != "device":
         return budget
     if report is None:
@@ -154,7 +154,7 @@ def with_host(
         from planner.report.machine import read_machine
 
         found = read_machine(Path(report)).host_usable_bytes
-    return budget if found is None else replace(budget, host_bytes=found // processes, host_source="machine")
+    return budget if found is None else replace(budget, host_bytes=found, host_source="machine")
 
 
 def refuse_report(report: object, vram: object, gpu: object) -> None:

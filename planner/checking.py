@@ -262,7 +262,7 @@ def _stand(target: _Target, request: Request) -> _Standing:
         check_prediction(plan.chosen, as_of_today(plan.chosen, plan.request.workload, budget)),
     ]
     if target.machine is not None and target.cap_bytes is not None:
-        checks.append(check_cap(now.estimate, target.cap_bytes))
+        checks.append(check_cap(request, now.estimate, target.cap_bytes))
     return _Standing(budget=budget, now=now, checks=tuple(checks))
 
 

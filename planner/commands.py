@@ -23,7 +23,7 @@ def packing_command(
     request: Request, budgets: Sequence[Budget], streams: int, *extra: str, strict: bool = False
 ) -> str:
     """The same for several streams on one or more GPUs."""
-    words = [*_budgets(budgets), *_host(budgets[0], streams), "--streams", str(streams)]
+    words = [*_budgets(budgets), *_host(budgets[0]), "--streams", str(streams)]
     return _command(request, words, (*(["--strict"] if strict else []), *extra))
 
 
@@ -62,14 +62,6 @@ def run_command(request: Request, configuration: Configuration, saved: str = SAV
     return shlex.join([*words, "--checkpoint", official_name(configuration)])
 
 
-def running_packing_command(
-    request: Request, budgets: Sequence[Budget], streams: int, configuration: Configuration, strict: bool = False
-) -> str:
-    """What makes a packing again, keeps the plan of one process and runs it once."""
-    command = packing_command(request, budgets, streams, "-o", SAVED, strict=strict)
-    return f"{command} && {run_command(request, configuration)}"
-
-
 def describe(configuration: Configuration) -> str:
     """A configuration in a few words: "large 2.1 at 1024x1024, float16"."""
     text = f"{configuration.variant} {configuration.version} at {format_resolution(configuration.resolution)}"
@@ -80,17 +72,17 @@ def _budget(budget: Budget) -> list[str]:
     if budget.source == "gpu" and budget.gpu:
         words = ["--gpu", budget.gpu.name]
     elif budget.source == "device" and budget.gpu and budget.gpu.index is not None:
-        words = ["--device", _device(budget.gpu)]
+        words = ["--device", _device(budget.gpu), *_report(budget)]
     else:
         words = ["--vram", exact_size(budget.total_bytes)]
     return [*words, *_headroom(budget.headroom), *_host(budget)]
 
 
-def _host(budget: Budget, processes: int = 1) -> list[str]:
+def _host(budget: Budget) -> list[str]:
     """What this machine has needs no word where the plan is for its GPU."""
     if budget.host_bytes is None or (budget.source == "device" and budget.host_source == "machine"):
         return []
-    return ["--host-memory", exact_size(budget.host_bytes * processes)]
+    return ["--host-memory", exact_size(budget.host_bytes)]
 
 
 def _device(gpu: Gpu) -> str:
@@ -105,7 +97,11 @@ def _budgets(budgets: Sequence[Budget]) -> list[str]:
     words = [option, ",".join(values)]
     if len(values) > 1 and len(set(values)) == 1:
         words = [option, values[0], "--gpus", str(len(values))]
-    return [*words, *_headroom(budgets[0].headroom)]
+    return [*words, *_report(budgets[0]), *_headroom(budgets[0].headroom)]
+
+
+def _report(budget: Budget) -> list[str]:
+    return ["--simulate-gpu", budget.report] if budget.source == "device" and budget.report else []
 
 
 def _headroom(headroom: Headroom) -> list[str]:

@@ -124,6 +124,8 @@ class Budget:
     """Memory of the host that may be used; None where nobody said, and another machine may be meant."""
     host_source: str | None = None
     """One of HOST_SOURCES; None beside a host_bytes of None."""
+    report: str | None = field(default=None, compare=False)
+    """Path of the doctor report that the GPU is from, in place of this machine; for commands, not kept with a plan."""
 
     @property
     def headroom_bytes(self) -> int:
@@ -292,8 +294,8 @@ class Rejection:
 class Limits:
     """How far the chosen variant and version carry, in every precision and way of running them that is open.
 
-    The largest figures are the last that planning finds a way for, the sure ones the last with a plan that surely
-    fits; all else is as it was asked for. A figure is None where `reasons` says why.
+    Objects are counted up to 1,000,000. The largest figures are the last that planning finds a way for, the sure ones
+    the last with a plan that surely fits; all else is as it was asked for. A figure is None where `reasons` says why.
     """
 
     max_objects: int | None

@@ -17,6 +17,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import IO, Any
 from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 from planner import __version__
@@ -35,6 +36,8 @@ CHUNK_BYTES = 2**18
 TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 """Answers of a server that may be another one in a moment."""
 PARTIAL, RANGE_NOT_SATISFIABLE = 206, 416
+ZIP_MAGIC, PICKLE_MAGIC = b"PK\x03\x04", b"\x80"
+"""One of them is what any checkpoint begins with."""
 Progress = Callable[[str, int, int], None]
 
 
@@ -67,7 +70,8 @@ def fetch(
     Raises UsageError for a place that holds another file of that name or cannot be a folder, EnvironmentFailure for
     an address that does not answer, gives another file, or a disk without room, Interrupted after Ctrl-C.
     """
-    address = official.address(_checked(base))
+    check_address(base)
+    address = official.address(base)
     target = folder / official.name
     _make(folder)
     tell = progress or (lambda what, done, total: None)
@@ -76,10 +80,11 @@ def fetch(
         return Fetched(official=official, path=target, address=address, already_there=True, resumed_bytes=0)
     part = target.with_name(f"{target.name}.part")
     try:
-        with _held(part) as file:
-            resumed = _Download(address, official.file_bytes, file, tell).fill(part)
-        _verify(part, official, address, tell)
-        _put(part, target)
+        with _held(part):
+            with part.open("a+b") as file:
+                resumed = _Download(address, official.file_bytes, file, tell).fill(part)
+            _verify(part, official, address, tell)
+            _put(part, target)
     except KeyboardInterrupt:
         kept = f"What came is kept in {part}; the same command goes on from there."
         raise Interrupted("Stopped.", kept if part.exists() else "Nothing had come yet.") from None
@@ -125,32 +130,48 @@ class _Download:
         headers = {"User-Agent": f"sam2-plan/{__version__}", "Accept-Encoding": "identity"}
         if self.done:
             headers["Range"] = f"bytes={self.done}-"
-        with urlopen(Request(self.address, headers=headers), timeout=TIMEOUT_SECONDS) as answer:
+        try:
+            answer = urlopen(Request(self.address, headers=headers), timeout=TIMEOUT_SECONDS)
+        except ValueError as error:  # an address of a proxy, or one that the server leads to, that is none
+            raise self._failure(str(error)) from None
+        with answer:
             self._begin(answer)
             while self.done < self.total:
                 piece = answer.read(min(CHUNK_BYTES, self.total - self.done))
                 if not piece:
                     return
+                if not self.done:
+                    self._require_beginning(piece)
                 self._write(piece)
                 self.done += len(piece)
                 self.tell("fetch", self.done, self.total)
 
     def _begin(self, answer: Any) -> None:
         """Whether it is the file, and from which byte on. Raises EnvironmentFailure for another."""
+        if answer.headers.get_content_type() == "text/html":
+            raise self._another("a web page, not the checkpoint")
         first, whole = 0, answer.headers.get("Content-Length")
         if answer.status == PARTIAL:
             said = answer.headers.get("Content-Range", "").removeprefix("bytes ")
             span, _, whole = said.partition("/")
             first = int(span.partition("-")[0]) if span.partition("-")[0].isdecimal() else -1
         if whole is not None and whole.isdecimal() and int(whole) != self.total:
-            raise EnvironmentFailure(
-                f"{self.address} is a file of {int(whole):,} bytes, not the {self.total:,} of the checkpoint.",
-                "See what answers there (a log-in page, another file), or give a mirror with --from.",
-            )
+            raise self._another(f"a file of {int(whole):,} bytes, not the {self.total:,} of the checkpoint")
         if first != self.done:
             self._restart()
             if first:
                 raise OSError("it answered with another part than was asked for")
+
+    def _require_beginning(self, piece: bytes) -> None:
+        """Raise EnvironmentFailure for the first bytes of what torch.save never wrote."""
+        if not piece.startswith(PICKLE_MAGIC) and not ZIP_MAGIC.startswith(piece[: len(ZIP_MAGIC)]):
+            raise self._another(f"no checkpoint: what came begins with {piece[:16]!r}")
+
+    def _another(self, what: str) -> EnvironmentFailure:
+        return EnvironmentFailure(
+            f"{self.address} is {what}.",
+            "See what answers there (a log-in page, another file), or give a mirror with --from.",
+        )
 
     def _write(self, piece: bytes) -> None:
         try:
@@ -187,10 +208,21 @@ class _Download:
         )
 
 
-def _checked(base: str | None) -> str | None:
-    if base is not None and not base.startswith(("https://", "http://")):
-        raise UsageError(f"{base!r} is no address to fetch from.", "Give one that begins with https:// or http://.")
-    return base
+def check_address(base: str | None) -> None:
+    """Raise UsageError for a base of addresses (see Official.address) that nothing could be fetched from."""
+    if base is None:
+        return
+    try:
+        parts = urlsplit(base)
+        host = (parts.hostname or "").encode("idna")  # ValueError for what is no name of a host; so is it of the port
+        sound = parts.scheme in ("https", "http") and bool(host) and parts.port != 0
+    except ValueError:
+        sound = False
+    if not sound or not base.isascii() or not base.isprintable() or " " in base:
+        raise UsageError(
+            f"{base!r} is no address to fetch from.",
+            "Give one that begins with https:// or http:// and a host, in ASCII and without spaces.",
+        )
 
 
 def _make(folder: Path) -> None:
@@ -234,32 +266,42 @@ def _put(part: Path, target: Path) -> None:
     """Give the whole file its name, which nothing else may have taken meanwhile."""
     try:
         os.link(part, target)  # unlike a rename it never replaces
-    except FileExistsError:
-        raise UsageError(f"{target} has come into being meanwhile.", f"The download is in {part}.") from None
-    except OSError:  # a file system without hard links
-        part.rename(target)
+    except OSError:
+        if os.path.lexists(target):
+            raise UsageError(f"{target} has come into being meanwhile.", f"The download is in {part}.") from None
+        part.rename(target)  # a file system without hard links
     else:
         part.unlink()
     sync_folder(target.parent)
 
 
 @contextmanager
-def _held(part: Path) -> Iterator[IO[bytes]]:
-    """The file that is being filled, held against a second download of it."""
+def _held(part: Path) -> Iterator[None]:
+    """Hold the file that is filled against a second download of it; it is gone afterwards if nothing came."""
     try:
-        with part.open("a+b") as file:
+        with part.open("ab") as file:
+            if not _locked(file, part):
+                file.close()  # it serves no more, and Windows renames no file that is open
             try:
-                import fcntl
-
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UsageError(f"Another download is writing to {part}.", "Wait until it is done.") from None
-            except (ImportError, OSError):  # Windows; a file system without locks
-                pass
-            yield file
+                yield
+            finally:
+                with suppress(OSError):
+                    if part.stat().st_size == 0:
+                        part.unlink()
     except OSError as error:
         raise EnvironmentFailure(f"{part}: {error.strerror or error}.", "Give a writable folder with --to.") from None
-    finally:
-        with suppress(OSError):
-            if part.stat().st_size == 0:
-                part.unlink()
+
+
+def _locked(file: IO[bytes], part: Path) -> bool:
+    """Lock an open file; False where there are no locks. Raises UsageError if another download has it, or had."""
+    try:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UsageError(f"Another download is writing to {part}.", "Wait until it is done.") from None
+    except (ImportError, OSError):  # Windows; a file system without locks
+        return False
+    if not part.exists() or not os.path.samestat(part.stat(), os.fstat(file.fileno())):
+        raise UsageError(f"Another download has just ended with {part}.", "Give the same command again.")
+    return True

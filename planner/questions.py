@@ -165,7 +165,7 @@ def pack(
         raise UsageError(f"{count} streams cannot be planned for.", f"Give a number from 1 to {MAXIMUM_STREAMS:,}.")
     budgets, warnings = budgets_of(vram, gpu, device, gpus, parse_headroom(headroom), gpus_of(simulate_gpu, vram, gpu))
     processes = count or len(budgets)
-    budgets = [with_host(budget, host_memory, simulate_gpu, processes=processes) for budget in budgets]
+    budgets = [with_host(budget, host_memory, simulate_gpu) for budget in budgets]
 
     @cache
     def model_of(card: Gpu | None) -> MemoryModel:

@@ -112,6 +112,8 @@ def _text(words: list[str], plan: Document, code: int) -> Iterator[str]:
         chosen = plan["chosen"]
         expected += [f"{chosen['variant']} {chosen['version']} at {size(chosen['resolution'])}, {chosen['precision']}"]
         expected += [f"up to {size(plan['limits']['max_resolution'])}"]
+        sure = plan["limits"]["sure_objects"]
+        expected += [f"({sure:,} surely"] if sure is not None and sure < MOST_OBJECTS else []
     missing = [part for part in expected if " ".join(part.split()) not in text]
     if missing or outcome.code != code:
         yield f"the text lacks {missing} or ends in {outcome.code}  [{said(words)}]"
@@ -122,6 +124,10 @@ def _limits(words: list[str], plan: Document, code: int) -> Iterator[str]:
     if not plan["chosen"]:
         return
     chosen, limits = plan["chosen"], plan["limits"]
+    if limits["max_objects"] is None and plan["request"]["task"] == "image":
+        asked = changed_words(words, {"objects": "100000"})
+        if json.loads(invoke(*asked, "--top", "0", "--format", "json").out)["verdict"] == "does_not_fit":
+            yield f"any number of objects is said to fit  [{said(asked)}]"
     here = {"variant": chosen["variant"], "version": chosen["version"], "resolution": size(chosen["resolution"])}
     at: list[tuple[dict[str, str], bool, str]] = []
     for name, sure in (("max_objects", ""), ("sure_objects", "fits")):
@@ -142,9 +148,7 @@ def _limits(words: list[str], plan: Document, code: int) -> Iterator[str]:
     rows = json.loads(invoke(*asked, "--format", "json").out)["reach"]
     for name in ("max_objects", "sure_objects", "gpu_objects"):
         most = max((row[name] or 0 for row in rows), default=0)
-        if limits[name] is not None and limits[name] < most:
-            yield f"limits says {name} {most}, the plan {limits[name]}  [{said(asked)}]"
-        if limits[name] is not None and "--precision" in asked and limits[name] != most:
+        if limits[name] is not None and limits[name] != most:
             yield f"limits says {name} {most}, the plan {limits[name]}  [{said(asked)}]"
     if chosen["resolution"][0] == chosen["resolution"][1]:
         largest = max((row["max_square"] or [0] for row in rows), default=[0])

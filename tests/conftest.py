@@ -8,6 +8,7 @@ import io
 import json
 import os
 import re
+import shlex
 import sys
 import tempfile
 import warnings
@@ -154,3 +155,17 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     if ran.returncode:
         pytest.fail(f"On an imaginary GPU:\n{ran.stdout[-6000:]}{ran.stderr[-2000:]}", pytrace=False)
     return True
+
+
+COMMAND = re.compile(r"sam2-plan (?:[^\n;]|;(?= ))*")
+
+
+def commands(text: str) -> list[list[str]]:
+    """The command lines of a text, without what stands before the program's name."""
+    found = []
+    for line in text.splitlines():
+        for part in re.split(r", or |&&|(?<=[a-z0-9]): (?!.*: )", line):
+            match = COMMAND.search(part.split(". ")[0])
+            if match:
+                found.append(shlex.split(match.group().rstrip(" .;)"))[1:])
+    return found

@@ -13,21 +13,10 @@ from pathlib import Path
 import pytest
 
 import planner
-from tests.conftest import document_of, invoke
+from tests.conftest import commands, document_of, invoke
+from tests.preflight.machines import report
 
 FRAME = (96, 160)
-COMMAND = re.compile(r"sam2-plan (?:[^\n;]|;(?= ))*")
-
-
-def commands(text: str) -> list[list[str]]:
-    """The command lines of a text, without what stands before the program's name."""
-    found = []
-    for line in text.splitlines():
-        for part in re.split(r", or |&&|(?<=[a-z0-9]): (?!.*: )", line):
-            match = COMMAND.search(part.split(". ")[0])
-            if match:
-                found.append(shlex.split(match.group().rstrip(" .;)"))[1:])
-    return found
 
 
 @pytest.fixture
@@ -136,3 +125,14 @@ def test_commands_in_errors_are_commands(words: tuple[str, ...], here: Path) -> 
         if named and "--help" not in command:
             continue  # a form with places to fill in
         assert invoke(*command).code != 2, shlex.join(command)
+
+
+def test_commands_of_a_plan_for_another_machine_name_its_report(here: Path) -> None:
+    machine = report(here)
+    plan = planner.plan(objects=10, simulate_gpu=machine, variant="large", resolution=4096).to_dict()
+    assert plan["budget"]["source"] == "device"
+    proposed = [line["command"] for line in plan["try"]] + [plan["command"] or ""]
+    planned = [words for text in proposed for words in commands(text) if words[0].startswith("--")]
+    assert planned
+    for words in planned:
+        assert document_of([*words, "--top", "0"])["budget"]["gpu"] is not None or "--vram" in words

@@ -17,7 +17,8 @@ from planner.errors import EnvironmentFailure, Interrupted, UsageError
 from planner.fetching import fetch
 from tests.conftest import Outcome, invoke
 
-DATA = bytes(range(256)) * 1200
+DATA = b"PK\x03\x04" + bytes(range(256)) * 1200
+PAGE = b"<html>log in</html>"
 NAME = "sam2.1_hiera_tiny.pt"
 OFFICIAL = Official(
     variant="tiny",
@@ -37,12 +38,15 @@ class Server:
     address: str = ""
     data: bytes = DATA
     ranges: bool = True
+    kind: str = "application/octet-stream"
+    length: bool = True
+    """Whether it says how long it is."""
     cut_after: int | None = None
     """Bytes after which a connection ends."""
     statuses: list[int] = field(default_factory=list)
     """Of the first answers, in place of the file."""
-    moved: bool = False
-    """Whether it has to be asked for elsewhere."""
+    moved: str | None = None
+    """Where else it has to be asked for."""
     asked: list[tuple[str, str | None]] = field(default_factory=list)
     """Path and Range of each request."""
 
@@ -54,7 +58,7 @@ class Server:
             return
         if self.moved and not path.startswith("/elsewhere"):
             request.send_response(302)
-            request.send_header("Location", f"{self.address}/elsewhere{path}")
+            request.send_header("Location", self.moved)
             request.send_header("Content-Length", "0")
             request.end_headers()
             return
@@ -66,7 +70,9 @@ class Server:
         request.send_response(206 if first else 200)
         if first:
             request.send_header("Content-Range", f"bytes {first}-{len(self.data) - 1}/{len(self.data)}")
-        request.send_header("Content-Length", str(len(rest)))
+        request.send_header("Content-Type", self.kind)
+        if self.length:
+            request.send_header("Content-Length", str(len(rest)))
         request.end_headers()
         request.wfile.write(rest[: self.cut_after])
 
@@ -130,7 +136,7 @@ def plan_of_tiny(tmp_path: Path) -> Path:
 def test_a_download_is_the_file_and_a_second_one_asks_nobody(
     ranges: bool, moved: bool, server: Server, tmp_path: Path
 ) -> None:
-    server.ranges, server.moved = ranges, moved
+    server.ranges, server.moved = ranges, f"{server.address}/elsewhere" if moved else None
     document = download(server, tmp_path / "new", "--format", "json").document
     assert document["downloaded"] == {
         "path": str(tmp_path / "new" / NAME), "already_there": False, "resumed_bytes": 0,
@@ -180,8 +186,12 @@ FAILING: dict[str, tuple[dict[str, Any], str]] = {
     "not found": ({"statuses": [404]}, "404"),
     "forbidden": ({"statuses": [403]}, "403"),
     "out of order for long": ({"statuses": [503] * 9}, "503"),
-    "another size": ({"data": b"<html>log in</html>"}, "19 bytes"),
-    "another content": ({"data": DATA[::-1]}, "SHA-256"),
+    "another size": ({"data": PAGE}, "19 bytes"),
+    "another content": ({"data": DATA[:-1] + b"x"}, "SHA-256"),
+    "a web page": ({"data": PAGE, "kind": "text/html; charset=utf-8", "length": False}, "a web page"),
+    "a web page of no kind": ({"data": PAGE, "length": False}, "begins with b'<html>log in</ht'"),
+    "another beginning": ({"data": DATA[::-1]}, "begins with b'\\xff"),
+    "an address that is none": ({"moved": "http://[::1"}, "Invalid IPv6"),
     "nothing comes": ({"cut_after": 0}, "connection ended"),
 }
 
@@ -218,11 +228,66 @@ def test_a_disk_without_room_and_a_second_download_are_refused_before_anything_c
     with (tmp_path / f"{NAME}.part").open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         assert "Another download" in download(server, tmp_path).err
+        assert names(tmp_path) == [f"{NAME}.part"], "it is the other one's"
     usage = type("Usage", (), {"free": 1000})
     monkeypatch.setattr("planner.fetching.shutil.disk_usage", lambda _: usage)
     with pytest.raises(EnvironmentFailure, match="1 kB free"):
         fetch(OFFICIAL, tmp_path, base=server.address)
     assert not server.asked and names(tmp_path) == []
+
+
+def test_a_download_is_held_until_it_is_verified_and_in_its_place(server: Server, tmp_path: Path) -> None:
+    pytest.importorskip("fcntl")
+    refused = []
+
+    def second(what: str, done: int, total: int) -> None:
+        if done == total:
+            with pytest.raises(UsageError, match="Another download"):
+                fetch(OFFICIAL, tmp_path, base=server.address)
+            refused.append(what)
+
+    fetch(OFFICIAL, tmp_path, base=server.address, progress=second)
+    assert refused == ["fetch", "verify"] and len(server.asked) == 1
+    assert (tmp_path / NAME).read_bytes() == DATA and names(tmp_path) == [NAME]
+
+
+def test_a_download_that_waited_for_one_that_ended_fills_no_file_without_a_name(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    monkeypatch.setattr(fcntl, "flock", lambda *_: (tmp_path / f"{NAME}.part").unlink())
+    with pytest.raises(UsageError, match="just ended"):
+        fetch(OFFICIAL, tmp_path, base=server.address)
+    assert not server.asked and names(tmp_path) == []
+
+
+def test_where_there_are_no_locks_and_no_hard_links_it_is_fetched_all_the_same(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError("not here")
+
+    monkeypatch.setattr(pytest.importorskip("fcntl"), "flock", refuse)
+    monkeypatch.setattr("planner.fetching.os.link", refuse)
+    fetch(OFFICIAL, tmp_path, base=server.address)
+    assert (tmp_path / NAME).read_bytes() == DATA and names(tmp_path) == [NAME]
+
+
+def test_the_list_of_a_mirror_fetches_from_it(server: Server) -> None:
+    mirror = "https://mirror.example/a&b"
+    assert f"--version 2.1 --download --from '{mirror}'" in invoke("checkpoints", "--from", mirror).out
+    assert "--from" not in invoke("checkpoints").out
+
+
+@pytest.mark.parametrize(
+    "base",
+    ["foo", "", "ftp://a/b", "https://", "https:///a", "http://[::1", "http://a:port", "http://a..b", "http://a b/",
+     "http://a/\u00fc", "http://a/\n"],
+)  # fmt: skip
+@pytest.mark.parametrize("words", [(), ("--variant", "tiny", "--download")], ids=["listed", "fetched"])
+def test_an_address_that_is_none_is_refused_by_name(base: str, words: tuple[str, ...]) -> None:
+    outcome = invoke("checkpoints", "--from", base, *words)
+    assert outcome.code == 2 and "is no address" in outcome.err and "https://" in outcome.err
 
 
 def test_progress_is_a_line_on_a_terminal(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,7 +300,8 @@ def test_progress_is_a_line_on_a_terminal(server: Server, tmp_path: Path, monkey
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        (("--download",), "--variant"),
+        (("--download",), "8 are meant"),
+        (("--download", "--version", "2.0"), "4 are meant"),
         (("--variant", "huge"), "huge"),
         (("--to", "x"), "--download"),
         (("--variant", "tiny", "--download", "--from", "file:///etc"), "https://"),

@@ -109,7 +109,7 @@ def test_a_plan_keeps_within_the_host_and_its_limits_do(task: str, objects: int,
     if at_most is not None:
         configuration = plan.chosen.configuration
         asked = {name: getattr(configuration, name) for name in ("variant", "resolution", "offload_state")}
-        assert held(objects=at_most, **asked) <= most
+        assert held(task=task, objects=at_most, **asked) <= most
 
 
 @pytest.mark.parametrize("host", ["900MB", "2GB", "8GB"])

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import planner
 from planner.domain import PRECISIONS, VARIANTS, Gpu
+from planner.report.packing import packing_document
 from planner.units import parse_size
 from tests.checker import Document, document_faults
 from tests.conftest import document_of, invoke
@@ -48,15 +49,15 @@ def faults(packing: Document) -> list[str]:
     if fits != (plan["chosen"] is not None):
         found.append("verdict and plan disagree")
     certain = True
+    whole, held = gpus[0]["budget"]["host_bytes"], fits and plan["estimate"]["host_bytes"]
+    hosted = 10**9 if whole is None or not held else whole // held
     for gpu in gpus:
         usable, each = gpu["budget"]["usable_bytes"], gpu["process_bytes"] or 0
         if gpu["streams"] * each > usable:
             found.append("a GPU over its budget")
         if gpu["used_bytes"] != gpu["streams"] * each or gpu["left_bytes"] != usable - gpu["used_bytes"]:
             found.append("used and left do not add up")
-        if fits and not each * (gpu["streams"] + gpu["more_streams"]) <= usable < each * (
-            gpu["streams"] + gpu["more_streams"] + 1
-        ):
+        if fits and gpu["more_streams"] != min(usable // each - gpu["streams"], hosted - packing["streams"]):
             found.append("more streams would fit, or fewer")
         certain = certain and gpu["streams"] * (gpu["upper_bytes"] or 0) <= usable
         if gpu["cap_bytes"] != (usable // gpu["streams"] if gpu["streams"] else None):
@@ -65,8 +66,9 @@ def faults(packing: Document) -> list[str]:
             found.append("command and streams disagree")
     if fits and packing["verdict"] != ("fits" if certain else "tight"):
         found.append("the verdict is not what the bounds say")
-    if fits and packing["max_streams"] != sum(gpu["streams"] + gpu["more_streams"] for gpu in gpus):
-        found.append("max_streams is not the sum")
+    room = sum(gpu["budget"]["usable_bytes"] // gpu["process_bytes"] for gpu in gpus) if fits else 0
+    if fits and packing["max_streams"] != min(room, hosted):
+        found.append("max_streams is neither what the GPUs nor what the host has room for")
     if fits and not packing["streams"] <= packing["max_streams"] <= packing["max_streams_smallest"]:
         found.append("the most streams are out of order")
     speed = plan["chosen"] and plan["chosen"]["frames_per_second"]
@@ -140,6 +142,46 @@ def test_the_most_streams_fit_and_one_more_does_not(memory: list[int], asked: di
     assert beyond.plan.rejected
     with pytest.raises(planner.DoesNotFit):
         beyond.plan.require()
+
+
+@settings(max_examples=15)
+@given(
+    memory=st.lists(MEMORY, min_size=1, max_size=2),
+    asked=REQUESTS,
+    streams=st.integers(1, 4),
+    host=st.integers(3 * 10**8, 2 * 10**10),
+)
+def test_streams_that_are_said_to_fit_the_host_do(
+    memory: list[int], asked: dict[str, Any], streams: int, host: int
+) -> None:
+    asked |= {"vram": memory, "host_memory": host}
+    packing = planner.pack(**asked, streams=streams)
+    assert faults(packing_document(packing)) == []
+    smallest = packing.max_streams_smallest
+    for most in {smallest, packing.max_streams} - {0}:
+        assert planner.pack(**asked, streams=most).plan.fits
+    assert not planner.pack(**asked, streams=smallest + 1).plan.fits
+    if packing.plan.chosen:
+        one = packing.plan.chosen.configuration
+        same = asked | {"variant": one.variant, "version": one.version, "resolution": one.resolution}
+        more = planner.pack(**(same | {"precision": one.precision}), streams=packing.max_streams + 1).plan
+        assert more.chosen is None or more.chosen.configuration != one, "it fits in another way at most"
+    for tip in packing.plan.suggestions:
+        followed = document_of(shlex.split(tip.command)[1:])
+        assert followed["verdict"] in ("fits", "tight"), tip.command
+
+
+def test_a_host_that_is_what_lacks_is_named() -> None:
+    words = ("--vram", "24GB", "--host-memory", "4GB", "--streams")
+    few, many = invoke(*words, "2").out, invoke(*words, "8")
+    assert "0 more" in few and "2 streams of this configuration fit in all (the host holds no more)" in few
+    assert many.code == 3
+    said = [
+        "8 streams would have 500 MB of the host's memory (and 2850 MB of a GPU) each", "5 streams fit",
+        "with 5650 MB of host memory", "run 5 streams at a time",
+    ]  # fmt: skip
+    assert [part for part in said if part not in many.out] == []
+    assert "--host-memory 4GB" in str(document_of((*words, "3"))["plan"]["command"]), "no multiple of a share"
 
 
 @pytest.mark.parametrize(
@@ -227,7 +269,7 @@ def test_the_command_packs_again_and_the_saved_plan_is_that_of_one_process(
     for gpu in packing["gpus"]:
         visible, cap, *command = shlex.split(gpu["command"])
         assert visible.startswith("CUDA_VISIBLE_DEVICES=")
-        assert command == ["sam2-plan", "run", "plan.yaml", "INPUT", "--out", "masks"]
+        assert shlex.join(command) == packing["plan"]["command"].partition(" && ")[2]
         size = cap.removeprefix("SAM2_PLAN_MEMORY_CAP=")
         assert parse_size(size) == gpu["cap_bytes"] >= packing["plan"]["budget"]["total_bytes"]
         checked = invoke("check", str(tmp_path / "plan.json"), "--vram", size)
@@ -270,7 +312,7 @@ def test_the_gpus_that_are_present_are_packed_from_their_free_memory(words: tupl
     assert [gpu["budget"]["total_bytes"] for gpu in packing["gpus"]] == [free[uuid] for uuid in uuids]
     assert packing["plan"]["budget"]["source"] in ("vram", "gpu")
     assert document_faults(packing["plan"]) == []
-    text = invoke(*words).out
+    text = invoke(*words).out.partition("Next")[2]
     for gpu in packing["gpus"]:
         line = f"CUDA_VISIBLE_DEVICES={gpu['budget']['gpu']['uuid']} SAM2_PLAN_MEMORY_CAP="
         assert text.count(line) == gpu["streams"]
@@ -381,9 +423,21 @@ def test_the_text_says_where_they_run(words: tuple[str, ...], expected: list[str
     assert len(outcome.out.splitlines()) < 90
 
 
-def test_the_text_names_the_file_that_was_saved(tmp_path: Path) -> None:
+def test_what_comes_next_can_be_pasted_and_names_the_file_that_was_saved(tmp_path: Path) -> None:
+    words = ("--vram", "8GB,24GB", "--frame-size", "480x640")
     path = tmp_path / "my plan.yaml"
-    assert shlex.quote(str(path)) in invoke("--vram", "8GB,24GB", "-o", str(path)).out
+    saved = shlex.quote(str(path))
+    fresh, kept = (
+        [line.strip() for line in out.partition("\nNext\n")[2].splitlines()[1:]]
+        for out in (invoke(*words).out, invoke(*words, "-o", str(path)).out)
+    )
+    assert fresh[0] == "sam2-plan --vram 8GB,24GB --streams 2 --task video --frame-size 480x640 -o plan.yaml"
+    assert kept == [line.replace("plan.yaml", saved) for line in fresh[1:]]
+    assert kept[0] == f"sam2-plan checkpoints {saved} --download"
+    for number, line in enumerate(kept[1:], 1):
+        ending = f"INPUT_{number} --out masks_{number} --point 320,240 --checkpoint sam2.1_hiera_large.pt &"
+        assert line.endswith(f"sam2-plan run {saved} {ending}")
+    assert len(kept) == 3
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,10 @@ from typing import Any
 
 INSTRUCTIONS = 10**6
 """Read at most: the list of an official file has 40,000, a training checkpoint's three times as many."""
+NAME_LETTERS = 1000
+"""Of a name of a weight or a program, at most: a longer one would be searched for long, and names nothing."""
+DIMENSIONS, SIZE = 64, 2**63
+"""Of a tensor: at most so many (most of torch takes no more), each of fewer elements than int64 counts."""
 _ALLOWED = re.compile(
     r"collections\.(OrderedDict|Counter)|torch\.nn\.parameter\.Parameter|torch\.(Size|device|Tensor)"
     r"|torch\.serialization\._get_layout|_codecs\.encode|(builtins|__builtin__)\.(bytearray|set|complex)"
@@ -119,7 +123,10 @@ class _Machine:
         elif code == "BINPERSID":
             stack[-1] = _storage(stack[-1])
         elif code == "STACK_GLOBAL":
-            stack[-2:] = [_allowed(f"{stack[-2]} {stack[-1]}")]
+            module, name = stack[-2:]
+            if type(module) is not str or type(name) is not str:  # the text of anything else may have no end
+                raise Unreadable("it names a thing without a name")
+            stack[-2:] = [_allowed(f"{module} {name}")]
         elif code == "MEMOIZE":
             self.memo[len(self.memo)] = stack[-1]
         elif code not in ("PROTO", "FRAME"):
@@ -132,9 +139,8 @@ class _Machine:
         target = self.stack[-1]
         if code.startswith("SETITEM"):
             if isinstance(target, dict):
-                # Other keys than text and numbers name no weight; hashing tuples of tuples could take the stack.
                 pairs = zip(items[::2], items[1::2], strict=True)
-                target.update({key: value for key, value in pairs if type(key) in (str, int)})
+                target.update({key: value for key, value in pairs if _is_key(key)})
         elif isinstance(target, list):
             target.extend(items)
 
@@ -165,16 +171,26 @@ def read_pickle(file: BytesIO) -> Any:
             machine.do(code.name, argument)
     except Unreadable:
         raise
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError) as error:
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, RecursionError,
+            MemoryError) as error:  # fmt: skip
         raise Unreadable(f"its list of contents is cut short or damaged ({type(error).__name__})") from None
     raise Unreadable("its list of contents is longer than any checkpoint's")
 
 
 def _allowed(argument: str) -> _Name:
     name = ".".join(argument.split(" ", 1))
-    if not _ALLOWED.fullmatch(name):
+    if len(name) > NAME_LETTERS or not _ALLOWED.fullmatch(name):
         raise RunsCode(name)
     return _Name(name)
+
+
+def _is_key(key: Any) -> bool:
+    """Whether it may name a weight; hashing tuples of tuples could take the stack."""
+    return type(key) is int or (type(key) is str and len(key) <= NAME_LETTERS)
+
+
+def _is_size(value: Any) -> bool:
+    return type(value) is int and 0 <= value < SIZE
 
 
 def _called(function: Any, arguments: Any) -> Any:
@@ -191,11 +207,15 @@ def _called(function: Any, arguments: Any) -> Any:
     return None
 
 
-def _tensor(storage: Storage, offset: int, shape: Any, stride: Any, dtype: _Name | None = None) -> Tensor:
-    sizes, steps = tuple(map(int, shape)), tuple(map(int, stride))
-    if len(sizes) != len(steps) or min((*sizes, *steps, offset), default=0) < 0:
+def _tensor(storage: Any, offset: Any, shape: Any, stride: Any, dtype: _Name | None = None) -> Tensor:
+    if not isinstance(storage, Storage):
+        raise Unreadable("a tensor has no storage")
+    if not isinstance(shape, (tuple, list)) or not isinstance(stride, (tuple, list)):
         raise Unreadable("a tensor has no shape")
-    reach = sum((size - 1) * step for size, step in zip(sizes, steps, strict=True)) if math.prod(sizes) else -1
+    if not len(shape) == len(stride) <= DIMENSIONS or not all(map(_is_size, (offset, *shape, *stride))):
+        raise Unreadable("a tensor has no shape")
+    sizes = tuple(shape)
+    reach = sum((size - 1) * step for size, step in zip(sizes, stride, strict=True)) if math.prod(sizes) else -1
     word = storage.type if dtype is None else dtype.text.removeprefix("torch.")
     items = offset + reach + 1
     if storage.items < items * (1 if dtype is None else ITEM_BYTES.get(word, 1)):
@@ -206,7 +226,7 @@ def _tensor(storage: Storage, offset: int, shape: Any, stride: Any, dtype: _Name
 def _storage(identity: Any) -> Storage:
     """Of ("storage", its class, key, device, elements, ...)."""
     kind, name, key, _, items = identity[:5]
-    if kind != "storage" or not isinstance(name, _Name):
+    if kind != "storage" or not isinstance(name, _Name) or type(key) is not str or not _is_size(items):
         raise Unreadable("it names something else than a storage")
     word = name.text.rpartition(".")[2].removesuffix("Storage")
-    return Storage(str(key), _TYPES.get(word, word), int(items))
+    return Storage(key, _TYPES.get(word, word), items)

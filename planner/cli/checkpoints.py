@@ -60,6 +60,10 @@ def command(
 
     if folder is not None and not download:
         raise UsageError("--to is where a download goes, and there is none.", "Add --download.")
+    if base is not None:
+        from planner.fetching import check_address
+
+        check_address(base)
     found, fetched = _asked(plan_path, variant, version, download), None
     if download:
         from planner.fetching import fetch
@@ -99,15 +103,18 @@ def _asked(plan_path: str | None, variant: str | None, version: str | None, one:
             raise UsageError(f"--{name} {value} is not what {plan_path} chose.", f"Leave --{name} or the plan out.")
     if planned is not None:
         variant, version = planned.variant, planned.version
-    if one:
-        if variant is None:
-            raise UsageError("--download fetches one file, and 8 are meant.", "Add --variant large, or name a plan.")
+    if one and variant is not None:
         version = version or VERSIONS[0]
-    return [
+    meant = [
         official
         for official in official_checkpoints()
         if variant in (None, official.variant) and version in (None, official.version)
     ]
+    if one and len(meant) > 1:
+        raise UsageError(
+            f"--download fetches one file, and {len(meant)} are meant.", "Add --variant large, or name a plan."
+        )
+    return meant
 
 
 def _progress(line: ProgressLine | None, name: str) -> Callable[[str, int, int], None] | None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from planner.domain import Budget, Choice, Configuration, Limits, Request, Workload
 from planner.memory_model import MemoryModel
 from planner.planning.candidates import Member, leanest_ways, members, open_precisions, why_unsupported
-from planner.units import MAXIMUM_COUNT, MAXIMUM_SIDE, MINIMUM_SIDE, RESOLUTION_STEP
+from planner.units import MAXIMUM_COUNT, MAXIMUM_SIDE, MINIMUM_SIDE, RESOLUTION_STEP, format_size
 
 CARD_SIZES = {
     1: 1024, 2: 2047, 3: 3072, 4: 4094, 5: 5120, 6: 6141, 8: 8140, 10: 10235, 11: 11264, 12: 12211, 16: 15356,
@@ -127,7 +127,7 @@ def limits(
         frames, unlimited = span.most_frames(choice.configuration.resolution)
     else:
         reasons["max_frames"] = f"the task {workload.task} has no frames"
-    objects = _objects(span, choice.configuration.resolution, reasons)
+    objects = objects_of(span, choice.configuration.resolution, reasons)
     largest_size, sure_size = span.largest_resolution(choice.configuration.resolution)
     if sure_size is None:
         reasons["sure_resolution"] = "the upper bound of the smallest resolution lies above the budget"
@@ -152,16 +152,24 @@ def span_of(configuration: Configuration, request: Request, budget: Budget, mode
     return Span(configuration.variant, tuple(able), attention, request.workload, budget, model)
 
 
-def _objects(
+def objects_of(
     span: Span, resolution: tuple[int, int], reasons: dict[str, str]
 ) -> tuple[int | None, int | None, int | None]:
+    """The most objects, the most that surely fit, and the most with the memory bank on the GPU; else the reasons."""
     task = span.workload.task
-    if task in ANY_OBJECTS:
+    # The host holds the masks of every object of an image, so that one that is known sets a limit.
+    if task in ANY_OBJECTS and (task == "automask" or span.budget.host_bytes is None):
         reasons |= dict.fromkeys(("max_objects", "sure_objects", "gpu_objects"), ANY_OBJECTS[task])
         return None, None, None
     most, sure, on_gpu = span.most_objects(resolution)
+    usable, ways = span.budget.usable_bytes, list(span.ways(resolution, 1))
+    held = "the host holds not even one object"
+    if most is None:
+        short = min((way.total_bytes for way in ways), default=0) - usable
+        reasons["max_objects"] = f"one object is short by {format_size(short)}" if ways else held
     if sure is None:
-        reasons["sure_objects"] = "the upper bound of one object lies above the budget"
+        short = min((way.upper_bytes for way in ways), default=0) - usable
+        reasons["sure_objects"] = f"the bound of one object is short by {format_size(short)}" if ways else held
     return most, sure, on_gpu or 0
 
 

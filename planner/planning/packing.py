@@ -1,20 +1,23 @@
 """Several streams on several GPUs: the best configuration that fits so often, and how many run where.
 
 Each stream is a process with a CUDA context of its own, so a GPU holds as many as its usable bytes divided by the
-total of one. The most room that each of them can have is the budget that one process is planned for.
+total of one. The most room that each of them can have is the budget that one process is planned for. The host's memory
+is shared as well, all GPUs' processes alike: the budgets here have the whole of it, and one process has its share.
 """
 
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from planner.answers import PackedGpu, Packing
-from planner.commands import describe, packing_command, running_packing_command
+from planner.commands import SAVED, describe, packing_command, run_command
 from planner.domain import Budget, Configuration, Gpu, Headroom, Plan, Request, Suggestion
 from planner.memory_model import MemoryModel
-from planner.planning.candidates import smallest_need
+from planner.planning.candidates import leanest_ways, smallest_host_need, smallest_need
+from planner.units import MAXIMUM_SIZE_BYTES, exact_size, format_size, rounded_up_size
 
 MIXED_CARDS = "the cards differ, and speeds are published card by card"
 
@@ -37,10 +40,11 @@ def make_packing(
     fits is a Packing, not an error.
     """
     usable = [budget.usable_bytes for budget in budgets]
-    decides = _decides(budgets)
+    shared = _shared(budgets, streams)
+    decides = _decides(shared)
     # Where another GPU takes less for the same, its processes leave room: begin with what the one that decides would
     # have with theirs, and shrink until all fit.
-    room = most_room(usable, streams) + _dearest(budgets, decides, request, model_of)
+    room = most_room(usable, streams) + _dearest(shared, decides, request, model_of)
     while True:
         # The headroom was held back of each GPU.
         plan = plan_with(replace(decides, total_bytes=room, headroom=Headroom()))
@@ -62,10 +66,18 @@ def make_packing(
         room = given
 
 
+def _shared(budgets: Sequence[Budget], streams: int) -> list[Budget]:
+    """The same with what each of so many processes has of the host."""
+    return [
+        budget if budget.host_bytes is None else replace(budget, host_bytes=budget.host_bytes // streams)
+        for budget in budgets
+    ]
+
+
 def _dearest(budgets: Sequence[Budget], decides: Budget, request: Request, model_of: ModelOf) -> int:
     """What a process takes at most more on the GPU that decides than on another."""
     need = smallest_need(request, decides, model_of(decides.gpu))
-    needs = [smallest_need(request, budget, model_of(budget.gpu)) for budget in budgets]
+    needs = _smallest_needs(budgets, request, model_of)
     return max((need - other for other in needs if other is not None), default=0) if need is not None else 0
 
 
@@ -109,30 +121,39 @@ def _packed(
 ) -> Packing:
     assert plan.chosen is not None
     speed, no_speed = _speed(plan, budgets)
+    most = [budget.usable_bytes // total for budget, (total, _) in zip(budgets, needs, strict=True)]
+    held = _held(budgets, plan.chosen.estimate.host_bytes, sum(most))
     gpus = tuple(
         PackedGpu(
             budget=budget,
             streams=count,
             process_bytes=total,
             upper_bytes=upper,
-            more_streams=budget.usable_bytes // total - count,
+            more_streams=min(room - count, held - streams),
             frames_per_second=None if speed is None or not count else round(speed / count, 2),
         )
-        for budget, count, (total, upper) in zip(budgets, counts, needs, strict=True)
+        for budget, count, room, (total, upper) in zip(budgets, counts, most, needs, strict=True)
     )
     certain = all(gpu.streams * (gpu.upper_bytes or 0) <= gpu.budget.usable_bytes for gpu in gpus)
-    command = running_packing_command(request, budgets, streams, plan.chosen.configuration, plan.strict)
+    kept = _command(request, budgets, streams, plan.strict, "-o", SAVED)
+    command = f"{kept} && {run_command(request, plan.chosen.configuration)}"
     return Packing(
         streams=streams,
         plan=_of_one_process(plan, budgets, command, _fewer_for_better(budgets, streams, request, model_of, plan)),
         gpus=gpus,
         verdict="fits" if certain else "tight",
-        max_streams=sum(gpu.streams + gpu.more_streams for gpu in gpus),
+        max_streams=held,
         max_streams_smallest=_most(budgets, request, model_of),
         frames_per_second=None if speed is None else round(speed * sum(gpu.streams > 0 for gpu in gpus), 2),
         frames_per_second_reason=no_speed,
         warnings=tuple(warnings),
     )
+
+
+def _held(budgets: Sequence[Budget], host_bytes: int | None, most: int) -> int:
+    """How many processes run of as many as the GPUs have room for, where each holds so much of the host."""
+    whole = budgets[0].host_bytes
+    return most if whole is None or not host_bytes else min(most, whole // host_bytes)
 
 
 def _speed(plan: Plan, budgets: Sequence[Budget]) -> tuple[float | None, str | None]:
@@ -190,13 +211,29 @@ def _decides(budgets: Sequence[Budget]) -> Budget:
     return min(known, key=lambda one: (why_no_code(one[0]) is None, one[0]), default=((), budgets[0]))[1]
 
 
+def _smallest_needs(budgets: Sequence[Budget], request: Request, model_of: ModelOf) -> list[int | None]:
+    """What the smallest configuration takes on each GPU; worked out once for those that are alike."""
+    alike = {budget.gpu: budget for budget in budgets}
+    needs = {gpu: smallest_need(request, budget, model_of(gpu)) for gpu, budget in alike.items()}
+    return [needs[budget.gpu] for budget in budgets]
+
+
 def _most(budgets: Sequence[Budget], request: Request, model_of: ModelOf) -> int:
     """How many processes fit of the smallest configuration that the pins leave open."""
-    decides = _decides(budgets)
-    if smallest_need(request, decides, model_of(decides.gpu)) is None:
-        return 0
-    needs = (smallest_need(request, budget, model_of(budget.gpu)) for budget in budgets)
-    return sum(budget.usable_bytes // need for budget, need in zip(budgets, needs, strict=True) if need)
+
+    def room(streams: int) -> int:
+        """How many fit, each with the share of the host that so many have."""
+        shared = _shared(budgets, streams)
+        decides = _decides(shared)
+        if smallest_need(request, decides, model_of(decides.gpu)) is None:
+            return 0
+        needs = _smallest_needs(shared, request, model_of)
+        return sum(budget.usable_bytes // need for budget, need in zip(shared, needs, strict=True) if need)
+
+    most = room(1)
+    if budgets[0].host_bytes is None:
+        return most
+    return bisect_left(range(1, most + 1), True, key=lambda streams: room(streams) < streams)
 
 
 def _of_one_process(plan: Plan, budgets: Sequence[Budget], command: str | None, tips: Iterator[Suggestion]) -> Plan:
@@ -216,27 +253,54 @@ def _fewer_for_better(
     # What "balanced" chooses hangs on all that fits, so with other room it may choose anything.
     if better is None or request.prefer == "balanced":
         return
-    needs = [_need(budget, better.configuration, request, model_of)[0] for budget in budgets]
-    fewer = sum(budget.usable_bytes // need for budget, need in zip(budgets, needs, strict=True))
+    fewer = 0
+    for batch, offload in leanest_ways(request.workload):
+        way = replace(better.configuration, object_batch=batch, offload_state=offload)
+        room = sum(budget.usable_bytes // _need(budget, way, request, model_of)[0] for budget in budgets)
+        fewer = max(fewer, _held(budgets, model_of(budgets[0].gpu).host_bytes(way, request.workload), room))
     if 1 <= fewer < streams:
         change = f"{_count(fewer)} would allow {describe(better.configuration)}"
-        yield Suggestion(change, packing_command(request, budgets, fewer, strict=plan.strict))
+        yield Suggestion(change, _command(request, budgets, fewer, plan.strict))
 
 
 def _what_helps(
     budgets: Sequence[Budget], streams: int, request: Request, model_of: ModelOf, strict: bool
 ) -> Iterator[Suggestion]:
     """Changes that were verified to give a packing."""
+    yield from _more_of_the_host(budgets, streams, request, model_of, strict)
     whole = [replace(budget, headroom=Headroom()) for budget in budgets]
     if any(budget.headroom_bytes for budget in budgets) and _most(whole, request, model_of) >= streams:
-        yield Suggestion("hold nothing back", packing_command(request, whole, streams, strict=strict))
+        yield Suggestion("hold nothing back", _command(request, whole, streams, strict))
     for name in request.pins.given():
         freed = replace(request, pins=replace(request.pins, **{name: None}))
         if _most(budgets, freed, model_of) >= streams:
-            yield Suggestion(f"leave the {name} open", packing_command(freed, budgets, streams, strict=strict))
+            yield Suggestion(f"leave the {name} open", _command(freed, budgets, streams, strict))
     most = _most(budgets, request, model_of)
     if most:
-        yield Suggestion(f"run {_count(most)} at a time", packing_command(request, budgets, most, strict=strict))
+        yield Suggestion(f"run {_count(most)} at a time", _command(request, budgets, most, strict))
+
+
+def _more_of_the_host(
+    budgets: Sequence[Budget], streams: int, request: Request, model_of: ModelOf, strict: bool
+) -> Iterator[Suggestion]:
+    """What the host must have, where the GPUs have room for all."""
+    if budgets[0].host_bytes is None:
+        return
+    decides = _decides(budgets)
+    room = most_room([budget.usable_bytes for budget in budgets], streams)
+    budget = replace(decides, total_bytes=room, headroom=Headroom())
+    whole = rounded_up_size(streams * (smallest_host_need(request, budget, model_of(decides.gpu)) or 0))
+    roomier = [replace(budget, host_bytes=whole, host_source="given") for budget in budgets]
+    if budgets[0].host_bytes < whole <= MAXIMUM_SIZE_BYTES and _most(roomier, request, model_of) >= streams:
+        yield Suggestion(f"with {format_size(whole)} of host memory", _command(request, roomier, streams, strict))
+
+
+def _command(request: Request, budgets: Sequence[Budget], streams: int, strict: bool, *extra: str) -> str:
+    """What makes a packing, with the whole of a host that was given: shares need not add up to it."""
+    whole = budgets[0].host_bytes if budgets[0].host_source == "given" else None
+    words = [] if whole is None else ["--host-memory", exact_size(whole)]
+    without = [replace(budget, host_bytes=None) for budget in budgets]
+    return packing_command(request, without, streams, *words, *extra, strict=strict)
 
 
 def _count(streams: int) -> str:

@@ -9,7 +9,7 @@ from planner.answers import Carried, Reach
 from planner.domain import VARIANTS, VERSIONS, Budget, Configuration, Request, Workload
 from planner.memory_model import MemoryModel
 from planner.planning.candidates import CandidateClass, candidate_classes
-from planner.planning.limits import ANY_OBJECTS, SMALLEST_STEPS, Span, scaled
+from planner.planning.limits import SMALLEST_STEPS, Span, objects_of, scaled
 from planner.planning.ranking import PRECISION_RANK
 from planner.planning.stock import NATIVE, stock
 from planner.units import format_resolution, format_size
@@ -56,7 +56,7 @@ def _reach(candidate: CandidateClass, workload: Workload, budget: Budget, model:
         return _unsupported(configuration, budget, candidate.unsupported)
     span = Span(candidate.variant, (candidate.precision,), candidate.attention, workload, budget, model)
     reasons: Reasons = {}
-    most, sure, on_gpu = _objects(span, configuration.resolution, reasons)
+    most, sure, on_gpu = objects_of(span, configuration.resolution, reasons)
     square, sure_square = _resolution(span, SQUARE, "square", reasons)
     shaped, sure_shaped = _resolution(span, workload.frame_size, "shaped", reasons)
     without_end = span._replace(workload=replace(workload, frames=None))
@@ -123,20 +123,6 @@ def _unsupported(configuration: Configuration, budget: Budget, reason: str) -> R
         extrapolated=(),
         reasons=dict.fromkeys((*names, *sizes), reason),
     )
-
-
-def _objects(span: Span, resolution: tuple[int, int], reasons: Reasons) -> tuple[int | None, int | None, int | None]:
-    """The most objects, the most that surely fit, and the most with the memory bank on the GPU."""
-    if span.workload.task in ANY_OBJECTS:
-        reasons |= dict.fromkeys(("max_objects", "sure_objects", "gpu_objects"), ANY_OBJECTS[span.workload.task])
-        return None, None, None
-    most, sure, on_gpu = span.most_objects(resolution)
-    usable, ways = span.budget.usable_bytes, list(span.ways(resolution, 1))
-    if most is None:
-        reasons["max_objects"] = f"one object {_short((way.total_bytes for way in ways), usable)}"
-    if sure is None:
-        reasons["sure_objects"] = f"the bound of one object {_short((way.upper_bytes for way in ways), usable)}"
-    return most, sure, on_gpu or 0
 
 
 def _resolution(

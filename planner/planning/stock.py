@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from planner.catalog.figures import OFFICIAL_PRECISION as OFFICIAL_PRECISION
 from planner.domain import Budget, Configuration, Request, Stock, Workload
 from planner.memory_model import MemoryModel
 from planner.memory_model.arrays import frames as frame_bytes
@@ -15,7 +16,6 @@ from planner.memory_model.arrays import stock_state
 from planner.planning.candidates import why_unsupported
 from planner.units import format_size
 
-OFFICIAL_PRECISION = "autocast_bfloat16"
 OLDER_PRECISION = "autocast_float16"
 """In its place on GPUs that have no bfloat16."""
 STOCK_POINTS_PER_BATCH = 64

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from planner.catalog.torch_builds import TorchBuild
 from planner.commands import SAVED, describe, planning_command
-from planner.domain import EXIT_DOES_NOT_FIT, Budget, Choice, Estimate, Request
+from planner.domain import EXIT_DOES_NOT_FIT, Budget, Choice, Estimate, Headroom, Request
 from planner.measure.devices import PresentGpu
 from planner.measure.machine import Machine
-from planner.planning.candidates import what_it_lacks, why_unsupported
+from planner.memory_model.current import known_model
+from planner.planning.candidates import smallest_need, what_it_lacks, why_unsupported
 from planner.preflight.nouns import FAIL, PASS, WARN, Check
 from planner.runtime.cap import VARIABLE
 from planner.units import exact_size, format_size, rounded_up_size
@@ -71,7 +72,7 @@ def check_capability(choice: Choice, budget: Budget, build: TorchBuild | None = 
     )
 
 
-def check_cap(estimate: Estimate, cap_bytes: int) -> Check:
+def check_cap(request: Request, estimate: Estimate, cap_bytes: int) -> Check:
     """The estimate against what this process is held to; nothing is kept back of that, as a share has its own."""
     figures = {
         "cap_bytes": cap_bytes,
@@ -83,8 +84,8 @@ def check_cap(estimate: Estimate, cap_bytes: int) -> Check:
     needs = f"the plan needs {format_size(estimate.total_bytes)}"
     if estimate.total_bytes > cap_bytes:
         status, found = FAIL, f"{found}; {needs}"
-        share = f"sam2-plan --vram {exact_size(cap_bytes)} --headroom none"
-        action: str | None = f"Plan for the share ({share}), or raise it"
+        share = plan_within(request, Budget(total_bytes=cap_bytes, headroom=Headroom(), source="vram"))
+        action: str | None = f"Raise it, or {share[0].lower()}{share[1:]}"
     elif estimate.upper_bytes > cap_bytes:
         status, found = WARN, f"{found}; {needs}, but its upper bound is {format_size(estimate.upper_bytes)}"
         action = f"{format_size(estimate.upper_bytes - cap_bytes)} more would cover the bound"
@@ -94,6 +95,15 @@ def check_cap(estimate: Estimate, cap_bytes: int) -> Check:
     return Check(
         name="memory cap", status=status, found=found, action=action, exit_code=EXIT_DOES_NOT_FIT, figures=figures
     )
+
+
+def plan_within(request: Request, budget: Budget) -> str:
+    """What plans the request for a budget of no GPU in particular, where any plan does."""
+    need = smallest_need(request, budget, known_model().on(None))
+    if need is not None and need <= budget.usable_bytes:
+        return f"Plan for less: {planning_command(request, budget, '-o', SAVED)}"
+    least = "" if need is None else f"; {exact_size(budget.headroom.budget_for(need))} is the least that has one"
+    return f"Ask for less: no plan of this request needs so little{least}"
 
 
 def check_prediction(planned: Choice, today: Choice) -> Check:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from planner.catalog import load_catalog
@@ -14,6 +14,7 @@ from planner.measure.machine import Machine
 from planner.memory_model.estimator import runtime_of
 from planner.memory_model.host import host_components
 from planner.preflight.nouns import FAIL, PASS, SKIP, Check
+from planner.runs.nouns import EARLY_ENDS
 from planner.units import format_size
 
 PNG_BITS, OVERLAY_BITS = 0.4, 1.0
@@ -21,8 +22,8 @@ PNG_BITS, OVERLAY_BITS = 0.4, 1.0
 three objects and random weights, whose ragged masks compress worse than trained ones (docs/log.md)."""
 NPZ_BITS, COCO_BITS = 0.4, 1.0
 """Likewise, of each object: 0.31 and 0.92 as measured."""
-PART_FRAMES = 100
-"""A run is done in parts of so many frames; one must be possible (planner/runs)."""
+FIRST_PART_FRAMES = EARLY_ENDS[0]
+"""A run is done in parts; the first must be possible."""
 
 
 def check_disk(workload: Workload, out: str | None, saves: Sequence[str]) -> Check:
@@ -64,7 +65,7 @@ def check_disk(workload: Workload, out: str | None, saves: Sequence[str]) -> Che
 def _endless(each: int, free: int, room: str, figures: dict[str, int | None]) -> Check:
     frames = free // each
     found = f"the outputs may take {format_size(each * 1000)} per 1,000 frames; {room}, enough for {frames:,} frames"
-    if frames < PART_FRAMES:
+    if frames < FIRST_PART_FRAMES:
         return Check(name="disk", status=FAIL, found=found, action="Free some space, or save less", figures=figures)
     return Check(name="disk", status=PASS, found=found, figures=figures)
 
@@ -104,7 +105,15 @@ def check_host(configuration: Configuration, workload: Workload, machine: Machin
             name="host memory",
             status=FAIL,
             found=f"{what}, {format_size(total - usable)} more than the {free}",
-            action="Free host memory, raise the limit, or take a configuration whose memory bank stays on the GPU",
+            action=f"Free host memory, raise its limit{_less_on_host(need)}",
             figures=figures,
         )
     return Check(name="host memory", status=PASS, found=f"{what}; {free}", figures=figures)
+
+
+def _less_on_host(need: Mapping[str, int]) -> str:
+    """What makes the largest part smaller, where a plan can."""
+    largest = max(need, key=lambda name: need[name])
+    if largest == "memory bank":
+        return ", or take a configuration whose memory bank stays on the GPU"
+    return ", or take a smaller variant" if largest == "weights being loaded" else ""

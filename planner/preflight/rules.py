@@ -7,13 +7,11 @@ from dataclasses import replace
 from datetime import date
 
 from planner.catalog.figures import VIDEO_METRIC
-from planner.commands import SAVED, planning_command
 from planner.domain import EXIT_DOES_NOT_FIT, Budget, Choice, Estimate, Plan
-from planner.memory_model.current import known_model
-from planner.planning.candidates import smallest_need
+from planner.preflight.memory import plan_within
 from planner.preflight.nouns import FAIL, PASS, SKIP, WARN, Check
 from planner.preflight.policy import RULES, Policy
-from planner.units import exact_size, format_size
+from planner.units import format_size
 
 Found = tuple[str, str, str | None, dict[str, object]]
 """Status, what was found, what to do, figures."""
@@ -71,22 +69,11 @@ def _bytes(most: int, estimate: Estimate, plan: Plan) -> Found:
     }
     text = f"{format_size(estimate.total_bytes)}, at most {format_size(most)} are allowed"
     if estimate.total_bytes > most:
-        return FAIL, text, _plan_within(most, plan), figures
+        budget = replace(plan.budget, total_bytes=most, source="vram", gpu=None)
+        return FAIL, text, plan_within(plan.request, budget), figures
     if estimate.upper_bytes > most:
         return WARN, f"{text}, but the upper bound is {format_size(estimate.upper_bytes)}", None, figures
     return PASS, text, None, figures
-
-
-def _plan_within(most: int, plan: Plan) -> str:
-    """The command that plans the same request for so many bytes, where any plan does."""
-    budget = replace(plan.budget, total_bytes=most, source="vram", gpu=None)
-    need = smallest_need(plan.request, budget, known_model().on(None))
-    if need is not None and need <= budget.usable_bytes:
-        return f"Plan for less: {planning_command(plan.request, budget, '-o', SAVED)}"
-    least = (
-        "" if need is None else f"; the least that it has a plan for is {exact_size(budget.headroom.budget_for(need))}"
-    )
-    return f"Ask for less, or for an exception: no plan of this request needs so little{least}"
 
 
 def _headroom(policy: Policy, estimate: Estimate, budget: Budget | None) -> Found:

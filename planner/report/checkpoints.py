@@ -55,7 +55,8 @@ def checkpoints_report(found: Sequence[Official], base: str | None, style: Style
             f"  hub      {one.hub_id}",
         ]
     best = found[0] if len(found) == 1 else next((one for one in found if one.variant == "large"), found[0])
-    lines += ["", "Fetch one:", f"  {DOWNLOAD.format(variant=best.variant, version=best.version)}"]
+    mirror = "" if base is None else f" --from {shlex.quote(base)}"
+    lines += ["", "Fetch one:", f"  {DOWNLOAD.format(variant=best.variant, version=best.version)}{mirror}"]
     return style.page(lines)
 
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from planner.answers import PackedGpu, Packing
-from planner.commands import describe
-from planner.domain import Budget, Choice, Gpu
+from planner.commands import SAVED, describe, download_command, run_command
+from planner.domain import Budget, Choice, Gpu, Plan
 from planner.report.document import SCHEMA_VERSION, budget_document, plan_document
 from planner.report.text import (
     VERDICT_COLOURS,
@@ -33,7 +33,6 @@ SHOWN_GPUS = 16
 BAR_WIDTH = 24
 ROOM_FOR_BARS = 100
 """Columns of a terminal from which on the table of GPUs has bars."""
-ONE_PLAN = "plan.yaml"
 
 
 def packing_document(packing: Packing) -> dict[str, Any]:
@@ -60,7 +59,7 @@ def packing_report(packing: Packing, saved: str | None, style: Style) -> str:
     assumed = " (assumed; see --frame-size)" if plan.request.frame_size_assumed else ""
     lines = [
         *_budgets(packing.gpus),
-        *host_head(plan.budget, packing.streams),
+        *host_head(packing.gpus[0].budget),
         f"request  {_streams(packing.streams)}, each a process: {describe_workload(plan.request.workload)}{assumed}",
         "",
         *_choice(packing, style),
@@ -87,7 +86,7 @@ def _choice(packing: Packing, style: Style) -> list[str]:
         if (reason := no_generation(plan)) is not None:
             return [f"{verdict}  nothing runs on one of the GPUs: {reason}"]
         most = packing.max_streams_smallest
-        lines = [f"{verdict}  {_streams(packing.streams)} would have {room} each, too little for any candidate"]
+        lines = [f"{verdict}  {_streams(packing.streams)} would have {_share(plan)} each, too little for any candidate"]
         if not most:
             return [*lines, "  not even one fits"]
         return [*lines, f"  of the smallest configuration {_streams(most)} fit{'s' * (most == 1)}"]
@@ -99,6 +98,16 @@ def _choice(packing: Packing, style: Style) -> list[str]:
         *memory_lines(chosen.estimate, plan.budget.usable_bytes, style, "Memory of one process"),
         host_line(chosen.estimate.host_components, chosen.estimate.host_bytes_reason, plan.budget.host_bytes),
     ]
+
+
+def _share(plan: Plan) -> str:
+    """What each would have where nothing fits: of the host, where that holds none of the candidates."""
+    room, host = format_size(plan.budget.total_bytes), plan.budget.host_bytes
+    if host is None:
+        return room
+    lacks = all(entry.component in ("host", "capability") for entry in plan.rejected)
+    of_host = f"{format_size(host)} of the host's memory"
+    return f"{of_host} (and {room} of a GPU)" if lacks else f"{room} of a GPU and {of_host}"
 
 
 def _gpus(packing: Packing, style: Style) -> list[str]:
@@ -114,8 +123,11 @@ def _gpus(packing: Packing, style: Style) -> list[str]:
     lines = ["", style("On the GPUs", bold=True), *style.table(rows, range(1, 8 if speed else 7))]
     if len(packing.gpus) > SHOWN_GPUS:
         lines.append(f"  and {len(packing.gpus) - SHOWN_GPUS} more: --format json")
+    most = packing.max_streams
+    whole, each = packing.gpus[0].budget.host_bytes, chosen.estimate.host_bytes or 0
+    no_more = " (the host holds no more)" if whole is not None and whole < (most + 1) * each else ""
     lines.append(
-        f"  {_streams(packing.max_streams)} of this configuration fit in all, "
+        f"  {_streams(most)} of this configuration fit{'s' * (most == 1)} in all{no_more}, "
         f"{packing.max_streams_smallest:,} of the smallest"
     )
     return [*lines, *_throughput(packing, chosen)]
@@ -150,33 +162,44 @@ def _throughput(packing: Packing, chosen: Choice) -> list[str]:
 
 
 def _next(packing: Packing, saved: str | None, style: Style) -> list[str]:
-    if packing.plan.chosen is None:
+    """What keeps the plan, unless that was done, fetches its weights and starts every process."""
+    plan = packing.plan
+    if plan.chosen is None:
         return []
-    path = saved or ONE_PLAN
-    lines = ["", style("Next", bold=True)]
-    if saved is None:
-        lines.append(f"  keep the plan of one process with -o {ONE_PLAN}, then start each with its own input:")
-    else:
-        lines.append("  start each process with its own input (prompts, weights: sam2-plan run --help):")
+    steps = [download_command(saved or SAVED)]
+    if saved is None and plan.command is not None:
+        steps.insert(0, plan.command.partition(" && ")[0])
+    kept = "fetch the weights" if saved else "keep the plan of one process, fetch its weights"
+    point = "" if plan.request.workload.task == "automask" else ", the point lies on its object"
+    lines = ["", style("Next", bold=True), f"  {kept} and start each; INPUT_n is a file of yours{point}:"]
+    lines += [f"    {step}" for step in steps]
     number = 0
     for place, gpu in enumerate(packing.gpus):
         for _ in range(gpu.streams):
             number += 1
             if number <= SHOWN_LINES:
-                lines.append(f"    {_command(gpu, place, path, f'INPUT_{number}', f'masks_{number}')} &")
+                lines.append(f"    {_command(packing, place, saved or SAVED, f'_{number}')} &")
     if number > SHOWN_LINES:
         lines.append(f"    and so on, {number} in all")
     return lines
 
 
-def _command(gpu: PackedGpu, place: int, path: str, source: str, out: str) -> str:
-    """What starts one process there, held to what it has. CUDA may number GPUs by speed, so a UUID is surer."""
+def _command(packing: Packing, place: int, saved: str, number: str = "") -> str | None:
+    """What starts one process on a GPU, held to what it has; None where none runs.
+
+    CUDA may number GPUs by speed, so a UUID is surer.
+    """
+    gpu, chosen = packing.gpus[place], packing.plan.chosen
+    if chosen is None or gpu.cap_bytes is None:
+        return None
     card = gpu.budget.gpu
     visible = str(place)
     if gpu.budget.source == "device" and card is not None:
         visible = card.uuid or (visible if card.index is None else str(card.index))
-    held = f"{CAP_VARIABLE}={exact_size(gpu.cap_bytes or 1)}"
-    return f"CUDA_VISIBLE_DEVICES={visible} {held} sam2-plan run {shlex.quote(path)} {source} --out {out}"
+    program, run, path, *words = shlex.split(run_command(packing.plan.request, chosen.configuration, saved))
+    words = [f"{word}{number}" if word in ("INPUT", "masks") else word for word in words]
+    held = f"{CAP_VARIABLE}={exact_size(max(gpu.cap_bytes, 1))}"
+    return f"CUDA_VISIBLE_DEVICES={visible} {held} {shlex.join([program, run, path, *words])}"
 
 
 def _packed_gpu(gpu: PackedGpu, place: int, packing: Packing) -> dict[str, Any]:
@@ -190,7 +213,7 @@ def _packed_gpu(gpu: PackedGpu, place: int, packing: Packing) -> dict[str, Any]:
         "cap_bytes": gpu.cap_bytes,
         "more_streams": gpu.more_streams,
         "frames_per_second": gpu.frames_per_second,
-        "command": _command(gpu, place, ONE_PLAN, "INPUT", "masks") if gpu.streams else None,
+        "command": _command(packing, place, SAVED),
         "reason": _why_idle(gpu, packing),
     }
 
@@ -201,7 +224,8 @@ def _why_idle(gpu: PackedGpu, packing: Packing) -> str | None:
         return None
     if packing.plan.chosen is None:
         return "nothing fits"
-    return "one process does not fit" if not gpu.more_streams else "the others hold all streams"
+    fits = (gpu.process_bytes or 0) <= gpu.budget.usable_bytes
+    return "the others hold all streams" if fits else "one process does not fit"
 
 
 def _budgets(gpus: Sequence[PackedGpu]) -> list[str]:

@@ -77,11 +77,12 @@ def _why_less(beside: Sequence[Beside], workload: Workload, style: Style) -> Ite
     if workload.task == "automask":
         reasons += ["few masks at a time are enlarged to the picture's size"]
     reasons += ["weights are cast before they reach the GPU"]
-    text = (
-        f"Why ours takes less: {', '.join(reasons[:-1])}, and {reasons[-1]}. What is computed is the same. "
-        "Publications state what is allocated (torch.cuda.max_memory_allocated); the process takes the total, with the "
-        "allocator's cache and the CUDA context."
-    )
+    text = f"Why ours takes less: {', '.join(reasons[:-1])}, and {reasons[-1]}. What is computed is the same."
+    if any(one.origin == "published" and one.allocated_bytes is not None for one in others):
+        text += (
+            " The publication states what is allocated (torch.cuda.max_memory_allocated); the process takes the total, "
+            "with the allocator's cache and the CUDA context."
+        )
     yield ""
     yield style.prose(text)
 

@@ -66,12 +66,12 @@ def head(request: Request, budget: Budget) -> list[str]:
     ]
 
 
-def host_head(budget: Budget, processes: int = 1) -> list[str]:
+def host_head(budget: Budget) -> list[str]:
     """What the host has for it, where that is known."""
     if budget.host_bytes is None:
         return []
     whose = "as given" if budget.host_source == "given" else "what is available of it"
-    return [f"host     {format_size(budget.host_bytes * processes)} of memory ({whose})"]
+    return [f"host     {format_size(budget.host_bytes)} of memory ({whose})"]
 
 
 def describe_workload(workload: Workload) -> str:
@@ -127,7 +127,7 @@ def describe_way(configuration: Configuration, workload: Workload) -> str:
     """How a configuration is run, where that is worth a word, each with a comma before it."""
     parts = []
     if workload.task == "automask":
-        parts.append(f"{configuration.object_batch} points per batch")
+        parts.append(f"{counted(configuration.object_batch, 'point')} per batch")
     elif configuration.object_batch > 1:
         parts.append(f"{configuration.object_batch} objects per pass")
     if workload.task == "video" and configuration.bounded_memory_bank:
@@ -257,8 +257,8 @@ def _unlike(choice: Choice, plan: Plan) -> str:
     if one.offload_state != other.offload_state:
         found.append(f"memory bank on the {'host' if one.offload_state else 'GPU'}")
     if one.object_batch != other.object_batch:
-        unit = "points per batch" if plan.request.workload.task == "automask" else "objects per pass"
-        found.append(f"{one.object_batch} {unit}")
+        unit, turn = ("point", "batch") if plan.request.workload.task == "automask" else ("object", "pass")
+        found.append(f"{counted(one.object_batch, unit)} per {turn}")
     return "".join(f", {words}" for words in found)
 
 
@@ -283,14 +283,17 @@ def _limits(plan: Plan, style: Style) -> list[str]:
         one = plan.chosen.configuration
         rows.append(f"{one.variant} {one.version}, in any precision and way of running it that is open:")
         if limits.max_objects is not None:
-            of_these = [f"{limits.sure_objects or 0:,} surely"]
-            if limits.gpu_objects != limits.max_objects:
+            of_these = []
+            if (limits.sure_objects or 0) < MAXIMUM_OBJECTS:
+                of_these.append(f"{limits.sure_objects or 0:,} surely")
+            if limits.gpu_objects is not None and limits.gpu_objects < limits.max_objects:
                 of_these.append(f"{limits.gpu_objects:,} with the memory bank on the GPU")
+            more = f" ({', '.join(of_these)})" if of_these else ""
             at = format_resolution(one.resolution)
             if limits.max_objects < MAXIMUM_OBJECTS:
-                rows.append(f"  at most {limits.max_objects:,} objects at {at} ({', '.join(of_these)})")
+                rows.append(f"  at most {limits.max_objects:,} objects at {at}{more}")
             else:
-                rows.append(f"  as many objects as the host's memory holds at {at} ({', '.join(of_these[1:])})")
+                rows.append(f"  as many objects as the host's memory holds at {at}{more}")
         parts = []
         if limits.unlimited_frames or limits.max_frames is not None:
             length = "any number of" if limits.unlimited_frames else f"at most {limits.max_frames:,}"

@@ -23,7 +23,7 @@ from planner.outputs.layout import Layout
 from planner.outputs.overlay_video import frame_rate
 from planner.prompts.ends import ends_of
 from planner.runs.interruption import Interruption
-from planner.runs.nouns import Job, plain_configuration
+from planner.runs.nouns import EARLY_ENDS, Job, plain_configuration
 from planner.runs.record import Record
 from planner.units import counted
 
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from planner.runtime.tracking import Tracking
     from planner.sources.frames import Frames
 
-EARLY_ENDS = (5, 10, 20, 50)
-"""Frames after which the first parts end: at a few seconds a frame, a hundred of them are too much to lose."""
 Shots = Iterator[tuple[int, "dict[int, np.ndarray]"]]
 
 

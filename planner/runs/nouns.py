@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from planner.runtime.session import Session
     from planner.sources.frames import Frames
 
+EARLY_ENDS = (5, 10, 20, 50)
+"""Frames after which the first parts end: at a few seconds a frame, a hundred of them are too much to lose."""
 PART_FRAMES = 100
 """Frames of one part of a clip, the first ones aside: what a killed run loses at most."""
 

@@ -74,8 +74,9 @@ def run(
     multimask: keep the best of three masks per object of a picture. points_per_side, crop_layers: of automatic masks,
     by default 32 and 0; neither takes more memory, both more time.
 
-    A call with the same arguments goes on where an earlier one was stopped or killed, after its last complete part of
-    100 frames, and ends with the same bytes in every file but run.json; where it had finished, it does nothing.
+    A call with the same arguments goes on where an earlier one was stopped or killed, after its last complete part
+    (which ends after 5, 10, 20, 50 and 100 frames, then after every 100), and ends with the same bytes in every file
+    but run.json; where it had finished, it does nothing.
 
     Raises UsageError for what does not go together and for a folder that holds another run (unless `overwrite`),
     FileError for a source that cannot be read, EnvironmentFailure for files that cannot be written, Interrupted after

@@ -126,13 +126,18 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
 
     def _ended(self, frame: int) -> bool:
         """Let go of the objects that end at `frame`; True where none is left, and none will come."""
-        gone = [name for name, end in self._ends.items() if (frame - end) * self._direction >= 0]
-        for name in gone:
-            del self._ends[name]
+        hidden = {name for name in self._ends if self._is_over(name, frame)}
+        for name in hidden:
             self._some_ended = True
-            if name in self._tracker.memories:
-                self._tracker.remove(name)
-        return self._some_ended and not self._tracker.memories and not self._waiting
+            # A correction may go back by `history` frames, to where the object still was.
+            if (frame - self._ends[name]) * self._direction > self._history or not self._history:
+                del self._ends[name]
+                if name in self._tracker.memories:
+                    self._tracker.remove(name)
+        return self._some_ended and not set(self._tracker.memories) - hidden and not self._waiting
+
+    def _is_over(self, name: int, frame: int) -> bool:
+        return name in self._ends and (frame - self._ends[name]) * self._direction >= 0
 
     def _track(self, shot: Shot) -> None:
         waiting = self._waiting.get(shot.frame, [])
@@ -148,7 +153,7 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
         """Of all objects on `frame`; one at a time is on the device at the source's size."""
         found = {}
         for name in self._tracker.memories:
-            scores = self._tracker.scores(name, frame)
+            scores = None if self._is_over(name, frame) else self._tracker.scores(name, frame)
             if scores is not None:
                 found[name] = (scores if self._scores else scores > 0).cpu().numpy()
         return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 import sys
 import tempfile
@@ -18,11 +19,12 @@ from hypothesis import strategies as st
 
 import planner
 from planner.catalog.checkpoints import official_sums
+from planner.catalog.pickles import read_pickle
 from planner.catalog.weights import accept, needed_tensors
 from planner.domain import VARIANTS, VERSIONS, Configuration
 from planner.errors import FileError
 from planner.preflight.nouns import FAIL, PASS, WARN
-from tests.checkpoint_files import Fake, Name, legacy, pickled, safetensors, weights, zipped
+from tests.checkpoint_files import LEGACY_HEAD, Fake, Name, legacy, pickled, safetensors, weights, zipped
 from tests.preflight.machines import report
 from tests.preflight.test_check import checks
 
@@ -317,6 +319,63 @@ def test_of_a_small_archive_with_a_large_list_only_the_beginning_is_read(
     for data in (b"N" * 2**18, b"(" * 2**18, deep, b"\x80\x02}q\x00(" + itself + b"u."):
         with pytest.raises(FileError):
             accept(zip_of(tmp_path / "bomb.pt", data), LARGE_2_1)
+
+
+SHARED = b"]" + b"".join(b"q%ch%c\x86" % (i, i) for i in range(60))
+"""A pair of the same pair, sixty times over: its text would have no end."""
+DEEP = b"N" + b"\x85" * 100_000
+LARGE_SHAPE = b"(" + b"K\x01" * 10_000 + b"tr\x00\x01\x00\x00"
+TENSOR = b"ctorch._utils\n_rebuild_tensor_v2\n("
+
+
+def storage(key: bytes = b"X\x01\x00\x00\x000", items: bytes = b"K\x01") -> bytes:
+    return b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\n" + key + b"X\x03\x00\x00\x00cpu" + items + b"tQ"
+
+
+HOSTILE = {
+    "a key without end": storage(key=SHARED),
+    "a deep key": storage(key=DEEP),
+    "a number that is text": storage(items=b"X\x01\x00\x00\x001"),
+    "a number that is deep": storage(items=DEEP),
+    "a module without end": SHARED + b"X\x01\x00\x00\x00a\x93",
+    "a deep module": DEEP + b"X\x01\x00\x00\x00a\x93",
+    "a deep name": b"X\x01\x00\x00\x00a" + DEEP + b"\x93",
+    "a name that is searched for long": b"ctorch\nfloat" + b"1" * 200_000 + b".\n",
+    "a deep shape": TENSOR + storage() + b"K\x00" + DEEP + DEEP + b"tR",
+    "a shape of deep things": TENSOR + storage() + b"K\x00" + DEEP + b"q\x00h\x00tR",
+    "a large shape, often": (TENSOR + storage() + b"K\x00" + LARGE_SHAPE + b"j\x00\x01\x00\x00" + b"tR") * 20,
+    "an offset that is none": TENSOR + storage() + b"G" + bytes(8) + b"))tR",
+    "a tensor for a storage": TENSOR * 2 + storage() + b"K\x00))tRK\x00))tR",
+}
+
+
+@pytest.mark.parametrize("form", ["zip", "legacy"])
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_list_made_to_take_all_memory_or_time_is_no_checkpoint(kind: str, form: str, tmp_path: Path) -> None:
+    data = b"\x80\x02" + HOSTILE[kind] + b"."
+    path = tmp_path / "hostile.pt"
+    if form == "zip":
+        zip_of(path, data)
+    else:
+        path.write_bytes(b"".join(map(pickled, LEGACY_HEAD)) + data + pickled(["0"]))
+    with pytest.raises(FileError, match=r"cannot be read|was refused"):
+        accept(path, LARGE_2_1)
+
+
+@pytest.mark.parametrize("error", [RecursionError, MemoryError])
+def test_a_list_that_takes_the_stack_or_the_memory_is_unreadable(
+    error: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def do(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("planner.catalog.pickles._Machine.do", do)
+    with pytest.raises(FileError, match=f"damaged .{error.__name__}"):
+        accept(zip_of(tmp_path / "any.pt", pickled({})), LARGE_2_1)
+
+
+def test_a_name_that_is_too_long_names_no_weight() -> None:
+    assert read_pickle(io.BytesIO(pickled({"a": 1, 2: 2, "b" * 1001: 3, (4,): 4}))) == {"a": 1, 2: 2}
 
 
 def test_the_list_of_weights_is_that_of_the_installed_sam2() -> None:

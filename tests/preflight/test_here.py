@@ -13,7 +13,7 @@ import planner
 from planner.errors import UsageError
 from planner.preflight.nouns import FAIL, PASS, SKIP, WARN
 from planner.runtime.cap import VARIABLE
-from tests.conftest import invoke
+from tests.conftest import commands, document_of, invoke
 from tests.preflight.machines import gpu, report
 from tests.preflight.test_check import checks
 
@@ -31,6 +31,7 @@ def test_what_this_process_is_held_to_is_judged_too(plan_path: Path, tmp_path: P
     assert need is not None
     short, code = held_to(plan, machine, "1GB")
     assert (short.status, code) == (FAIL, 3) and "--vram 1GB --headroom none" in short.action
+    assert document_of(commands(short.action)[0])["request"]["objects"] == plan.request.workload.objects
     tight, code = held_to(plan, machine, f"{(need.total_bytes + need.upper_bytes) // 2000}kB")
     assert (tight.status, code) == (WARN, 0)
     # The share that placing hands out is the bound itself, of which nothing is held back.

@@ -186,6 +186,17 @@ def test_an_end_is_a_removal_before_that_frame(session: Any, form: str) -> None:
         assert [(frame, list(found)) for frame, found in tracking] == [(frame, [5]) for frame in (5, 6, 7)]
 
 
+def test_going_back_before_an_end_finds_the_object_there_again(session: Any) -> None:
+    prompts = [FIRST, SECOND, {"frame": 3, "object": 2, "end": True}]
+    with session.track(clip(8), prompts, scores=True, history=5) as tracking:
+        first = [next(tracking) for _ in range(5)]
+        assert [sorted(found) for _, found in first] == [[1, 2]] * 3 + [[1]] * 2
+        tracking.add({**THIRD, "frame": 1})
+        assert [(frame, sorted(found)) for frame, found in tracking] == [(2, [1, 2, 5])] + [
+            (frame, [1, 5]) for frame in range(3, 8)
+        ]
+
+
 def test_an_object_may_be_replaced_by_another_as_in_stock(session: Any) -> None:
     again = {"frame": 3, "object": 2, "points": [[104, 80]], "labels": [1]}
     script = Script(clip(8), [FIRST], {3: [{"remove": 1}, again]})
