@@ -13,8 +13,8 @@ from planner.domain import Configuration, Workload
 from planner.measure.machine import Machine
 from planner.memory_model.estimator import runtime_of
 from planner.memory_model.host import host_components
-from planner.preflight.nouns import FAIL, PASS, SKIP, Check
-from planner.runs.nouns import EARLY_ENDS
+from planner.preflight.nouns import FAIL, PASS, SKIP, WARN, Check
+from planner.runs.nouns import EARLY_ENDS, PART_FRAMES
 from planner.units import format_size
 
 PNG_BITS, OVERLAY_BITS = 0.4, 1.0
@@ -65,8 +65,10 @@ def check_disk(workload: Workload, out: str | None, saves: Sequence[str]) -> Che
 def _endless(each: int, free: int, room: str, figures: dict[str, int | None]) -> Check:
     frames = free // each
     found = f"the outputs may take {format_size(each * 1000)} per 1,000 frames; {room}, enough for {frames:,} frames"
-    if frames < FIRST_PART_FRAMES:
-        return Check(name="disk", status=FAIL, found=found, action="Free some space, or save less", figures=figures)
+    if frames < PART_FRAMES:
+        # Fewer than the first part has would leave nothing behind; a run that ends after a few frames leaves those.
+        status = FAIL if frames < FIRST_PART_FRAMES else WARN
+        return Check(name="disk", status=status, found=found, action="Free some space, or save less", figures=figures)
     return Check(name="disk", status=PASS, found=found, figures=figures)
 
 
