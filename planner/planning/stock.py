@@ -14,12 +14,15 @@ from planner.memory_model import MemoryModel
 from planner.memory_model.arrays import frames as frame_bytes
 from planner.memory_model.arrays import stock_state
 from planner.planning.candidates import why_unsupported
+from planner.planning.limits import largest
 from planner.units import format_size
 
 OLDER_PRECISION = "autocast_float16"
 """In its place on GPUs that have no bfloat16."""
 STOCK_POINTS_PER_BATCH = 64
 NATIVE = (1024, 1024)
+MOST_FRAMES = 10**12
+"""More than any budget that is taken holds: a frame at the smallest resolution is 49,152 B."""
 
 
 def stock(request: Request, budget: Budget, chosen: Configuration | None, model: MemoryModel) -> Stock:
@@ -135,17 +138,12 @@ def _where_it_stops(
 
 
 def _first_too_long(configuration: Configuration, workload: Workload, budget: Budget, model: MemoryModel) -> int:
-    """The shortest clip that runs out; needs grow by the same bytes with each frame."""
-    one = _total(configuration, workload, 1, budget, model)
-    if one > budget.total_bytes:
-        return 1
-    thousand = _total(configuration, workload, 1001, budget, model)
-    first = int((budget.total_bytes - one) / ((thousand - one) / 1000)) + 1
-    while first > 1 and _total(configuration, workload, first - 1, budget, model) > budget.total_bytes:
-        first -= 1
-    while _total(configuration, workload, first, budget, model) <= budget.total_bytes:
-        first += 1
-    return first
+    """The shortest clip that runs out, counted up to MOST_FRAMES."""
+
+    def fits(frames: int) -> bool:
+        return _total(configuration, workload, frames, budget, model) <= budget.total_bytes
+
+    return largest(fits, 1, MOST_FRAMES) + 1 if fits(1) else 1
 
 
 def _total(configuration: Configuration, workload: Workload, frames: int, budget: Budget, model: MemoryModel) -> int:
