@@ -37,7 +37,7 @@ def test_no_answer_contradicts_another(share: int) -> None:
     ],
 )
 def test_what_users_found(words: str) -> None:
-    """The requests of issue 13 that had two answers."""
+    """Requests that once had two answers."""
     assert check(words.split()) == []
 
 
