@@ -11,7 +11,7 @@ from itertools import chain, zip_longest
 from typing import NamedTuple
 
 from planner.domain import Workload
-from planner.planning.candidates import CandidateClass, Member, larger_passes
+from planner.planning.candidates import CandidateClass, Member, larger_passes, same_choice
 from planner.planning.weighing import Weighed
 
 
@@ -58,8 +58,7 @@ def _leaner(best: CandidateClass, weighed: Weighed) -> Iterator[Option]:
     less = [
         Option(one, weighed.within[id(one)])
         for one in weighed.fitting
-        if (one.variant, one.version, one.resolution) == (best.variant, best.version, best.resolution)
-        and weighed.within[id(one)].total_bytes < weighed.within[id(best)].total_bytes
+        if same_choice(one, best) and weighed.within[id(one)].total_bytes < weighed.within[id(best)].total_bytes
     ]
     yield from less[:1]
 

@@ -6,7 +6,7 @@ costs no accuracy (objects per pass, where the memory bank lies).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from planner.domain import PRECISIONS, VARIANTS, VERSIONS, Budget, Configuration, Pins, Request, Workload
@@ -90,6 +90,11 @@ class CandidateClass(NamedTuple):
         return min(self.members, key=lambda member: member.upper_bytes)
 
 
+def same_choice(one: CandidateClass, other: CandidateClass) -> bool:
+    """Whether they differ in nothing but precision and the way of running."""
+    return (one.variant, one.version, one.resolution) == (other.variant, other.version, other.resolution)
+
+
 def resolutions(request: Request) -> list[tuple[int, int]]:
     """The pinned resolution, or squares and those of the picture's own shape."""
     if request.pins.resolution is not None:
@@ -131,12 +136,7 @@ def smallest_need(request: Request, budget: Budget, model: MemoryModel) -> int |
 
     Bytes never fall with the variant or the pixels, so only the smallest corner of the candidates is worked out.
     """
-    limit = budget.host_bytes
-    needs = [
-        member.total_bytes
-        for member in _smallest_corner(request, budget, model)
-        if limit is None or member.host_bytes <= limit
-    ]
+    needs = [member.total_bytes for member in within_host(_smallest_corner(request, budget, model), budget.host_bytes)]
     return min(needs, default=None)
 
 
@@ -158,11 +158,16 @@ def _smallest_corner(request: Request, budget: Budget, model: MemoryModel, host:
             yield from members(*asked, host=hosted)
 
 
+def within_host(ways: Iterable[Member], host_bytes: int | None) -> Iterator[Member]:
+    """Those that a host of so many bytes holds; of a host that is not known, all."""
+    return (way for way in ways if host_bytes is None or way.host_bytes <= host_bytes)
+
+
 def held_by_host(ways: tuple[Member, ...], host_bytes: int | None) -> tuple[tuple[Member, ...], int | None]:
     """The members that a host of so many bytes holds, and None; where it holds none, all of them and the least need."""
     if host_bytes is None:
         return ways, None
-    held = tuple(way for way in ways if way.host_bytes <= host_bytes)
+    held = tuple(within_host(ways, host_bytes))
     return (held, None) if held else (ways, min(way.host_bytes for way in ways))
 
 

@@ -8,7 +8,7 @@ from planner.commands import describe, running_command
 from planner.domain import Budget, Choice, Plan, Provenance, Request, Workload
 from planner.memory_model import MemoryModel
 from planner.planning.alternatives import alternatives
-from planner.planning.candidates import CandidateClass, Member, candidate_classes, members, smallest_need
+from planner.planning.candidates import CandidateClass, Member, candidate_classes, members, smallest_need, within_host
 from planner.planning.hosting import host_warnings
 from planner.planning.limits import limits
 from planner.planning.ranking import choice
@@ -50,7 +50,7 @@ def make_plan(
     def ways_of(one: CandidateClass, ways: Sequence[tuple[int, bool]]) -> list[Member]:
         asked = one.variant, one.resolution, one.precision, one.attention, workload, model, budget.capability
         most = budget.host_bytes
-        return [way for way in members(*asked, ways, host=most is not None) if most is None or way.host_bytes <= most]
+        return list(within_host(members(*asked, ways, host=most is not None), most))
 
     found = alternatives(weighed, workload, top, ways_of)
     others = tuple(choice(*option, workload, model, budget) for option in found)
@@ -69,7 +69,7 @@ def make_plan(
         strict=strict,
         chosen=chosen,
         alternatives=others,
-        rejected=reject_all(weighed.turned_down(), budget, estimate_of),
+        rejected=reject_all(weighed.turned_down, budget, estimate_of),
         limits=limits(chosen, request, budget, model, smallest),
         stock=stock(request, budget, chosen.configuration if chosen else None, model),
         suggestions=suggestions(request, budget, model, weighed, others, smallest, strict),

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 from planner.domain import Budget, Choice, Configuration, Limits, Request, Workload
 from planner.memory_model import MemoryModel
-from planner.planning.candidates import Member, leanest_ways, members, open_precisions, why_unsupported
+from planner.planning.candidates import (
+    Member,
+    leanest_ways,
+    members,
+    open_precisions,
+    why_unsupported,
+    within_host,
+)
 from planner.units import MAXIMUM_COUNT, MAXIMUM_SIDE, MINIMUM_SIDE, RESOLUTION_STEP, format_size
 
 CARD_SIZES = {
@@ -49,7 +56,7 @@ class Span(NamedTuple):
                 self.variant, resolution, precision, self.attention, workload, self.model, self.budget.capability,
                 leanest_ways(workload), host=most is not None,
             )  # fmt: skip
-            yield from (way for way in found if most is None or way.host_bytes <= most)
+            yield from within_host(found, most)
 
     def fits(self, resolution: tuple[int, int], objects: int | None = None) -> bool:
         """Whether planning finds a way."""
@@ -68,7 +75,7 @@ class Span(NamedTuple):
         """The most objects, those that surely fit, and those with the memory bank on the GPU; None: not even one."""
         tests, most = (self.fits, self.surely_fits, self.fits_on_gpu), max(MAXIMUM_OBJECTS, self.workload.objects)
         return tuple(  # type: ignore[return-value]  # three tests, three figures
-            _most(lambda objects, fits=fits: fits(resolution, objects), 1, most)  # type: ignore[misc]
+            largest_if_any(lambda objects, fits=fits: fits(resolution, objects), 1, most)  # type: ignore[misc]
             for fits in tests
         )
 
@@ -87,8 +94,8 @@ class Span(NamedTuple):
 
     def largest_resolution(self, shape: tuple[int, int]) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
         """The largest resolution of a shape, and the largest that surely fits; None: not even the smallest."""
-        most = _most(lambda steps: self.fits(scaled(shape, steps)), SMALLEST_STEPS, MOST_STEPS)
-        sure = _most(lambda steps: self.surely_fits(scaled(shape, steps)), SMALLEST_STEPS, MOST_STEPS)
+        most = largest_if_any(lambda steps: self.fits(scaled(shape, steps)), SMALLEST_STEPS, MOST_STEPS)
+        sure = largest_if_any(lambda steps: self.surely_fits(scaled(shape, steps)), SMALLEST_STEPS, MOST_STEPS)
         return scaled(shape, most) if most else None, scaled(shape, sure) if sure else None
 
 
@@ -163,14 +170,17 @@ def objects_of(
         return None, None, None
     most, sure, on_gpu = span.most_objects(resolution)
     usable, ways = span.budget.usable_bytes, list(span.ways(resolution, 1))
-    held = "the host holds not even one object"
     if most is None:
-        short = min((way.total_bytes for way in ways), default=0) - usable
-        reasons["max_objects"] = f"one object is short by {format_size(short)}" if ways else held
+        reasons["max_objects"] = f"one object {how_short((way.total_bytes for way in ways), usable)}"
     if sure is None:
-        short = min((way.upper_bytes for way in ways), default=0) - usable
-        reasons["sure_objects"] = f"the bound of one object is short by {format_size(short)}" if ways else held
+        reasons["sure_objects"] = f"the bound of one object {how_short((way.upper_bytes for way in ways), usable)}"
     return most, sure, on_gpu or 0
+
+
+def how_short(needs: Iterable[int], usable_bytes: int) -> str:
+    """By how much the least need is; no way is left where the host holds none."""
+    least = min(needs, default=None)
+    return "is too much for the host" if least is None else f"is short by {format_size(least - usable_bytes)}"
 
 
 def _leanest(precisions: Sequence[str]) -> list[str]:
@@ -218,5 +228,6 @@ def largest(fits: Callable[[int], bool], known: int, most: int) -> int:
     return low
 
 
-def _most(fits: Callable[[int], bool], least: int, most: int) -> int | None:
+def largest_if_any(fits: Callable[[int], bool], least: int, most: int) -> int | None:
+    """The largest number from `least` up to `most` that fits; None where not even `least` does."""
     return largest(fits, least, most) if fits(least) else None

@@ -17,6 +17,7 @@ from planner.commands import SAVED, describe, packing_command, run_command
 from planner.domain import Budget, Configuration, Gpu, Headroom, Plan, Request, Suggestion
 from planner.memory_model import MemoryModel
 from planner.planning.candidates import leanest_ways, smallest_host_need, smallest_need
+from planner.planning.limits import largest_if_any
 from planner.units import MAXIMUM_SIZE_BYTES, exact_size, format_size, rounded_up_size
 
 MIXED_CARDS = "the cards differ, and speeds are published card by card"
@@ -83,11 +84,11 @@ def _dearest(budgets: Sequence[Budget], decides: Budget, request: Request, model
 
 def most_room(usable_bytes: Sequence[int], streams: int) -> int:
     """The most bytes that each of so many processes can have, none of them split over two GPUs; at least 1."""
-    low, high = 1, max(usable_bytes) + 1
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if sum(size // middle for size in usable_bytes) >= streams else (low, middle)
-    return low
+
+    def enough(room: int) -> bool:
+        return sum(size // room for size in usable_bytes) >= streams
+
+    return largest_if_any(enough, 1, max(usable_bytes)) or 1
 
 
 def lay_out(usable_bytes: Sequence[int], needs: Sequence[int], streams: int) -> list[int] | None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from planner.answers import Carried, Reach
 from planner.domain import VARIANTS, VERSIONS, Budget, Configuration, Request, Workload
 from planner.memory_model import MemoryModel
 from planner.planning.candidates import CandidateClass, candidate_classes
-from planner.planning.limits import SMALLEST_STEPS, Span, objects_of, scaled
+from planner.planning.limits import SMALLEST_STEPS, Span, how_short, objects_of, scaled
 from planner.planning.ranking import PRECISION_RANK
 from planner.planning.stock import NATIVE, stock
-from planner.units import format_resolution, format_size
+from planner.units import format_resolution
 
 SQUARE = (1, 1)
 
@@ -132,15 +132,9 @@ def _resolution(
     most, sure = span.largest_resolution(shape)
     usable, ways = span.budget.usable_bytes, list(span.ways(scaled(shape, SMALLEST_STEPS)))
     if most is None:
-        short = _short((way.total_bytes for way in ways), usable)
+        short = how_short((way.total_bytes for way in ways), usable)
         reasons[f"max_{name}"] = f"at the smallest resolution it {short}"
     if sure is None:
-        short = _short((way.upper_bytes for way in ways), usable)
+        short = how_short((way.upper_bytes for way in ways), usable)
         reasons[f"sure_{name}"] = f"the bound at the smallest resolution {short}"
     return most, sure
-
-
-def _short(needs: Iterable[int], usable_bytes: int) -> str:
-    """By how much the least need is; no way is left where the host holds none."""
-    least = min(needs, default=None)
-    return "is too much for the host" if least is None else f"is short by {format_size(least - usable_bytes)}"

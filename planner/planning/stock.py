@@ -14,7 +14,7 @@ from planner.memory_model import MemoryModel
 from planner.memory_model.arrays import frames as frame_bytes
 from planner.memory_model.arrays import stock_state
 from planner.planning.candidates import why_unsupported
-from planner.planning.limits import largest
+from planner.planning.limits import largest_if_any
 from planner.units import format_size
 
 OLDER_PRECISION = "autocast_float16"
@@ -65,17 +65,17 @@ def _endless_on_host(found: Stock, workload: Workload, budget: Budget, model: Me
     first, most = found.first_frame_out_of_memory, budget.host_bytes
     if first is None or most is None:
         return found
-    lowest, highest = 0, first  # of lengths, that the host holds the one and perhaps not the other
-    while highest - lowest > 1:
-        middle = (lowest + highest) // 2
-        held = model.host_bytes(found.configuration, replace(workload, frames=middle)) or 0
-        lowest, highest = (middle, highest) if held <= most else (lowest, middle)
-    if highest == first:
+
+    def held(frames: int) -> bool:
+        return (model.host_bytes(found.configuration, replace(workload, frames=frames)) or 0) <= most
+
+    longest = largest_if_any(held, 1, first) or 0
+    if longest + 1 >= first:
         return found
     reason = "the host does not hold it with a single frame"
-    if lowest:
-        reason = f"it loads the whole clip on the host first: a clip of {highest} frames no longer fits there"
-    return replace(found, first_frame_out_of_memory=highest, reason=reason)
+    if longest:
+        reason = f"it loads the whole clip on the host first: a clip of {longest + 1} frames no longer fits there"
+    return replace(found, first_frame_out_of_memory=longest + 1, reason=reason)
 
 
 def _configuration(request: Request, chosen: Configuration | None, capability: tuple[int, int] | None) -> Configuration:
@@ -143,7 +143,7 @@ def _first_too_long(configuration: Configuration, workload: Workload, budget: Bu
     def fits(frames: int) -> bool:
         return _total(configuration, workload, frames, budget, model) <= budget.total_bytes
 
-    return largest(fits, 1, MOST_FRAMES) + 1 if fits(1) else 1
+    return (largest_if_any(fits, 1, MOST_FRAMES) or 0) + 1
 
 
 def _total(configuration: Configuration, workload: Workload, frames: int, budget: Budget, model: MemoryModel) -> int:

@@ -9,7 +9,14 @@ from itertools import islice
 from planner.commands import describe, planning_command
 from planner.domain import Budget, Choice, Configuration, Headroom, Pins, Request, Suggestion
 from planner.memory_model import MemoryModel
-from planner.planning.candidates import CandidateClass, candidate_classes, smallest_host_need, smallest_need
+from planner.planning.candidates import (
+    CandidateClass,
+    candidate_classes,
+    same_choice,
+    smallest_host_need,
+    smallest_need,
+)
+from planner.planning.limits import largest_if_any
 from planner.planning.weighing import Weighed, weigh
 from planner.units import MAXIMUM_SIZE_BYTES, format_resolution, format_size, rounded_up_size
 
@@ -111,7 +118,7 @@ def _what_more_would_allow(
     request: Request, budget: Budget, model: MemoryModel, weighed: Weighed, best: CandidateClass, strict: bool
 ) -> Iterator[Suggestion]:
     """The smallest budget for the best of what does not fit, and what planning makes of that budget."""
-    better = next((c for c in weighed.turned_down() if not c.unsupported and not _same_worth(c, best)), None)
+    better = next((c for c in weighed.turned_down if not c.unsupported and not same_choice(c, best)), None)
     if better is None:
         return
     asked = _as_supported(request, budget, better.precision)
@@ -119,22 +126,17 @@ def _what_more_would_allow(
     needs = [
         (member.upper_bytes if strict else member.total_bytes)
         for candidate in classes
-        if _same_worth(candidate, better)
+        if same_choice(candidate, better)
         for member in candidate.members
     ]
     larger = _with_vram(budget, budget.headroom.budget_for(min(needs)))
     given = weigh(classes, asked, larger.usable_bytes, model.catalog, strict)
     chosen = given.best
-    if chosen is None or larger.total_bytes > MAXIMUM_SIZE_BYTES or _same_worth(chosen, best):
+    if chosen is None or larger.total_bytes > MAXIMUM_SIZE_BYTES or same_choice(chosen, best):
         return
     configuration = chosen.configuration(given.within[id(chosen)])
     change = f"{format_size(larger.total_bytes)} would allow {describe(configuration)}"
     yield Suggestion(change, planning_command(asked, larger, strict=strict))
-
-
-def _same_worth(one: CandidateClass, other: CandidateClass) -> bool:
-    """Whether they differ in nothing but precision and the way of running."""
-    return (one.variant, one.version, one.resolution) == (other.variant, other.version, other.resolution)
 
 
 def _on_any_gpu(request: Request, budget: Budget, model: MemoryModel, weighed: Weighed) -> Sequence[CandidateClass]:
@@ -152,7 +154,7 @@ def _what_more_of_the_host_would_allow(
     request: Request, budget: Budget, model: MemoryModel, weighed: Weighed, strict: bool
 ) -> Iterator[Suggestion]:
     """The host's memory for the best of what it does not hold and the GPU does, and what planning makes of that."""
-    for better in weighed.turned_down():
+    for better in weighed.turned_down:
         needs = [way.host_bytes for way in better.members if way.total_bytes <= budget.usable_bytes]
         if better.over_host_bytes is None or not needs:
             continue
@@ -171,13 +173,7 @@ def _most_objects(request: Request, budget: Budget, fits: Fits) -> int:
     def fits_objects(objects: int) -> bool:
         return fits(replace(request, workload=replace(request.workload, objects=objects)), budget)
 
-    if not fits_objects(1):
-        return 0
-    low, high = 1, request.workload.objects
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if fits_objects(middle) else (low, middle)
-    return low
+    return largest_if_any(fits_objects, 1, request.workload.objects) or 0
 
 
 def _pinned(configuration: Configuration, pins: Pins) -> Pins:

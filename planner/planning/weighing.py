@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
 
 from planner.catalog import Catalog
 from planner.domain import Request
@@ -11,7 +12,8 @@ from planner.planning.candidates import CandidateClass, Member
 from planner.planning.ranking import Key, Ranker, ranker
 
 
-class Weighed(NamedTuple):
+@dataclass(frozen=True)
+class Weighed:
     """Candidate classes and what a budget makes of them. Mappings are by the id of a class."""
 
     classes: Sequence[CandidateClass]
@@ -24,7 +26,7 @@ class Weighed(NamedTuple):
     ideal: Mapping[int, Key]
     """Of every class: its place if it surely fitted."""
 
-    @property
+    @cached_property
     def fitting(self) -> list[CandidateClass]:
         """What fits, the most preferred first."""
         found = [candidate for candidate in self.classes if id(candidate) in self.within]
@@ -33,16 +35,13 @@ class Weighed(NamedTuple):
     @property
     def best(self) -> CandidateClass | None:
         """What is chosen; None where nothing fits."""
-        return min(
-            (candidate for candidate in self.classes if id(candidate) in self.within),
-            key=lambda candidate: self.keys[id(candidate)],
-            default=None,
-        )
+        return next(iter(self.fitting), None)
 
     def surely(self, member: Member) -> bool:
         """Whether it fits with its upper bound."""
         return member.upper_bytes <= self.usable_bytes
 
+    @cached_property
     def turned_down(self) -> list[CandidateClass]:
         """What would be preferred to the choice and does not fit, in order.
 
