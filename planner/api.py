@@ -186,7 +186,7 @@ def plan(
     budget, warnings = budget_of(vram, gpu, device, parse_headroom(headroom), gpus_of(simulate_gpu, vram, gpu))
     budget = with_host(budget, host_memory, simulate_gpu)
     check_top(top)
-    model = known_model().on(budget.gpu.name if budget.gpu else None)
+    model = known_model().on(budget.gpu, budget.total_bytes)
     with torch_of(simulate_gpu):
         made = make_plan(
             request, budget, model, provenance_of(model), strict=strict, top=top, warnings=warnings, explain=explain
@@ -228,7 +228,7 @@ def predict(
         bounded_memory_bank=bounded_memory_bank, offload_video=offload_video, offload_state=offload_state,
     )  # fmt: skip
     card = _gpu(gpu)
-    model = known_model().on(card.name if card else None)
+    model = known_model().on(card)
     if card is None:
         return model.estimate(configuration, workload, None, runtime)
     no_code = _checked_on(card, configuration)

@@ -267,7 +267,7 @@ def _stand(target: _Target, request: Request) -> _Standing:
 
 
 def _advice(target: _Target, request: Request, now: Choice, budget: Budget, held: bool) -> str:
-    model = known_model().on(budget.gpu.name if budget.gpu else None)
+    model = known_model().on(budget.gpu, budget.total_bytes)
     with judging(target.build()):
         need = smallest_need(request, budget, model)
     smallest = None if need is None else budget.headroom.budget_for(need)
@@ -283,7 +283,7 @@ def as_of_today(choice: Choice, workload: Workload, budget: Budget | None) -> Ch
     The plan's file may be of another release, or have been changed by hand.
     """
     gpu = budget.gpu if budget else None
-    model, configuration = known_model().on(gpu.name if gpu else None), choice.configuration
+    model, configuration = known_model().on(gpu), choice.configuration
     return replace(
         choice,
         estimate=model.estimate(configuration, workload, gpu.capability if gpu else None),

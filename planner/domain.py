@@ -209,6 +209,11 @@ class Estimate:
     """What the process takes: reserved + context."""
     upper_bytes: int
     """One-sided bound of total_bytes, from held-out groups."""
+    least_bytes: int
+    """The smallest memory in which it completes: less than total_bytes where the allocator can give cache back."""
+    context_low_bytes: int
+    """The band of context_bytes: of the GPU, or of those that the budget may be of."""
+    context_high_bytes: int
     components: tuple[Component, ...]
     """Of total_bytes, at the peak phase; they add up to it."""
     phases: tuple[Phase, ...]

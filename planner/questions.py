@@ -62,7 +62,7 @@ def limits(
     )  # fmt: skip
     budget, warnings = budget_of(vram, gpu, device, parse_headroom(headroom), gpus_of(simulate_gpu, vram, gpu))
     budget = with_host(budget, host_memory, simulate_gpu)
-    model = known_model().on(budget.gpu.name if budget.gpu else None)
+    model = known_model().on(budget.gpu, budget.total_bytes)
     with torch_of(simulate_gpu):
         return carried(request, budget, model, warnings)
 
@@ -105,7 +105,7 @@ def runtimes(configuration: Configuration, workload: Workload, gpu: str | None =
     from planner.profiles import load_folder
 
     card = None if gpu is None else find_gpu(gpu).gpu
-    model = known_model().on(card.name if card else None)
+    model = known_model().on(card)
     published = load_folder(profiles_folder() / "published")
     return beside(configuration, workload, model, card.capability if card else None, published)
 
@@ -169,7 +169,7 @@ def pack(
 
     @cache
     def model_of(card: Gpu | None) -> MemoryModel:
-        return known_model().on(card.name if card else None)
+        return known_model().on(card)
 
     def plan_with(budget: Budget) -> domain.Plan:
         model = model_of(budget.gpu)

@@ -64,8 +64,10 @@ class Truth(MemoryModel):
         if row is None or "simulation" not in row:
             return found
         simulated = row["simulation"]
-        return Totals(
-            simulated["allocated_bytes"], simulated["reserved_bytes"], simulated["context_bytes"], found.upper
+        return found._replace(
+            allocated=simulated["allocated_bytes"],
+            reserved=simulated["reserved_bytes"],
+            context=simulated["context_bytes"],
         )
 
 

@@ -419,6 +419,6 @@ def test_rows_measured_under_a_drivers_name_count_for_the_catalogues(
     row: Any = SimpleNamespace(gpu=printed, runtime="own", margin=SimpleNamespace(rows=3, ratio=1.0), notes=())
     monkeypatch.setattr("planner.memory_model.estimator._from_elsewhere", lambda one: "elsewhere")
     known = MemoryModel(replace(model.coefficients, corrections=(row,)), model.catalog)
-    assert known.on(find_gpu(name).gpu.name).corrections["own"] is row
-    assert known.on("GeForce RTX 3090").corrections["own"] == "elsewhere"
+    assert known.on(find_gpu(name).gpu).corrections["own"] is row
+    assert known.on(find_gpu("GeForce RTX 3090").gpu).corrections["own"] == "elsewhere"
     assert known_gpus()

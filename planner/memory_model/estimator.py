@@ -8,11 +8,12 @@ from math import ceil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from planner.catalog import Catalog, load_catalog
-from planner.domain import Component, Configuration, Estimate, Phase, Workload
+from planner.domain import Component, Configuration, Estimate, Gpu, Phase, Workload
 from planner.errors import UsageError
 from planner.memory_model import arrays, host
 from planner.memory_model.beyond import NO_SCORES, Scores, bound_extra, is_beyond, math_scores
 from planner.memory_model.coefficients import Coefficients, Correction, Group, Law, load_coefficients
+from planner.memory_model.contexts import Context, context_on
 from planner.memory_model.features import ARRAYS, SCALAR, Operations, Quantities, features
 
 if TYPE_CHECKING:
@@ -31,14 +32,8 @@ HOPPER_WORKSPACE_CAPABILITIES = (9, 10, 12)
 """aten/src/ATen/cuda/CublasHandlePool.cpp, getChosenWorkspaceSize."""
 HOPPER_WORKSPACE_BYTES = 32 * 2**20 - 8_519_680
 """What the cuBLAS workspace of these takes more than that of others, with which the laws were fitted."""
-CONTEXT_BYTES = {7: 400_000_000, 8: 400_000_000}
-"""By the major number of the capability; as in profiles/workspaces.yaml, which a test holds it to."""
-OTHER_CONTEXT_BYTES = 500_000_000
-UNKNOWN_CONTEXT_BYTES = 400_000_000
 GENERATIONS = ((7, 5), (8, 0), (9, 0))
 """A capability of each kind that estimates differ between; older GPUs run no current torch."""
-CONTEXT_UPPER_BYTES = 137_000_000
-"""How much more a context may be that was not measured here: the largest public figures are a little over 500 MiB."""
 UNCONFIRMED = 0.09
 """Relative, until rows measured on a GPU say better: the worst of three published peaks beside a trace of the stock
 code without its workspaces (docs/log.md)."""
@@ -57,6 +52,8 @@ class Totals(NamedTuple):
     reserved: Any
     context: Any
     upper: Any
+    least: Any
+    """What it completes in, when the allocator gives back its cache."""
 
     @property
     def total(self) -> Any:
@@ -72,25 +69,33 @@ class MemoryModel:
         coefficients: Coefficients | None = None,
         catalog: Catalog | None = None,
         correction: Mapping[str, Correction] | None = None,
+        context: Context | None = None,
     ) -> None:
         self.coefficients = coefficients or load_coefficients()
         self.catalog = catalog or load_catalog()
         self._known_curves: dict[tuple[int, str, int], Mapping[int, float]] = {}
         self.corrections = dict(correction or {})
         """By runtime: what was measured on the GPU that is planned for."""
+        self.context = context
+        """On that GPU; None where none is meant, and the capability says what there is to say."""
 
-    def on(self, gpu: str | None) -> MemoryModel:
-        """This model with what was measured on the GPU of that name, else on others, if anything was."""
+    def on(self, gpu: Gpu | str | None, budget_bytes: int | None = None) -> MemoryModel:
+        """This model for a GPU, or one of that name: its context, and what was measured there, else on others.
+
+        Of None for any GPU that a budget of so many bytes may be of.
+        """
         known = self.coefficients.corrections
         here = {}
         if gpu and known:
+            name = gpu if isinstance(gpu, str) else gpu.name
             from planner.catalog.gpu_names import same_card  # most plans know of no measurement
 
-            here = {one.runtime: one for one in known if same_card(one.gpu, gpu)}
+            here = {one.runtime: one for one in known if same_card(one.gpu, name)}
         # Of several others the one with most rows; sorted() keeps the order of names among equals.
         elsewhere = {one.runtime: _from_elsewhere(one) for one in sorted(known, key=lambda one: one.margin.rows)}
         found = {**elsewhere, **here}
-        return MemoryModel(self.coefficients, self.catalog, found) if found else self
+        context = context_on(gpu, budget_bytes=budget_bytes)
+        return MemoryModel(self.coefficients, self.catalog, found, context)
 
     def estimate(
         self,
@@ -116,16 +121,19 @@ class MemoryModel:
         because = self._extrapolated(group, configuration, workload)
         if correction:
             because += correction.notes
-        measured = correction is not None and correction.context_bytes is not None
         found = host.host_components(configuration, workload, runtime, self.catalog)
         cache = Component("allocator cache", totals.reserved - totals.allocated, _origin(group, terms.ratios))
-        context = Component("cuda context", totals.context, "measured" if measured else "assumed")
+        band = terms.context
+        context = Component("cuda context", totals.context, band.provenance)
         return Estimate(
             allocated_bytes=totals.allocated,
             reserved_bytes=totals.reserved,
             context_bytes=totals.context,
             total_bytes=totals.total,
             upper_bytes=totals.upper,
+            least_bytes=totals.least,
+            context_low_bytes=band.low_bytes,
+            context_high_bytes=band.high_bytes,
             components=tuple(part for part in (*peak.components, cache, context) if part.bytes),
             phases=phases,
             peak_phase=peak.name,
@@ -188,7 +196,9 @@ class MemoryModel:
         parameters = self.catalog.shapes[configuration.variant].parameters
         correction = self.corrections.get(group.runtime)
         major = capability[0] if capability else None
-        context = OTHER_CONTEXT_BYTES if major else UNKNOWN_CONTEXT_BYTES
+        context = self.context or context_on(capability=capability)
+        if correction and (size := correction.context_bytes) is not None:
+            context = Context(size, size, size, "measured")
         scores = NO_SCORES
         if configuration.attention == "math":
             heads = self.catalog.shapes[configuration.variant].global_attention_heads
@@ -201,8 +211,7 @@ class MemoryModel:
             workspace=HOPPER_WORKSPACE_BYTES if major in HOPPER_WORKSPACE_CAPABILITIES else 0,
             scores=scores,
             ratios=(correction.allocated_ratio, correction.reserved_ratio) if correction else None,
-            context=CONTEXT_BYTES.get(major or 0, context),
-            measured_context=correction.context_bytes if correction else None,
+            context=context,
         )
 
     def _curves(self, group: Group, variant: str, pixels: int) -> Mapping[int, float]:
@@ -217,12 +226,12 @@ class MemoryModel:
     def _totals(self, group: Group, terms: Terms) -> Totals:
         allocated = max(terms.allocated(name, law) for name, law in group.phases.items())
         reserved = max(allocated, terms.reserved(group.reserved))
-        context = terms.context if terms.measured_context is None else terms.measured_context
+        context = terms.context
         on_total, on_reserved = self.widening(group, terms.quantities, SCALAR)
-        spare = CONTEXT_UPPER_BYTES if terms.measured_context is None else 0
-        widened = (reserved + context) * on_total + reserved * on_reserved
+        widened = (reserved + context.bytes) * on_total + reserved * on_reserved
         widened += bound_extra(group, terms.quantities, terms.grown, terms.scores, SCALAR)
-        return Totals(allocated, reserved, context, ceil(widened) + reserved + context + spare)
+        upper = ceil(widened) + reserved + context.high_bytes
+        return Totals(allocated, reserved, context.bytes, upper, allocated + context.bytes)
 
     def widening(self, group: Group, q: Quantities, ops: Operations) -> tuple[float, Any]:
         """What the upper bound adds, as shares of the total and of the reserved bytes.
@@ -276,8 +285,7 @@ class Terms(NamedTuple):
     scores: Scores
     ratios: tuple[float, float] | None
     """Measured: of allocated and of reserved."""
-    context: int
-    measured_context: int | None
+    context: Context
 
     def allocated(self, phase: str, law: Law) -> int:
         """Allocated bytes at the peak of a phase."""

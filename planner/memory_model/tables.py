@@ -12,16 +12,16 @@ from planner.errors import UsageError
 from planner.memory_model import arrays
 from planner.memory_model.beyond import Scores, bound_extra, math_scores
 from planner.memory_model.coefficients import WIDTHS, Group, Law
+from planner.memory_model.contexts import context_on
 from planner.memory_model.estimator import (
-    CONTEXT_UPPER_BYTES,
     ENDLESS_FRAMES,
-    UNKNOWN_CONTEXT_BYTES,
     WIDTH_OF,
 )
 from planner.memory_model.features import Operations, Quantities, features
 
 if TYPE_CHECKING:
-    from planner.memory_model.estimator import MemoryModel
+    from planner.memory_model.contexts import context_on
+from planner.memory_model.estimator import MemoryModel
 
 VECTOR = Operations(np.maximum, np.minimum, np.where, np.ceil)
 _DEFAULTS: dict[str, Any] = {
@@ -32,7 +32,7 @@ _DEFAULTS: dict[str, Any] = {
     "offload_state": False,
 }
 _REQUIRED = ("variant", "precision", "height", "width")
-FIGURES = ("allocated_bytes", "reserved_bytes", "total_bytes", "upper_bytes")
+FIGURES = ("allocated_bytes", "reserved_bytes", "total_bytes", "upper_bytes", "least_bytes")
 
 
 def predict(
@@ -103,11 +103,12 @@ def _figures(model: MemoryModel, group: Group, rows: Mapping[str, np.ndarray]) -
     reserved = np.ceil((weights + value(group.reserved) + np.maximum(scores.encode, scores.track)) * ratios[1])
     reserved = np.maximum(allocated, reserved)
     on_total, on_reserved = model.widening(group, q, VECTOR)
-    total = reserved + UNKNOWN_CONTEXT_BYTES
+    context = model.context or context_on()
+    total = reserved + context.bytes
     widened = total * on_total + reserved * on_reserved
     widened = widened + bound_extra(group, q, grown, scores, VECTOR)
-    upper = np.ceil(widened) + reserved + UNKNOWN_CONTEXT_BYTES + CONTEXT_UPPER_BYTES
-    return dict(zip(FIGURES, (allocated, reserved, total, upper), strict=True))
+    upper = np.ceil(widened) + reserved + context.high_bytes
+    return dict(zip(FIGURES, (allocated, reserved, total, upper, allocated + context.bytes), strict=True))
 
 
 class _Places:

@@ -184,7 +184,7 @@ def _cards(
     known: dict[object, CandidateClass] = {}
     groups: dict[tuple[str, str], list[Gpu]] = {}
     for gpu in gpus:
-        on = model.on(gpu.name)
+        on = model.on(gpu)
         key = gpu.capability, on.corrections.get(runtime)
         if key not in known:
             known[key] = _classes(request, runtime, on, pins, gpu)[0]

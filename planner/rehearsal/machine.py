@@ -9,7 +9,7 @@ from functools import lru_cache
 from planner.catalog.gpu_cards import database
 from planner.catalog.gpus import card_of, find_gpu
 from planner.errors import UsageError
-from planner.memory_model.estimator import CONTEXT_BYTES, OTHER_CONTEXT_BYTES
+from planner.memory_model.contexts import context_on
 
 MOST_GPUS = 8
 """Of one stage; sources/stage.h, STAGE_GPUS."""
@@ -124,7 +124,7 @@ def imaginary_gpu(
 
 def context_of(capability: tuple[int, int]) -> int:
     """Bytes of a CUDA context as the memory model assumes them."""
-    return CONTEXT_BYTES.get(capability[0], OTHER_CONTEXT_BYTES)
+    return context_on(capability=capability).bytes
 
 
 def _rehearsed(capability: tuple[int, int], whose: str) -> tuple[int, int]:

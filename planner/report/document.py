@@ -121,7 +121,10 @@ def estimate_document(estimate: Estimate) -> dict[str, Any]:
         "allocated_bytes": estimate.allocated_bytes,
         "reserved_bytes": estimate.reserved_bytes,
         "context_bytes": estimate.context_bytes,
+        "context_low_bytes": estimate.context_low_bytes,
+        "context_high_bytes": estimate.context_high_bytes,
         "total_bytes": estimate.total_bytes,
+        "least_bytes": estimate.least_bytes,
         "upper_bytes": estimate.upper_bytes,
         "components": [_component(component) for component in estimate.components],
         "phases": [

@@ -229,6 +229,7 @@ def _estimate(fields: Fields) -> Estimate:
         context_bytes=fields.integer("context_bytes"),
         total_bytes=fields.integer("total_bytes"),
         upper_bytes=fields.integer("upper_bytes"),
+        **_bands(fields),
         components=_components(fields),
         phases=tuple(
             Phase(name=entry.text("name"), components=_components(entry)) for entry in fields.entries("phases")
@@ -238,6 +239,14 @@ def _estimate(fields: Fields) -> Estimate:
         extrapolated_because=tuple(fields.texts("extrapolated_because")),
         **_host(fields),
     )
+
+
+def _bands(fields: Fields) -> dict[str, Any]:
+    """Least and the context's band, which plans of earlier releases do not have: their one figure stands for them."""
+    if "least_bytes" not in fields:
+        total, context = fields.integer("total_bytes"), fields.integer("context_bytes")
+        return {"least_bytes": total, "context_low_bytes": context, "context_high_bytes": context}
+    return {name: fields.integer(name) for name in ("least_bytes", "context_low_bytes", "context_high_bytes")}
 
 
 def _host(fields: Fields) -> dict[str, Any]:
