@@ -151,7 +151,7 @@ def _frames(trial: Trial) -> int:
     return trial.workload.frames or trial.frames
 
 
-def _picture(size: tuple[int, int], number: int) -> numpy.ndarray:
+def picture(size: tuple[int, int], number: int) -> numpy.ndarray:
     """Noise, H×W×3 uint8, another for each number."""
     from PIL import Image
 
@@ -192,7 +192,7 @@ def _run_own(trial: Trial, gauge: Gauge) -> None:
         task, size = trial.workload.task, trial.workload.frame_size
         with gauge.of("track" if task == "video" else "output"):
             if task == "video":
-                clip = (_picture(size, number) for number in range(_frames(trial)))
+                clip = (picture(size, number) for number in range(_frames(trial)))
                 prompts = [
                     {"frame": 0, "object": number + 1, "box": box.tolist()} for number, box in enumerate(_boxes(trial))
                 ]
@@ -200,10 +200,10 @@ def _run_own(trial: Trial, gauge: Gauge) -> None:
                     gauge.tick()
             elif task == "image":
                 for number in range(ROUNDS):
-                    session.segment(_picture(size, number), boxes=_boxes(trial).tolist())
+                    session.segment(picture(size, number), boxes=_boxes(trial).tolist())
                     gauge.tick()
             else:
-                session.automask(_picture(size, 0), pred_iou_threshold=0.0, stability_threshold=0.0)
+                session.automask(picture(size, 0), pred_iou_threshold=0.0, stability_threshold=0.0)
                 gauge.tick()
         gauge.steps = [describe(step.configuration) for step in session.steps]
 
@@ -253,7 +253,7 @@ def _stock_video(trial: Trial, gauge: Gauge) -> None:
     model = _stock_model(trial, gauge)
     with tempfile.TemporaryDirectory() as folder:
         for number in range(_frames(trial)):
-            Image.fromarray(_picture(trial.workload.frame_size, number)).save(Path(folder) / f"{number:05d}.jpg")
+            Image.fromarray(picture(trial.workload.frame_size, number)).save(Path(folder) / f"{number:05d}.jpg")
         with gauge.of("init"):
             state = model.init_state(
                 folder,
@@ -275,7 +275,7 @@ def _stock_image(trial: Trial, gauge: Gauge) -> None:
     predictor._bb_feat_sizes = [(side // stride, side // stride) for stride in (4, 8, 16)]
     with gauge.of("output"):
         for number in range(ROUNDS):
-            predictor.set_image(_picture(trial.workload.frame_size, number))
+            predictor.set_image(picture(trial.workload.frame_size, number))
             with gauge.of("prompt"):
                 predictor.predict(box=_boxes(trial), multimask_output=False)
             gauge.tick()
@@ -290,7 +290,7 @@ def _stock_automask(trial: Trial, gauge: Gauge) -> None:
     side = trial.configuration.resolution[0]
     generator.predictor._bb_feat_sizes = [(side // stride, side // stride) for stride in (4, 8, 16)]
     with gauge.of("output"):
-        generator.generate(_picture(trial.workload.frame_size, 0))
+        generator.generate(picture(trial.workload.frame_size, 0))
         gauge.tick()
 
 

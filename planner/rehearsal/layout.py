@@ -84,7 +84,7 @@ class StageRecord(ctypes.Structure):
 
 
 def first_bytes(
-    gpus: Sequence[ImaginaryGpu], *, event_lag: int, zero_scalars: bool, fail_request: int | None, trace: int
+    gpus: Sequence[ImaginaryGpu], *, event_lag: int, zero_scalars: int, fail_request: int | None, trace: int
 ) -> bytes:
     """What stands in the file before the first process comes: all but the processes, which are zeros."""
     record = StageRecord(

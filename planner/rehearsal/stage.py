@@ -21,6 +21,8 @@ from planner.rehearsal.machine import MOST_GPUS, ImaginaryGpu
 
 PREFIX = "SAM2_PLAN_REHEARSAL_"
 """Of the environment's variables: STAGE (the folder), CUDNN (the real library), HOST_LIMIT (bytes)."""
+SIZES_ONLY = 2
+"""In place of zero_scalars' True: no large array is copied either (sources/copies.c)."""
 REAL_ONES = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
 HOST_SHARE = 0.9
 """Of the host's memory that is available when the stage is entered, what each process may take of its own."""
@@ -85,7 +87,7 @@ class Stage:
         gpus: Sequence[ImaginaryGpu],
         *,
         event_lag: int = 0,
-        zero_scalars: bool = False,
+        zero_scalars: int = False,
         fail_request: int | None = None,
         host_limit_bytes: int | None = None,
         trace: int = 0,
@@ -121,15 +123,7 @@ class Stage:
         try:
             self._folder = tempfile.TemporaryDirectory(prefix="sam2-plan-stage-", ignore_cleanup_errors=True)
             with (Path(self._folder.name) / "stage").open("xb") as file:
-                file.write(
-                    first_bytes(
-                        self.gpus,
-                        event_lag=self.event_lag,
-                        zero_scalars=self.zero_scalars,
-                        fail_request=self.fail_request,
-                        trace=self.trace,
-                    )
-                )
+                file.write(self._first_bytes())
                 file.truncate(_SIZE)
             (Path(self._folder.name) / "libraries").symlink_to(self._libraries.folder)
         except OSError as error:
@@ -146,6 +140,26 @@ class Stage:
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None
+
+    def set_again(self, gpus: Sequence[ImaginaryGpu]) -> None:
+        """Other GPUs on the same stage, as if nobody had used it: for processes that have not come yet.
+
+        Numbers that leave them are 0, and large arrays are not copied: for runs of which only the sizes count.
+        """
+        if self._folder is None:
+            raise UsageError("The stage is not open.", "Use it in a with statement.")
+        self.gpus, self.zero_scalars = tuple(gpus), SIZES_ONLY
+        with (Path(self._folder.name) / "stage").open("r+b") as file:
+            file.write(self._first_bytes().ljust(_SIZE, b"\0"))
+
+    def _first_bytes(self) -> bytes:
+        return first_bytes(
+            self.gpus,
+            event_lag=self.event_lag,
+            zero_scalars=self.zero_scalars,
+            fail_request=self.fail_request,
+            trace=self.trace,
+        )
 
     def environment(self, base: Mapping[str, str] | None = None) -> dict[str, str]:
         """For a process that is to see these GPUs: `base` (this process's unless said) with what it takes.

@@ -45,7 +45,7 @@ struct stage {
   int32_t gpus, processes, unknown, trace;
   int64_t event_lag;    /* an event is not ready for its first so many queries */
   int64_t fail_request; /* of each process, the request that is refused; 0: none */
-  int64_t zero_scalars; /* every number of up to 8 bytes that leaves a device is 0 */
+  int64_t zero_scalars; /* every number of up to 8 bytes that leaves a device is 0; 2: and large copies are left out */
   struct gpu gpu[STAGE_GPUS];
   char unknown_names[STAGE_UNKNOWN][64];
   struct process process[STAGE_PROCESSES];
