@@ -16,19 +16,24 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from queue import Empty, Queue
 from typing import Any, TextIO
+from zlib import crc32
 
+from planner.documents import write
 from planner.journal import append, open_journal, read_journal
 from planner.locations import profiles_folder
 from planner.measure.trial import RAN, Outcome
+from planner.profiles.rehearsed import FIT, RehearsedRun, runs_text
 from planner.rehearsal.forking import Forks
 from planner.rehearsal.grid import Point, points
+from planner.rehearsal.least import least_of
 from planner.rehearsal.machine import imaginary_gpu
 
 HELD_OUT, DRAWN = 560, 700
+QUICK_SECONDS = 6.0
 ENOUGH_BYTES = 300 * 2**30
 """Of the imaginary GPU: nothing runs out, so that the allocator never gives cache back."""
 
@@ -55,19 +60,40 @@ def _figures(found: Outcome) -> dict[str, Any]:
     }
 
 
-def work(queue: Queue[Point], file: TextIO, lock: threading.Lock, done: Counter[str], total: int) -> None:
-    """Take points until none is left."""
+def least_of_row(forks: Forks, point: Point, row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row with the reserved bytes in which it still completes, by running it on smaller and smaller GPUs."""
+    began = time.perf_counter()
+
+    def completes(total_bytes: int) -> bool:
+        gpu = imaginary_gpu(capability=point.capability, total_bytes=total_bytes, context_bytes=0)
+        return forks.run(point.trial, gpu).outcome == RAN
+
+    least = least_of(completes, row["reserved"], row["allocated"], 0)
+    # A granule of the driver is no more than it, and may be less than what is allocated.
+    return {**row, "least": max(least, row["allocated"]), "least_seconds": round(time.perf_counter() - began, 2)}
+
+
+def work(
+    queue: Queue[Point],
+    known: Mapping[str, Mapping[str, Any]],
+    file: TextIO,
+    lock: threading.Lock,
+    done: Counter[str],
+    total: int,
+) -> None:
+    """Take points until none is left: of a `known` one its least is sought, any other is run."""
     with Forks() as forks:
         while True:
             try:
                 point = queue.get_nowait()
             except Empty:
                 return
-            row = rehearsed(forks, point)
+            row = least_of_row(forks, point, known[point.id]) if point.id in known else rehearsed(forks, point)
             with lock:
                 append(file, row)
                 done["failed" if "error" in row else "ran"] += 1
                 told = row.get("error") or f"{row['reserved'] / 1e6:,.0f} MB reserved"
+                told += f", least {row['least'] / 1e6:,.0f} MB" if "least" in row else ""
                 print(f"[{sum(done.values())}/{total}] {point.id}: {told}, {row['seconds']} s", file=sys.stderr)
 
 
@@ -77,28 +103,77 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--journal", type=Path, default=Path("rehearsed-grid.jsonl"), help="finished runs")
     parser.add_argument("--out", type=Path, default=profiles_folder() / "rehearsed", help="folder of the profiles")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="runs side by side")
+    parser.add_argument("--least", type=int, metavar="N", help="of N runs that the journal has, what they complete in")
+    parser.add_argument("--write-only", action="store_true", help="run nothing, write what the journal has")
     parser.add_argument("--list", action="store_true", help="print the runs and stop")
     options = parser.parse_args(arguments)
     every = points(HELD_OUT, DRAWN)
     if options.list:
         print("\n".join(point.id for point in every))
         return 0
+    if options.write_only:
+        write_profiles(every, read_journal(options.journal), options.out)
+        return 0
     rows = read_journal(options.journal)
     queue: Queue[Point] = Queue()
-    for point in every:
-        if point.id not in rows:
-            queue.put(point)
-    done, lock = Counter({"ran": len(every) - queue.qsize()}), threading.Lock()
+    known: dict[str, dict[str, Any]] = {}
+    todo = [point for point in every if point.id not in rows]
+    if options.least:
+        todo = least_points(every, rows)[: options.least]
+        known = {point.id: rows[point.id] for point in todo}
+        todo = [point for point in todo if "least" not in rows[point.id]]
+    for point in todo:
+        queue.put(point)
+    total = len(known) or len(every)
+    done, lock = Counter({"ran": total - len(todo)}), threading.Lock()
     with open_journal(options.journal) as file:
         threads = [
-            threading.Thread(target=work, args=(queue, file, lock, done, len(every)), daemon=True)
+            threading.Thread(target=work, args=(queue, known, file, lock, done, total), daemon=True)
             for _ in range(options.jobs)
         ]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
+    write_profiles(every, read_journal(options.journal), options.out)
     return 0
+
+
+def least_points(every: Sequence[Point], rows: Mapping[str, Mapping[str, Any]]) -> list[Point]:
+    """Those of which the least may be sought: drawn at random, and done in seconds, since each takes ten runs."""
+    ran = [point for point in every if "error" not in rows.get(point.id, {"error": 1})]
+    quick = [point for point in ran if point.use != FIT and rows[point.id]["seconds"] < QUICK_SECONDS]
+    return sorted(quick, key=lambda point: crc32(point.id.encode()))
+
+
+def write_profiles(every: Sequence[Point], rows: Mapping[str, Mapping[str, Any]], folder: Path) -> None:
+    """What ran of the points, a file for each runtime."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for runtime in ("own", "stock"):
+        points = [
+            point
+            for point in every
+            if point.trial.runtime == runtime and "error" not in rows.get(point.id, {"error": 1})
+        ]
+        runs = [_run(point, rows[point.id]) for point in points]
+        versions: Mapping[str, str] = next(iter(rows[point.id]["versions"] for point in points), {})
+        write(folder / f"{runtime}.tsv", runs_text(runs, versions))
+        print(f"{runtime}.tsv: {len(runs)} runs", file=sys.stderr)
+
+
+def _run(point: Point, row: Mapping[str, Any]) -> RehearsedRun:
+    trial = point.trial
+    return RehearsedRun(
+        runtime=trial.runtime,
+        use=point.use,
+        configuration=trial.configuration,
+        workload=trial.workload,
+        capability=point.capability,
+        allocated_bytes=row["allocated"],
+        reserved_bytes=row["reserved"],
+        least_bytes=row.get("least"),
+        phases=row["phases"],
+    )
 
 
 if __name__ == "__main__":

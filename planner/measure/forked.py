@@ -104,8 +104,8 @@ def _leave_pictures_alone() -> None:
     def transform(self: SAM2Transforms, picture: numpy.ndarray) -> torch.Tensor:
         return torch.empty((3, self.resolution, self.resolution))
 
-    tracked.prepare_frame = prepare_frame
-    ours.prepare_picture = prepare_picture
+    vars(tracked)["prepare_frame"] = prepare_frame
+    vars(ours)["prepare_picture"] = prepare_picture
     stock._load_img_as_tensor = load_image
     SAM2Transforms.__call__ = transform
 

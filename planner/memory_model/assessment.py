@@ -14,12 +14,20 @@ from planner.catalog import Catalog
 from planner.domain import PRECISIONS
 from planner.memory_model.coefficients import Coefficients
 from planner.memory_model.estimator import MemoryModel
-from planner.memory_model.fit import fit_laws, out_of_fold
+from planner.memory_model.fit import fit_laws
 from planner.memory_model.rows import Row
+from planner.profiles.rehearsed import HELD_OUT
 
 CARDS_GB = (2, 3, 4, 6, 8, 12, 16, 24, 48, 80)
 """Sizes on which verdicts are judged, 10^9 bytes."""
 CONFIDENCE = 0.95
+CLOSE = 0.02
+"""Relative: an error that decides hardly anything."""
+CARDS = {
+    (7, 5): "Tesla T4", (8, 0): "A100 PCIe 40 GB", (8, 6): "GeForce RTX 3090", (8, 9): "GeForce RTX 4090",
+    (9, 0): "H100 SXM5 80 GB", (10, 0): "B200", (12, 0): "GeForce RTX 5090",
+}  # fmt: skip
+"""What is named where a row is judged as on a GPU with a name: the context is that card's."""
 LOADED_WEIGHTS = 1.2
 """accelerate's rule of thumb: the weights and a fifth (its guide "Model memory estimator")."""
 
@@ -47,6 +55,8 @@ class Score:
     median_error: float
     """Of the unsigned errors."""
     p95_error: float
+    within: float
+    """Share of the rows with an error of at most CLOSE."""
     worst_under_bytes: int
     """How far the worst prediction lies below the truth; 0 where none does."""
     worst_under: float
@@ -56,7 +66,7 @@ class Score:
     coverage: tuple[float, float] | None
     """Clopper-Pearson interval of the share that is covered, 95 %."""
     over_provision: float | None
-    """Mean of upper bound / truth - 1."""
+    """Median of upper bound / truth - 1."""
     failing: float
     """Share of estimates that fail as xMem (Middleware 2025) defines it, over rows and cards: the verdict for the
     card is wrong, or a run that is capped at the estimate runs out. The estimate is the upper bound where there is one.
@@ -73,7 +83,7 @@ class Group:
     by: str
     name: str
     truth: str
-    """measured, published or simulated: never mixed."""
+    """measured, published or rehearsed: never mixed."""
     score: Score | None
     """None where nothing can be predicted without the group; `reason` says why."""
     reason: str = ""
@@ -85,7 +95,9 @@ class Assessment:
 
     coefficients: Coefficients
     whole: tuple[Group, ...]
-    """By runtime and task, rows drawn at random, each predicted by laws that were fitted without it."""
+    """By runtime and task, rows that were drawn at random and fitted to by nothing, on a GPU with a name."""
+    unnamed: tuple[Group, ...]
+    """The same rows where nobody says which GPU it is."""
     allocated: tuple[Group, ...]
     """The same for allocated bytes."""
     groups: tuple[Group, ...]
@@ -97,18 +109,23 @@ class Assessment:
 
 
 def assess(rows: Sequence[Row], coefficients: Coefficients, catalog: Catalog) -> Assessment:
-    """Judge coefficients on the rows they were made from. Refits them some fifty times: some seconds."""
-    simulated = [row for row in rows if row.kind == "simulated"]
+    """Judge coefficients on rows that they were not made from. Refits the laws some fifteen times: half a minute."""
+    held_out = [row for row in rows if row.use == HELD_OUT]
+    fitted = [row for row in rows if row.kind == "rehearsed" and row.use != HELD_OUT]
     model = MemoryModel(coefficients, catalog)
-    drawn = list(out_of_fold(simulated, coefficients, catalog))
-    folds = [_judge(row, other) for row, other in drawn]
-    measured = [_judge(row, model.on(row.gpu)) for row in rows if row.kind == "measured" and row.reserved]
+    on = {capability: model.on(name) for capability, name in CARDS.items()}
+    named = [_judge(row, on[row.capability or (8, 6)], row.capability) for row in held_out]
+    unnamed = [_judge(row, model, None) for row in held_out]
+    measured = [
+        _judge(row, model.on(row.gpu), row.capability) for row in rows if row.kind == "measured" and row.reserved
+    ]
     return Assessment(
         coefficients=coefficients,
-        whole=tuple(_whole(folds, "simulated") + _whole(measured, "measured")),
-        allocated=tuple(_whole([_judge_allocated(row, other) for row, other in drawn], "simulated")),
-        groups=tuple(_held_out(simulated, coefficients, catalog)),
-        others=tuple(_others(folds, catalog)),
+        whole=tuple(_whole(named, "rehearsed") + _whole(measured, "measured")),
+        unnamed=tuple(_whole(unnamed, "rehearsed")),
+        allocated=tuple(_whole([_judge_allocated(row, model) for row in held_out], "rehearsed")),
+        groups=tuple(_held_out(fitted, coefficients, catalog)),
+        others=tuple(_others(named, catalog)),
         published=tuple(_published(rows, model)),
     )
 
@@ -122,11 +139,12 @@ def score(judged: Sequence[Judged]) -> Score:
         rows=len(judged),
         median_error=median(errors),
         p95_error=float(np.quantile(errors, 0.95)),
+        within=mean(error <= CLOSE for error in errors),
         worst_under_bytes=max(0, *(one.truth - one.predicted for one in judged)),
         worst_under=min(0.0, *(one.error for one in judged)),
         covered=covered if bounds else None,
         coverage=interval(covered, len(bounds)) if bounds else None,
-        over_provision=mean((one.upper or 0) / one.truth - 1 for one in bounds) if bounds else None,
+        over_provision=median((one.upper or 0) / one.truth - 1 for one in bounds) if bounds else None,
         failing=mean(_fails(one, card) for one in judged for card in CARDS_GB),
         conserved_bytes=round(mean(_conserved(one, card * 10**9) for one in judged for card in CARDS_GB)),
     )
@@ -156,17 +174,18 @@ def _conserved(one: Judged, size: int) -> float:
     return max(0, size - _estimate(one))
 
 
-def _judge(row: Row, model: MemoryModel) -> Judged:
-    totals = model.totals(row.configuration, row.workload, runtime=row.runtime)
-    # The context is an allowance here and there: it would hide what the laws get wrong, or be blamed on them.
+def _judge(row: Row, model: MemoryModel, capability: tuple[int, int] | None) -> Judged:
+    totals = model.totals(row.configuration, row.workload, capability, row.runtime)
+    # A rehearsal's context is what the model says of the GPU: it would hide what the laws get wrong, or be blamed on
+    # them, if another were taken.
     context = row.context if row.context is not None else totals.context
     spare = totals.upper - totals.total
     predicted = totals.reserved + context
-    return Judged(row, row.held + context, predicted, predicted + spare)
+    return Judged(row, (row.reserved or 0) + context, predicted, predicted + spare)
 
 
 def _judge_allocated(row: Row, model: MemoryModel) -> Judged:
-    totals = model.totals(row.configuration, row.workload, runtime=row.runtime)
+    totals = model.totals(row.configuration, row.workload, row.capability, row.runtime)
     return Judged(row, row.allocated or 0, totals.allocated)
 
 
@@ -193,26 +212,19 @@ def _side(row: Row) -> str:
 BY: Mapping[str, Callable[[Row], str]] = {
     "variant": lambda row: row.configuration.variant,
     "resolution": _side,
-    "precision": lambda row: row.configuration.precision,
     "objects": lambda row: _bands((1, 3, 8), row.workload.objects),
-    "frames": lambda row: "without end" if row.workload.frames is None else _bands((1, 30, 300), row.workload.frames),
-    "source": lambda row: row.runtime,
 }
 """What rows are held out by; the GPU has one value as long as nothing was measured."""
 
 
 def _held_out(rows: Sequence[Row], coefficients: Coefficients, catalog: Catalog) -> Iterable[Group]:
-    for by, name_of in BY.items():
-        for name in sorted({name_of(row) for row in rows}, key=_order):
-            out = [row for row in rows if name_of(row) == name]
-            rest = [row for row in rows if name_of(row) != name]
-            laws = fit_laws(rest, catalog)
+    for by, group_of in BY.items():
+        for name in sorted({group_of(row) for row in rows}, key=_order):
+            out = [row for row in rows if group_of(row) == name]
+            laws = fit_laws([row for row in rows if group_of(row) != name], catalog)
             model = MemoryModel(replace(coefficients, groups={**laws}), catalog)
             known = [row for row in out if row.group in laws]
-            if known:
-                yield Group(by, name, "simulated", score([_judge(row, model) for row in known]))
-            else:
-                yield Group(by, name, "simulated", None, "nothing else says anything of it")
+            yield Group(by, name, "rehearsed", score([_judge(row, model, row.capability) for row in known]))
 
 
 def _order(name: str) -> tuple[int, int, str]:
@@ -230,17 +242,10 @@ def _others(judged: Sequence[Judged], catalog: Catalog) -> Iterable[tuple[str, s
         name = " ".join(key)
         weights = [replace(one, predicted=_loaded(one, catalog), upper=None) for one in own]
         yield "weights x 1.2", name, score(weights)
-        traced = [
-            replace(one, predicted=one.row.tensors + (one.row.context or 0), upper=None)
-            for one in own
-            if one.row.tensors is not None
-        ]
-        if traced:
-            yield "FakeTensor, MemTracker", name, score(traced)
 
 
 def _loaded(one: Judged, catalog: Catalog) -> int:
-    return round(one.row.weights(catalog) * LOADED_WEIGHTS) + (one.row.context or 0)
+    return round(one.row.weights(catalog) * LOADED_WEIGHTS) + one.truth - (one.row.reserved or 0)
 
 
 def _published(rows: Sequence[Row], model: MemoryModel) -> Iterable[tuple[Judged, Judged]]:

@@ -9,9 +9,6 @@ from planner.memory_model import arrays
 from planner.memory_model.coefficients import Group
 from planner.memory_model.features import LENGTHENED, Operations, Quantities
 
-UNCONFIRMED_SCORES = 0.25
-"""Of the scores of math attention, a formula and in no row: the simulator's are up to 12 % more (docs/log.md)."""
-
 
 class Scores(NamedTuple):
     """Bytes that math attention takes for scores."""
@@ -48,10 +45,10 @@ def is_beyond(group: Group, q: Quantities) -> Any:
 def bound_extra(group: Group, q: Quantities, grown: Mapping[str, Any], scores: Scores, ops: Operations) -> Any:
     """Bytes of the bound for what no row has.
 
-    A share of the scores, and what the cache keeps of every length of a list that grows. The allocator gives the cache
-    back before it runs out, so that it is no part of the need.
+    What the cache keeps of every length of a list that grows. The allocator gives the cache back before it runs out, so
+    that it is no part of the need.
     """
-    extra = UNCONFIRMED_SCORES * ops.maximum(scores.encode, scores.track) + scores.cached
+    extra = scores.cached
     if LENGTHENED in grown:
         kept = max(0.0, 1.0 - group.reserved.growth[LENGTHENED])
         extra = extra + ops.where(q.objects > group.largest_objects, kept * grown[LENGTHENED], 0.0)

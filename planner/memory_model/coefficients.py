@@ -3,25 +3,58 @@
 from __future__ import annotations
 
 import json
+import re
 from bisect import bisect_right
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
 from math import ceil, isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from planner.domain import RUNTIMES, TASKS, VARIANTS
+from planner.domain import RUNTIMES, TASKS, VARIANTS, Configuration, Workload
 from planner.errors import FileError
 from planner.locations import profiles_folder
 
-SCHEMA_VERSION = 3
-FITTED_FILE = "memory_model.json"
-"""In the user's folder: what `sam2-plan fit` made."""
+SCHEMA_VERSION = 4
+FITTED_FILE = "memory_model.jsonl"
+"""In the user's folder: what `sam2-plan fit` made. A line of JSON for what is common, then one for each group."""
 WIDTHS = ("half", "autocast", "float32")
 """Of weights and activations: precisions of one width are alike, byte for byte."""
+GENERATIONS = {"7.5": (7, 5), "8.6": (8, 6), "12.0": (12, 0)}
+"""Capabilities that have laws of their own; the others take those of the nearest, which generation_of names."""
+FULL_BANK_FRAMES = 18
+"""Of a bounded memory bank: no array grows beyond (its pointers are all there after 16)."""
+OTHER_PROGRAM = "any"
+"""In a generation's place: of the published re-implementation, whose GPU nobody named."""
 REMAKE = "Make it again with sam2-plan fit, or take the file of this release."
+
+
+_KEY = re.compile(r'{"group": \["(\w+)", "(\w+)", "(\w+)", "([\w.]+)"\]')
+Key = tuple[str, str, str, str]
+
+
+def generation_of(capability: tuple[int, int] | None) -> str:
+    """The generation whose laws hold for a capability; of None that of most cards."""
+    if capability is None or capability[0] == 8:
+        return "8.6"
+    return "7.5" if capability[0] < 8 else "12.0"
+
+
+def name_of(configuration: Configuration, workload: Workload, capability: tuple[int, int]) -> str:
+    """What two runs of one group have in common that take the same bytes."""
+    c, w = configuration, workload
+    frames = w.frames
+    if w.task != "video":
+        frames = 1
+    elif c.bounded_memory_bank and (frames is None or frames > FULL_BANK_FRAMES):
+        frames = FULL_BANK_FRAMES  # no clip is longer for the memory bank
+    words = (
+        c.variant, c.version, *c.resolution, c.attention, w.objects, c.object_batch, frames, *w.frame_size,
+        int(c.offload_video), int(c.offload_state), *capability,
+    )  # fmt: skip
+    return " ".join(map(str, words))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +89,43 @@ class Law:
     """By variant: bytes beside the weights and the features."""
     growth: Mapping[str, float]
     """By feature (planner.memory_model.features): bytes for each of its units."""
+    tables: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    """By variant: the same as a curve, at each resolution of the group that was run; it may fall from one to the next,
+    as what the allocator reserves does."""
+
+    def at(self, variant: str, place: int | None, pixels: float) -> float:
+        """Bytes at the resolution in that place of the group's list, or of None at so many pixels."""
+        return self.curves[variant].at(pixels) if place is None else self.tables[variant][place]
+
+
+class Known(NamedTuple):
+    """A run that was rehearsed. Bytes of the allocator."""
+
+    allocated: int
+    reserved: int
+    least: int | None
+    """Reserved bytes with which it still completes, where they were sought."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """The laws of one runtime, task and width."""
+    """The laws of one runtime, task, width and generation of GPUs."""
 
     runtime: str
     task: str
     width: str
+    generation: str
+    """One of GENERATIONS, or OTHER_PROGRAM."""
     phases: Mapping[str, Law]
     """Allocated bytes at the peak of each phase, in order, weights not counted."""
     reserved: Law
     """Reserved bytes at the end, weights not counted."""
     provenance: str
-    """Of what was fitted: simulated or published."""
+    """Of what was fitted: rehearsed or published."""
+    places: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    """Where a resolution, shorter side first, stands in the laws' tables."""
+    known: Mapping[str, Known] = field(default_factory=dict)
+    """Runs by name_of."""
     largest_pixels: int
     """Of the resolutions that were fitted to, as are the following."""
     largest_objects: int
@@ -122,10 +177,13 @@ class Correction:
 class Coefficients:
     """What the regression and its held-out rows gave."""
 
-    groups: Mapping[tuple[str, str, str], Group]
-    """By runtime, task and width."""
+    groups: Mapping[Key, Group]
+    """By runtime, task, width and generation."""
     margins: Mapping[tuple[str, str], Margin]
-    """By runtime and task."""
+    """By runtime and task: of reserved bytes."""
+    least: Mapping[tuple[str, str], float]
+    """By runtime and task: the share of the cache, what is reserved beyond what is allocated, that a run cannot give
+    back when memory runs short."""
     beyond: float
     """Relative, of reserved bytes: how far more pixels than were fitted to lay above the prediction, when held out."""
     corrections: tuple[Correction, ...]
@@ -133,7 +191,7 @@ class Coefficients:
     memory_model: str
     """Name of this fit."""
     versions: Mapping[str, str]
-    """Of the packages that were simulated."""
+    """Of the packages that were rehearsed."""
 
 
 def load_coefficients(path: Path | None = None) -> Coefficients:
@@ -155,23 +213,31 @@ def shipped_file() -> Path:
 def _load(path: Path, written: int) -> Coefficients:
     """Kept for as long as the file stays as it is, which `written` tells."""
     try:
-        return parse_coefficients(json.loads(path.read_text(encoding="utf-8")))
+        return parse_coefficients(path.read_text(encoding="utf-8"), path)
     except OSError as error:
         raise FileError(f"{path}: cannot be read: {error.strerror}.", REMAKE) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise FileError(f"{path}: not a file of coefficients: {error}.", REMAKE) from error
 
 
-def parse_coefficients(value: Any) -> Coefficients:
-    """Coefficients of plain data. Raises ValueError, KeyError or TypeError for anything else."""
+def parse_coefficients(text: str, path: Path | None = None) -> Coefficients:
+    """Coefficients of the text of a file. Raises ValueError, KeyError or TypeError for anything else.
+
+    A group is read when it is first asked for, and raises FileError then: a plan needs a sixth of them.
+    """
+    first, *lines = text.splitlines()
+    value = json.loads(first)
     if value["schema_version"] != SCHEMA_VERSION:
         raise ValueError(f"schema_version is {value['schema_version']!r}, not {SCHEMA_VERSION}")
-    groups = [_group(entry) for entry in value["groups"]]
     return Coefficients(
-        groups={(group.runtime, group.task, group.width): group for group in groups},
+        groups=_Groups(lines, path),
         margins={
             (_word(entry["runtime"], RUNTIMES), _word(entry["task"], TASKS)): _margin(entry)
             for entry in value["margins"]
+        },
+        least={
+            (_word(entry["runtime"], RUNTIMES), _word(entry["task"], TASKS)): _number(entry["share"])
+            for entry in value["least"]
         },
         beyond=_number(value["beyond"]),
         corrections=tuple(_correction(entry) for entry in value["corrections"]),
@@ -181,28 +247,78 @@ def parse_coefficients(value: Any) -> Coefficients:
     )
 
 
+class _Groups(Mapping[Key, Group]):
+    """Groups, each read when it is first asked for."""
+
+    def __init__(self, lines: Sequence[str], path: Path | None) -> None:
+        self._path = path
+        self._texts: dict[Key, str] = {}
+        self._read: dict[Key, Group] = {}
+        for line in lines:
+            found = _KEY.match(line)
+            if found is None:
+                raise ValueError(f"a line does not begin with its group: {line[:40]!r}")
+            self._texts[found[1], found[2], found[3], found[4]] = line
+
+    def __getitem__(self, key: Key) -> Group:
+        known = self._read.get(key)
+        if known is None:
+            text = self._texts[key]
+            try:
+                known = self._read[key] = _group(json.loads(text))
+            except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+                where = self._path or "the coefficients"
+                raise FileError(f"{where}: the group {' '.join(key)} cannot be read: {error}.", REMAKE) from error
+        return known
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._texts)
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+
 def _group(entry: Any) -> Group:
     pixels = tuple(int(count) for count in entry["pixels"])
     if not pixels or pixels[0] < 1 or any(more <= less for less, more in pairwise(pixels)):
         raise ValueError("pixels do not rise")
+    places = {(int(short), int(long)): place for place, (short, long) in enumerate(entry["resolutions"])}
+    runtime, task, width, generation = entry["group"]
     return Group(
-        runtime=_word(entry["runtime"], RUNTIMES),
-        task=_word(entry["task"], TASKS),
-        width=_word(entry["width"], WIDTHS),
-        phases={name: _law(law, pixels) for name, law in entry["phases"].items()},
-        reserved=_law(entry["reserved"], pixels),
-        provenance=_word(entry["provenance"], ("simulated", "published")),
+        runtime=_word(runtime, RUNTIMES),
+        task=_word(task, TASKS),
+        width=_word(width, WIDTHS),
+        generation=_word(generation, (*GENERATIONS, OTHER_PROGRAM)),
+        phases={name: _law(law, pixels, len(places)) for name, law in entry["phases"].items()},
+        reserved=_law(entry["reserved"], pixels, len(places)),
+        provenance=_word(entry["provenance"], ("rehearsed", "published")),
+        places=places,
+        known={str(name): _known(sizes) for name, sizes in entry["known"].items()},
         largest_pixels=pixels[-1],
         largest_objects=int(entry["largest_objects"]),
         largest_frame_pixels=int(entry["largest_frame_pixels"]),
     )
 
 
-def _law(entry: Any, pixels: tuple[int, ...]) -> Law:
+def _known(sizes: Any) -> Known:
+    allocated, reserved, least = sizes
+    if not 0 < allocated <= reserved or (least is not None and not allocated <= least <= reserved):
+        raise ValueError(f"{sizes!r} are not the bytes of a run")
+    return Known(allocated, reserved, least)
+
+
+def _law(entry: Any, pixels: tuple[int, ...], places: int) -> Law:
     return Law(
         curves={variant: _curve(entry["curves"][variant], pixels) for variant in VARIANTS},
         growth={str(name): _number(value) for name, value in entry["growth"].items()},
+        tables={variant: _table(entry["tables"][variant], places) for variant in VARIANTS if places},
     )
+
+
+def _table(values: Any, places: int) -> Sequence[float]:
+    if len(values) != places or set(map(type, values)) - {int, float} or not all(map(isfinite, values)):
+        raise ValueError(f"a table does not hold {places} numbers")
+    return values  # type: ignore[no-any-return]
 
 
 def _curve(values: Any, pixels: tuple[int, ...]) -> Curve:

@@ -8,17 +8,29 @@ from math import ceil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from planner.catalog import Catalog, load_catalog
-from planner.domain import Component, Configuration, Estimate, Gpu, Phase, Workload
+from planner.domain import RUNTIMES, Component, Configuration, Estimate, Gpu, Phase, Workload
 from planner.errors import UsageError
 from planner.memory_model import arrays, host
 from planner.memory_model.beyond import NO_SCORES, Scores, bound_extra, is_beyond, math_scores
-from planner.memory_model.coefficients import Coefficients, Correction, Group, Law, load_coefficients
+from planner.memory_model.coefficients import (
+    OTHER_PROGRAM,
+    Coefficients,
+    Correction,
+    Group,
+    Known,
+    Law,
+    generation_of,
+    load_coefficients,
+    name_of,
+)
 from planner.memory_model.contexts import Context, context_on
 from planner.memory_model.features import ARRAYS, SCALAR, Operations, Quantities, features
 
 if TYPE_CHECKING:
     import numpy
 
+OTHER_RUNTIME = RUNTIMES[2]
+"""The published re-implementation."""
 ENDLESS_FRAMES = 10**9
 """Stands for a clip without end: more frames than any bounded memory bank keeps."""
 WIDTH_OF = {
@@ -28,15 +40,10 @@ WIDTH_OF = {
     "autocast_bfloat16": "autocast",
     "float32": "float32",
 }
-HOPPER_WORKSPACE_CAPABILITIES = (9, 10, 12)
-"""aten/src/ATen/cuda/CublasHandlePool.cpp, getChosenWorkspaceSize."""
-HOPPER_WORKSPACE_BYTES = 32 * 2**20 - 8_519_680
-"""What the cuBLAS workspace of these takes more than that of others, with which the laws were fitted."""
 GENERATIONS = ((7, 5), (8, 0), (9, 0))
 """A capability of each kind that estimates differ between; older GPUs run no current torch."""
-UNCONFIRMED = 0.09
-"""Relative, until rows measured on a GPU say better: the worst of three published peaks beside a trace of the stock
-code without its workspaces (docs/log.md)."""
+MOST = "12.0"
+"""The generation that takes most: what bounds a run on a GPU that nobody named."""
 OTHER_GPU = 0.05
 """Assumed, relative to the total: what rows measured on another GPU widen the bound by."""
 SCORED = {"encode": 0, "track": 1}
@@ -73,7 +80,7 @@ class MemoryModel:
     ) -> None:
         self.coefficients = coefficients or load_coefficients()
         self.catalog = catalog or load_catalog()
-        self._known_curves: dict[tuple[int, str, int], Mapping[int, float]] = {}
+        self._known_curves: dict[tuple[int, str, tuple[int, int]], Mapping[int, float]] = {}
         self.corrections = dict(correction or {})
         """By runtime: what was measured on the GPU that is planned for."""
         self.context = context
@@ -111,12 +118,16 @@ class MemoryModel:
         what a published re-implementation was not measured at.
         """
         runtime = runtime or runtime_of(configuration)
-        group = self._group(runtime, configuration, workload)
+        group = self._group(runtime, configuration, workload, generation_of(capability))
         q = quantities(configuration, workload)
         terms = self._terms(group, configuration, q, capability)
-        totals = self._totals(group, terms)
+        totals = self.totals(configuration, workload, capability, runtime)
         correction = self.corrections.get(runtime)
-        phases = tuple(_phase(name, terms, group, configuration) for name in group.phases)
+        sizes = {name: terms.allocated(name, law) for name, law in group.phases.items()}
+        highest = max(sizes, key=sizes.__getitem__)
+        # A run that was rehearsed is known to the byte, which its highest phase then takes; no other takes more.
+        sizes = {name: min(size, totals.allocated) for name, size in sizes.items()} | {highest: totals.allocated}
+        phases = tuple(_phase(name, size, terms, group, configuration) for name, size in sizes.items())
         peak = max(phases, key=lambda phase: phase.allocated_bytes)
         because = self._extrapolated(group, configuration, workload)
         if correction:
@@ -155,8 +166,20 @@ class MemoryModel:
         runtime: str | None = None,
     ) -> Totals:
         """Only the sums: what planning asks for thousands of times."""
-        group = self._group(runtime or runtime_of(configuration), configuration, workload)
-        return self._totals(group, self._terms(group, configuration, quantities(configuration, workload), capability))
+        runtime = runtime or runtime_of(configuration)
+        group = self._group(runtime, configuration, workload, generation_of(capability))
+        q = quantities(configuration, workload)
+        terms = self._terms(group, configuration, q, capability)
+        if capability is not None:
+            known = group.known.get(name_of(configuration, workload, capability)) if group.known else None
+            return self._totals(group, terms, known)
+        found = self._totals(group, terms)
+        if runtime == OTHER_RUNTIME:
+            return found
+        # Nobody named the GPU: likely one of most cards, and bounded by those that take most.
+        other = self._group(runtime, configuration, workload, MOST)
+        upper = self._totals(other, self._terms(other, configuration, q, capability)).upper
+        return found._replace(upper=max(found.upper, upper))
 
     def predict(
         self,
@@ -176,13 +199,14 @@ class MemoryModel:
 
         return tables.predict(self, columns, task, objects, frames, frame_pixels)
 
-    def _group(self, runtime: str, configuration: Configuration, workload: Workload) -> Group:
+    def _group(self, runtime: str, configuration: Configuration, workload: Workload, generation: str) -> Group:
         if workload.frames is None and workload.task == "video" and runtime == "stock":
             raise UsageError(
                 "A clip without end has no peak on an unbounded memory bank: it keeps every frame.",
                 "Give a number of frames, or ask for the runtime own, whose memory bank is bounded.",
             )
-        group = self.coefficients.groups.get((runtime, workload.task, WIDTH_OF[configuration.precision]))
+        generation = OTHER_PROGRAM if runtime == OTHER_RUNTIME else generation
+        group = self.coefficients.groups.get((runtime, workload.task, WIDTH_OF[configuration.precision], generation))
         if group is None:
             raise UsageError(
                 f"Nothing is known of a {runtime} that runs {workload.task} in {configuration.precision}.",
@@ -195,7 +219,6 @@ class MemoryModel:
     ) -> Terms:
         parameters = self.catalog.shapes[configuration.variant].parameters
         correction = self.corrections.get(group.runtime)
-        major = capability[0] if capability else None
         context = self.context or context_on(capability=capability)
         if correction and (size := correction.context_bytes) is not None:
             context = Context(size, size, size, "measured")
@@ -204,48 +227,48 @@ class MemoryModel:
             heads = self.catalog.shapes[configuration.variant].global_attention_heads
             scores = math_scores(group.task, q, heads, SCALAR)
         return Terms(
-            curves=self._curves(group, configuration.variant, q.pixels),
+            curves=self._curves(group, configuration.variant, configuration.resolution),
             quantities=q,
             weights=arrays.weights(group.runtime, group.task, parameters, 2 if group.width == "half" else 4),
             grown=features(group.runtime, group.task, q, SCALAR),
-            workspace=HOPPER_WORKSPACE_BYTES if major in HOPPER_WORKSPACE_CAPABILITIES else 0,
+            workspace=0,
             scores=scores,
             ratios=(correction.allocated_ratio, correction.reserved_ratio) if correction else None,
             context=context,
         )
 
-    def _curves(self, group: Group, variant: str, pixels: int) -> Mapping[int, float]:
+    def _curves(self, group: Group, variant: str, resolution: tuple[int, int]) -> Mapping[int, float]:
         """See Terms. The ways of running a configuration share them, so they are worked out once."""
-        key = id(group), variant, pixels
+        key = id(group), variant, resolution
         known = self._known_curves.get(key)
         if known is None:
-            laws = (*group.phases.values(), group.reserved)
-            known = self._known_curves[key] = {id(law): law.curves[variant].at(pixels) for law in laws}
+            height, width = resolution
+            laws, place = (*group.phases.values(), group.reserved), group.places.get((min(resolution), max(resolution)))
+            known = {id(law): law.at(variant, place, height * width) for law in laws}
+            self._known_curves[key] = known
         return known
 
-    def _totals(self, group: Group, terms: Terms) -> Totals:
+    def _totals(self, group: Group, terms: Terms, known: Known | None = None) -> Totals:
         allocated = max(terms.allocated(name, law) for name, law in group.phases.items())
         reserved = max(allocated, terms.reserved(group.reserved))
+        least = allocated + ceil((reserved - allocated) * self.coefficients.least[group.runtime, group.task])
         context = terms.context
-        on_total, on_reserved = self.widening(group, terms.quantities, SCALAR)
-        widened = (reserved + context.bytes) * on_total + reserved * on_reserved
-        widened += bound_extra(group, terms.quantities, terms.grown, terms.scores, SCALAR)
-        upper = ceil(widened) + reserved + context.high_bytes
-        return Totals(allocated, reserved, context.bytes, upper, allocated + context.bytes)
-
-    def widening(self, group: Group, q: Quantities, ops: Operations) -> tuple[float, Any]:
-        """What the upper bound adds, as shares of the total and of the reserved bytes.
-
-        The one is what held-out rows show, the other what nothing has confirmed.
-        """
-        correction = self.corrections.get(group.runtime)
-        if correction:
-            on_total, on_reserved = correction.margin.ratio, 0.0
+        if known is not None and not terms.ratios:
+            allocated, reserved = known.allocated, known.reserved
+            upper, least = reserved, least if known.least is None else known.least
         else:
-            on_total = self.coefficients.margins[group.runtime, group.task].ratio
-            on_reserved = 0.0 if group.provenance == "published" else UNCONFIRMED
-        beyond = on_reserved + self.coefficients.beyond
-        return on_total, ops.where(is_beyond(group, q), beyond, on_reserved)
+            upper = reserved + ceil(
+                reserved * self.widening(group, terms.quantities, SCALAR)
+                + bound_extra(group, terms.quantities, terms.grown, terms.scores, SCALAR)
+            )
+        least = min(max(least, allocated), reserved)
+        return Totals(allocated, reserved, context.bytes, upper + context.high_bytes, least + context.bytes)
+
+    def widening(self, group: Group, q: Quantities, ops: Operations) -> Any:
+        """What the upper bound adds for what rows that were held out show, as a share of the reserved bytes."""
+        correction = self.corrections.get(group.runtime)
+        margin = correction.margin if correction else self.coefficients.margins[group.runtime, group.task]
+        return ops.where(is_beyond(group, q), margin.ratio + self.coefficients.beyond, margin.ratio)
 
     def _extrapolated(self, group: Group, configuration: Configuration, workload: Workload) -> tuple[str, ...]:
         """Why the estimate lies outside what was fitted to; empty if it does not."""
@@ -332,11 +355,10 @@ def quantities(configuration: Configuration, workload: Workload) -> Quantities:
     )
 
 
-def _phase(name: str, terms: Terms, group: Group, configuration: Configuration) -> Phase:
+def _phase(name: str, whole: int, terms: Terms, group: Group, configuration: Configuration) -> Phase:
     """A phase by component; what is neither weights nor a known array is the remainder."""
     law = group.phases[name]
     ratio = terms.ratios[0] if terms.ratios else 1.0
-    whole = terms.allocated(name, law)
     parts = [Component("weights", int(terms.weights * ratio), "published")]
     for feature, coefficient in law.growth.items():
         if feature in ARRAYS:

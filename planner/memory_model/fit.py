@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from statistics import median
 from typing import Any
 from zlib import crc32
 
@@ -13,17 +14,18 @@ from planner.memory_model.coefficients import (
     SCHEMA_VERSION,
     Coefficients,
     Correction,
-    Curve,
     Group,
+    Key,
     Law,
     Margin,
     conformal_rank,
 )
 from planner.memory_model.corrections import corrections_of
 from planner.memory_model.estimator import MemoryModel
-from planner.memory_model.fitting import at_least, fit_group, knots_of, rounded
+from planner.memory_model.fitting import fit_groups, rounded
 from planner.memory_model.published import RUNTIME, fit_published, published_shortfall
 from planner.memory_model.rows import Row
+from planner.profiles.rehearsed import DRAWN, HELD_OUT
 
 FOLDS = 10
 BEYOND_FROM_PIXELS = 1024 * 1024
@@ -38,48 +40,40 @@ def fit(
     versions: Mapping[str, str],
 ) -> Coefficients:
     """Coefficients from all rows. Raises PlannerError where a group has no row or too few."""
-    simulated = [row for row in rows if row.kind == "simulated" and row.use == "fit"]
+    rehearsed = [row for row in rows if row.kind == "rehearsed" and row.use != HELD_OUT]
     published = [row for row in rows if row.kind == "published" and row.runtime == RUNTIME and row.use == "fit"]
-    groups = fit_laws(simulated, catalog)
+    groups = fit_laws(rehearsed, catalog)
     groups |= fit_published(published, catalog)
     draft = Coefficients(
         groups=groups,
         margins={key[:2]: Margin(ratio=0.0, rows=0) for key in groups},
+        least=_least(rows, groups),
         beyond=0.0,
         corrections=(),
         profiles=tuple(profiles),
         memory_model=name,
         versions=dict(versions),
     )
-    draft = replace(draft, margins=_margins(draft, simulated, published, catalog))
-    draft = replace(draft, beyond=_beyond(draft, simulated, catalog))
+    draft = replace(draft, margins=_margins(draft, rehearsed, published, catalog))
+    draft = replace(draft, beyond=_beyond(draft, rehearsed, catalog))
     return replace(draft, corrections=tuple(corrections_of(rows, MemoryModel(draft, catalog))))
 
 
-def fit_laws(rows: Iterable[Row], catalog: Catalog) -> dict[tuple[str, str, str], Group]:
-    """The groups of rows that were simulated or measured by phase."""
-    by_group: dict[tuple[str, str, str], list[Row]] = {}
-    by_task: dict[tuple[str, str], list[Row]] = {}
+def fit_laws(rows: Iterable[Row], catalog: Catalog) -> dict[Key, Group]:
+    """The groups of rows that were rehearsed."""
+    by_width: dict[tuple[str, ...], dict[Key, list[Row]]] = {}
     for row in sorted(rows, key=lambda row: row.id):
-        by_group.setdefault(row.group, []).append(row)
-        by_task.setdefault(row.group[:2], []).append(row)
-    knots = {key: knots_of(found) for key, found in by_task.items()}
-    groups = {key: fit_group(by_group[key], catalog, knots[key[:2]]) for key in sorted(by_group)}
-    for key, group in groups.items():
-        half = groups.get((*key[:2], "half"))
-        # Stock builds its model in float32 first, which its low precisions pay for: no order there.
-        if half is not None and group.width != "half" and group.runtime == "own":
-            groups[key] = at_least(group, half, catalog)
-    return groups
+        by_width.setdefault(row.group[:3], {}).setdefault(row.group, []).append(row)
+    groups: dict[Key, Group] = {}
+    for found in by_width.values():
+        groups |= fit_groups(found, catalog)
+    return dict(sorted(groups.items()))
 
 
 def shortfall(row: Row, model: MemoryModel) -> float:
-    """How far the truth of the total lies above the prediction, relative to this; negative: below.
-
-    The predicted context counts for both.
-    """
-    totals = model.totals(row.configuration, row.workload, runtime=row.runtime)
-    return float((row.held - totals.reserved) / totals.total)
+    """How far the truth of the reserved bytes lies above the prediction, relative to this; negative: below."""
+    predicted = model.totals(row.configuration, row.workload, row.capability, row.runtime).reserved
+    return float((row.reserved or 0) / predicted - 1)
 
 
 def out_of_fold(rows: Sequence[Row], coefficients: Coefficients, catalog: Catalog) -> Iterator[tuple[Row, MemoryModel]]:
@@ -90,7 +84,7 @@ def out_of_fold(rows: Sequence[Row], coefficients: Coefficients, catalog: Catalo
     """
     folds: dict[int, list[Row]] = {}
     for row in sorted(rows, key=lambda row: row.id):
-        if row.drawn:
+        if row.use == DRAWN:
             folds.setdefault(crc32(row.id.encode()) % FOLDS, []).append(row)
     for fold in folds.values():
         out = {row.id for row in fold}
@@ -99,12 +93,22 @@ def out_of_fold(rows: Sequence[Row], coefficients: Coefficients, catalog: Catalo
         yield from ((row, model) for row in fold)
 
 
+def _least(rows: Sequence[Row], groups: Mapping[Key, Group]) -> dict[tuple[str, str], float]:
+    """By runtime and task: the median share of the cache that a run needs; where nobody sought it all of it."""
+    shares: dict[tuple[str, str], list[float]] = {key[:2]: [] for key in groups}
+    for row in rows:
+        if row.least is not None and row.use != HELD_OUT:
+            cache = (row.reserved or 0) - (row.allocated or 0)
+            shares[row.group[:2]].append((row.least - (row.allocated or 0)) / cache if cache else 0.0)
+    return {key: rounded(min(1.0, max(0.0, median(found)))) if found else 1.0 for key, found in shares.items()}
+
+
 def _margins(
-    draft: Coefficients, simulated: Sequence[Row], published: Sequence[Row], catalog: Catalog
+    draft: Coefficients, rehearsed: Sequence[Row], published: Sequence[Row], catalog: Catalog
 ) -> dict[tuple[str, str], Margin]:
     """By runtime and task, from rows that were predicted without them."""
     found: dict[tuple[str, str], list[float]] = {key[:2]: [] for key in draft.groups}
-    for row, model in out_of_fold(simulated, draft, catalog):
+    for row, model in out_of_fold(rehearsed, draft, catalog):
         found[row.group[:2]].append(shortfall(row, model))
     model = MemoryModel(draft, catalog)
     for row in published:
@@ -118,9 +122,9 @@ def margin_of(shortfalls: Sequence[float]) -> Margin:
     return Margin(ratio=rounded(max(0.0, ratio)), rows=len(shortfalls))
 
 
-def _beyond(draft: Coefficients, simulated: Sequence[Row], catalog: Catalog) -> float:
+def _beyond(draft: Coefficients, rehearsed: Sequence[Row], catalog: Catalog) -> float:
     """The worst of the own runtime's larger resolutions, with laws that were fitted to the smaller ones only."""
-    rows = [row for row in simulated if row.runtime == "own"]
+    rows = [row for row in rehearsed if row.runtime == "own"]
     small = [row for row in rows if row.quantities.pixels <= BEYOND_FROM_PIXELS]
     large = [row for row in rows if row.quantities.pixels > BEYOND_FROM_PIXELS]
     if not small or not large:
@@ -128,45 +132,37 @@ def _beyond(draft: Coefficients, simulated: Sequence[Row], catalog: Catalog) -> 
     model = MemoryModel(replace(draft, groups={**draft.groups, **fit_laws(small, catalog)}), catalog)
     worst = 0.0
     for row in large:
-        worst = max(worst, row.held / model.totals(row.configuration, row.workload, runtime="own").reserved - 1)
+        worst = max(worst, shortfall(row, model))
     return rounded(worst)
 
 
 def coefficients_text(c: Coefficients) -> str:
-    """The JSON text of coefficients, as committed: a line for each curve."""
-    groups = [_group(group) for group in c.groups.values()]
-    margins = [{"runtime": runtime, "task": task, **_margin(margin)} for (runtime, task), margin in c.margins.items()]
-    head = {"schema_version": SCHEMA_VERSION, "name": c.memory_model, "profiles": list(c.profiles)}
+    """The text of coefficients, as committed: what is common, then a line of JSON for each group."""
+    head: dict[str, Any] = {"schema_version": SCHEMA_VERSION, "name": c.memory_model, "profiles": list(c.profiles)}
     head |= {"versions": dict(c.versions), "beyond": c.beyond}
-    fields = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in head.items()]
-    for key, entries in (
-        ("margins", margins),
-        ("corrections", [_correction(one) for one in c.corrections]),
-    ):
-        fields.append(f'"{key}": [' + ",".join("\n  " + json.dumps(entry) for entry in entries) + "]")
-    fields.append('"groups": [\n' + ",\n".join(groups) + "\n]")
-    return "{\n" + ",\n".join(fields) + "\n}\n"
+    head["margins"] = [{"runtime": key[0], "task": key[1], **_margin(margin)} for key, margin in c.margins.items()]
+    head["least"] = [{"runtime": key[0], "task": key[1], "share": share} for key, share in c.least.items()]
+    head["corrections"] = [_correction(one) for one in c.corrections]
+    return "\n".join([json.dumps(head), *(json.dumps(_group(group)) for group in c.groups.values())]) + "\n"
 
 
-def _group(group: Group) -> str:
-    pixels = next(iter(group.reserved.curves.values())).pixels
-    head: dict[str, Any] = {"runtime": group.runtime, "task": group.task, "width": group.width}
-    head["provenance"] = group.provenance
-    head |= {"largest_objects": group.largest_objects, "largest_frame_pixels": group.largest_frame_pixels}
-    lines = [json.dumps(head)[:-1] + f', "pixels": {json.dumps(pixels)}, "phases": {{']
-    laws = [f"  {json.dumps(name)}: {_law(law)}" for name, law in group.phases.items()]
-    lines.append(",\n".join(laws) + "},")
-    lines.append(f' "reserved": {_law(group.reserved)}}}')
-    return "\n".join(lines)
+def _group(group: Group) -> dict[str, Any]:
+    return {
+        "group": [group.runtime, group.task, group.width, group.generation],
+        "provenance": group.provenance,
+        "largest_objects": group.largest_objects,
+        "largest_frame_pixels": group.largest_frame_pixels,
+        "pixels": list(next(iter(group.reserved.curves.values())).pixels),
+        "resolutions": [list(size) for size in group.places],
+        "phases": {name: _law(law) for name, law in group.phases.items()},
+        "reserved": _law(group.reserved),
+        "known": {name: list(sizes) for name, sizes in group.known.items()},
+    }
 
 
-def _law(law: Law) -> str:
-    curves = (f"    {json.dumps(variant)}: {json.dumps(_values(curve))}" for variant, curve in law.curves.items())
-    return '{"curves": {\n' + ",\n".join(curves) + f'}}, "growth": {json.dumps(dict(law.growth))}}}'
-
-
-def _values(curve: Curve) -> list[float]:
-    return [*(int(size) for size in curve.bytes), curve.slope]
+def _law(law: Law) -> dict[str, Any]:
+    curves = {variant: [*map(int, curve.bytes), curve.slope] for variant, curve in law.curves.items()}
+    return {"curves": curves, "growth": dict(law.growth), "tables": {k: list(v) for k, v in law.tables.items()}}
 
 
 def _margin(margin: Margin) -> dict[str, Any]:

@@ -1,53 +1,47 @@
-"""The regression: simulated and published rows to coefficients, and what rows that were left out say of them.
+"""The regression: rehearsed and published rows to coefficients.
 
 scikit-learn conventions: `CurveRegressor.fit(X, y)` learns, attributes that end in _ hold what was learnt,
 `predict(X)` applies it. Not imported by planning.
+
+Bytes step with the resolution, up and down (windows, segments of 20 MiB), and grow smoothly with all else. So a law is
+a table of what was run at each resolution, plus what grows, found together; between and beyond the resolutions that
+were run it is a curve that never falls.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from scipy.optimize import nnls
 from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.isotonic import IsotonicRegression
 
 from planner.catalog import Catalog
 from planner.domain import VARIANTS
 from planner.memory_model import arrays
-from planner.memory_model.coefficients import Curve, Group, Law
+from planner.memory_model.coefficients import Curve, Group, Key, Known, Law
+from planner.memory_model.estimator import SCORED
 from planner.memory_model.features import FRAMES, MEMORY_BANK
 from planner.memory_model.rows import Row
 
 HELD_WHOLE = {FRAMES: ("init", "encode", "track", "output"), MEMORY_BANK: ("encode", "track", "output")}
 """Arrays that are held whole at the peak of these phases: their own size is known, not regressed."""
-KNOTS_APART = 1.12
-"""Pixels of neighbouring knots, the larger over the smaller: closer ones say the same."""
-SHARED_PHASES = ("init", "prompt", "track", "output")
-"""Their modules are the same in all variants (sam2/configs/*.yaml differ in the image encoder only)."""
-UNDER_WEIGHT = 0.8
-"""Weight of a byte too little; one too many has the rest. Sizes step up and down with resolution (windows, segments of
-20 MiB): a curve through their middle is too low as often as too high. Of 0.5, 0.7, 0.8 and 0.9 this one had the least
-errors by median and at the worst (docs/log.md)."""
-EXPECTILE_ROUNDS = 15
+LEADING = "8.6"
+"""The generation from which others take what they have no rows for."""
 RIDGE = 0.003
-"""Relative: where rows leave open which of several steps a curve takes, all take some, and the outcome is one."""
-
-
+"""Relative: where rows leave open which of several terms takes what, all take some, and the outcome is one."""
 _ITEM_BYTES = {"half": 2, "autocast": 4, "float32": 4}
+
+Size = tuple[int, int]
+Cell = tuple[str, Size]
+"""A variant and a resolution, shorter side first."""
 
 
 class CurveRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
-    """Non-negative regression whose errors are relative: never falls where a feature grows.
-
-    `under_weight` above a half makes it err upwards rather than downwards (an expectile).
-    """
+    """Non-negative regression whose errors are relative: never falls where a feature grows."""
 
     coef_: np.ndarray
-
-    def __init__(self, under_weight: float = 0.5) -> None:
-        self.under_weight = under_weight
 
     def fit(self, features: np.ndarray, size_bytes: np.ndarray, scale_bytes: np.ndarray) -> CurveRegressor:
         """features: (n, m); size_bytes: (n,); scale_bytes: (n,), what errors are relative to."""
@@ -55,17 +49,9 @@ class CurveRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         present = np.abs(features).max(axis=0) > 0
         scale = np.abs(features[:, present]).max(axis=0)
         scaled = features[:, present] / scale
-        side = np.ones(len(size_bytes))
         ridge = RIDGE / np.median(scale_bytes) * np.eye(scaled.shape[1])
-        for _ in range(EXPECTILE_ROUNDS if self.under_weight != 0.5 else 1):
-            weight = np.sqrt(side) / scale_bytes
-            inner, _ = nnls(
-                np.vstack([scaled * weight[:, None], ridge]), np.append(size_bytes * weight, np.zeros(len(ridge)))
-            )
-            found = np.where(size_bytes > scaled @ inner, self.under_weight, 1 - self.under_weight)
-            if np.array_equal(found, side):
-                break  # the next round would be this one
-            side = found
+        weighted = np.vstack([scaled / scale_bytes[:, None], ridge])
+        inner, _ = nnls(weighted, np.append(size_bytes / scale_bytes, np.zeros(len(ridge))))
         self.coef_ = np.zeros(features.shape[1])
         self.coef_[present] = inner / scale
         return self
@@ -76,137 +62,197 @@ class CurveRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         return result
 
 
-def fit_group(rows: Sequence[Row], catalog: Catalog, knots: Sequence[int]) -> Group:
-    """The laws of rows that share runtime, task and width, straight between `knots`."""
-    runtime, task, width = rows[0].group
-    item_bytes = _ITEM_BYTES[width]
+def fit_groups(rows: Mapping[Key, Sequence[Row]], catalog: Catalog) -> dict[Key, Group]:
+    """The groups of one runtime, task and width, one for each generation that has rows; LEADING must be among them."""
+    leading = next(key for key in rows if key[3] == LEADING)
+    item_bytes = _ITEM_BYTES[leading[2]]
     weights = {
-        variant: float(arrays.weights(runtime, task, catalog.shapes[variant].parameters, item_bytes))
+        variant: float(arrays.weights(*leading[:2], catalog.shapes[variant].parameters, item_bytes))
         for variant in VARIANTS
     }
-    held = np.array([weights[row.configuration.variant] for row in rows])
-    totals = np.array([float(row.held + (row.context or 0)) for row in rows])
-    phases = {}
-    for name in rows[0].phases:
-        sizes = np.array([float(row.phases[name]) for row in rows])
-        known = tuple(array for array, phases_of in HELD_WHOLE.items() if name in phases_of)
-        shared = name in SHARED_PHASES
-        phases[name] = _law(rows, knots, sizes - held, totals, weights, shared=shared, known=known)
-    reserved = np.array([float(row.held) for row in rows])
+    shapes = sorted({row.shape for row in rows[leading]}, key=lambda size: (size[0] * size[1], size))
+    phases = list(rows[leading][0].phases)
+
+    def fitted(of: Callable[[Row], float], name: str | None) -> dict[Key, Law]:
+        return _laws(rows, leading, shapes, weights, of, name)
+
+    by_phase = {name: fitted(lambda row, name=name: row.phases.get(name, 0), name) for name in phases}  # type: ignore[misc]
+    reserved = fitted(lambda row: row.reserved or 0, None)
+    return {
+        key: _group(key, found, shapes, {name: by_phase[name][key] for name in phases}, reserved[key])
+        for key, found in rows.items()
+    }
+
+
+def _group(key: Key, rows: Sequence[Row], shapes: Sequence[Size], phases: dict[str, Law], reserved: Law) -> Group:
+    runtime, task, width, generation = key
     return Group(
         runtime=runtime,
         task=task,
         width=width,
+        generation=generation,
         phases=phases,
-        reserved=_law(rows, knots, reserved - held, totals, weights, shared=False),
-        provenance="simulated",
-        largest_pixels=knots[-1],
+        reserved=reserved,
+        provenance="rehearsed",
+        places={shape: place for place, shape in enumerate(shapes)},
+        known={row.name: Known(row.allocated or 0, row.reserved or 0, row.least) for row in rows},
+        largest_pixels=shapes[-1][0] * shapes[-1][1],
         largest_objects=max(row.workload.objects for row in rows),
         largest_frame_pixels=max(row.quantities.frame_pixels for row in rows),
     )
 
 
-def knots_of(rows: Sequence[Row]) -> list[int]:
-    """Pixels between which curves are straight, from what was run."""
-    knots: list[int] = []
-    every = sorted({row.quantities.pixels for row in rows})
-    for pixels in every:
-        if not knots or pixels > knots[-1] * KNOTS_APART:
-            knots.append(pixels)
-    knots[-1] = every[-1]
-    return knots
+def _laws(
+    rows: Mapping[Key, Sequence[Row]],
+    leading: Key,
+    shapes: Sequence[Size],
+    weights: Mapping[str, float],
+    of: Callable[[Row], float],
+    phase: str | None,
+) -> dict[Key, Law]:
+    """The laws of one quantity. `phase`: None of reserved bytes."""
+    first = rows[leading]
+    held = (array for array, phases_of in HELD_WHOLE.items() if phase in phases_of)
+    known = tuple(array for array in held if array in first[0].features)
+    names = [name for name in first[0].features if name not in known]
+
+    def beside(found: Sequence[Row]) -> np.ndarray:
+        """Bytes beside the weights, what counts once, and the scores of math attention."""
+        once = [name for name in found[0].features if name in known]
+        return np.array(
+            [
+                of(row)
+                - weights[row.configuration.variant]
+                - sum(row.features[name] for name in once)
+                - _scores(row, phase)
+                for row in found
+            ]
+        )
+
+    def grown(found: Sequence[Row]) -> np.ndarray:
+        return np.array([[float(row.features[name]) for name in names] for row in found]).reshape(
+            len(found), len(names)
+        )
+
+    base, growth = _within(first, beside(first), grown(first))
+    laws = {}
+    for key, found in rows.items():
+        own = base if key == leading else _others(found, beside(found) - grown(found) @ growth, base)
+        laws[key] = _law(
+            own, shapes, weights, dict.fromkeys(known, 1.0) | dict(zip(names, map(rounded, growth), strict=True))
+        )
+    return laws
+
+
+def _scores(row: Row, phase: str | None) -> float:
+    """Bytes of math attention, as estimator.Terms counts them."""
+    if phase is None:
+        return float(max(row.scores.encode, row.scores.track))
+    return float(row.scores[SCORED[phase]]) if phase in SCORED else 0.0
+
+
+def _within(rows: Sequence[Row], sizes: np.ndarray, grown: np.ndarray) -> tuple[dict[Cell, float], np.ndarray]:
+    """Bytes of each cell, and of a unit of each feature (m,), by the differences within cells.
+
+    The same as a regression with an indicator for each cell (Frisch and Waugh), at a hundredth of the time.
+    """
+    cells = [(row.configuration.variant, row.shape) for row in rows]
+    names = sorted(set(cells))
+    place = {cell: number for number, cell in enumerate(names)}
+    of = np.array([place[cell] for cell in cells])
+    scales = np.array([float(row.reserved or 1) for row in rows])
+    weight = scales**-2.0
+
+    def means(columns: np.ndarray) -> np.ndarray:
+        """Of each cell, (cells, ...): weighted by how little a byte is to a row."""
+        sums = np.zeros((len(names), *columns.shape[1:]))
+        np.add.at(sums, of, columns * (weight if columns.ndim == 1 else weight[:, None]))
+        total = np.bincount(of, weight)
+        return sums / (total if columns.ndim == 1 else total[:, None])
+
+    features, rest = grown - means(grown)[of], sizes - means(sizes)[of]
+    growth = CurveRegressor().fit(features, rest, scales).coef_ if features.any() else np.zeros(grown.shape[1])
+    return {
+        cell: max(0.0, float(mean)) for cell, mean in zip(names, means(sizes - grown @ growth), strict=True)
+    }, growth
+
+
+def _others(rows: Sequence[Row], rest: np.ndarray, base: Mapping[Cell, float]) -> dict[Cell, float]:
+    """Another generation's table: the medians of its rows, and where it has none the base with what differs nearby."""
+    found: dict[Cell, list[float]] = {}
+    for row, value in zip(rows, rest, strict=True):
+        found.setdefault((row.configuration.variant, row.shape), []).append(float(value))
+    own = {cell: float(np.median(values)) for cell, values in found.items()}
+    table = {}
+    for cell, size in base.items():
+        table[cell] = own[cell] if cell in own else max(0.0, size + _nearby(cell, own, base))
+    return table
+
+
+def _nearby(cell: Cell, own: Mapping[Cell, float], base: Mapping[Cell, float]) -> float:
+    """By how much a generation differs from the base, at the resolution nearest in pixels of the same variant."""
+    variant, (short, long) = cell
+    known = [other for other in own if other in base and other[0] == variant] or [
+        other for other in own if other in base
+    ]
+    if not known:
+        return 0.0
+    near = min(known, key=lambda other: (abs(other[1][0] * other[1][1] - short * long), other))
+    return own[near] - base[near]
 
 
 def _law(
-    rows: Sequence[Row],
-    knots: Sequence[int],
-    sizes: np.ndarray,
-    scales: np.ndarray,
-    weights: Mapping[str, float],
-    *,
-    shared: bool,
-    known: tuple[str, ...] = (),
+    table: Mapping[Cell, float], shapes: Sequence[Size], weights: Mapping[str, float], growth: Mapping[str, float]
 ) -> Law:
-    """One regression over all variants: each has its own curve, or all share one, and they share what grows.
-
-    `sizes`: bytes beside the weights. `known`: features that count once.
-    """
-    names = [name for name in rows[0].features if name not in known]
-    once = [name for name in rows[0].features if name in known]
-    sizes = sizes - np.array([sum(float(row.features[name]) for name in once) for row in rows])
-    grown = np.array([[float(row.features[name]) for name in names] for row in rows]).reshape(len(rows), len(names))
-    hats = _hats(np.array([row.quantities.pixels for row in rows]), knots)
-    present = {row.configuration.variant for row in rows}
-    owners = VARIANTS[:1] if shared else tuple(variant for variant in VARIANTS if variant in present)
-    of = np.array([0 if shared else owners.index(row.configuration.variant) for row in rows])
-    blocks = [hats * (of == number)[:, None] for number in range(len(owners))]
-    learnt = CurveRegressor(UNDER_WEIGHT).fit(np.hstack([*blocks, grown]), sizes, scales).coef_
-    split = len(owners) * len(knots)
-    steps = dict(zip(owners, learnt[:split].reshape(len(owners), len(knots)), strict=True))
-    growth = {name: rounded(value) for name, value in zip(names, learnt[split:], strict=True)}
-    return Law(_ordered(knots, steps, weights), dict.fromkeys(once, 1.0) | growth)
+    tables = {variant: _complete(variant, table, shapes, weights) for variant in VARIANTS}
+    return Law(curves=_curves(tables, shapes, weights), growth=growth, tables=tables)
 
 
-def _ordered(knots: Sequence[int], steps: Mapping[str, np.ndarray], weights: Mapping[str, float]) -> dict[str, Curve]:
-    """A curve for each variant; a larger one, its weights included, never needs less than a smaller one.
+def _complete(
+    variant: str, table: Mapping[Cell, float], shapes: Sequence[Size], weights: Mapping[str, float]
+) -> tuple[float, ...]:
+    """A variant's table at all shapes; where none was run of it, what lies between its neighbours."""
+    known = sorted(
+        (short * long, table[variant, (short, long)]) for short, long in shapes if (variant, (short, long)) in table
+    )
+    if not known:
+        near = min(
+            {cell[0] for cell in table}, key=lambda other: (abs(VARIANTS.index(other) - VARIANTS.index(variant)), other)
+        )
+        return _complete(near, table, shapes, weights)
+    pixels, sizes = zip(*known, strict=True)
+    between = [float(np.interp(short * long, pixels, sizes)) for short, long in shapes]
+    return tuple(round(table.get((variant, shape), size)) for shape, size in zip(shapes, between, strict=True))
 
-    A variant without rows has the curve of its neighbour.
-    """
+
+def _curves(
+    tables: Mapping[str, Sequence[float]], shapes: Sequence[Size], weights: Mapping[str, float]
+) -> dict[str, Curve]:
+    """Through the middle of a table, never falling; a larger variant, weights included, never below a smaller one."""
+    pixels = [short * long for short, long in shapes]
+    knots = sorted(set(pixels))
     curves: dict[str, Curve] = {}
     for rank, variant in enumerate(VARIANTS):
-        near = min(steps, key=lambda other: (abs(VARIANTS.index(other) - rank), other))
-        curve = _curve(knots, steps[near])
+        smooth = IsotonicRegression().fit(pixels, tables[variant]).predict(knots)
+        sizes = [float(round(size)) for size in smooth]
+        slope = _slope(knots, sizes)
         if rank:
-            smaller = VARIANTS[rank - 1]
-            spare = weights[variant] - weights[smaller]
-            pairs = zip(curve.bytes, curves[smaller].bytes, strict=True)
-            sizes = tuple(max(size, low - spare) for size, low in pairs)
-            curve = Curve(curve.pixels, sizes, max(curve.slope, curves[smaller].slope))
-        curves[variant] = curve
+            smaller = curves[VARIANTS[rank - 1]]
+            spare = weights[variant] - weights[VARIANTS[rank - 1]]
+            sizes = [max(size, low - spare) for size, low in zip(sizes, smaller.bytes, strict=True)]
+            slope = max(slope, smaller.slope)
+        curves[variant] = Curve(tuple(knots), tuple(sizes), slope)
     return curves
 
 
-def _hats(pixels: np.ndarray, knots: Sequence[int]) -> np.ndarray:
-    """What each knot's step contributes, (n, knots): 1 for the first, then the share of each stretch that is passed."""
-    low, high = np.array(knots[:-1]), np.array(knots[1:])
-    passed = np.maximum(pixels[:, None] - low, 0)
-    passed[:, :-1] = np.minimum(passed, high - low)[:, :-1]  # the last goes on beyond its end
-    return np.hstack([np.ones((len(pixels), 1)), passed / (high - low)])
-
-
-def _curve(knots: Sequence[int], steps: np.ndarray) -> Curve:
-    """The curve of non-negative steps from knot to knot; beyond the last it goes on as it did on the whole."""
-    sizes = [float(value) for value in np.round(np.cumsum(steps))]
-    # The last stretch alone may be level by chance.
-    slope = (sizes[-1] - sizes[0]) / (knots[-1] - knots[0]) if len(knots) > 1 else 0.0
-    last = (sizes[-1] - sizes[-2]) / (knots[-1] - knots[-2]) if len(knots) > 1 else 0.0
-    return Curve(tuple(knots), tuple(sizes), rounded(max(slope, last)))
+def _slope(knots: Sequence[int], sizes: Sequence[float]) -> float:
+    """Beyond the last knot: as on the whole, or as on the last stretch, which may be level by chance."""
+    if len(knots) < 2:
+        return 0.0
+    whole = (sizes[-1] - sizes[0]) / (knots[-1] - knots[0])
+    return rounded(max(whole, (sizes[-1] - sizes[-2]) / (knots[-1] - knots[-2])))
 
 
 def rounded(value: float) -> float:
     """Six digits, so that the committed text does not hang on the last bits of a linear algebra library."""
     return float(f"{value:.6g}")
-
-
-def at_least(group: Group, less: Group, catalog: Catalog) -> Group:
-    """`group`, raised where `less` needs more; both have the same knots. Lower precision never needs more."""
-    spare = {
-        variant: arrays.weights(group.runtime, group.task, catalog.shapes[variant].parameters, 1)
-        * (_ITEM_BYTES[group.width] - _ITEM_BYTES[less.width])
-        for variant in VARIANTS
-    }
-
-    def raised(law: Law, other: Law) -> Law:
-        curves = {}
-        for variant, curve in law.curves.items():
-            floor = other.curves[variant]
-            pairs = zip(curve.bytes, floor.bytes, strict=True)
-            sizes = tuple(max(size, low - spare[variant]) for size, low in pairs)
-            curves[variant] = Curve(curve.pixels, sizes, max(curve.slope, floor.slope))
-        return Law(curves, {name: max(value, other.growth[name]) for name, value in law.growth.items()})
-
-    return replace(
-        group,
-        phases={name: raised(law, less.phases[name]) for name, law in group.phases.items()},
-        reserved=raised(group.reserved, less.reserved),
-    )

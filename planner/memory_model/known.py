@@ -12,11 +12,12 @@ from planner.measurement import Measurement
 from planner.memory_model.assessment import Assessment, assess
 from planner.memory_model.coefficients import FITTED_FILE, Coefficients, load_coefficients
 from planner.memory_model.fit import fit
-from planner.memory_model.rows import Row, rows_of
+from planner.memory_model.rows import Row, rehearsed_rows, rows_of
 from planner.profiles import load_folder
+from planner.profiles.rehearsed import read_runs
 
-KINDS = ("published", "simulated", "measured")
-NAME = "laws-1"
+KINDS = ("published", "measured")
+NAME = "laws-2"
 """Of the committed fit: counted up when its form or its rows change."""
 
 
@@ -27,15 +28,23 @@ def shipped_measurements() -> tuple[Measurement, ...]:
     return tuple(measurement for folder in folders if folder.is_dir() for measurement in load_folder(folder))
 
 
+@lru_cache(maxsize=1)
+def shipped_runs() -> tuple[tuple[Row, ...], dict[str, str]]:
+    """The rehearsed rows that ship, and the versions of what was rehearsed. Raises FileError where one is broken."""
+    rows: list[Row] = []
+    found: dict[str, str] = {}
+    for path in sorted((profiles_folder() / "rehearsed").glob("*.tsv")):
+        runs, versions = read_runs(path)
+        rows += rehearsed_rows(runs, versions)
+        found |= versions
+    return tuple(rows), found
+
+
 def fit_known(measurements: Sequence[Measurement]) -> Coefficients:
     """Coefficients from measurements. Raises PlannerError where they are too few."""
-    rows = rows_of(measurements)
-    used = {row.id.split("/")[0] for row in rows if row.use == "fit"}
-    simulated = [m.environment for m in measurements if m.kind == "simulated"]
-    versions = {}
-    for package in ("torch", "sam2"):
-        found = sorted({str(getattr(environment, package)) for environment in simulated})
-        versions[package] = " and ".join(found)
+    rehearsed, versions = shipped_runs()
+    rows = [*rows_of(measurements), *rehearsed]
+    used = {row.id.split("/")[0] for row in rows if row.use != "reference"}
     return fit(rows, load_catalog(), sorted(used), NAME, versions)
 
 
@@ -50,4 +59,4 @@ def assess_known(folder: Path | None = None) -> Assessment:
 def rows_below(folder: Path | None) -> list[Row]:
     """The shipped rows, and those of the profiles below a folder of the user's."""
     own = load_folder(folder) if folder is not None and folder.is_dir() else []
-    return rows_of([*shipped_measurements(), *own])
+    return [*rows_of([*shipped_measurements(), *own]), *shipped_runs()[0]]

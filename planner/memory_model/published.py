@@ -14,7 +14,7 @@ import numpy as np
 from planner.catalog import Catalog
 from planner.domain import VARIANTS
 from planner.errors import PlannerError
-from planner.memory_model.coefficients import Curve, Group, Law
+from planner.memory_model.coefficients import OTHER_PROGRAM, Curve, Group, Key, Law
 from planner.memory_model.contexts import UNKNOWN_BYTES
 from planner.memory_model.estimator import MemoryModel
 from planner.memory_model.features import MEMORY_BANK
@@ -26,7 +26,7 @@ RUNTIME, WIDTH = "reimplementation", "half"
 FEWEST_IMAGES, FEWEST_TOTALS = 4, 1
 
 
-def fit_published(rows: Sequence[Row], catalog: Catalog) -> dict[tuple[str, str, str], Group]:
+def fit_published(rows: Sequence[Row], catalog: Catalog) -> dict[Key, Group]:
     """The groups of the re-implementation: image and video, in float16. Raises PlannerError for too few rows."""
     images = [row for row in rows if row.allocated is not None]
     totals = [row for row in rows if row.allocated is None]
@@ -56,10 +56,11 @@ def fit_published(rows: Sequence[Row], catalog: Catalog) -> dict[tuple[str, str,
     groups = {}
     for task, growth in (("image", {}), ("video", {MEMORY_BANK: 1.0})):
         allocated = Law(curves, growth)
-        groups[RUNTIME, task, WIDTH] = Group(
+        groups[RUNTIME, task, WIDTH, OTHER_PROGRAM] = Group(
             runtime=RUNTIME,
             task=task,
             width=WIDTH,
+            generation=OTHER_PROGRAM,
             phases={"encode": allocated},
             reserved=_reserved(allocated, catalog, spare, ratio),
             provenance="published",

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from planner.catalog import Catalog
+from planner.catalog import Catalog, load_catalog
 from planner.domain import Configuration, Workload
 from planner.measurement import Measurement
 from planner.memory_model import arrays
-from planner.memory_model.estimator import WIDTH_OF, quantities, runtime_of
+from planner.memory_model.beyond import NO_SCORES, Scores, math_scores
+from planner.memory_model.coefficients import OTHER_PROGRAM, Key, generation_of, name_of
+from planner.memory_model.estimator import OTHER_RUNTIME, WIDTH_OF, quantities, runtime_of
 from planner.memory_model.features import SCALAR, Quantities, features
+from planner.profiles.rehearsed import RehearsedRun
 
 
 @dataclass(frozen=True)
@@ -23,13 +26,17 @@ class Row:
     runtime: str
     configuration: Configuration
     workload: Workload
+    capability: tuple[int, int] | None
+    """Of the GPU; None where nobody said."""
     kind: str
-    """Of the profile: measured, published or simulated."""
+    """Of the profile: measured, published or rehearsed."""
     use: str
     phases: dict[str, int]
     """Allocated bytes at the peak of each phase, where known."""
     allocated: int | None
     reserved: int | None
+    least: int | None
+    """Reserved bytes with which it still completes, where they were sought."""
     context: int | None
     total: int | None
     """Of the process; what is known of allocated, reserved and total depends on the source."""
@@ -42,25 +49,20 @@ class Row:
     """Of torch and of the driver, as the source gives them."""
 
     @property
-    def group(self) -> tuple[str, str, str]:
-        """Runtime, task and width: what shares its laws."""
-        return self.runtime, self.workload.task, WIDTH_OF[self.configuration.precision]
+    def group(self) -> Key:
+        """Runtime, task, width and generation: what shares its laws."""
+        generation = OTHER_PROGRAM if self.runtime == OTHER_RUNTIME else generation_of(self.capability)
+        return self.runtime, self.workload.task, WIDTH_OF[self.configuration.precision], generation
 
     @property
-    def drawn(self) -> bool:
-        """Whether it was drawn at random, not laid out for the fit."""
-        return self.id.split("/")[0].endswith("-random")
+    def shape(self) -> tuple[int, int]:
+        """The resolution, shorter side first: a picture on its side takes as many bytes."""
+        return min(self.configuration.resolution), max(self.configuration.resolution)
 
     @property
-    def held(self) -> int:
-        """What the process must be able to hold: reserved bytes.
-
-        Of stock automatic masks the allocated ones: their lists grow pass by pass, and with room to spare the cache
-        keeps every length, two to sixty times what is in use, by chance of how sizes fall. It gives that back before
-        it runs out (CUDACachingAllocator.cpp, release_cached_blocks).
-        """
-        cached = self.allocated if self.group[:2] == ("stock", "automask") else self.reserved
-        return cached or 0
+    def name(self) -> str:
+        """See coefficients.name_of."""
+        return name_of(self.configuration, self.workload, self.capability or (0, 0))
 
     @cached_property
     def quantities(self) -> Quantities:
@@ -72,10 +74,45 @@ class Row:
         """See planner.memory_model.features."""
         return features(self.runtime, self.workload.task, self.quantities, SCALAR)
 
+    @cached_property
+    def scores(self) -> Scores:
+        """Of math attention."""
+        if self.configuration.attention != "math":
+            return NO_SCORES
+        heads = load_catalog().shapes[self.configuration.variant].global_attention_heads
+        return math_scores(self.workload.task, self.quantities, heads, SCALAR)
+
     def weights(self, catalog: Catalog) -> int:
         """Bytes of the weights on the GPU."""
         parameters = catalog.shapes[self.configuration.variant].parameters
         return int(arrays.weights(self.runtime, self.workload.task, parameters, 2 if self.group[2] == "half" else 4))
+
+
+def rehearsed_rows(runs: Iterable[RehearsedRun], versions: Mapping[str, str]) -> list[Row]:
+    """Rehearsed runs as rows."""
+    return [
+        Row(
+            id=f"rehearsed/{run.runtime} {run.workload.task} {run.configuration.precision} "
+            + name_of(run.configuration, run.workload, run.capability),
+            runtime=run.runtime,
+            configuration=run.configuration,
+            workload=run.workload,
+            capability=run.capability,
+            kind="rehearsed",
+            use=run.use,
+            phases=dict(run.phases),
+            allocated=run.allocated_bytes,
+            reserved=run.reserved_bytes,
+            least=run.least_bytes,
+            context=None,
+            total=None,
+            tensors=None,
+            rounding=0,
+            gpu=None,
+            versions=tuple(versions.items()),
+        )
+        for run in runs
+    ]
 
 
 def rows_of(measurements: Iterable[Measurement]) -> list[Row]:
@@ -109,11 +146,13 @@ def _row(m: Measurement) -> Row | None:
         runtime=m.runtime or runtime_of(configuration),
         configuration=configuration,
         workload=workload,
+        capability=None,
         kind=m.kind,
         use=m.use,
         phases={f.phase: f.bytes for f in peaks if f.phase is not None and f.metric == "allocated"},
         allocated=found.get("allocated"),
         reserved=found.get("reserved"),
+        least=None,
         context=found.get("context"),
         total=found.get("total"),
         tensors=found.get("tensors"),

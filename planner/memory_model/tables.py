@@ -11,17 +11,13 @@ from planner.domain import ATTENTIONS, PRECISIONS, TASKS, VARIANTS
 from planner.errors import UsageError
 from planner.memory_model import arrays
 from planner.memory_model.beyond import Scores, bound_extra, math_scores
-from planner.memory_model.coefficients import WIDTHS, Group, Law
+from planner.memory_model.coefficients import WIDTHS, Group, Law, generation_of
 from planner.memory_model.contexts import context_on
-from planner.memory_model.estimator import (
-    ENDLESS_FRAMES,
-    WIDTH_OF,
-)
+from planner.memory_model.estimator import ENDLESS_FRAMES, MOST, WIDTH_OF
 from planner.memory_model.features import Operations, Quantities, features
 
 if TYPE_CHECKING:
-    from planner.memory_model.contexts import context_on
-from planner.memory_model.estimator import MemoryModel
+    from planner.memory_model.estimator import MemoryModel
 
 VECTOR = Operations(np.maximum, np.minimum, np.where, np.ceil)
 _DEFAULTS: dict[str, Any] = {
@@ -48,7 +44,8 @@ def predict(
         "width": _widths()[_codes(table["precision"], PRECISIONS, "precision")],
         "math": _flags(ATTENTIONS, ("math",))[_codes(table["attention"], ATTENTIONS, "attention")],
         "own": np.atleast_1d(np.asarray(table["bounded_memory_bank"], dtype=bool)),
-        "pixels": _sides(table["height"]) * _sides(table["width"]),
+        "height": _sides(table["height"]),
+        "long": _sides(table["width"]),
         "object_batch": _counts(table["object_batch"], "object_batch"),
         "offload_video": np.atleast_1d(np.asarray(table["offload_video"], dtype=bool)),
         "offload_state": np.atleast_1d(np.asarray(table["offload_state"], dtype=bool)),
@@ -57,6 +54,7 @@ def predict(
         "frame_pixels": _counts(frame_pixels, "frame_pixels"),
     }
     rows = dict(zip(parts, np.broadcast_arrays(*parts.values()), strict=True))
+    rows["pixels"] = rows["height"] * rows["long"]
     if task == "video" and np.any(~rows["own"] & (rows["frames"] >= ENDLESS_FRAMES)):
         raise UsageError("A clip without end has no peak on an unbounded memory bank.", "Give a number of frames.")
     found = {name: np.zeros(len(rows["pixels"])) for name in FIGURES}
@@ -64,17 +62,20 @@ def predict(
         for code, width in enumerate(WIDTHS):
             chosen = np.flatnonzero((rows["own"] == own) & (rows["width"] == code))
             if len(chosen):
-                group = model.coefficients.groups[runtime, task, width]
+                groups = [model.coefficients.groups[runtime, task, width, name] for name in (generation_of(None), MOST)]
                 part = {name: column[chosen] for name, column in rows.items()}
-                for name, values in _figures(model, group, part).items():
+                for name, values in _figures(model, groups[0], groups[1], part).items():
                     found[name][chosen] = values
     if any(np.any(values >= 2.0**63) for values in found.values()):
         raise UsageError("Some rows need more bytes than 64 bits can say.", "Ask for fewer objects or frames.")
     return {name: values.astype(np.int64) for name, values in found.items()}
 
 
-def _figures(model: MemoryModel, group: Group, rows: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Columns of the figures of rows that share a group. The arithmetic is that of estimator.Terms, in its order."""
+def _figures(model: MemoryModel, group: Group, most: Group, rows: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Columns of the figures of rows that share a group, with the bound of the generation that takes most.
+
+    The arithmetic is that of estimator.Terms, in its order.
+    """
     q = Quantities(**{name: rows[name] for name in Quantities._fields})
     shapes = [model.catalog.shapes[variant] for variant in VARIANTS]
     parameters = np.array([float(shape.parameters) for shape in shapes])[rows["variant"]]
@@ -86,35 +87,42 @@ def _figures(model: MemoryModel, group: Group, rows: Mapping[str, np.ndarray]) -
         held = math_scores(group.task, q, heads, VECTOR)
         scores = Scores(*(np.where(rows["math"], column, 0.0) for column in held))
     extra = {"encode": scores.encode, "track": scores.track}
-    places = _Places(group.reserved, rows["variant"], q.pixels)
-
-    def value(law: Law) -> np.ndarray:
-        result = places.at(law)
-        for name, coefficient in law.growth.items():
-            if coefficient:
-                result = result + coefficient * grown[name]
-        return result
-
     correction = model.corrections.get(group.runtime)
     ratios = (correction.allocated_ratio, correction.reserved_ratio) if correction else (1.0, 1.0)
-    allocated = np.zeros(len(weights))
-    for name, law in group.phases.items():
-        allocated = np.maximum(allocated, np.ceil((weights + value(law) + extra.get(name, 0.0)) * ratios[0]))
-    reserved = np.ceil((weights + value(group.reserved) + np.maximum(scores.encode, scores.track)) * ratios[1])
-    reserved = np.maximum(allocated, reserved)
-    on_total, on_reserved = model.widening(group, q, VECTOR)
+    most_scores = np.maximum(scores.encode, scores.track)
+
+    def sizes(of: Group) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Allocated, reserved, and the bound of reserved bytes."""
+        places = _Places(of, rows)
+
+        def value(law: Law) -> np.ndarray:
+            result = places.at(law)
+            for name, coefficient in law.growth.items():
+                if coefficient:
+                    result = result + coefficient * grown[name]
+            return result
+
+        allocated = np.zeros(len(weights))
+        for name, law in of.phases.items():
+            allocated = np.maximum(allocated, np.ceil((weights + value(law) + extra.get(name, 0.0)) * ratios[0]))
+        reserved = np.maximum(allocated, np.ceil((weights + value(of.reserved) + most_scores) * ratios[1]))
+        spare = reserved * model.widening(of, q, VECTOR) + bound_extra(of, q, grown, scores, VECTOR)
+        return allocated, reserved, reserved + np.ceil(spare)
+
+    allocated, reserved, upper = sizes(group)
+    upper = np.maximum(upper, sizes(most)[2])
+    needed = np.ceil((reserved - allocated) * model.coefficients.least[group.runtime, group.task])
+    least = np.minimum(allocated + needed, reserved)
     context = model.context or context_on()
-    total = reserved + context.bytes
-    widened = total * on_total + reserved * on_reserved
-    widened = widened + bound_extra(group, q, grown, scores, VECTOR)
-    upper = np.ceil(widened) + reserved + context.high_bytes
-    return dict(zip(FIGURES, (allocated, reserved, total, upper, allocated + context.bytes), strict=True))
+    columns = (allocated, reserved, reserved + context.bytes, upper + context.high_bytes, least + context.bytes)
+    return dict(zip(FIGURES, columns, strict=True))
 
 
 class _Places:
-    """Where columns of pixels lie on the curves of a group, which all have the same knots; as Curve.at."""
+    """Where columns of resolutions lie in the tables and on the curves of a group; as Law.at."""
 
-    def __init__(self, law: Law, variant: np.ndarray, pixels: np.ndarray) -> None:
+    def __init__(self, group: Group, rows: Mapping[str, np.ndarray]) -> None:
+        law, variant, pixels = group.reserved, rows["variant"], rows["pixels"]
         known = np.array(next(iter(law.curves.values())).pixels, dtype=np.float64)
         place = np.searchsorted(known, pixels, side="right")
         self._first, self._last = place == 0, place == len(known)
@@ -125,9 +133,19 @@ class _Places:
         self._beyond = pixels - known[below]
         self._share = self._beyond / apart
         self._low, self._high = variant * len(known) + below, variant * len(known) + above
+        codes = np.array([_code(*shape) for shape in group.places])
+        order = np.argsort(codes)
+        wanted = _code(np.minimum(rows["height"], rows["long"]), np.maximum(rows["height"], rows["long"]))
+        near = np.minimum(np.searchsorted(codes[order], wanted), len(codes) - 1)
+        self._run = codes[order][near] == wanted
+        self._cell = variant * len(codes) + order[near]
 
     def at(self, law: Law) -> np.ndarray:
-        """Bytes of a law's curves."""
+        """Bytes of a law's tables, or curves where nothing was run."""
+        tables = np.array([law.tables[name] for name in VARIANTS], dtype=np.float64).ravel()
+        if self._run.all():
+            every: np.ndarray = tables[self._cell]
+            return every
         curves = [law.curves[name] for name in VARIANTS]
         sizes = np.array([curve.bytes for curve in curves])
         flat = sizes.ravel()
@@ -137,7 +155,12 @@ class _Places:
             slopes = np.array([curve.slope for curve in curves])
             result = np.where(self._last, low + self._beyond * slopes[self._variant], result)
             result = np.where(self._first, sizes[self._variant, 0], result)
-        return result
+        return np.where(self._run, tables[self._cell], result)
+
+
+def _code(short: Any, long: Any) -> Any:
+    """A number for each resolution."""
+    return short * 1_000_000 + long
 
 
 def _table(columns: Mapping[str, Any]) -> dict[str, Any]:

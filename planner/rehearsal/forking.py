@@ -37,7 +37,8 @@ class Forks:
         assert self._stage is not None
         self._stage.set_again([gpu])
         process = self._process or self._start()
-        assert process.stdin is not None and process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
         try:
             process.stdin.write(json.dumps(trial.to_dict()) + "\n")
             process.stdin.flush()

@@ -16,8 +16,8 @@ from typing import Any
 from planner.domain import VARIANTS, VERSIONS, Configuration, Request, Workload
 from planner.measure.trial import Trial
 from planner.planning.candidates import POINT_BATCHES, SQUARE_SIDES, resolutions, what_it_lacks
+from planner.profiles.rehearsed import DRAWN, FIT, HELD_OUT
 
-FIT, HELD_OUT = "fit", "held_out"
 AMPERE, TURING, BLACKWELL = (8, 6), (7, 5), (12, 0)
 VGA, SD, HD, FULL_HD, PORTRAIT, QUAD_HD, ULTRA_HD = (
     (480, 640), (480, 854), (720, 1280), (1080, 1920), (1920, 1080), (1440, 2560), (2160, 3840),
@@ -42,7 +42,7 @@ class Point:
     trial: Trial
     capability: tuple[int, int]
     use: str
-    """FIT or HELD_OUT."""
+    """FIT, DRAWN or HELD_OUT."""
 
     @property
     def id(self) -> str:
@@ -53,7 +53,7 @@ class Point:
 def points(held_out: int, drawn: int, seed: int = 14) -> list[Point]:
     """All, each once: what matters most first, so that a campaign that is cut short is worth something."""
     chance = random.Random(seed)
-    judged, fitted = _draw(held_out, chance, HELD_OUT), _draw(drawn, chance, FIT)
+    judged, fitted = _draw(held_out, chance, HELD_OUT), _draw(drawn, chance, DRAWN)
     apart = {point.id for point in judged}
     parts = [list(_resolutions()), [*_growth(), *fitted[: drawn // 2]], [*_capabilities(), *fitted[drawn // 2 :]]]
     found: dict[str, Point] = {}
@@ -77,7 +77,7 @@ def _point(runtime: str, task: str, capability: tuple[int, int] = AMPERE, **fiel
     """A point for the fit. `fields` are of a configuration or a workload."""
     own = runtime == "own"
     batch = 64 if task == "automask" else 1
-    configuration = {"version": "2.1", "object_batch": batch, "bounded_memory_bank": own}
+    configuration: dict[str, Any] = {"version": "2.1", "object_batch": batch, "bounded_memory_bank": own}
     workload: dict[str, Any] = {"task": task, "objects": 1, "frame_size": FULL_HD}
     for name, value in fields.items():
         (workload if name in ("objects", "frames", "frame_size") else configuration)[name] = value
@@ -173,8 +173,8 @@ def _stock_growth(of: dict[str, Any]) -> Iterator[Point]:
         yield _point("stock", "video", objects=objects, frames=MEMORIES_FULL, **of)
     for frames in (2, 40, 120):
         yield _point("stock", "video", frames=frames, **of)
-    for offload in ({"offload_video": True}, {"offload_video": True, "offload_state": True}, {"offload_state": True}):
-        yield _point("stock", "video", objects=3, **offload, **of)
+    for offload in (("offload_video",), ("offload_video", "offload_state"), ("offload_state",)):
+        yield _point("stock", "video", objects=3, **dict.fromkeys(offload, True), **of)
     for objects in (2, 10, 50):
         yield _point("stock", "image", objects=objects, **of)
     for source in (VGA, HD, ULTRA_HD, TWELVE_MEGAPIXELS):

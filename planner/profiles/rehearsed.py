@@ -1,0 +1,126 @@
+"""Rehearsed runs as tables: thousands of rows of one machine's campaign, a line each (profiles/rehearsed/*.tsv).
+
+A campaign differs from a profile of measurements in having one environment and many rows, so that what they share
+stands once, in the comments above them.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from planner.domain import ATTENTIONS, PRECISIONS, TASKS, VARIANTS, VERSIONS, Configuration, Workload
+from planner.errors import FileError
+
+COLUMNS = (
+    "use", "task", "variant", "version", "height", "width", "precision", "attention", "capability", "objects", "batch",
+    "frames", "frame_height", "frame_width", "offload_video", "offload_state", "allocated", "reserved", "least",
+    "phases",
+)  # fmt: skip
+USES = FIT, DRAWN, HELD_OUT = "fit", "drawn", "held_out"
+_VERSION = re.compile(r"# (\w+) (\S+)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RehearsedRun:
+    """One line. Bytes as torch's allocator counted them."""
+
+    runtime: str
+    use: str
+    """fit (laid out for it), drawn (at random, fitted to as well) or held_out (drawn and kept apart to judge)."""
+    configuration: Configuration
+    workload: Workload
+    capability: tuple[int, int]
+    allocated_bytes: int
+    reserved_bytes: int
+    least_bytes: int | None
+    """Reserved bytes with which it still completes, by bisection; None where nobody sought them."""
+    phases: Mapping[str, int]
+    """Allocated bytes at the peak of each, in order."""
+
+
+def runs_text(runs: Iterable[RehearsedRun], versions: Mapping[str, str]) -> str:
+    """The file of runs of one runtime, sorted. `versions`: of the packages that ran."""
+    out = StringIO()
+    out.write("# Rehearsed: the real code on torch's own CUDA build and imaginary GPUs (scripts/rehearse_grid.py).\n")
+    out.write("# Not measured on a GPU. Bytes; least: what the allocator still completes with, where it was sought.\n")
+    for name, version in versions.items():
+        out.write(f"# {name} {version}\n")
+    writer = csv.writer(out, dialect="excel-tab", lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(sorted(map(_cells, runs)))
+    return out.getvalue()
+
+
+def read_runs(path: Path) -> tuple[list[RehearsedRun], dict[str, str]]:
+    """The runs of a file, whose name is the runtime, and the versions it names. Raises FileError for a broken one."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise FileError(f"{path}: cannot be read: {error}.") from error
+    versions = {found[1]: found[2] for line in lines if (found := _VERSION.fullmatch(line))}
+    body = [line for line in lines if not line.startswith("#")]
+    rows = csv.DictReader(body, dialect="excel-tab")
+    if tuple(rows.fieldnames or ()) != COLUMNS:
+        raise FileError(f"{path}: its columns are not {', '.join(COLUMNS)}.", "Make it with scripts/rehearse_grid.py.")
+    runs = []
+    for number, row in enumerate(rows, 2):
+        try:
+            runs.append(_run(path.stem, row))
+        except (ValueError, KeyError, TypeError) as error:
+            raise FileError(f"{path}, row {number}: {error}.", "Make it with scripts/rehearse_grid.py.") from error
+    return runs, versions
+
+
+def _cells(run: RehearsedRun) -> list[str]:
+    c, w = run.configuration, run.workload
+    values: list[Any] = [
+        run.use, w.task, c.variant, c.version, *c.resolution, c.precision, c.attention,
+        f"{run.capability[0]}.{run.capability[1]}", w.objects, c.object_batch, w.frames, *w.frame_size,
+        int(c.offload_video), int(c.offload_state), run.allocated_bytes, run.reserved_bytes,
+        "" if run.least_bytes is None else run.least_bytes,
+        " ".join(f"{name}={size}" for name, size in run.phases.items()),
+    ]  # fmt: skip
+    return [str(value) for value in values]
+
+
+def _run(runtime: str, row: Mapping[str, str]) -> RehearsedRun:
+    major, minor = row["capability"].split(".")
+    phases = dict(part.split("=") for part in row["phases"].split())
+    return RehearsedRun(
+        runtime=runtime,
+        use=_word(row["use"], USES),
+        configuration=Configuration(
+            variant=_word(row["variant"], VARIANTS),
+            version=_word(row["version"], VERSIONS),
+            resolution=(int(row["height"]), int(row["width"])),
+            precision=_word(row["precision"], PRECISIONS),
+            attention=_word(row["attention"], ATTENTIONS),
+            object_batch=int(row["batch"]),
+            bounded_memory_bank=runtime == "own",
+            offload_video=row["offload_video"] == "1",
+            offload_state=row["offload_state"] == "1",
+        ),
+        workload=Workload(
+            task=_word(row["task"], TASKS),
+            objects=int(row["objects"]),
+            frames=int(row["frames"]),
+            frame_size=(int(row["frame_height"]), int(row["frame_width"])),
+        ),
+        capability=(int(major), int(minor)),
+        allocated_bytes=int(row["allocated"]),
+        reserved_bytes=int(row["reserved"]),
+        least_bytes=int(row["least"]) if row["least"] else None,
+        phases={name: int(size) for name, size in phases.items()},
+    )
+
+
+def _word(value: str, known: tuple[str, ...]) -> str:
+    if value not in known:
+        raise ValueError(f"{value!r} is none of {', '.join(known)}")
+    return value
