@@ -1,13 +1,12 @@
-"""What lies beyond the rows that were fitted: the scores of math attention, and bounds where more is asked for."""
+"""What no law was fitted to: the scores of math attention, and where more is asked for than was run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from planner.memory_model import arrays
 from planner.memory_model.coefficients import Group
-from planner.memory_model.features import LENGTHENED, Operations, Quantities
+from planner.memory_model.features import Operations, Quantities
 
 
 class Scores(NamedTuple):
@@ -22,6 +21,11 @@ class Scores(NamedTuple):
 
 
 NO_SCORES = Scores(0.0, 0.0, 0.0)
+
+
+def reserved_scores(scores: Scores, ops: Operations) -> Any:
+    """What the allocator reserves for them: those of the encoder, or of every length, no two of which share a block."""
+    return ops.maximum(scores.encode, scores.cached)
 
 
 def math_scores(task: str, q: Quantities, heads: Any, ops: Operations) -> Scores:
@@ -40,16 +44,3 @@ def is_beyond(group: Group, q: Quantities) -> Any:
     """Whether more is asked for than was fitted to."""
     more_pixels, more_objects = q.pixels > group.largest_pixels, q.objects > group.largest_objects
     return more_pixels | more_objects | (q.frame_pixels > group.largest_frame_pixels)
-
-
-def bound_extra(group: Group, q: Quantities, grown: Mapping[str, Any], scores: Scores, ops: Operations) -> Any:
-    """Bytes of the bound for what no row has.
-
-    What the cache keeps of every length of a list that grows. The allocator gives the cache back before it runs out, so
-    that it is no part of the need.
-    """
-    extra = scores.cached
-    if LENGTHENED in grown:
-        kept = max(0.0, 1.0 - group.reserved.growth[LENGTHENED])
-        extra = extra + ops.where(q.objects > group.largest_objects, kept * grown[LENGTHENED], 0.0)
-    return extra

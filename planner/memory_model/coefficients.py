@@ -82,6 +82,20 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True)
+class Spill:
+    """What is reserved once the masks of large pictures or of many objects no longer fit into the cache.
+
+    Up to there they take blocks that the encoder left, and cost nothing.
+    """
+
+    constant: float
+    share: float
+    """Of the law's table or curve: what is still in use then, or of no use."""
+    growth: Mapping[str, float]
+    """As a law's."""
+
+
+@dataclass(frozen=True, slots=True)
 class Law:
     """How one quantity of a runtime, task and width follows from pixels, the variant and the features."""
 
@@ -89,6 +103,8 @@ class Law:
     """By variant: bytes beside the weights and the features."""
     growth: Mapping[str, float]
     """By feature (planner.memory_model.features): bytes for each of its units."""
+    spill: Spill | None = None
+    """Of reserved bytes; None where everything that grows is added."""
     tables: Mapping[str, Sequence[float]] = field(default_factory=dict)
     """By variant: the same as a curve, at each resolution of the group that was run; it may fall from one to the next,
     as what the allocator reserves does."""
@@ -311,8 +327,16 @@ def _law(entry: Any, pixels: tuple[int, ...], places: int) -> Law:
     return Law(
         curves={variant: _curve(entry["curves"][variant], pixels) for variant in VARIANTS},
         growth={str(name): _number(value) for name, value in entry["growth"].items()},
+        spill=_spill(entry["spill"]),
         tables={variant: _table(entry["tables"][variant], places) for variant in VARIANTS if places},
     )
+
+
+def _spill(entry: Any) -> Spill | None:
+    if entry is None:
+        return None
+    growth = {str(name): _number(value) for name, value in entry["growth"].items()}
+    return Spill(_number(entry["constant"]), _number(entry["share"]), growth)
 
 
 def _table(values: Any, places: int) -> Sequence[float]:

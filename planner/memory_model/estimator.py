@@ -11,7 +11,7 @@ from planner.catalog import Catalog, load_catalog
 from planner.domain import RUNTIMES, Component, Configuration, Estimate, Gpu, Phase, Workload
 from planner.errors import UsageError
 from planner.memory_model import arrays, host
-from planner.memory_model.beyond import NO_SCORES, Scores, bound_extra, is_beyond, math_scores
+from planner.memory_model.beyond import NO_SCORES, Scores, is_beyond, math_scores, reserved_scores
 from planner.memory_model.coefficients import (
     OTHER_PROGRAM,
     Coefficients,
@@ -257,10 +257,7 @@ class MemoryModel:
             allocated, reserved = known.allocated, known.reserved
             upper, least = reserved, least if known.least is None else known.least
         else:
-            upper = reserved + ceil(
-                reserved * self.widening(group, terms.quantities, SCALAR)
-                + bound_extra(group, terms.quantities, terms.grown, terms.scores, SCALAR)
-            )
+            upper = reserved + ceil(reserved * self.widening(group, terms.quantities, SCALAR))
         least = min(max(least, allocated), reserved)
         return Totals(allocated, reserved, context.bytes, upper + context.high_bytes, least + context.bytes)
 
@@ -317,16 +314,24 @@ class Terms(NamedTuple):
 
     def reserved(self, law: Law) -> int:
         """Reserved bytes in the end."""
-        value: float = self.weights + self.value(law) + self.workspace + max(self.scores.encode, self.scores.track)
+        value: float = self.weights + self.value(law) + self.workspace + reserved_scores(self.scores, SCALAR)
         return ceil(value * self.ratios[1] if self.ratios else value)
 
     def value(self, law: Law) -> float:
         """What a law says beside the weights."""
-        found, grown = self.curves[id(law)], self.grown
+        curve, grown = self.curves[id(law)], self.grown
+        found = curve
         for name, coefficient in law.growth.items():
             if coefficient:
                 found += coefficient * grown[name]
-        return found
+        spill = law.spill
+        if spill is None:
+            return found
+        spilt = spill.constant + spill.share * curve
+        for name, coefficient in spill.growth.items():
+            if coefficient:
+                spilt += coefficient * grown[name]
+        return max(found, spilt)
 
     def extra(self, phase: str) -> float:
         """What was not fitted: the workspace of newer GPUs, scores of math attention."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from planner.memory_model import arrays
@@ -56,6 +57,9 @@ FRAMES, MEMORY_BANK, OUTPUT_MASKS, FURTHER_PASSES, KEPT_MASKS, LENGTHENED = (
     "lists that were lengthened",
 )
 """Names of features: what a share of the bytes is."""
+POINTS = (1, 2, 4, 8, 16, 32, 64)
+"""Automatic masks' points of a pass between which bytes grow straight: small lists cost more for each point."""
+POINT_STEPS = tuple(f"points from {low} to {high}" for low, high in pairwise(POINTS))
 ARRAYS = (FRAMES, MEMORY_BANK, OUTPUT_MASKS, KEPT_MASKS)
 """Features that are components of an estimate; the others grow its activations."""
 
@@ -78,7 +82,10 @@ def features(runtime: str, task: str, q: Quantities, ops: Operations) -> dict[st
     masks = arrays.CANDIDATE_MASKS * q.object_batch
     one, every = arrays.output_masks(1, q.frame_pixels), arrays.output_masks(masks, q.frame_pixels)
     outputs = every if stock else ops.maximum(one, ops.minimum(every, arrays.ENLARGED_BYTES))
-    found = {FURTHER_PASSES: (q.object_batch - 1) * q.pixels, OUTPUT_MASKS: outputs}
+    found = {OUTPUT_MASKS: outputs}
+    for name, low, high in zip(POINT_STEPS, POINTS, POINTS[1:], strict=False):
+        reached = q.object_batch if high == POINTS[-1] else ops.minimum(q.object_batch, high)
+        found[name] = ops.maximum(reached - low, 0) * q.pixels
     if stock:
         # Each pass makes a new, longer list of what is kept; the shorter ones are cache that torch gives back, so that
         # fewer points in a pass never take more.

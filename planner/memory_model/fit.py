@@ -162,7 +162,9 @@ def _group(group: Group) -> dict[str, Any]:
 
 def _law(law: Law) -> dict[str, Any]:
     curves = {variant: [*map(int, curve.bytes), curve.slope] for variant, curve in law.curves.items()}
-    return {"curves": curves, "growth": dict(law.growth), "tables": {k: list(v) for k, v in law.tables.items()}}
+    spill = law.spill and {"constant": law.spill.constant, "share": law.spill.share, "growth": dict(law.spill.growth)}
+    tables = {variant: list(sizes) for variant, sizes in law.tables.items()}
+    return {"curves": curves, "growth": dict(law.growth), "spill": spill, "tables": tables}
 
 
 def _margin(margin: Margin) -> dict[str, Any]:

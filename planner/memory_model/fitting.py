@@ -11,6 +11,7 @@ were run it is a curve that never falls.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy.optimize import nnls
@@ -20,9 +21,18 @@ from sklearn.isotonic import IsotonicRegression
 from planner.catalog import Catalog
 from planner.domain import VARIANTS
 from planner.memory_model import arrays
-from planner.memory_model.coefficients import Curve, Group, Key, Known, Law
+from planner.memory_model.beyond import reserved_scores
+from planner.memory_model.coefficients import Curve, Group, Key, Known, Law, Spill
 from planner.memory_model.estimator import SCORED
-from planner.memory_model.features import FRAMES, MEMORY_BANK
+from planner.memory_model.features import (
+    FRAMES,
+    FURTHER_PASSES,
+    KEPT_MASKS,
+    LENGTHENED,
+    MEMORY_BANK,
+    OUTPUT_MASKS,
+    SCALAR,
+)
 from planner.memory_model.rows import Row
 
 HELD_WHOLE = {FRAMES: ("init", "encode", "track", "output"), MEMORY_BANK: ("encode", "track", "output")}
@@ -32,6 +42,13 @@ LEADING = "8.6"
 RIDGE = 0.003
 """Relative: where rows leave open which of several terms takes what, all take some, and the outcome is one."""
 _ITEM_BYTES = {"half": 2, "autocast": 4, "float32": 4}
+
+SPILLING = (OUTPUT_MASKS, LENGTHENED, KEPT_MASKS)
+USUAL_MASKS_BYTES = 1080 * 1920 * 4
+"""One mask of a usual picture, float32: it fits into what the encoder leaves at any resolution."""
+ABOVE = 1.01
+FEWEST_ABOVE = 8
+"""Rows that a spill is fitted to: fewer say too little of six coefficients."""
 
 Size = tuple[int, int]
 Cell = tuple[str, Size]
@@ -114,40 +131,64 @@ def _laws(
     first = rows[leading]
     held = (array for array, phases_of in HELD_WHOLE.items() if phase in phases_of)
     known = tuple(array for array in held if array in first[0].features)
-    names = [name for name in first[0].features if name not in known]
+    spills = phase is None and leading[1] != "automask"  # their masks are what is most of the peak, always
+    names = [name for name in first[0].features if name not in known and not (spills and name in SPILLING)]
 
     def beside(found: Sequence[Row]) -> np.ndarray:
         """Bytes beside the weights, what counts once, and the scores of math attention."""
-        once = [name for name in found[0].features if name in known]
-        return np.array(
-            [
-                of(row)
-                - weights[row.configuration.variant]
-                - sum(row.features[name] for name in once)
-                - _scores(row, phase)
-                for row in found
-            ]
-        )
+        sizes = []
+        for row in found:
+            once = sum(row.features[name] for name in known)
+            sizes.append(of(row) - weights[row.configuration.variant] - once - _scores(row, phase))
+        return np.array(sizes)
 
     def grown(found: Sequence[Row]) -> np.ndarray:
-        return np.array([[float(row.features[name]) for name in names] for row in found]).reshape(
-            len(found), len(names)
-        )
+        columns = [[float(row.features[name]) for name in names] for row in found]
+        return np.array(columns).reshape(len(found), len(names))
 
-    base, growth = _within(first, beside(first), grown(first))
+    plain = [row for row in first if not (spills and _spills(row))]
+    base, growth = _within(plain, beside(plain), grown(plain))
     laws = {}
     for key, found in rows.items():
-        own = base if key == leading else _others(found, beside(found) - grown(found) @ growth, base)
-        laws[key] = _law(
-            own, shapes, weights, dict.fromkeys(known, 1.0) | dict(zip(names, map(rounded, growth), strict=True))
-        )
+        own = base
+        if key != leading:
+            plain = [row for row in found if not (spills and _spills(row))]
+            own = _others(plain, beside(plain) - grown(plain) @ growth, base)
+        coefficients = dict.fromkeys(known, 1.0) | dict(zip(names, map(rounded, growth), strict=True))
+        law = _law(own, shapes, weights, coefficients)
+        laws[key] = replace(law, spill=_spill(first, beside(first), base)) if spills else law
     return laws
+
+
+def _spills(row: Row) -> bool:
+    """Whether its masks are more than the encoder's leavings may hold, so that it says nothing of a table."""
+    return bool(row.features[OUTPUT_MASKS] > USUAL_MASKS_BYTES or row.configuration.attention == "math")
+
+
+def _spill(rows: Sequence[Row], sizes: np.ndarray, base: Mapping[Cell, float]) -> Spill | None:
+    """The regression of what lies above the table, in rows whose masks are large."""
+    names = [name for name in rows[0].features if name in (*SPILLING, *HELD_WHOLE, FURTHER_PASSES)]
+    cells = [(row.configuration.variant, row.shape) for row in rows]
+    above = [
+        number
+        for number, row in enumerate(rows)
+        if cells[number] in base
+        and _spills(row)
+        and row.configuration.attention != "math"
+        and sizes[number] > base[cells[number]] * ABOVE
+    ]
+    if len(above) < FEWEST_ABOVE:
+        return None
+    features = np.array([[1.0, base[cells[n]], *(float(rows[n].features[name]) for name in names)] for n in above])
+    scales = np.array([float(rows[n].reserved or 1) for n in above])
+    constant, share, *growth = CurveRegressor().fit(features, sizes[above], scales).coef_
+    return Spill(round(constant), rounded(share), dict(zip(names, map(rounded, growth), strict=True)))
 
 
 def _scores(row: Row, phase: str | None) -> float:
     """Bytes of math attention, as estimator.Terms counts them."""
     if phase is None:
-        return float(max(row.scores.encode, row.scores.track))
+        return float(reserved_scores(row.scores, SCALAR))
     return float(row.scores[SCORED[phase]]) if phase in SCORED else 0.0
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from planner.domain import ATTENTIONS, PRECISIONS, TASKS, VARIANTS
 from planner.errors import UsageError
 from planner.memory_model import arrays
-from planner.memory_model.beyond import Scores, bound_extra, math_scores
+from planner.memory_model.beyond import Scores, math_scores, reserved_scores
 from planner.memory_model.coefficients import WIDTHS, Group, Law, generation_of
 from planner.memory_model.contexts import context_on
 from planner.memory_model.estimator import ENDLESS_FRAMES, MOST, WIDTH_OF
@@ -89,25 +89,25 @@ def _figures(model: MemoryModel, group: Group, most: Group, rows: Mapping[str, n
     extra = {"encode": scores.encode, "track": scores.track}
     correction = model.corrections.get(group.runtime)
     ratios = (correction.allocated_ratio, correction.reserved_ratio) if correction else (1.0, 1.0)
-    most_scores = np.maximum(scores.encode, scores.track)
+    most_scores = reserved_scores(scores, VECTOR)
 
     def sizes(of: Group) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Allocated, reserved, and the bound of reserved bytes."""
         places = _Places(of, rows)
 
         def value(law: Law) -> np.ndarray:
-            result = places.at(law)
-            for name, coefficient in law.growth.items():
-                if coefficient:
-                    result = result + coefficient * grown[name]
-            return result
+            curve = places.at(law)
+            result = _grown(curve, law.growth, grown)
+            if law.spill is None:
+                return result
+            spilt = law.spill.constant + law.spill.share * curve
+            return np.maximum(result, _grown(spilt, law.spill.growth, grown))
 
         allocated = np.zeros(len(weights))
         for name, law in of.phases.items():
             allocated = np.maximum(allocated, np.ceil((weights + value(law) + extra.get(name, 0.0)) * ratios[0]))
         reserved = np.maximum(allocated, np.ceil((weights + value(of.reserved) + most_scores) * ratios[1]))
-        spare = reserved * model.widening(of, q, VECTOR) + bound_extra(of, q, grown, scores, VECTOR)
-        return allocated, reserved, reserved + np.ceil(spare)
+        return allocated, reserved, reserved + np.ceil(reserved * model.widening(of, q, VECTOR))
 
     allocated, reserved, upper = sizes(group)
     upper = np.maximum(upper, sizes(most)[2])
@@ -116,6 +116,13 @@ def _figures(model: MemoryModel, group: Group, most: Group, rows: Mapping[str, n
     context = model.context or context_on()
     columns = (allocated, reserved, reserved + context.bytes, upper + context.high_bytes, least + context.bytes)
     return dict(zip(FIGURES, columns, strict=True))
+
+
+def _grown(size: np.ndarray, growth: Mapping[str, float], grown: Mapping[str, np.ndarray]) -> np.ndarray:
+    for name, coefficient in growth.items():
+        if coefficient:
+            size = size + coefficient * grown[name]
+    return size
 
 
 class _Places:

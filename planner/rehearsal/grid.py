@@ -174,7 +174,8 @@ def _stock_growth(of: dict[str, Any]) -> Iterator[Point]:
     for frames in (2, 40, 120):
         yield _point("stock", "video", frames=frames, **of)
     for offload in (("offload_video",), ("offload_video", "offload_state"), ("offload_state",)):
-        yield _point("stock", "video", objects=3, **dict.fromkeys(offload, True), **of)
+        switched: dict[str, Any] = dict.fromkeys(offload, True)
+        yield _point("stock", "video", objects=3, **switched, **of)
     for objects in (2, 10, 50):
         yield _point("stock", "image", objects=objects, **of)
     for source in (VGA, HD, ULTRA_HD, TWELVE_MEGAPIXELS):

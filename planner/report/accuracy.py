@@ -161,10 +161,10 @@ def _bound(assessment: Assessment, style: Style) -> list[str]:
         *style.table(rows, (1, 2, 3), indent=""),
         "",
         style.prose(
-            "A margin is what the reserved bytes of n rows, each predicted without it, stay below (split conformal; of few "
-            "rows the worst): a further row of the same kind stays below it with the probability that stands there. On "
-            f"top come the band of the GPU's context and, beyond what was rehearsed, {c.beyond:.0%} of the reserved bytes: "
-            "how far larger resolutions lay above laws that knew only smaller ones."
+            "A margin is what the reserved bytes of n rows, each predicted without it, stay below (split conformal; of "
+            "few rows the worst): a further row of the same kind stays below it with the probability that stands "
+            f"there. On top come the band of the GPU's context and, beyond what was rehearsed, {c.beyond:.0%} of the "
+            "reserved bytes: how far larger resolutions lay above laws that knew only smaller ones."
         ),
     ]
 
