@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from planner.memory_model import arrays
 from planner.memory_model.coefficients import Group
-from planner.memory_model.features import Operations, Quantities
+from planner.memory_model.features import OUTPUT_MASKS, POINTS, Operations, Quantities
+
+USUAL_FRAME_PIXELS = 1080 * 1920
+USUAL_MASKS_BYTES = USUAL_FRAME_PIXELS * 4
+"""One mask of a usual picture, float32: it fits into what the encoder leaves at any resolution."""
 
 
 class Scores(NamedTuple):
@@ -38,6 +43,21 @@ def math_scores(task: str, q: Quantities, heads: Any, ops: Operations) -> Scores
     memories = ops.minimum(q.frames - 1, arrays.MEMORY_FRAMES)
     track = ops.where(memories > 0, passes * arrays.memory_scores(q.pixels, memories), 0.0)
     return Scores(encode, track, passes * arrays.lengthening_scores(q.pixels, memories))
+
+
+def is_usual(task: str, runtime: str, q: Quantities, grown: Mapping[str, Any], run: Any, math: Any) -> Any:
+    """Whether a run is of the kind that is known best: at a resolution that was run, as planning proposes it first.
+
+    run: whether the resolution was. Its masks, then, are no more than what the encoder leaves, so that it is a table
+    that says what is reserved, and nothing that was added up.
+    """
+    if task == "automask":
+        few = (q.object_batch == POINTS[-1]) & (q.frame_pixels <= USUAL_FRAME_PIXELS)
+    elif task == "video" and runtime == "own":
+        few = (q.object_batch == 1) & (grown[OUTPUT_MASKS] <= USUAL_MASKS_BYTES)
+    else:
+        few = grown[OUTPUT_MASKS] <= USUAL_MASKS_BYTES
+    return run & few & (math == 0)
 
 
 def is_beyond(group: Group, q: Quantities) -> Any:

@@ -149,6 +149,8 @@ class Group:
     """Of the source's pictures."""
 
 
+KINDS = USUAL, OTHER = "usual", "other"
+"""Of runs: at a resolution that was rehearsed, as planning proposes it first; and all else (beyond.is_usual)."""
 COVERAGE = 0.95
 """Of margins."""
 
@@ -195,8 +197,8 @@ class Coefficients:
 
     groups: Mapping[Key, Group]
     """By runtime, task, width and generation."""
-    margins: Mapping[tuple[str, str], Margin]
-    """By runtime and task: of reserved bytes."""
+    margins: Mapping[tuple[str, str, str], Margin]
+    """By runtime, task and kind (USUAL or OTHER): of reserved bytes."""
     least: Mapping[tuple[str, str], float]
     """By runtime and task: the share of the cache, what is reserved beyond what is allocated, that a run cannot give
     back when memory runs short."""
@@ -248,7 +250,9 @@ def parse_coefficients(text: str, path: Path | None = None) -> Coefficients:
     return Coefficients(
         groups=_Groups(lines, path),
         margins={
-            (_word(entry["runtime"], RUNTIMES), _word(entry["task"], TASKS)): _margin(entry)
+            (_word(entry["runtime"], RUNTIMES), _word(entry["task"], TASKS), _word(entry["kind"], KINDS)): _margin(
+                entry
+            )
             for entry in value["margins"]
         },
         least={

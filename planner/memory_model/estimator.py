@@ -11,8 +11,9 @@ from planner.catalog import Catalog, load_catalog
 from planner.domain import RUNTIMES, Component, Configuration, Estimate, Gpu, Phase, Workload
 from planner.errors import UsageError
 from planner.memory_model import arrays, host
-from planner.memory_model.beyond import NO_SCORES, Scores, is_beyond, math_scores, reserved_scores
+from planner.memory_model.beyond import NO_SCORES, Scores, is_beyond, is_usual, math_scores, reserved_scores
 from planner.memory_model.coefficients import (
+    KINDS,
     OTHER_PROGRAM,
     Coefficients,
     Correction,
@@ -226,11 +227,16 @@ class MemoryModel:
         if configuration.attention == "math":
             heads = self.catalog.shapes[configuration.variant].global_attention_heads
             scores = math_scores(group.task, q, heads, SCALAR)
+        grown = features(group.runtime, group.task, q, SCALAR)
+        place = min(configuration.resolution), max(configuration.resolution)
         return Terms(
             curves=self._curves(group, configuration.variant, configuration.resolution),
             quantities=q,
             weights=arrays.weights(group.runtime, group.task, parameters, 2 if group.width == "half" else 4),
-            grown=features(group.runtime, group.task, q, SCALAR),
+            grown=grown,
+            usual=is_usual(
+                group.task, group.runtime, q, grown, place in group.places, configuration.attention == "math"
+            ),
             workspace=0,
             scores=scores,
             ratios=(correction.allocated_ratio, correction.reserved_ratio) if correction else None,
@@ -257,15 +263,26 @@ class MemoryModel:
             allocated, reserved = known.allocated, known.reserved
             upper, least = reserved, least if known.least is None else known.least
         else:
-            upper = reserved + ceil(reserved * self.widening(group, terms.quantities, SCALAR))
+            upper = reserved + ceil(reserved * self.widening(group, terms.quantities, terms.usual, SCALAR))
         least = min(max(least, allocated), reserved)
         return Totals(allocated, reserved, context.bytes, upper + context.high_bytes, least + context.bytes)
 
-    def widening(self, group: Group, q: Quantities, ops: Operations) -> Any:
+    def usual(
+        self, configuration: Configuration, workload: Workload, capability: tuple[int, int] | None, runtime: str
+    ) -> bool:
+        """Whether a run is of the kind that is known best; see beyond.is_usual."""
+        group = self._group(runtime, configuration, workload, generation_of(capability))
+        return self._terms(group, configuration, quantities(configuration, workload), capability).usual
+
+    def widening(self, group: Group, q: Quantities, usual: Any, ops: Operations) -> Any:
         """What the upper bound adds for what rows that were held out show, as a share of the reserved bytes."""
         correction = self.corrections.get(group.runtime)
-        margin = correction.margin if correction else self.coefficients.margins[group.runtime, group.task]
-        return ops.where(is_beyond(group, q), margin.ratio + self.coefficients.beyond, margin.ratio)
+        if correction:
+            share: Any = correction.margin.ratio
+        else:
+            of = (self.coefficients.margins[group.runtime, group.task, kind].ratio for kind in KINDS)
+            share = ops.where(usual, *of)
+        return ops.where(is_beyond(group, q), share + self.coefficients.beyond, share)
 
     def _extrapolated(self, group: Group, configuration: Configuration, workload: Workload) -> tuple[str, ...]:
         """Why the estimate lies outside what was fitted to; empty if it does not."""
@@ -300,6 +317,8 @@ class Terms(NamedTuple):
     quantities: Quantities
     weights: int
     grown: dict[str, Any]
+    usual: bool
+    """See beyond.is_usual."""
     workspace: int
     """Of cuBLAS, beyond what the laws were fitted with."""
     scores: Scores

@@ -11,7 +11,10 @@ from zlib import crc32
 
 from planner.catalog import Catalog
 from planner.memory_model.coefficients import (
+    KINDS,
+    OTHER,
     SCHEMA_VERSION,
+    USUAL,
     Coefficients,
     Correction,
     Group,
@@ -22,7 +25,7 @@ from planner.memory_model.coefficients import (
 )
 from planner.memory_model.corrections import corrections_of
 from planner.memory_model.estimator import MemoryModel
-from planner.memory_model.fitting import fit_groups, rounded
+from planner.memory_model.fitting import LEADING, fit_groups, rounded
 from planner.memory_model.published import RUNTIME, fit_published, published_shortfall
 from planner.memory_model.rows import Row
 from planner.profiles.rehearsed import DRAWN, HELD_OUT
@@ -46,7 +49,7 @@ def fit(
     groups |= fit_published(published, catalog)
     draft = Coefficients(
         groups=groups,
-        margins={key[:2]: Margin(ratio=0.0, rows=0) for key in groups},
+        margins={(*key[:2], kind): Margin(ratio=0.0, rows=0) for key in groups for kind in KINDS},
         least=_least(rows, groups),
         beyond=0.0,
         corrections=(),
@@ -65,8 +68,8 @@ def fit_laws(rows: Iterable[Row], catalog: Catalog) -> dict[Key, Group]:
     for row in sorted(rows, key=lambda row: row.id):
         by_width.setdefault(row.group[:3], {}).setdefault(row.group, []).append(row)
     groups: dict[Key, Group] = {}
-    for found in by_width.values():
-        groups |= fit_groups(found, catalog)
+    for key, found in sorted(by_width.items()):  # autocast, of which most is known, is the first of the widths
+        groups |= fit_groups(found, catalog, groups.get((key[0], key[1], "autocast", LEADING)))
     return dict(sorted(groups.items()))
 
 
@@ -105,14 +108,16 @@ def _least(rows: Sequence[Row], groups: Mapping[Key, Group]) -> dict[tuple[str, 
 
 def _margins(
     draft: Coefficients, rehearsed: Sequence[Row], published: Sequence[Row], catalog: Catalog
-) -> dict[tuple[str, str], Margin]:
-    """By runtime and task, from rows that were predicted without them."""
-    found: dict[tuple[str, str], list[float]] = {key[:2]: [] for key in draft.groups}
+) -> dict[tuple[str, str, str], Margin]:
+    """By runtime, task and kind, from rows that were predicted without them."""
+    found: dict[tuple[str, str, str], list[float]] = {key: [] for key in draft.margins}
     for row, model in out_of_fold(rehearsed, draft, catalog):
-        found[row.group[:2]].append(shortfall(row, model))
+        kind = USUAL if model.usual(row.configuration, row.workload, row.capability, row.runtime) else OTHER
+        found[row.runtime, row.workload.task, kind].append(shortfall(row, model))
     model = MemoryModel(draft, catalog)
     for row in published:
-        found[row.group[:2]].append(published_shortfall(row, model))
+        for kind in KINDS:  # too few to tell them apart
+            found[row.runtime, row.workload.task, kind].append(published_shortfall(row, model))
     return {key: margin_of(shortfalls) for key, shortfalls in found.items()}
 
 
@@ -140,7 +145,9 @@ def coefficients_text(c: Coefficients) -> str:
     """The text of coefficients, as committed: what is common, then a line of JSON for each group."""
     head: dict[str, Any] = {"schema_version": SCHEMA_VERSION, "name": c.memory_model, "profiles": list(c.profiles)}
     head |= {"versions": dict(c.versions), "beyond": c.beyond}
-    head["margins"] = [{"runtime": key[0], "task": key[1], **_margin(margin)} for key, margin in c.margins.items()]
+    head["margins"] = [
+        {"runtime": key[0], "task": key[1], "kind": key[2], **_margin(margin)} for key, margin in c.margins.items()
+    ]
     head["least"] = [{"runtime": key[0], "task": key[1], "share": share} for key, share in c.least.items()]
     head["corrections"] = [_correction(one) for one in c.corrections]
     return "\n".join([json.dumps(head), *(json.dumps(_group(group)) for group in c.groups.values())]) + "\n"

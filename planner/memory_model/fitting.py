@@ -21,12 +21,11 @@ from sklearn.isotonic import IsotonicRegression
 from planner.catalog import Catalog
 from planner.domain import VARIANTS
 from planner.memory_model import arrays
-from planner.memory_model.beyond import reserved_scores
+from planner.memory_model.beyond import USUAL_MASKS_BYTES, reserved_scores
 from planner.memory_model.coefficients import Curve, Group, Key, Known, Law, Spill
 from planner.memory_model.estimator import SCORED
 from planner.memory_model.features import (
     FRAMES,
-    FURTHER_PASSES,
     KEPT_MASKS,
     LENGTHENED,
     MEMORY_BANK,
@@ -44,8 +43,6 @@ RIDGE = 0.003
 _ITEM_BYTES = {"half": 2, "autocast": 4, "float32": 4}
 
 SPILLING = (OUTPUT_MASKS, LENGTHENED, KEPT_MASKS)
-USUAL_MASKS_BYTES = 1080 * 1920 * 4
-"""One mask of a usual picture, float32: it fits into what the encoder leaves at any resolution."""
 ABOVE = 1.01
 FEWEST_ABOVE = 8
 """Rows that a spill is fitted to: fewer say too little of six coefficients."""
@@ -79,8 +76,11 @@ class CurveRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         return result
 
 
-def fit_groups(rows: Mapping[Key, Sequence[Row]], catalog: Catalog) -> dict[Key, Group]:
-    """The groups of one runtime, task and width, one for each generation that has rows; LEADING must be among them."""
+def fit_groups(rows: Mapping[Key, Sequence[Row]], catalog: Catalog, like: Group | None = None) -> dict[Key, Group]:
+    """The groups of one runtime, task and width, one for each generation that has rows; LEADING must be among them.
+
+    like: a group of another width, whose growth holds where these rows do not show it.
+    """
     leading = next(key for key in rows if key[3] == LEADING)
     item_bytes = _ITEM_BYTES[leading[2]]
     weights = {
@@ -91,7 +91,8 @@ def fit_groups(rows: Mapping[Key, Sequence[Row]], catalog: Catalog) -> dict[Key,
     phases = list(rows[leading][0].phases)
 
     def fitted(of: Callable[[Row], float], name: str | None) -> dict[Key, Law]:
-        return _laws(rows, leading, shapes, weights, of, name)
+        example = None if like is None else like.phases.get(name) if name else like.reserved
+        return _laws(rows, leading, shapes, weights, of, name, example)
 
     by_phase = {name: fitted(lambda row, name=name: row.phases.get(name, 0), name) for name in phases}  # type: ignore[misc]
     reserved = fitted(lambda row: row.reserved or 0, None)
@@ -126,8 +127,9 @@ def _laws(
     weights: Mapping[str, float],
     of: Callable[[Row], float],
     phase: str | None,
+    like: Law | None,
 ) -> dict[Key, Law]:
-    """The laws of one quantity. `phase`: None of reserved bytes."""
+    """The laws of one quantity. `phase`: None of reserved bytes. `like`: what gives growth that no row shows."""
     first = rows[leading]
     held = (array for array, phases_of in HELD_WHOLE.items() if phase in phases_of)
     known = tuple(array for array in held if array in first[0].features)
@@ -148,6 +150,9 @@ def _laws(
 
     plain = [row for row in first if not (spills and _spills(row))]
     base, growth = _within(plain, beside(plain), grown(plain))
+    if like is not None:
+        unseen = np.abs(grown(plain)).max(axis=0) == 0
+        growth[unseen] = [like.growth.get(name, 0.0) for name, missing in zip(names, unseen, strict=True) if missing]
     laws = {}
     for key, found in rows.items():
         own = base
@@ -156,7 +161,9 @@ def _laws(
             own = _others(plain, beside(plain) - grown(plain) @ growth, base)
         coefficients = dict.fromkeys(known, 1.0) | dict(zip(names, map(rounded, growth), strict=True))
         law = _law(own, shapes, weights, coefficients)
-        laws[key] = replace(law, spill=_spill(first, beside(first), base)) if spills else law
+        if spills:
+            law = replace(law, spill=_spill(first, beside(first) - grown(first) @ growth, base, law.growth))
+        laws[key] = law
     return laws
 
 
@@ -165,9 +172,14 @@ def _spills(row: Row) -> bool:
     return bool(row.features[OUTPUT_MASKS] > USUAL_MASKS_BYTES or row.configuration.attention == "math")
 
 
-def _spill(rows: Sequence[Row], sizes: np.ndarray, base: Mapping[Cell, float]) -> Spill | None:
-    """The regression of what lies above the table, in rows whose masks are large."""
-    names = [name for name in rows[0].features if name in (*SPILLING, *HELD_WHOLE, FURTHER_PASSES)]
+def _spill(
+    rows: Sequence[Row], sizes: np.ndarray, base: Mapping[Cell, float], growth: Mapping[str, float]
+) -> Spill | None:
+    """The regression of what lies above the table, in rows whose masks are large.
+
+    `sizes`: without what grows as in the law, by `growth`, which a spill's bytes do as well.
+    """
+    names = [name for name in rows[0].features if name in SPILLING]
     cells = [(row.configuration.variant, row.shape) for row in rows]
     above = [
         number
@@ -181,8 +193,8 @@ def _spill(rows: Sequence[Row], sizes: np.ndarray, base: Mapping[Cell, float]) -
         return None
     features = np.array([[1.0, base[cells[n]], *(float(rows[n].features[name]) for name in names)] for n in above])
     scales = np.array([float(rows[n].reserved or 1) for n in above])
-    constant, share, *growth = CurveRegressor().fit(features, sizes[above], scales).coef_
-    return Spill(round(constant), rounded(share), dict(zip(names, map(rounded, growth), strict=True)))
+    constant, share, *found = CurveRegressor().fit(features, sizes[above], scales).coef_
+    return Spill(round(constant), rounded(share), {**growth, **dict(zip(names, map(rounded, found), strict=True))})
 
 
 def _scores(row: Row, phase: str | None) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from planner.domain import ATTENTIONS, PRECISIONS, TASKS, VARIANTS
 from planner.errors import UsageError
 from planner.memory_model import arrays
-from planner.memory_model.beyond import Scores, math_scores, reserved_scores
+from planner.memory_model.beyond import Scores, is_usual, math_scores, reserved_scores
 from planner.memory_model.coefficients import WIDTHS, Group, Law, generation_of
 from planner.memory_model.contexts import context_on
 from planner.memory_model.estimator import ENDLESS_FRAMES, MOST, WIDTH_OF
@@ -107,7 +107,8 @@ def _figures(model: MemoryModel, group: Group, most: Group, rows: Mapping[str, n
         for name, law in of.phases.items():
             allocated = np.maximum(allocated, np.ceil((weights + value(law) + extra.get(name, 0.0)) * ratios[0]))
         reserved = np.maximum(allocated, np.ceil((weights + value(of.reserved) + most_scores) * ratios[1]))
-        return allocated, reserved, reserved + np.ceil(reserved * model.widening(of, q, VECTOR))
+        usual = is_usual(of.task, of.runtime, q, grown, places.run, rows["math"])
+        return allocated, reserved, reserved + np.ceil(reserved * model.widening(of, q, usual, VECTOR))
 
     allocated, reserved, upper = sizes(group)
     upper = np.maximum(upper, sizes(most)[2])
@@ -144,13 +145,13 @@ class _Places:
         order = np.argsort(codes)
         wanted = _code(np.minimum(rows["height"], rows["long"]), np.maximum(rows["height"], rows["long"]))
         near = np.minimum(np.searchsorted(codes[order], wanted), len(codes) - 1)
-        self._run = codes[order][near] == wanted
+        self.run = codes[order][near] == wanted
         self._cell = variant * len(codes) + order[near]
 
     def at(self, law: Law) -> np.ndarray:
         """Bytes of a law's tables, or curves where nothing was run."""
         tables = np.array([law.tables[name] for name in VARIANTS], dtype=np.float64).ravel()
-        if self._run.all():
+        if self.run.all():
             every: np.ndarray = tables[self._cell]
             return every
         curves = [law.curves[name] for name in VARIANTS]
@@ -162,7 +163,7 @@ class _Places:
             slopes = np.array([curve.slope for curve in curves])
             result = np.where(self._last, low + self._beyond * slopes[self._variant], result)
             result = np.where(self._first, sizes[self._variant, 0], result)
-        return np.where(self._run, tables[self._cell], result)
+        return np.where(self.run, tables[self._cell], result)
 
 
 def _code(short: Any, long: Any) -> Any:

@@ -53,8 +53,8 @@ def accuracy_document(assessment: Assessment) -> dict[str, Any]:
         ],
         "upper_bound": {
             "margins": [
-                {"runtime": runtime, "task": task, "ratio": margin.ratio, "rows": margin.rows}
-                for (runtime, task), margin in c.margins.items()
+                {"runtime": runtime, "task": task, "kind": kind, "ratio": margin.ratio, "rows": margin.rows}
+                for (runtime, task, kind), margin in c.margins.items()
             ],
             "beyond": c.beyond,
         },
@@ -155,8 +155,8 @@ def _metric(judged: Judged) -> str:
 def _bound(assessment: Assessment, style: Style) -> list[str]:
     c = assessment.coefficients
     rows = [["upper bound", "margin", "n", "coverage that n supports"]]
-    for (runtime, task), margin in c.margins.items():
-        rows.append([f"{runtime} {task}", f"{margin.ratio:.1%}", str(margin.rows), f"{margin.coverage:.1%}"])
+    for (runtime, task, kind), margin in c.margins.items():
+        rows.append([f"{runtime} {task}, {kind}", f"{margin.ratio:.1%}", str(margin.rows), f"{margin.coverage:.1%}"])
     return [
         *style.table(rows, (1, 2, 3), indent=""),
         "",
