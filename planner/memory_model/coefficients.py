@@ -249,16 +249,8 @@ def parse_coefficients(text: str, path: Path | None = None) -> Coefficients:
         raise ValueError(f"schema_version is {value['schema_version']!r}, not {SCHEMA_VERSION}")
     return Coefficients(
         groups=_Groups(lines, path),
-        margins={
-            (_word(entry["runtime"], RUNTIMES), _word(entry["task"], TASKS), _word(entry["kind"], KINDS)): _margin(
-                entry
-            )
-            for entry in value["margins"]
-        },
-        least={
-            (_word(entry["runtime"], RUNTIMES), _word(entry["task"], TASKS)): _number(entry["share"])
-            for entry in value["least"]
-        },
+        margins={(*_task(entry), _word(entry["kind"], KINDS)): _margin(entry) for entry in value["margins"]},
+        least={_task(entry): _number(entry["share"]) for entry in value["least"]},
         beyond=_number(value["beyond"]),
         corrections=tuple(_correction(entry) for entry in value["corrections"]),
         profiles=tuple(map(str, value["profiles"])),
@@ -359,6 +351,10 @@ def _curve(values: Any, pixels: tuple[int, ...]) -> Curve:
     if sizes != sorted(sizes):
         raise ValueError("a curve falls")
     return Curve(pixels, tuple(sizes), slope)
+
+
+def _task(entry: Any) -> tuple[str, str]:
+    return _word(entry["runtime"], RUNTIMES), _word(entry["task"], TASKS)
 
 
 def _margin(entry: Any) -> Margin:

@@ -224,7 +224,8 @@ class MemoryModel:
         if correction and (size := correction.context_bytes) is not None:
             context = Context(size, size, size, "measured")
         scores = NO_SCORES
-        if configuration.attention == "math":
+        math = configuration.attention == "math"
+        if math:
             heads = self.catalog.shapes[configuration.variant].global_attention_heads
             scores = math_scores(group.task, q, heads, SCALAR)
         grown = features(group.runtime, group.task, q, SCALAR)
@@ -234,9 +235,7 @@ class MemoryModel:
             quantities=q,
             weights=arrays.weights(group.runtime, group.task, parameters, 2 if group.width == "half" else 4),
             grown=grown,
-            usual=is_usual(
-                group.task, group.runtime, q, grown, place in group.places, configuration.attention == "math"
-            ),
+            usual=is_usual(group.task, group.runtime, q, grown, place in group.places, math),
             workspace=0,
             scores=scores,
             ratios=(correction.allocated_ratio, correction.reserved_ratio) if correction else None,

@@ -146,7 +146,8 @@ def coefficients_text(c: Coefficients) -> str:
     head: dict[str, Any] = {"schema_version": SCHEMA_VERSION, "name": c.memory_model, "profiles": list(c.profiles)}
     head |= {"versions": dict(c.versions), "beyond": c.beyond}
     head["margins"] = [
-        {"runtime": key[0], "task": key[1], "kind": key[2], **_margin(margin)} for key, margin in c.margins.items()
+        {"runtime": runtime, "task": task, "kind": kind, **_margin(margin)}
+        for (runtime, task, kind), margin in c.margins.items()
     ]
     head["least"] = [{"runtime": key[0], "task": key[1], "share": share} for key, share in c.least.items()]
     head["corrections"] = [_correction(one) for one in c.corrections]

@@ -26,7 +26,7 @@ from planner.memory_model.coefficients import Curve, Group, Key, Known, Law, Spi
 from planner.memory_model.estimator import SCORED
 from planner.memory_model.features import (
     FRAMES,
-    KEPT_MASKS,
+    FURTHER_PASSES,
     LENGTHENED,
     MEMORY_BANK,
     OUTPUT_MASKS,
@@ -42,10 +42,16 @@ RIDGE = 0.003
 """Relative: where rows leave open which of several terms takes what, all take some, and the outcome is one."""
 _ITEM_BYTES = {"half": 2, "autocast": 4, "float32": 4}
 
-SPILLING = (OUTPUT_MASKS, LENGTHENED, KEPT_MASKS)
+SPILLING = {
+    ("own", "image"): (OUTPUT_MASKS,),
+    ("own", "video"): (OUTPUT_MASKS,),
+    ("stock", "image"): (OUTPUT_MASKS, FURTHER_PASSES),
+    ("stock", "video"): (OUTPUT_MASKS, LENGTHENED),
+}
+"""By runtime and task: what takes blocks that the encoder left before it takes more."""
 ABOVE = 1.01
 FEWEST_ABOVE = 8
-"""Rows that a spill is fitted to: fewer say too little of six coefficients."""
+"""Rows that a spill is fitted to: fewer say too little of three or four coefficients."""
 
 Size = tuple[int, int]
 Cell = tuple[str, Size]
@@ -133,8 +139,9 @@ def _laws(
     first = rows[leading]
     held = (array for array, phases_of in HELD_WHOLE.items() if phase in phases_of)
     known = tuple(array for array in held if array in first[0].features)
-    spills = phase is None and leading[1] != "automask"  # their masks are what is most of the peak, always
-    names = [name for name in first[0].features if name not in known and not (spills and name in SPILLING)]
+    # Most of the peak of automatic masks are the masks, always.
+    spilling = SPILLING.get(leading[:2], ()) if phase is None else ()
+    names = [name for name in first[0].features if name not in known and name not in spilling]
 
     def beside(found: Sequence[Row]) -> np.ndarray:
         """Bytes beside the weights, what counts once, and the scores of math attention."""
@@ -148,7 +155,7 @@ def _laws(
         columns = [[float(row.features[name]) for name in names] for row in found]
         return np.array(columns).reshape(len(found), len(names))
 
-    plain = [row for row in first if not (spills and _spills(row))]
+    plain = [row for row in first if not (spilling and _spills(row))]
     base, growth = _within(plain, beside(plain), grown(plain))
     if like is not None:
         unseen = np.abs(grown(plain)).max(axis=0) == 0
@@ -157,12 +164,14 @@ def _laws(
     for key, found in rows.items():
         own = base
         if key != leading:
-            plain = [row for row in found if not (spills and _spills(row))]
+            plain = [row for row in found if not (spilling and _spills(row))]
             own = _others(plain, beside(plain) - grown(plain) @ growth, base)
         coefficients = dict.fromkeys(known, 1.0) | dict(zip(names, map(rounded, growth), strict=True))
         law = _law(own, shapes, weights, coefficients)
-        if spills:
-            law = replace(law, spill=_spill(first, beside(first) - grown(first) @ growth, base, law.growth))
+        if spilling:
+            law = replace(
+                law, spill=_spill(first, beside(first) - grown(first) @ growth, base, law.growth, spilling, like)
+            )
         laws[key] = law
     return laws
 
@@ -173,13 +182,18 @@ def _spills(row: Row) -> bool:
 
 
 def _spill(
-    rows: Sequence[Row], sizes: np.ndarray, base: Mapping[Cell, float], growth: Mapping[str, float]
+    rows: Sequence[Row],
+    sizes: np.ndarray,
+    base: Mapping[Cell, float],
+    growth: Mapping[str, float],
+    spilling: Sequence[str],
+    like: Law | None,
 ) -> Spill | None:
     """The regression of what lies above the table, in rows whose masks are large.
 
     `sizes`: without what grows as in the law, by `growth`, which a spill's bytes do as well.
     """
-    names = [name for name in rows[0].features if name in SPILLING]
+    names = [name for name in rows[0].features if name in spilling]
     cells = [(row.configuration.variant, row.shape) for row in rows]
     above = [
         number
@@ -190,7 +204,7 @@ def _spill(
         and sizes[number] > base[cells[number]] * ABOVE
     ]
     if len(above) < FEWEST_ABOVE:
-        return None
+        return None if like is None else like.spill
     features = np.array([[1.0, base[cells[n]], *(float(rows[n].features[name]) for name in names)] for n in above])
     scales = np.array([float(rows[n].reserved or 1) for n in above])
     constant, share, *found = CurveRegressor().fit(features, sizes[above], scales).coef_

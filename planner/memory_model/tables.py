@@ -101,7 +101,8 @@ def _figures(model: MemoryModel, group: Group, most: Group, rows: Mapping[str, n
             if law.spill is None:
                 return result
             spilt = law.spill.constant + law.spill.share * curve
-            return np.maximum(result, _grown(spilt, law.spill.growth, grown))
+            larger: np.ndarray = np.maximum(result, _grown(spilt, law.spill.growth, grown))
+            return larger
 
         allocated = np.zeros(len(weights))
         for name, law in of.phases.items():
@@ -163,7 +164,8 @@ class _Places:
             slopes = np.array([curve.slope for curve in curves])
             result = np.where(self._last, low + self._beyond * slopes[self._variant], result)
             result = np.where(self._first, sizes[self._variant, 0], result)
-        return np.where(self.run, tables[self._cell], result)
+        found: np.ndarray = np.where(self.run, tables[self._cell], result)
+        return found
 
 
 def _code(short: Any, long: Any) -> Any:
