@@ -168,11 +168,13 @@ def pack(
     budgets = [with_host(budget, host_memory, simulate_gpu) for budget in budgets]
 
     @cache
-    def model_of(card: Gpu | None) -> MemoryModel:
-        return known_model().on(card)
+    def model_on(card: Gpu | None, size: int | None) -> MemoryModel:
+        return known_model().on(card, size)
 
-    def plan_with(budget: Budget) -> domain.Plan:
-        model = model_of(budget.gpu)
+    def model_of(budget: Budget) -> MemoryModel:
+        return model_on(budget.gpu, None if budget.gpu else budget.total_bytes)
+
+    def plan_with(budget: Budget, model: MemoryModel) -> domain.Plan:
         return make_plan(request, budget, model, provenance_of(model), strict=strict, top=top, explain=explain)
 
     with torch_of(simulate_gpu):

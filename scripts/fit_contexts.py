@@ -21,15 +21,16 @@ from statistics import median
 from typing import Any, NamedTuple
 
 import numpy as np
-import yaml
 from sklearn.linear_model import LinearRegression
 
-from planner.catalog.gpu_cards import known_cards
+from planner.catalog.gpu_cards import known_cards, multiprocessors_of
+from planner.catalog.gpu_names import same_card
 from planner.documents import write
 from planner.locations import profiles_folder
 from planner.memory_model.coefficients import conformal_rank
 from planner.memory_model.contexts import FILE, OLDEST, SCHEMA_VERSION, threads_of
 from planner.planning.limits import CARD_SIZES
+from planner.rehearsal.machine import ARCHITECTURES
 
 MIB = 2**20
 _FOR_MINING = re.compile("CMP ")
@@ -84,10 +85,15 @@ def held_out(known: Sequence[Figure]) -> dict[str, float]:
     return found
 
 
-def usual() -> dict[str, int]:
-    """Multiprocessors of the card most often met with a capability, as simulations have them."""
-    table = yaml.safe_load((profiles_folder() / "workspaces.yaml").read_text(encoding="utf-8"))
-    return {row["capability"]: row["count"] for row in table["multiprocessors"] if "capability" in row}
+def usual(known: Sequence[Figure], line: LinearRegression) -> dict[str, int]:
+    """Bytes on the card most often met with a capability, which is what rehearsals and simulations take for it."""
+    found = {}
+    for (major, minor), one in ARCHITECTURES.items():
+        count = multiprocessors_of(one.card)
+        own = [figure for figure in known if any(same_card(name, one.card) for name in figure.gpu.split(", "))]
+        mib = own[0].mib if own else float(line.predict([[(count or 0) * one.threads]])[0])
+        found[f"{major}.{minor}"] = round(mib * MIB)
+    return found
 
 
 def cards() -> dict[str, dict[str, list[int]]]:
@@ -95,7 +101,13 @@ def cards() -> dict[str, dict[str, list[int]]]:
     found: dict[int, dict[tuple[int, int], set[int]]] = {}
     for card in known_cards():
         capability, count = card.gpu.capability, card.multiprocessors
-        if card.unified or capability is None or capability < OLDEST or count is None or _FOR_MINING.match(card.gpu.name):
+        if (
+            card.unified
+            or capability is None
+            or capability < OLDEST
+            or count is None
+            or _FOR_MINING.match(card.gpu.name)
+        ):
             continue
         size = min(size for size in CARD_SIZES if size * 2**30 >= card.gpu.total_bytes)
         found.setdefault(size, {}).setdefault(capability, set()).add(count)
@@ -126,7 +138,7 @@ def document() -> dict[str, Any]:
         },
         "measured_bytes": {name: round(one.mib * MIB) for one in known for name in one.gpu.split(", ")},
         "generations": sorted({one.capability[0] for one in known}),
-        "usual": usual(),
+        "usual_bytes": usual(known, line),
         "cards": cards(),
     }
 

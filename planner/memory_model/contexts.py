@@ -8,7 +8,6 @@ from cards held out. Read by planning, so with nothing but json.
 from __future__ import annotations
 
 import json
-from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
@@ -30,6 +29,8 @@ UNMEASURED = 1.5
 """Assumed: how many times its figure a context may be of a kind that was never measured."""
 WHOLE_SLICES = 7
 """Compute slices of a card that is cut by MIG (NVIDIA's MIG user guide)."""
+MOST_BYTES = 2**30
+"""No context is as large."""
 SPARE_SHARE = 0.5
 """Of memory beyond a size: how much of it counts against the context of the next size's cards. So a larger budget
 never plans for less, whatever its cards, with a headroom of up to as much."""
@@ -69,8 +70,8 @@ class KnownContexts(NamedTuple):
     """Bytes by GPU, after a run of torch."""
     generations: tuple[int, ...]
     """Major numbers of the capabilities of these."""
-    usual: Mapping[tuple[int, int], int]
-    """Multiprocessors of the card most often met with a capability."""
+    usual: Mapping[tuple[int, int], float]
+    """Bytes on the card most often met with a capability."""
     cards: Mapping[tuple[int, tuple[int, int]], tuple[int, ...]]
     """Multiprocessors by nominal gigabytes and capability, of current cards with memory of their own."""
 
@@ -145,18 +146,20 @@ def _on_some(capability: tuple[int, int] | None, budget_bytes: int | None) -> Co
     """On a GPU that is not named, of a capability or of any, and of a size or of any."""
     known, sizes = load_contexts(), _sizes(capability)
     if budget_bytes is None:
-        usual = capability if capability in known.usual else USUAL_CAPABILITY
+        usual = known.usual.get(capability or USUAL_CAPABILITY, known.usual[USUAL_CAPABILITY])
         # Of a capability without a card of its own whatever there is counts.
         low, high = min(size.contexts[0] for size in sizes), max(size.contexts[-1] for size in sizes)
-        point = min(max(known.line(known.usual[usual], capability or usual), low), high)
+        point = min(max(usual, low), high)
         return Context(
             round(point), known.around(low, "").low_bytes, known.around(high, "").high_bytes, "assumed", None
         )
-    place = min(bisect_left([size.bytes for size in sizes], budget_bytes), len(sizes) - 1)
+    place = next((at for at, size in enumerate(sizes) if size.bytes >= budget_bytes), len(sizes) - 1)
     own = sizes[place].contexts
     point, high = own[len(own) // 2], own[-1] * (1 + known.above)
     for smaller, larger in pairwise(sizes[place:]):
         spare = SPARE_SHARE * max(0, smaller.bytes + 1 - budget_bytes)
+        if spare > MOST_BYTES:
+            break
         point = max(point, larger.contexts[len(larger.contexts) // 2] - spare)
         high = max(high, larger.contexts[-1] * (1 + known.above) - spare)
     return Context(round(point), known.around(own[0], "").low_bytes, ceil(high), "assumed")
@@ -189,7 +192,7 @@ def load_contexts(path: Path = FILE) -> KnownContexts:
             above=_number(data["band"]["above"]),
             measured={str(name): _number(size) for name, size in data["measured_bytes"].items()},
             generations=tuple(map(int, data["generations"])),
-            usual={_capability(text): _count(count) for text, count in data["usual"].items()},
+            usual={_capability(text): _number(size) for text, size in data["usual_bytes"].items()},
             cards={
                 (_count(int(gigabytes)), _capability(text)): tuple(map(_count, counts))
                 for gigabytes, by_capability in data["cards"].items()

@@ -20,8 +20,7 @@ from planner.memory_model.estimator import (
 from planner.memory_model.features import Operations, Quantities, features
 
 if TYPE_CHECKING:
-    from planner.memory_model.contexts import context_on
-from planner.memory_model.estimator import MemoryModel
+    from planner.memory_model.estimator import MemoryModel
 
 VECTOR = Operations(np.maximum, np.minimum, np.where, np.ceil)
 _DEFAULTS: dict[str, Any] = {
