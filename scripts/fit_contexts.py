@@ -90,14 +90,19 @@ def usual(known: Sequence[Figure], line: LinearRegression) -> dict[str, int]:
     found = {}
     for (major, minor), one in ARCHITECTURES.items():
         count = multiprocessors_of(one.card)
-        own = [figure for figure in known if any(same_card(name, one.card) for name in figure.gpu.split(", "))]
-        mib = own[0].mib if own else float(line.predict([[(count or 0) * one.threads]])[0])
-        found[f"{major}.{minor}"] = round(mib * MIB)
+        assert count is not None, one.card
+        found[f"{major}.{minor}"] = context_of(one.card, count * one.threads, known, line)
     return found
 
 
-def cards() -> dict[str, dict[str, list[int]]]:
-    """Multiprocessors by nominal size and capability, of the cards that a budget without a name may be of."""
+def context_of(name: str, threads: int, known: Sequence[Figure], line: LinearRegression) -> int:
+    """Bytes on a card: its own figure where there is one, else the line's."""
+    own = (one.mib for one in known if any(same_card(alike, name) for alike in one.gpu.split(", ")))
+    return round(next(own, float(line.predict([[threads]])[0])) * MIB)
+
+
+def cards(known: Sequence[Figure], line: LinearRegression) -> dict[str, dict[str, list[int]]]:
+    """Bytes by nominal size and capability, of the cards that a budget without a name may be of."""
     found: dict[int, dict[tuple[int, int], set[int]]] = {}
     for card in known_cards():
         capability, count = card.gpu.capability, card.multiprocessors
@@ -110,9 +115,10 @@ def cards() -> dict[str, dict[str, list[int]]]:
         ):
             continue
         size = min(size for size in CARD_SIZES if size * 2**30 >= card.gpu.total_bytes)
-        found.setdefault(size, {}).setdefault(capability, set()).add(count)
+        context = context_of(card.gpu.name, count * threads_of(capability), known, line)
+        found.setdefault(size, {}).setdefault(capability, set()).add(context)
     return {
-        str(size): {f"{major}.{minor}": sorted(counts) for (major, minor), counts in sorted(by_capability.items())}
+        str(size): {f"{major}.{minor}": sorted(contexts) for (major, minor), contexts in sorted(by_capability.items())}
         for size, by_capability in sorted(found.items())
     }
 
@@ -139,7 +145,7 @@ def document() -> dict[str, Any]:
         "measured_bytes": {name: round(one.mib * MIB) for one in known for name in one.gpu.split(", ")},
         "generations": sorted({one.capability[0] for one in known}),
         "usual_bytes": usual(known, line),
-        "cards": cards(),
+        "cards": cards(known, line),
     }
 
 

@@ -53,8 +53,8 @@ class Cards(NamedTuple):
 
     bytes: int
     """The size: no card of it reports more."""
-    contexts: tuple[float, ...]
-    """Theirs by the line, in bytes, rising."""
+    contexts: tuple[int, ...]
+    """Theirs in bytes, as published or by the line, rising."""
 
 
 class KnownContexts(NamedTuple):
@@ -73,7 +73,7 @@ class KnownContexts(NamedTuple):
     usual: Mapping[tuple[int, int], float]
     """Bytes on the card most often met with a capability."""
     cards: Mapping[tuple[int, tuple[int, int]], tuple[int, ...]]
-    """Multiprocessors by nominal gigabytes and capability, of current cards with memory of their own."""
+    """Bytes by nominal gigabytes and capability, of current cards with memory of their own."""
 
     def line(self, multiprocessors: float, capability: tuple[int, int]) -> float:
         """Bytes on a GPU with so many multiprocessors."""
@@ -146,13 +146,11 @@ def _on_some(capability: tuple[int, int] | None, budget_bytes: int | None) -> Co
     """On a GPU that is not named, of a capability or of any, and of a size or of any."""
     known, sizes = load_contexts(), _sizes(capability)
     if budget_bytes is None:
-        usual = known.usual.get(capability or USUAL_CAPABILITY, known.usual[USUAL_CAPABILITY])
-        # Of a capability without a card of its own whatever there is counts.
         low, high = min(size.contexts[0] for size in sizes), max(size.contexts[-1] for size in sizes)
-        point = min(max(usual, low), high)
-        return Context(
-            round(point), known.around(low, "").low_bytes, known.around(high, "").high_bytes, "assumed", None
-        )
+        usual = known.usual.get(capability or USUAL_CAPABILITY, known.usual[USUAL_CAPABILITY])
+        # Where no card stands for the capability, whatever there is of it is bound to hold the figure.
+        point = round(min(max(usual, low), high))
+        return Context(point, known.around(low, "").low_bytes, known.around(high, "").high_bytes, "assumed")
     place = next((at for at, size in enumerate(sizes) if size.bytes >= budget_bytes), len(sizes) - 1)
     own = sizes[place].contexts
     point, high = own[len(own) // 2], own[-1] * (1 + known.above)
@@ -169,13 +167,13 @@ def _on_some(capability: tuple[int, int] | None, budget_bytes: int | None) -> Co
 def _sizes(capability: tuple[int, int] | None) -> Sequence[Cards]:
     """The current cards by size, the smallest first; all of them where none has the capability."""
     known = load_contexts()
-    found: dict[int, set[float]] = {}
-    for (gigabytes, of), counts in known.cards.items():
+    found: dict[int, set[int]] = {}
+    for (gigabytes, of), contexts in known.cards.items():
         if capability in (None, of):
-            found.setdefault(gigabytes, set()).update(known.line(count, of) for count in counts)
+            found.setdefault(gigabytes, set()).update(contexts)
     if not found:
         return _sizes(None)
-    return [Cards(gigabytes * 2**30, tuple(sorted(sizes))) for gigabytes, sizes in sorted(found.items())]
+    return [Cards(gigabytes * 2**30, tuple(sorted(contexts))) for gigabytes, contexts in sorted(found.items())]
 
 
 @lru_cache(maxsize=4)
@@ -194,9 +192,9 @@ def load_contexts(path: Path = FILE) -> KnownContexts:
             generations=tuple(map(int, data["generations"])),
             usual={_capability(text): _number(size) for text, size in data["usual_bytes"].items()},
             cards={
-                (_count(int(gigabytes)), _capability(text)): tuple(map(_count, counts))
+                (_count(int(gigabytes)), _capability(text)): tuple(map(_count, contexts))
                 for gigabytes, by_capability in data["cards"].items()
-                for text, counts in by_capability.items()
+                for text, contexts in by_capability.items()
             },
         )
         if USUAL_CAPABILITY not in found.usual or not found.cards or not all(found.cards.values()):

@@ -32,7 +32,7 @@ def smallest_for(need_of: Callable[[int], int], headroom: Headroom) -> int:
         return total_bytes - headroom.of(total_bytes) >= need_of(total_bytes)
 
     about = need_of(STEP_BYTES)
-    low, high = headroom.budget_for(max(0, about - STEP_BYTES)), headroom.budget_for(about + STEP_BYTES)
+    low, high = headroom.budget_for(max(1, about - STEP_BYTES)), headroom.budget_for(about + STEP_BYTES)
     while not enough(high):
         low, high = high, high + high
     while low > 1 and enough(low):
