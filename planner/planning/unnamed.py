@@ -11,6 +11,8 @@ from planner.units import format_size
 
 STEP_BYTES = 2**30
 """More than contexts differ by."""
+USUALLY = 3
+"""Tries that mostly do."""
 
 
 def smallest_budget(need_bytes: int, budget: Budget, model: MemoryModel) -> int:
@@ -31,13 +33,17 @@ def smallest_for(need_of: Callable[[int], int], headroom: Headroom) -> int:
     def enough(total_bytes: int) -> bool:
         return total_bytes - headroom.of(total_bytes) >= need_of(total_bytes)
 
-    about = need_of(STEP_BYTES)
+    about = need_of(headroom.budget_for(need_of(STEP_BYTES)))
+    for _ in range(USUALLY):  # most contexts are the same a little further on
+        size = headroom.budget_for(about)
+        if (about := need_of(size)) <= size - headroom.of(size) and not enough(size - 1):
+            return size
+    # A larger budget leaves no less beside its context: planner.memory_model.contexts.
     low, high = headroom.budget_for(max(1, about - STEP_BYTES)), headroom.budget_for(about + STEP_BYTES)
     while not enough(high):
         low, high = high, high + high
     while low > 1 and enough(low):
         low, high = low // 2, low
-    # A larger budget leaves no less beside its context: planner.memory_model.contexts.
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)
