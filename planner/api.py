@@ -41,6 +41,7 @@ from planner.planning import make_plan
 from planner.planning.candidates import what_it_lacks
 from planner.planning.stock import OFFICIAL_PRECISION, OLDER_PRECISION
 from planner.units import (
+    check_size,
     check_word,
     format_size,
     parse_count,
@@ -48,6 +49,7 @@ from planner.units import (
     parse_frames,
     parse_headroom,
     parse_resolution,
+    parse_size,
 )
 
 __all__ = ["DoesNotFit", "Plan", "PlannerError", "plan", "predict", "predict_table"]
@@ -210,9 +212,13 @@ def predict(
     offload_video: bool = False,
     offload_state: bool = False,
     gpu: str | None = None,
+    vram: str | int | None = None,
     runtime: str | None = None,
 ) -> Estimate:
-    """Bytes of one configuration on a workload, without a budget. `gpu` sets what depends on the GPU.
+    """Bytes of one configuration on a workload. `gpu` sets what depends on the GPU.
+
+    vram: a size such as "8GB", or bytes, of a GPU that is not named: the context is that of cards which have so much,
+    as in planning. With neither it may be that of any current card, and the upper bound holds for all.
 
     precision: by default the official recipe, autocast_bfloat16, and autocast_float16 on a GPU without bfloat16.
     object_batch defaults to 1, and for automask to the stock 64 points. runtime: whose code runs: "own" (what
@@ -227,8 +233,7 @@ def predict(
         objects=objects, frames=frames, frame_size=frame_size, object_batch=object_batch,
         bounded_memory_bank=bounded_memory_bank, offload_video=offload_video, offload_state=offload_state,
     )  # fmt: skip
-    card = _gpu(gpu)
-    model = known_model().on(card)
+    card, model = model_for(gpu, vram)
     if card is None:
         return model.estimate(configuration, workload, None, runtime)
     no_code = _checked_on(card, configuration)
@@ -237,6 +242,18 @@ def predict(
         return estimate
     because = (*estimate.extrapolated_because, no_code)
     return replace(estimate, extrapolated=True, extrapolated_because=because)
+
+
+def model_for(gpu: str | None, vram: str | int | None) -> tuple[Gpu | None, MemoryModel]:
+    """The card of that name, if any, and the memory model for it, or for a card of that size.
+
+    Raises UsageError for both, an unknown name, and no size.
+    """
+    if gpu is not None and vram is not None:
+        raise UsageError("gpu and vram contradict each other.", "Name the GPU, or say how much memory it has.")
+    card = _gpu(gpu)
+    size = None if vram is None else check_size(vram) if isinstance(vram, int) else parse_size(vram)
+    return card, known_model().on(card, size)
 
 
 def usual_precision(gpu: str | None = None) -> str:

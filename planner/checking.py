@@ -27,6 +27,7 @@ from planner.measure.present import as_gpu, find_present
 from planner.memory_model.current import known_model
 from planner.outputs.layout import check_saves
 from planner.planning.candidates import smallest_need
+from planner.planning.unnamed import smallest_budget
 from planner.preflight import nouns
 from planner.preflight.files import check_checkpoint, check_input, parse_sum
 from planner.preflight.installed import check_driver, check_gpu, check_package
@@ -270,8 +271,8 @@ def _advice(target: _Target, request: Request, now: Choice, budget: Budget, held
     model = known_model().on(budget.gpu, budget.total_bytes)
     with judging(target.build()):
         need = smallest_need(request, budget, model)
-    smallest = None if need is None else budget.headroom.budget_for(need)
-    of_plan = budget.headroom.budget_for(now.estimate.total_bytes)
+    smallest = None if need is None else smallest_budget(need, budget, model)
+    of_plan = smallest_budget(now.estimate.total_bytes, budget, model)
     others = len(target.machine.gpus) - 1 if target.machine else 0
     replayed = target.machine.replayed if target.machine else None
     return what_to_do(request, of_plan, smallest, budget, held, others, replayed)
@@ -283,7 +284,7 @@ def as_of_today(choice: Choice, workload: Workload, budget: Budget | None) -> Ch
     The plan's file may be of another release, or have been changed by hand.
     """
     gpu = budget.gpu if budget else None
-    model, configuration = known_model().on(gpu), choice.configuration
+    model, configuration = known_model().on(gpu, budget.total_bytes if budget else None), choice.configuration
     return replace(
         choice,
         estimate=model.estimate(configuration, workload, gpu.capability if gpu else None),

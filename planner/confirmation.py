@@ -168,7 +168,10 @@ def confirm(
 def _simulate(trial: Trial, plan: Plan) -> Outcome:
     from planner.truth import simulated
 
-    return simulated(trial, plan.budget.capability or (8, 6))
+    found = simulated(trial, plan.budget.capability or (8, 6))
+    if found.context_bytes is None or plan.estimate is None:
+        return found
+    return replace(found, context_bytes=plan.estimate.context_bytes)  # which nothing simulates
 
 
 def _placed(trial: Trial, device: str | int | None, least_bytes: int) -> Trial:

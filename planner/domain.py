@@ -30,7 +30,8 @@ HOST_SOURCES = ("given", "machine")
 """Whether the user said how much memory the host has, or the machine of the GPU did."""
 PROVENANCES = ("measured", "published", "simulated", "derived", "assumed")
 """measured: on a GPU by this project; published: from a cited publication or fitted to one; simulated: traced;
-derived: the size of a known array; assumed: a stated allowance that nothing measured supports yet."""
+derived: the size of a known array, or what a law of published figures says of another GPU; assumed: a stated allowance
+that nothing measured supports yet."""
 
 EXIT_FITS, EXIT_FAILED, EXIT_USAGE, EXIT_DOES_NOT_FIT, EXIT_WARNING, EXIT_NOT_CONFIRMED = range(6)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from planner import answers, domain
 from planner.answers import Beside, Carried, Comparison, Needed
-from planner.api import Plan, check_top, provenance_of, request_of, with_files
+from planner.api import Plan, check_top, model_for, provenance_of, request_of, with_files
 from planner.budgets import Several, budget_of, budgets_of, gpus_of, torch_of, with_host
 from planner.domain import Budget, Configuration, Gpu, Workload
 from planner.errors import UsageError
@@ -98,14 +98,14 @@ def need(
     return needed(request, parse_headroom(headroom), runtime, known_model().on(None), _known_cards(top), top)
 
 
-def runtimes(configuration: Configuration, workload: Workload, gpu: str | None = None) -> tuple[Beside, ...]:
+def runtimes(
+    configuration: Configuration, workload: Workload, gpu: str | None = None, vram: str | int | None = None
+) -> tuple[Beside, ...]:
     """What one configuration takes on our runtime and on stock's, and what was published of it."""
-    from planner.catalog.gpus import find_gpu
     from planner.locations import profiles_folder
     from planner.profiles import load_folder
 
-    card = None if gpu is None else find_gpu(gpu).gpu
-    model = known_model().on(card)
+    card, model = model_for(gpu, vram)
     published = load_folder(profiles_folder() / "published")
     return beside(configuration, workload, model, card.capability if card else None, published)
 
@@ -168,11 +168,13 @@ def pack(
     budgets = [with_host(budget, host_memory, simulate_gpu) for budget in budgets]
 
     @cache
-    def model_of(card: Gpu | None) -> MemoryModel:
-        return known_model().on(card)
+    def model_on(card: Gpu | None, size: int | None) -> MemoryModel:
+        return known_model().on(card, size)
 
-    def plan_with(budget: Budget) -> domain.Plan:
-        model = model_of(budget.gpu)
+    def model_of(budget: Budget) -> MemoryModel:
+        return model_on(budget.gpu, None if budget.gpu else budget.total_bytes)
+
+    def plan_with(budget: Budget, model: MemoryModel) -> domain.Plan:
         return make_plan(request, budget, model, provenance_of(model), strict=strict, top=top, explain=explain)
 
     with torch_of(simulate_gpu):

@@ -205,7 +205,8 @@ def _rehearse_plan(
     if trial.runtime != "own":
         if fallback:
             raise UsageError("The stock predictors have no fallback.", "Leave it out, or ask for the runtime own.")
-        model = known_model().on(card.name)
+        planned = card.context_bytes == predicted.context_bytes  # else it is another GPU's
+        model = known_model().on(plan.budget.gpu, plan.budget.total_bytes) if planned else known_model().on(card.name)
         predicted = model.estimate(trial.configuration, workload, card.capability, trial.runtime)
     masks_of_values = workload.task == "automask"  # which pass the filters
     options = {**options, "zero_scalars": options["zero_scalars"] or masks_of_values}

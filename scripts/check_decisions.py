@@ -64,11 +64,7 @@ class Truth(MemoryModel):
         if row is None or "simulation" not in row:
             return found
         simulated = row["simulation"]
-        return found._replace(
-            allocated=simulated["allocated_bytes"],
-            reserved=simulated["reserved_bytes"],
-            context=simulated["context_bytes"],
-        )
+        return found._replace(allocated=simulated["allocated_bytes"], reserved=simulated["reserved_bytes"])
 
 
 def point_of(configuration: Configuration, workload: Workload) -> Point:

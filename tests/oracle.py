@@ -50,6 +50,7 @@ def _estimate(plan: Document, configuration: Document, **changed: Any) -> Any:
         "frames": request["frames"] if request["task"] == "video" else None,
         "frame_size": tuple(request["frame_size"]),
         "gpu": gpu["name"] if gpu else None,
+        "vram": None if gpu else plan["budget"]["total_bytes"],
     }
     return predict(**(asked | changed))
 

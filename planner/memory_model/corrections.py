@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from statistics import median
 
 from planner.memory_model.coefficients import Correction, Margin
-from planner.memory_model.contexts import UNKNOWN_BYTES
+from planner.memory_model.contexts import context_on
 from planner.memory_model.estimator import MemoryModel
 from planner.memory_model.fitting import rounded
 from planner.memory_model.rows import Row
@@ -33,7 +33,7 @@ def _correction(gpu: str, runtime: str, rows: Sequence[Row], model: MemoryModel)
     """The medians of measured over predicted; the margin is the worst row predicted without it."""
     allocated, reserved = _ratios(rows, model)
     contexts = [row.context for row in rows if row.context is not None]
-    context = max(contexts, default=UNKNOWN_BYTES)
+    context = max(contexts, default=context_on(gpu).bytes)
     worst = 0.0
     for held_out in rows:
         rest = [row for row in rows if row is not held_out]

@@ -103,7 +103,9 @@ class MemoryModel:
         elsewhere = {one.runtime: _from_elsewhere(one) for one in sorted(known, key=lambda one: one.margin.rows)}
         found = {**elsewhere, **here}
         context = context_on(gpu, budget_bytes=budget_bytes)
-        return MemoryModel(self.coefficients, self.catalog, found, context)
+        model = MemoryModel(self.coefficients, self.catalog, found, context)
+        model._known_curves = self._known_curves  # of the same laws
+        return model
 
     def estimate(
         self,
@@ -133,6 +135,8 @@ class MemoryModel:
         because = self._extrapolated(group, configuration, workload)
         if correction:
             because += correction.notes
+        if terms.context.note:
+            because += (terms.context.note,)
         found = host.host_components(configuration, workload, runtime, self.catalog)
         cache = Component("allocator cache", totals.reserved - totals.allocated, _origin(group, terms.ratios))
         band = terms.context

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from planner.catalog.gpus import find_gpu, same_card
-from planner.domain import Configuration, Estimate, Plan
+from planner.domain import Configuration, Estimate, Gpu, Plan
 from planner.errors import UsageError
 from planner.memory_model.current import known_model
 from planner.memory_model.estimator import GENERATIONS
@@ -79,7 +79,8 @@ def _on(plan: Plan, card: Card | None) -> list[Estimate]:
     """What the choice is predicted to take on the card; where its generation is not known, on each that runs it."""
     configuration, planned = chosen_of(plan)
     known = card.capability if card else None
-    model = known_model().on(card.name if card else None)
+    gpu = Gpu(name=card.name, total_bytes=card.total_bytes, capability=known) if card and card.name else None
+    model = known_model().on(gpu, card.total_bytes if card else plan.budget.total_bytes)
     found = [
         model.estimate(configuration, plan.request.workload, capability)
         for capability in ((known,) if known else GENERATIONS)

@@ -15,6 +15,7 @@ from planner.planning.ranking import choice
 from planner.planning.rejections import reject_all, smallest_estimates
 from planner.planning.stock import stock
 from planner.planning.suggestions import suggestions
+from planner.planning.unnamed import context_warnings
 from planner.planning.weighing import weigh
 from planner.units import format_size
 
@@ -73,7 +74,12 @@ def make_plan(
         limits=limits(chosen, request, budget, model, smallest),
         stock=stock(request, budget, chosen.configuration if chosen else None, model),
         suggestions=suggestions(request, budget, model, weighed, others, smallest, strict),
-        warnings=(*warnings, *_warnings(chosen, verdict, usable, workload), *host_warnings(chosen, budget)),
+        warnings=(
+            *warnings,
+            *_warnings(chosen, verdict, usable, workload),
+            *context_warnings(chosen, smallest, budget, model),
+            *host_warnings(chosen, budget),
+        ),
         command=running_command(request, budget, chosen.configuration, strict) if chosen else None,
         command_reason=None if chosen else "nothing fits",
         candidates=sum(len(candidate.members) for candidate in classes),

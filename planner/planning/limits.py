@@ -16,6 +16,7 @@ from planner.planning.candidates import (
     why_unsupported,
     within_host,
 )
+from planner.planning.unnamed import smallest_budget
 from planner.units import MAXIMUM_COUNT, MAXIMUM_SIDE, MINIMUM_SIDE, RESOLUTION_STEP, format_size
 
 CARD_SIZES = {
@@ -112,7 +113,7 @@ def limits(
             lacking += ", or the host has too little memory"
         reasons["smallest_total_bytes"] = f"no budget helps: {lacking}"
     else:
-        smallest = budget.headroom.budget_for(smallest_need_bytes)
+        smallest = smallest_budget(smallest_need_bytes, budget, model)
     card = card_size(smallest) if smallest else None
     if choice is None:
         names = ("max_objects", "sure_objects", "gpu_objects", "max_frames", "max_resolution", "sure_resolution")

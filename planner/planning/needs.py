@@ -10,6 +10,7 @@ from planner.commands import planning_command
 from planner.domain import VARIANTS, VERSIONS, Budget, Configuration, Gpu, Headroom, Pins, Request
 from planner.errors import UsageError
 from planner.memory_model import MemoryModel
+from planner.memory_model.estimator import Totals
 from planner.planning.candidates import (
     SQUARE_SIDES,
     CandidateClass,
@@ -22,6 +23,7 @@ from planner.planning.candidates import (
 from planner.planning.limits import card_size
 from planner.planning.ranking import PRECISION_RANK
 from planner.planning.stock import NATIVE, OFFICIAL_PRECISION, stock_batch
+from planner.planning.unnamed import smallest_for
 from planner.units import MAXIMUM_SIZE_BYTES, format_size
 
 
@@ -41,9 +43,9 @@ def needed(
         _classes(request, runtime, model, _smallest_pins(request, runtime)),
         key=lambda candidate: (candidate.smallest().total_bytes, PRECISION_RANK[candidate.precision]),
     )
-    needs = [_need(candidate, request, headroom, runtime) for candidate in classes]
+    needs = [_need(candidate, request, headroom, runtime, model) for candidate in classes]
     if len(needs) > 1 or classes[0].resolution != smallest.resolution:
-        needs.insert(0, _need(smallest, request, headroom, runtime, "smallest"))
+        needs.insert(0, _need(smallest, request, headroom, runtime, model, "smallest"))
     official = [need for need in needs if need.purpose == "official"]
     shown = official[0] if request.pins.variant and official else needs[0]
     groups = _cards(shown, request, headroom, runtime, model, gpus)
@@ -123,16 +125,29 @@ def _configuration(candidate: CandidateClass, member: Member, runtime: str) -> C
 
 
 def _need(
-    candidate: CandidateClass, request: Request, headroom: Headroom, runtime: str, purpose: str | None = None
+    candidate: CandidateClass,
+    request: Request,
+    headroom: Headroom,
+    runtime: str,
+    model: MemoryModel,
+    purpose: str | None = None,
 ) -> Need:
     smallest, sure = candidate.smallest(), candidate.surest()
     official = candidate.resolution == NATIVE and candidate.precision == OFFICIAL_PRECISION
+
+    def totals(member: Member, total_bytes: int) -> Totals:
+        """Under a budget of so many bytes, which says what the context takes."""
+        return model.on(None, total_bytes).totals(_configuration(candidate, member, runtime), request.workload, None)
+
+    preferred = candidate.members[0]
     budgets = {
-        "budget_bytes": headroom.budget_for(smallest.total_bytes),
-        "sure_budget_bytes": headroom.budget_for(sure.upper_bytes),
-        "preferred_budget_bytes": headroom.budget_for(candidate.members[0].upper_bytes),
+        "budget_bytes": smallest_for(lambda size: int(totals(smallest, size).total), headroom),
+        "sure_budget_bytes": smallest_for(lambda size: int(totals(sure, size).upper), headroom),
+        "preferred_budget_bytes": smallest_for(lambda size: int(totals(preferred, size).upper), headroom),
     }
     budget = budgets["budget_bytes"]
+    need_bytes = int(totals(smallest, budget).total)
+    upper_bytes = int(totals(sure, budgets["sure_budget_bytes"]).upper)
     reasons = {name: f"no card has {format_size(size)}" for name, size in budgets.items() if size > MAXIMUM_SIZE_BYTES}
     given = {name: None if name in reasons else size for name, size in budgets.items()}
     command = None
@@ -146,11 +161,11 @@ def _need(
     return Need(
         purpose=purpose or ("official" if official else "other"),
         configuration=_configuration(candidate, smallest, runtime),
-        need_bytes=smallest.total_bytes,
+        need_bytes=need_bytes,
         budget_bytes=given["budget_bytes"],
         card=card_size(budget, old=True),
         sure_configuration=_configuration(candidate, sure, runtime),
-        upper_bytes=sure.upper_bytes,
+        upper_bytes=upper_bytes,
         sure_budget_bytes=given["sure_budget_bytes"],
         sure_card=card_size(budgets["sure_budget_bytes"], old=True),
         preferred_budget_bytes=given["preferred_budget_bytes"],
@@ -185,7 +200,7 @@ def _cards(
     groups: dict[tuple[str, str], list[Gpu]] = {}
     for gpu in gpus:
         on = model.on(gpu)
-        key = gpu.capability, on.corrections.get(runtime)
+        key = gpu.capability, on.context, on.corrections.get(runtime)
         if key not in known:
             known[key] = _classes(request, runtime, on, pins, gpu)[0]
         verdict = _verdict(known[key], Budget(total_bytes=gpu.total_bytes, headroom=headroom, source="gpu", gpu=gpu))

@@ -22,8 +22,9 @@ from planner.units import MAXIMUM_SIZE_BYTES, exact_size, format_size, rounded_u
 
 MIXED_CARDS = "the cards differ, and speeds are published card by card"
 
-ModelOf = Callable[[Gpu | None], MemoryModel]
-PlanWith = Callable[[Budget], Plan]
+ModelOf = Callable[[Budget], MemoryModel]
+"""The memory model for the GPU of a budget, which has all of it: a process takes the context of the whole card."""
+PlanWith = Callable[[Budget, MemoryModel], Plan]
 """Makes the plan of one process for a budget."""
 
 
@@ -48,7 +49,7 @@ def make_packing(
     room = most_room(usable, streams) + _dearest(shared, decides, request, model_of)
     while True:
         # The headroom was held back of each GPU.
-        plan = plan_with(replace(decides, total_bytes=room, headroom=Headroom()))
+        plan = plan_with(replace(decides, total_bytes=room, headroom=Headroom()), model_of(decides))
         if plan.chosen is None:
             return _nothing_fits(budgets, streams, request, model_of, plan, warnings)
         needs = [_need(budget, plan.chosen.configuration, request, model_of) for budget in budgets]
@@ -77,7 +78,7 @@ def _shared(budgets: Sequence[Budget], streams: int) -> list[Budget]:
 
 def _dearest(budgets: Sequence[Budget], decides: Budget, request: Request, model_of: ModelOf) -> int:
     """What a process takes at most more on the GPU that decides than on another."""
-    need = smallest_need(request, decides, model_of(decides.gpu))
+    need = smallest_need(request, decides, model_of(decides))
     needs = _smallest_needs(budgets, request, model_of)
     return max((need - other for other in needs if other is not None), default=0) if need is not None else 0
 
@@ -200,7 +201,7 @@ def _nothing_fits(
 
 def _need(budget: Budget, configuration: Configuration, request: Request, model_of: ModelOf) -> tuple[int, int]:
     """Total and upper bound of one process on a GPU."""
-    totals = model_of(budget.gpu).totals(configuration, request.workload, budget.capability)
+    totals = model_of(budget).totals(configuration, request.workload, budget.capability)
     return totals.total, totals.upper
 
 
@@ -214,9 +215,14 @@ def _decides(budgets: Sequence[Budget]) -> Budget:
 
 def _smallest_needs(budgets: Sequence[Budget], request: Request, model_of: ModelOf) -> list[int | None]:
     """What the smallest configuration takes on each GPU; worked out once for those that are alike."""
-    alike = {budget.gpu: budget for budget in budgets}
-    needs = {gpu: smallest_need(request, budget, model_of(gpu)) for gpu, budget in alike.items()}
-    return [needs[budget.gpu] for budget in budgets]
+    alike = {_kind(budget): budget for budget in budgets}
+    needs = {kind: smallest_need(request, budget, model_of(budget)) for kind, budget in alike.items()}
+    return [needs[_kind(budget)] for budget in budgets]
+
+
+def _kind(budget: Budget) -> Gpu | int:
+    """What a process's bytes depend on: the GPU, or the size of one that is not named."""
+    return budget.gpu or budget.total_bytes
 
 
 def _most(budgets: Sequence[Budget], request: Request, model_of: ModelOf) -> int:
@@ -226,7 +232,7 @@ def _most(budgets: Sequence[Budget], request: Request, model_of: ModelOf) -> int
         """How many fit, each with the share of the host that so many have."""
         shared = _shared(budgets, streams)
         decides = _decides(shared)
-        if smallest_need(request, decides, model_of(decides.gpu)) is None:
+        if smallest_need(request, decides, model_of(decides)) is None:
             return 0
         needs = _smallest_needs(shared, request, model_of)
         return sum(budget.usable_bytes // need for budget, need in zip(shared, needs, strict=True) if need)
@@ -258,7 +264,7 @@ def _fewer_for_better(
     for batch, offload in leanest_ways(request.workload):
         way = replace(better.configuration, object_batch=batch, offload_state=offload)
         room = sum(budget.usable_bytes // _need(budget, way, request, model_of)[0] for budget in budgets)
-        fewer = max(fewer, _held(budgets, model_of(budgets[0].gpu).host_bytes(way, request.workload), room))
+        fewer = max(fewer, _held(budgets, model_of(budgets[0]).host_bytes(way, request.workload), room))
     if 1 <= fewer < streams:
         change = f"{_count(fewer)} would allow {describe(better.configuration)}"
         yield Suggestion(change, _command(request, budgets, fewer, plan.strict))
@@ -290,7 +296,7 @@ def _more_of_the_host(
     decides = _decides(budgets)
     room = most_room([budget.usable_bytes for budget in budgets], streams)
     budget = replace(decides, total_bytes=room, headroom=Headroom())
-    whole = rounded_up_size(streams * (smallest_host_need(request, budget, model_of(decides.gpu)) or 0))
+    whole = rounded_up_size(streams * (smallest_host_need(request, budget, model_of(decides)) or 0))
     roomier = [replace(budget, host_bytes=whole, host_source="given") for budget in budgets]
     if budgets[0].host_bytes < whole <= MAXIMUM_SIZE_BYTES and _most(roomier, request, model_of) >= streams:
         yield Suggestion(f"with {format_size(whole)} of host memory", _command(request, roomier, streams, strict))

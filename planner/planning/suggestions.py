@@ -7,16 +7,18 @@ from dataclasses import replace
 from itertools import islice
 
 from planner.commands import describe, planning_command
-from planner.domain import Budget, Choice, Configuration, Headroom, Pins, Request, Suggestion
+from planner.domain import Budget, Choice, Configuration, Headroom, Pins, Request, Suggestion, Workload
 from planner.memory_model import MemoryModel
 from planner.planning.candidates import (
     CandidateClass,
+    Member,
     candidate_classes,
     same_choice,
     smallest_host_need,
     smallest_need,
 )
 from planner.planning.limits import largest_if_any
+from planner.planning.unnamed import smallest_budget, smallest_for
 from planner.planning.weighing import Weighed, weigh
 from planner.units import MAXIMUM_SIZE_BYTES, format_resolution, format_size, rounded_up_size
 
@@ -84,7 +86,10 @@ def _when_nothing_fits(
                 yield Suggestion(change, planning_command(smaller, budget, strict=strict))
                 break
     if smallest_need_bytes is not None:
-        larger = _with_vram(budget, budget.headroom.budget_for(smallest_need_bytes))
+        anyones = replace(budget, source="vram", gpu=None)
+        on_any = _model_for(anyones, model)
+        need = (smallest_need(request, anyones, on_any) if budget.gpu else None) or smallest_need_bytes
+        larger = _with_vram(budget, smallest_budget(need, anyones, on_any))
         if fits(request, larger):
             change = f"give it {format_size(larger.total_bytes)}"
             yield Suggestion(change, planning_command(request, larger, strict=strict))
@@ -107,7 +112,7 @@ def _when_something_fits(
             yield Suggestion(change, planning_command(pinned, budget, strict=strict))
         pinned = replace(request, pins=_pinned(best.configuration(best.members[0]), request.pins))
         (same,) = _on_any_gpu(pinned, budget, model, weighed)
-        needed = _with_vram(budget, budget.headroom.budget_for(same.surest().upper_bytes))
+        needed = _with_vram(budget, _smallest_for(same, same.surest(), request.workload, budget, model, sure=True))
         change = f"with {format_size(needed.total_bytes)} the same choice stays below it at its upper bound too"
         yield Suggestion(change, planning_command(pinned, needed, strict=strict))
     yield from _what_more_of_the_host_would_allow(request, budget, model, weighed, strict)
@@ -123,14 +128,10 @@ def _what_more_would_allow(
         return
     asked = _as_supported(request, budget, better.precision)
     classes = _on_any_gpu(asked, budget, model, weighed)
-    needs = [
-        (member.upper_bytes if strict else member.total_bytes)
-        for candidate in classes
-        if same_choice(candidate, better)
-        for member in candidate.members
-    ]
-    larger = _with_vram(budget, budget.headroom.budget_for(min(needs)))
-    given = weigh(classes, asked, larger.usable_bytes, model.catalog, strict)
+    ways = [(one, member) for one in classes if same_choice(one, better) for member in one.members]
+    leanest = min(ways, key=lambda way: way[1].upper_bytes if strict else way[1].total_bytes)
+    larger = _with_vram(budget, _smallest_for(*leanest, request.workload, budget, model, sure=strict))
+    given = weigh(_on_any_gpu(asked, larger, model), asked, larger.usable_bytes, model.catalog, strict)
     chosen = given.best
     if chosen is None or larger.total_bytes > MAXIMUM_SIZE_BYTES or same_choice(chosen, best):
         return
@@ -139,15 +140,35 @@ def _what_more_would_allow(
     yield Suggestion(change, planning_command(asked, larger, strict=strict))
 
 
-def _on_any_gpu(request: Request, budget: Budget, model: MemoryModel, weighed: Weighed) -> Sequence[CandidateClass]:
-    """The classes of a request as `--vram` weighs them, which knows nothing of a GPU that was named."""
-    if budget.gpu is None and not request.pins.given():
+def _on_any_gpu(
+    request: Request, budget: Budget, model: MemoryModel, weighed: Weighed | None = None
+) -> Sequence[CandidateClass]:
+    """The classes of a request as `--vram` weighs them, which knows nothing of a GPU that was named.
+
+    weighed: for this budget, so that they need not be worked out again where nothing is pinned.
+    """
+    if weighed is not None and budget.gpu is None and not request.pins.given():
         return weighed.classes
-    return candidate_classes(request, replace(budget, gpu=None, source="vram"), model.on(None))
+    anyones = replace(budget, gpu=None, source="vram")
+    return candidate_classes(request, anyones, _model_for(anyones, model))
 
 
 def _model_for(budget: Budget, model: MemoryModel) -> MemoryModel:
-    return model if budget.gpu else model.on(None)
+    return model if budget.gpu or model.context is None else model.on(None, budget.total_bytes)
+
+
+def _smallest_for(
+    candidate: CandidateClass, member: Member, workload: Workload, budget: Budget, model: MemoryModel, *, sure: bool
+) -> int:
+    """The smallest budget of no GPU in particular under which a way of running fits, or surely does."""
+    configuration = candidate.configuration(member)
+
+    def need(total_bytes: int) -> int:
+        anyones = replace(budget, total_bytes=total_bytes, source="vram", gpu=None)
+        totals = _model_for(anyones, model).totals(configuration, workload)
+        return int(totals.upper if sure else totals.total)
+
+    return smallest_for(need, budget.headroom)
 
 
 def _what_more_of_the_host_would_allow(

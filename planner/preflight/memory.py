@@ -13,6 +13,7 @@ from planner.measure.devices import PresentGpu
 from planner.measure.machine import Machine
 from planner.memory_model.current import known_model
 from planner.planning.candidates import smallest_need, what_it_lacks, why_unsupported
+from planner.planning.unnamed import smallest_budget
 from planner.preflight.nouns import FAIL, PASS, WARN, Check
 from planner.runtime.cap import VARIABLE
 from planner.units import exact_size, format_size, rounded_up_size
@@ -84,7 +85,7 @@ def check_cap(request: Request, estimate: Estimate, cap_bytes: int) -> Check:
     needs = f"the plan needs {format_size(estimate.total_bytes)}"
     if estimate.total_bytes > cap_bytes:
         status, found = FAIL, f"{found}; {needs}"
-        share = plan_within(request, Budget(total_bytes=cap_bytes, headroom=Headroom(), source="vram"))
+        share = plan_within(request, Budget(total_bytes=cap_bytes, headroom=Headroom(), source="vram"), estimate)
         action: str | None = f"Raise it, or {share[0].lower()}{share[1:]}"
     elif estimate.upper_bytes > cap_bytes:
         status, found = WARN, f"{found}; {needs}, but its upper bound is {format_size(estimate.upper_bytes)}"
@@ -97,12 +98,20 @@ def check_cap(request: Request, estimate: Estimate, cap_bytes: int) -> Check:
     )
 
 
-def plan_within(request: Request, budget: Budget) -> str:
-    """What plans the request for a budget of no GPU in particular, where any plan does."""
-    need = smallest_need(request, budget, known_model().on(None))
+def plan_within(request: Request, budget: Budget, estimate: Estimate) -> str:
+    """What plans the request for a budget of no GPU in particular, where any plan does.
+
+    What the context of `estimate` takes more than that of the cards which have so much is held back of it.
+    """
+    model = known_model().on(None, budget.total_bytes)
+    own = model.context
+    more = 0 if own is None else max(estimate.context_bytes - own.bytes, estimate.context_high_bytes - own.high_bytes)
+    if more > 0:
+        budget = replace(budget, headroom=Headroom(bytes=budget.headroom_bytes + more))
+    need = smallest_need(request, budget, model)
     if need is not None and need <= budget.usable_bytes:
         return f"Plan for less: {planning_command(request, budget, '-o', SAVED)}"
-    least = "" if need is None else f"; {exact_size(budget.headroom.budget_for(need))} is the least that has one"
+    least = "" if need is None else f"; {exact_size(smallest_budget(need, budget, model))} is the least that has one"
     return f"Ask for less: no plan of this request needs so little{least}"
 
 

@@ -86,6 +86,7 @@ def imaginary_gpu(
     stage apart (their UUIDs). Raises UsageError for a name, or a capability, that cannot be rehearsed, and for a GPU
     that its context does not fit into.
     """
+    given = name
     if name is None:
         wanted = _rehearsed(capability or DEFAULT_CAPABILITY, "")
         name = ARCHITECTURES[wanted].card
@@ -99,7 +100,11 @@ def imaginary_gpu(
     listed = card_of(found)
     card, architecture = _card(listed.database if listed else found.name), ARCHITECTURES[wanted]
     total = found.total_bytes if total_bytes is None else total_bytes
-    context = context_of(wanted) if context_bytes is None else context_bytes
+    context = context_bytes
+    if context is None:
+        # The card that stands for a capability is not the one that so many bytes are of.
+        of_budget = name is not given and total_bytes is not None
+        context = (context_on(None, capability, total_bytes) if of_budget else context_on(found)).bytes
     if context < 0 or neighbour_bytes < 0 or context + neighbour_bytes > total:
         raise UsageError(
             f"A GPU of {total:,} bytes has no room for a CUDA context of {context:,} bytes"
@@ -109,7 +114,7 @@ def imaginary_gpu(
     return ImaginaryGpu(
         name=found.name,
         capability=wanted,
-        multiprocessors=card.multiprocessors,
+        multiprocessors=(listed.multiprocessors if listed else None) or 1,
         threads_per_multiprocessor=architecture.threads,
         total_bytes=total,
         context_bytes=context,
@@ -120,11 +125,6 @@ def imaginary_gpu(
         bus_bits=card.bus_bits,
         l2_bytes=card.l2_bytes,
     )
-
-
-def context_of(capability: tuple[int, int]) -> int:
-    """Bytes of a CUDA context as the memory model assumes them."""
-    return context_on(capability=capability).bytes
 
 
 def _rehearsed(capability: tuple[int, int], whose: str) -> tuple[int, int]:
@@ -145,7 +145,6 @@ def _known() -> str:
 class _Card:
     """What only the database says of a card."""
 
-    multiprocessors: int
     clock_khz: int
     memory_clock_khz: int
     bus_bits: int
@@ -158,7 +157,6 @@ def _card(name: str) -> _Card:
     spec = next(spec for spec in database() if spec.name == name and spec.manufacturer == "NVIDIA")
     bus_bits = int(spec.memory_bus_bits or 256)
     return _Card(
-        multiprocessors=int(spec.streaming_multiprocessors or 1),
         clock_khz=int((spec.boost_clock_mhz or spec.base_clock_mhz or 1500) * 1000),
         memory_clock_khz=round((spec.memory_bandwidth_gb_s or 448.0) * 8 / bus_bits / 2 * 10**6),
         bus_bits=bus_bits,

@@ -8,7 +8,7 @@ from planner.answers import Beside
 from planner.commands import describe
 from planner.domain import Configuration, Estimate, Workload
 from planner.report.layout import Style
-from planner.report.text import describe_workload, host_line, memory_lines
+from planner.report.text import context_lines, describe_workload, host_line, memory_lines
 from planner.units import format_size
 
 LABEL = 20
@@ -26,14 +26,16 @@ def prediction_report(
     runtime: str,
     beside: Sequence[Beside],
     style: Style,
+    gpu: str | None = None,
 ) -> str:
-    """The text of a prediction."""
+    """The text of a prediction; gpu: the name of the GPU, if one was named."""
     lines = [
         f"{style(describe(configuration), bold=True)}: {describe_workload(workload)}",
         f"on {RUNTIMES_IN_WORDS[runtime]}",
         "",
     ]
     lines += memory_lines(estimate, estimate.upper_bytes, style)
+    lines += context_lines(estimate, gpu is not None)
     lines.append(host_line(estimate.host_components, estimate.host_bytes_reason))
     lines += ["", style("Phases", bold=True)]
     for phase in estimate.phases:

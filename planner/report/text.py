@@ -164,6 +164,15 @@ def memory_lines(estimate: Estimate, scale_bytes: int, style: Style, title: str 
     return lines
 
 
+def context_lines(estimate: Estimate, named: bool) -> list[str]:
+    """The band of the context, where it is one; named: whether the GPU is."""
+    low, high = estimate.context_low_bytes, estimate.context_high_bytes
+    if low == high:
+        return []
+    band = f"{format_size(low)} to {format_size(high)}"
+    return [f"  {'context may take':<{_LABEL}}{band}{'' if named else ', by the card; name it with --gpu'}"]
+
+
 def host_line(components: Sequence[Component], reason: str | None, limit_bytes: int | None = None) -> str:
     """What the host holds, by component, and of how much where that is known."""
     if not components:
@@ -192,7 +201,8 @@ def _room(plan: Plan, chosen: Choice, style: Style) -> list[str]:
     full = style.bar_width(BAR_WIDTH, _LABEL + 14)
     empty = style.shade * max(0, round(full * left / max(usable, 1)))
     held = host_line(chosen.estimate.host_components, chosen.estimate.host_bytes_reason, plan.budget.host_bytes)
-    return [f"  {'left of the usable':<{_LABEL}}{format_size(left):>9}  {empty}", held]
+    context = context_lines(chosen.estimate, plan.budget.gpu is not None)
+    return [*context, f"  {'left of the usable':<{_LABEL}}{format_size(left):>9}  {empty}", held]
 
 
 def _warnings(plan: Plan, style: Style) -> list[str]:

@@ -16,6 +16,7 @@ from typing import Any
 from planner.brief import brief
 from planner.catalog import load_catalog
 from planner.domain import Component, Configuration, Phase, Workload
+from planner.memory_model.contexts import context_on
 from planner.memory_model.estimator import runtime_of
 from planner.memory_model.host import host_components
 from planner.simulator import streams
@@ -28,6 +29,9 @@ from planner.simulator.settings import Progress, checked, trace
 from planner.simulator.workspaces import Workspaces
 
 CACHE, CONTEXT = "allocator cache", "CUDA context"
+CONTEXT_NOTE = (
+    "Predicted from the multiprocessors of the card most often met with the capability, or of those with so much vram."
+)
 _DERIVED = (WEIGHTS, FRAMES, OUTPUTS)
 ENDLESS_FRAMES = 300
 """Played for a clip without end: what is allocated is the same in each frame, what is reserved settles by then."""
@@ -153,7 +157,8 @@ def simulate(
         reserved_bytes, reserved_upper_bytes = streams.reserved_bytes(
             traced.trace, lambda part: extend(part, traced_frames, wanted, expandable_segments)
         )
-    context_bytes = workspaces.context.bytes
+    context = context_on(None, settings["capability"], settings["vram"])
+    context_bytes = context.bytes
     convolutions = traced.convolutions.answers()
     trust = (
         "assumed" if convolutions.assumed or workspaces.multiprocessors.origin.provenance == "assumed" else "simulated"
@@ -168,7 +173,7 @@ def simulate(
         components=(
             *_components(holding, trust),
             Component(CACHE, reserved_bytes - holding.allocated_bytes, "simulated"),
-            Component(CONTEXT, context_bytes, workspaces.context.origin.provenance),
+            Component(CONTEXT, context_bytes, context.provenance),
         ),
         phases=tuple(
             Phase(
@@ -229,7 +234,7 @@ def _growth(played: Played, objects: int) -> Growth:
 def _provenance(
     versions: dict[str, str], traced_frames: int, estimated_frames: int, workspaces: Workspaces, convolutions: Answers
 ) -> dict[str, Any]:
-    notes = {name: getattr(workspaces, name).origin.note.strip() for name in ("context", "multiprocessors")}
+    notes = {"context": CONTEXT_NOTE, "multiprocessors": workspaces.multiprocessors.origin.note.strip()}
     if convolutions.assumed:
         notes["convolution"] = RULE
     return {

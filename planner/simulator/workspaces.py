@@ -1,7 +1,8 @@
-"""What a run takes on the GPU beside its tensors: library workspaces and the CUDA context, each with its origin.
+"""What a run takes on the GPU beside its tensors: library workspaces, each with its origin.
 
 The figures stand in profiles/workspaces.yaml; this module reads and chooses among them. What a kernel takes for a call
-follows from its shapes and stands in kernels.py; a convolution's workspace is cuDNN's affair (convolutions/).
+follows from its shapes and stands in kernels.py; a convolution's workspace is cuDNN's affair (convolutions/), and the
+CUDA context planner.memory_model.contexts'.
 """
 
 from __future__ import annotations
@@ -18,9 +19,8 @@ from planner.errors import FileError, UsageError
 from planner.locations import profiles_folder
 
 FILE = profiles_folder() / "workspaces.yaml"
-LIFETIMES = ("kept", "call", "process")
-"""kept: taken once from the caching allocator and held; call: taken and freed within one operation; process: outside
-the caching allocator."""
+LIFETIMES = ("kept", "call")
+"""kept: taken once from the caching allocator and held; call: taken and freed within one operation."""
 PROVENANCES = ("published", "assumed")
 SCHEMA_VERSION = 1
 _VERSION = re.compile(r"(\d+)\.(\d+)")
@@ -68,7 +68,6 @@ class Workspaces:
     cublas: Workspace
     """Per handle and stream; a run of SAM 2 has one."""
     cublaslt: Workspace
-    context: Workspace
     multiprocessors: Multiprocessors
 
 
@@ -90,7 +89,6 @@ def workspaces_for(capability: tuple[int, int], torch_version: str, path: Path =
             torch_version=torch_version,
             cublas=_workspace(pick("cublas")),
             cublaslt=_workspace(pick("cublaslt")),
-            context=_workspace(pick("context")),
             multiprocessors=Multiprocessors(count=_whole(multiprocessors["count"]), origin=_origin(multiprocessors)),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:

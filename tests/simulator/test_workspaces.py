@@ -40,17 +40,16 @@ def test_every_figure_names_its_origin() -> None:
     for capability in ((7, 5), (8, 0), (8, 6), (8, 7), (8, 9), (9, 0), (10, 0), (12, 0)):
         for version in ("2.3", "2.8", "2.10", "2.12", "2.14", "2.15"):
             found = workspaces_for(capability, version)
-            for figure in (found.cublas, found.cublaslt, found.context, found.multiprocessors):
+            for figure in (found.cublas, found.cublaslt, found.multiprocessors):
                 assert figure.origin.source.startswith("https://")
                 assert figure.origin.note
                 assert figure.origin.provenance in ("published", "assumed")
-            assert found.context.lifetime == "process"
 
 
 def test_a_figure_that_nothing_supports_says_so() -> None:
     found = workspaces_for((8, 7), "2.8")
     assert found.multiprocessors.origin.provenance == "assumed"
-    assert workspaces_for((9, 0), "2.8").context.origin.provenance == "assumed"
+    assert workspaces_for((9, 0), "2.8").multiprocessors.origin.provenance == "published"
 
 
 @pytest.mark.parametrize("version", ["", "two", "v2.8", "8"], ids=repr)
