@@ -120,6 +120,8 @@ def simulate(
     kept_fraction: float = 1.0,
     extension_present: bool = False,
     legacy: bool = False,
+    position_tables: str = "built",
+    torch: str | None = None,
     expandable_segments: bool = False,
     vram: int | str | None = None,
     full_trace: bool = False,

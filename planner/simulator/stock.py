@@ -26,6 +26,8 @@ from planner.simulator.torch_adapters import FakeGpu
 
 _AUTOCAST = {**AUTOCAST, **WEIGHTS}
 """Low-precision weights run under autocast too: the predictors feed float32 pictures and masks."""
+_KEEPERS = ("image_encoder.neck", "memory_encoder")
+"""What has tables of positions."""
 _LEGACY = "sam2.sam2_video_predictor_legacy.SAM2VideoPredictor"
 
 
@@ -62,6 +64,9 @@ class StockRun:
     """Whether the compiled sam2._C is there, which fills holes in masks."""
     legacy: bool = False
     """The video predictor before 2024-12, which batches the objects."""
+    position_tables: str = "built"
+    """When the tables of positions are made that sam2 keeps: built (with the model: sam2 since December 2024), used (at
+    their first use: before) or none (forks that keep none)."""
     rounds: int = 3
     """How often the image predictor sets an image and predicts: from the second on, old features are replaced."""
 
@@ -90,6 +95,8 @@ def load(run: StockRun, gpu: FakeGpu) -> Any:
 
     config = configuration_file(run.variant, run.version)
     overrides = [f"++model.image_size={run.side}"]
+    if run.position_tables != "built":
+        overrides += [f"++model.{part}.position_encoding.warmup_cache=false" for part in _KEEPERS]
     if run.legacy:
         overrides.append(f"++model._target_={_LEGACY}")
     build = build_sam2_video_predictor if run.task == "video" else build_sam2
