@@ -26,8 +26,6 @@ from planner.simulator.torch_adapters import FakeGpu
 
 _AUTOCAST = {**AUTOCAST, **WEIGHTS}
 """Low-precision weights run under autocast too: the predictors feed float32 pictures and masks."""
-_KEEPERS = ("image_encoder.neck", "memory_encoder")
-"""What has tables of positions."""
 _LEGACY = "sam2.sam2_video_predictor_legacy.SAM2VideoPredictor"
 
 
@@ -95,8 +93,6 @@ def load(run: StockRun, gpu: FakeGpu) -> Any:
 
     config = configuration_file(run.variant, run.version)
     overrides = [f"++model.image_size={run.side}"]
-    if run.position_tables != "built":
-        overrides += [f"++model.{part}.position_encoding.warmup_cache=false" for part in _KEEPERS]
     if run.legacy:
         overrides.append(f"++model._target_={_LEGACY}")
     build = build_sam2_video_predictor if run.task == "video" else build_sam2
