@@ -98,14 +98,20 @@ def need(
     return needed(request, parse_headroom(headroom), runtime, known_model().on(None), _known_cards(top), top)
 
 
-def runtimes(configuration: Configuration, workload: Workload, gpu: str | None = None) -> tuple[Beside, ...]:
-    """What one configuration takes on our runtime and on stock's, and what was published of it."""
+def runtimes(
+    configuration: Configuration,
+    workload: Workload,
+    gpu: str | None = None,
+    torch: str | None = None,
+    position_tables: str = "built",
+) -> tuple[Beside, ...]:
+    """What one configuration takes on our runtime and on stock's, and what was published of it; torch as of predict."""
     from planner.catalog.gpus import find_gpu
     from planner.locations import profiles_folder
     from planner.profiles import load_folder
 
     card = None if gpu is None else find_gpu(gpu).gpu
-    model = known_model().on(card)
+    model = known_model().on(card, torch=torch, position_tables=position_tables)
     published = load_folder(profiles_folder() / "published")
     return beside(configuration, workload, model, card.capability if card else None, published)
 
@@ -147,6 +153,7 @@ def pack(
     explain: bool = False,
     simulate_gpu: str | Path | None = None,
     host_memory: str | int | None = None,
+    torch: str | None = None,
 ) -> Packing:
     """Several independent streams of one request, each a process, packed onto one or more GPUs.
 
@@ -169,13 +176,14 @@ def pack(
 
     @cache
     def model_of(card: Gpu | None) -> MemoryModel:
-        return known_model().on(card)
+        return known_model().on(card, torch=torch)
 
     def plan_with(budget: Budget) -> domain.Plan:
         model = model_of(budget.gpu)
         return make_plan(request, budget, model, provenance_of(model), strict=strict, top=top, explain=explain)
 
-    with torch_of(simulate_gpu):
+    with torch_of(simulate_gpu, torch, budgets[0].gpu):
+        warnings += model_of(budgets[0].gpu).releases.notes(model_of(budgets[0].gpu).figures_of)
         made = make_packing(budgets, processes, request, model_of, plan_with, warnings)
     values = {field.name: getattr(made, field.name) for field in fields(made)}
     return Packing(**(values | {"plan": with_files(made.plan)}))

@@ -111,7 +111,9 @@ def check_code(version: str, capability: Capability, on: str) -> None:
     """Raises UsageError where no wheel of the version has code for a GPU of the capability; `on` names the GPU."""
     reason = why_no_code(capability, build_named(version, capability))
     if reason is not None:
-        raise UsageError(f"torch {version} cannot run on {on}: {reason}.", "Name a release that can, or leave torch out.")
+        raise UsageError(
+            f"torch {version} cannot run on {on}: {reason}.", "Name a release that can, or leave torch out."
+        )
 
 
 def rules_of(version: str | None = None) -> TorchRules:

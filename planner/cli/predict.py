@@ -39,14 +39,16 @@ Exit codes: 0 predicted; 1 failed; 2 usage. Writes nothing.
 @options.runtime(RUNTIMES)
 @click.option("--offload-video", is_flag=True, help="decoded frames on the host")
 @click.option("--offload-state", is_flag=True, help="memory bank on the host")
+@options.position_tables
 @click.option("--gpu", metavar="NAME", help="take what depends on the GPU from this one")
+@options.torch
 @options.output_format
-def command(output: str, runtime: str, gpu: str | None, **asked: Any) -> None:
+def command(output: str, runtime: str, gpu: str | None, torch: str | None, position_tables: str, **asked: Any) -> None:
     """Predict the bytes of one configuration: by component, by phase, with an upper bound.
 
     Whose code runs matters: own is what `sam2-plan run` runs, stock the predictors of the sam2 package, and
     reimplementation the program whose figures were published (image and video in float16). All that is known of the
-    others stands below it.
+    others stands below it. What torch.compile makes of a model (vos_optimized, compile_image_encoder) is not covered.
     """
     import planner
     from planner.api import bounded_memory_bank_of, configuration_and_workload, usual_precision
@@ -55,9 +57,9 @@ def command(output: str, runtime: str, gpu: str | None, **asked: Any) -> None:
     given = asked["precision"]
     asked["precision"] = given or usual_precision(gpu)
     asked["bounded_memory_bank"] = bounded_memory_bank_of(runtime)
-    estimate = planner.predict(**asked, gpu=gpu, runtime=runtime)
+    estimate = planner.predict(**asked, gpu=gpu, runtime=runtime, torch=torch, position_tables=position_tables)
     configuration, workload = configuration_and_workload(**asked)
-    beside = runtimes(configuration, workload, gpu)
+    beside = runtimes(configuration, workload, gpu, torch, position_tables)
     if output == "json":
         from planner.report.document import json_text, prediction_document
 

@@ -15,6 +15,7 @@ from planner.memory_model.beyond import NO_SCORES, Scores, bound_extra, is_beyon
 from planner.memory_model.coefficients import Coefficients, Correction, Group, Law, load_coefficients
 from planner.memory_model.contexts import Context, context_on
 from planner.memory_model.features import ARRAYS, SCALAR, Operations, Quantities, features
+from planner.memory_model.releases import BUILT, Difference, Releases, releases_as_fitted, releases_of
 
 if TYPE_CHECKING:
     import numpy
@@ -28,10 +29,6 @@ WIDTH_OF = {
     "autocast_bfloat16": "autocast",
     "float32": "float32",
 }
-HOPPER_WORKSPACE_CAPABILITIES = (9, 10, 12)
-"""aten/src/ATen/cuda/CublasHandlePool.cpp, getChosenWorkspaceSize."""
-HOPPER_WORKSPACE_BYTES = 32 * 2**20 - 8_519_680
-"""What the cuBLAS workspace of these takes more than that of others, with which the laws were fitted."""
 GENERATIONS = ((7, 5), (8, 0), (9, 0))
 """A capability of each kind that estimates differ between; older GPUs run no current torch."""
 UNCONFIRMED = 0.09
@@ -70,6 +67,7 @@ class MemoryModel:
         catalog: Catalog | None = None,
         correction: Mapping[str, Correction] | None = None,
         context: Context | None = None,
+        releases: Releases | None = None,
     ) -> None:
         self.coefficients = coefficients or load_coefficients()
         self.catalog = catalog or load_catalog()
@@ -78,11 +76,25 @@ class MemoryModel:
         """By runtime: what was measured on the GPU that is planned for."""
         self.context = context
         """On that GPU; None where none is meant, and the capability says what there is to say."""
+        self.releases = releases or releases_as_fitted(self.figures_of)
+        """Whose rules count; of None those that the figures are of."""
 
-    def on(self, gpu: Gpu | str | None, budget_bytes: int | None = None) -> MemoryModel:
+    @property
+    def figures_of(self) -> str:
+        """The version of torch that the figures are of."""
+        return self.coefficients.versions["torch"]
+
+    def on(
+        self,
+        gpu: Gpu | str | None,
+        budget_bytes: int | None = None,
+        torch: str | None = None,
+        position_tables: str = BUILT,
+    ) -> MemoryModel:
         """This model for a GPU, or one of that name: its context, and what was measured there, else on others.
 
-        Of None for any GPU that a budget of so many bytes may be of.
+        Of None for any GPU that a budget of so many bytes may be of. torch: the version whose rules count, such as
+        "2.11"; None is the installed one, else the newest known. position_tables: of POSITION_TABLES, for stock.
         """
         known = self.coefficients.corrections
         here = {}
@@ -95,7 +107,8 @@ class MemoryModel:
         elsewhere = {one.runtime: _from_elsewhere(one) for one in sorted(known, key=lambda one: one.margin.rows)}
         found = {**elsewhere, **here}
         context = context_on(gpu, budget_bytes=budget_bytes)
-        return MemoryModel(self.coefficients, self.catalog, found, context)
+        releases = releases_of(self.figures_of, torch, position_tables)
+        return MemoryModel(self.coefficients, self.catalog, found, context, releases)
 
     def estimate(
         self,
@@ -118,7 +131,7 @@ class MemoryModel:
         correction = self.corrections.get(runtime)
         phases = tuple(_phase(name, terms, group, configuration) for name in group.phases)
         peak = max(phases, key=lambda phase: phase.allocated_bytes)
-        because = self._extrapolated(group, configuration, workload)
+        because = self._extrapolated(group, configuration, workload) + self.releases.notes(self.figures_of)
         if correction:
             because += correction.notes
         found = host.host_components(configuration, workload, runtime, self.catalog)
@@ -195,7 +208,6 @@ class MemoryModel:
     ) -> Terms:
         parameters = self.catalog.shapes[configuration.variant].parameters
         correction = self.corrections.get(group.runtime)
-        major = capability[0] if capability else None
         context = self.context or context_on(capability=capability)
         if correction and (size := correction.context_bytes) is not None:
             context = Context(size, size, size, "measured")
@@ -208,7 +220,9 @@ class MemoryModel:
             quantities=q,
             weights=arrays.weights(group.runtime, group.task, parameters, 2 if group.width == "half" else 4),
             grown=features(group.runtime, group.task, q, SCALAR),
-            workspace=HOPPER_WORKSPACE_BYTES if major in HOPPER_WORKSPACE_CAPABILITIES else 0,
+            apart=self.releases.difference(
+                group.runtime, group.task, group.width, configuration.variant, q.pixels, capability
+            ),
             scores=scores,
             ratios=(correction.allocated_ratio, correction.reserved_ratio) if correction else None,
             context=context,
@@ -280,8 +294,8 @@ class Terms(NamedTuple):
     quantities: Quantities
     weights: int
     grown: dict[str, Any]
-    workspace: int
-    """Of cuBLAS, beyond what the laws were fitted with."""
+    apart: Difference
+    """What the releases that count take more than those that the laws were fitted with."""
     scores: Scores
     ratios: tuple[float, float] | None
     """Measured: of allocated and of reserved."""
@@ -289,12 +303,13 @@ class Terms(NamedTuple):
 
     def allocated(self, phase: str, law: Law) -> int:
         """Allocated bytes at the peak of a phase."""
-        value = self.weights + self.value(law) + self.extra(phase)
+        value = self.weights + max(0.0, self.value(law) + self.extra(phase))
         return ceil(value * self.ratios[0] if self.ratios else value)
 
     def reserved(self, law: Law) -> int:
         """Reserved bytes in the end."""
-        value: float = self.weights + self.value(law) + self.workspace + max(self.scores.encode, self.scores.track)
+        value: float = self.weights + self.value(law) + self.apart.workspace + self.apart.reserved
+        value += max(self.scores.encode, self.scores.track)
         return ceil(value * self.ratios[1] if self.ratios else value)
 
     def value(self, law: Law) -> float:
@@ -306,12 +321,8 @@ class Terms(NamedTuple):
         return found
 
     def extra(self, phase: str) -> float:
-        """What was not fitted: the workspace of newer GPUs, scores of math attention."""
-        if phase == "load":
-            return 0.0
-        if phase == "encode":
-            return float(self.workspace + self.scores.encode)
-        return float(self.workspace + self.scores.track) if phase == "track" else float(self.workspace)
+        """What was not fitted: workspaces and copies by the release that counts, scores of math attention."""
+        return self.apart.of(phase) + (float(self.scores[SCORED[phase]]) if phase in SCORED else 0.0)
 
 
 def runtime_of(configuration: Configuration) -> str:
@@ -343,8 +354,10 @@ def _phase(name: str, terms: Terms, group: Group, configuration: Configuration) 
             parts.append(Component(feature, int(coefficient * terms.grown[feature] * ratio), "derived"))
     if name in SCORED:
         parts.append(Component("attention scores", int(terms.scores[SCORED[name]] * ratio), "derived"))
-    if name != "load":
-        parts.append(Component("workspace", int(terms.workspace * ratio), "published"))
+    if name != "load" and terms.apart.workspace > 0:
+        parts.append(Component("workspace", int(terms.apart.workspace * ratio), "published"))
+    if name not in ("load", "init") and terms.apart.casts > 0:
+        parts.append(Component("autocast copies", int(terms.apart.casts * ratio), "simulated"))
     rest = whole - sum(part.bytes for part in parts)
     parts.append(Component(REMAINDER.get(name, "activations"), rest, _origin(group, terms.ratios)))
     return Phase(name=name, components=tuple(part for part in parts if part.bytes))

@@ -86,6 +86,9 @@ def _figures(model: MemoryModel, group: Group, rows: Mapping[str, np.ndarray]) -
         held = math_scores(group.task, q, heads, VECTOR)
         scores = Scores(*(np.where(rows["math"], column, 0.0) for column in held))
     extra = {"encode": scores.encode, "track": scores.track}
+    of_task = group.runtime, group.task, group.width
+    casts, casts_reserved = np.array([model.releases.casts(*of_task, name) for name in VARIANTS]).T[:, rows["variant"]]
+    workspace = model.releases.workspace_bytes(None)
     places = _Places(group.reserved, rows["variant"], q.pixels)
 
     def value(law: Law) -> np.ndarray:
@@ -99,8 +102,11 @@ def _figures(model: MemoryModel, group: Group, rows: Mapping[str, np.ndarray]) -
     ratios = (correction.allocated_ratio, correction.reserved_ratio) if correction else (1.0, 1.0)
     allocated = np.zeros(len(weights))
     for name, law in group.phases.items():
-        allocated = np.maximum(allocated, np.ceil((weights + value(law) + extra.get(name, 0.0)) * ratios[0]))
-    reserved = np.ceil((weights + value(group.reserved) + np.maximum(scores.encode, scores.track)) * ratios[1])
+        apart = 0.0 if name == "load" else workspace + (0.0 if name == "init" else casts)
+        beside = np.maximum(0.0, value(law) + (apart + extra.get(name, 0.0)))
+        allocated = np.maximum(allocated, np.ceil((weights + beside) * ratios[0]))
+    reserved = weights + value(group.reserved) + workspace + casts_reserved
+    reserved = np.ceil((reserved + np.maximum(scores.encode, scores.track)) * ratios[1])
     reserved = np.maximum(allocated, reserved)
     on_total, on_reserved = model.widening(group, q, VECTOR)
     context = model.context or context_on()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from planner.catalog.torch_rules import TorchRules, check_code, release_of, rules_of, said
 from planner.domain import ATTENTIONS, PRECISIONS, TASKS, VARIANTS, VERSIONS, Configuration
 from planner.errors import EnvironmentFailure, UsageError
+from planner.memory_model.releases import check_tables
 from planner.simulator.convolutions.workspaces import ConvolutionWorkspaces
 from planner.simulator.workspaces import Workspaces, version_of, workspaces_for
 from planner.units import (
@@ -35,8 +36,6 @@ STOCK_FRAMES = 100
 RUNTIMES = ("own", "stock")
 PROMPTS = ("box", "point", "mask")
 STOCK_ONLY = ("async_loading", "extension_present", "legacy")
-BUILT, USED, NONE = POSITION_TABLES = ("built", "used", "none")
-"""When the stock code makes the tables of positions that it keeps: with the model, at their first use, or never."""
 Progress = Callable[[int, int], None]
 
 
@@ -68,13 +67,13 @@ def checked(settings: dict[str, Any]) -> dict[str, Any]:
         "attention": ATTENTIONS,
         "prompt": PROMPTS,
         "runtime": RUNTIMES,
-        "position_tables": POSITION_TABLES,
     }
     if settings["stock"] is not None:
         settings["runtime"] = "stock" if settings["stock"] else "own"
     for name, values in allowed.items():
         check_word(settings[name], name, values)
     settings["stock"] = settings["runtime"] == "stock"
+    check_tables(settings["position_tables"], settings["runtime"])
     settings["resolution"] = _pair(settings["resolution"], parse_resolution)
     settings["frame_size"] = _pair(settings["frame_size"], parse_frame_size)
     settings["frames"] = _frames(settings)
@@ -109,11 +108,6 @@ def _check_runs(settings: dict[str, Any]) -> None:
                 raise UsageError(
                     f"{name} is a matter of the stock predictors.", "Leave it out, or ask for the runtime stock."
                 )
-        if settings["position_tables"] != BUILT:
-            raise UsageError(
-                f"position_tables {settings['position_tables']} is a matter of the stock predictors.",
-                "Leave it out, or ask for the runtime stock.",
-            )
         return
     height, width = settings["resolution"]
     if height != width:
@@ -196,7 +190,8 @@ def _stock(settings: dict[str, Any], frames: int) -> tuple[tuple[str, ...], _Run
     from planner.simulator.stock import REPEATED, StockRun, trace_stock
 
     names = ("task", "variant", "version", "objects", "precision", "frame_size", "offload_video", "offload_state",
-             "async_loading", "prompt", "points_per_batch", "extension_present", "legacy", "position_tables")  # fmt: skip
+             "async_loading", "prompt", "points_per_batch", "extension_present", "legacy",
+             "position_tables")  # fmt: skip
     run = StockRun(side=settings["resolution"][0], frames=frames, **{name: settings[name] for name in names})
     return REPEATED, lambda gpu, progress: trace_stock(run, gpu, progress)
 

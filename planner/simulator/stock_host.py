@@ -43,7 +43,7 @@ def patches(run: StockRun, gpu: FakeGpu) -> Iterator[contextlib.AbstractContextM
     import sam2.utils.misc
 
     handle_torchvision()
-    # Both ask whether there is a GPU only in order to have their tables on it early, which sam2 began with 393ae336a752.
+    # Both ask whether there is a GPU only to have their tables on it early, as sam2 does since December 2024.
     if gpu.device == "cuda" and run.position_tables == "built":
         for module in (sam2.modeling.position_encoding, sam2.modeling.sam.transformer):
             yield mock.patch.object(module, "torch", torch_with_cuda())
