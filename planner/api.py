@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from planner import __version__, domain
 from planner.budgets import budget_of, gpus_of, torch_of, with_host
-from planner.catalog.torch_rules import check_code
+from planner.catalog.torch_rules import build_named, check_code
 from planner.commands import describe
 from planner.documents import write
 from planner.domain import (
@@ -242,14 +242,15 @@ def predict(
     check_tables(position_tables, runtime or runtime_of(configuration))
     card = _gpu(gpu)
     model = known_model().on(card, torch=torch, position_tables=position_tables)
-    if card is None:
-        return model.estimate(configuration, workload, None, runtime)
-    no_code = _checked_on(card, configuration, torch)
-    estimate = model.estimate(configuration, workload, card.capability, runtime)
-    if no_code is None:
-        return estimate
-    because = (*estimate.extrapolated_because, no_code)
-    return replace(estimate, extrapolated=True, extrapolated_because=because)
+    if torch is not None:
+        build_named(torch)  # which refuses a CUDA that no wheel is built with
+    capability, notes = None, model.releases.notes(model.figures_of)
+    if card is not None:
+        no_code = _checked_on(card, configuration, torch)
+        capability, notes = card.capability, (*notes, *([no_code] if no_code else []))
+    estimate = model.estimate(configuration, workload, capability, runtime)
+    because = (*estimate.extrapolated_because, *notes)
+    return replace(estimate, extrapolated=bool(because), extrapolated_because=because)
 
 
 def usual_precision(gpu: str | None = None) -> str:

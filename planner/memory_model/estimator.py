@@ -131,7 +131,7 @@ class MemoryModel:
         correction = self.corrections.get(runtime)
         phases = tuple(_phase(name, terms, group, configuration) for name in group.phases)
         peak = max(phases, key=lambda phase: phase.allocated_bytes)
-        because = self._extrapolated(group, configuration, workload) + self.releases.notes(self.figures_of)
+        because = self._extrapolated(group, configuration, workload)
         if correction:
             because += correction.notes
         found = host.host_components(configuration, workload, runtime, self.catalog)

@@ -132,7 +132,7 @@ def releases_of(figures: str, version: str | None = None, tables: str = BUILT) -
 
     Of None the torch that plans are for counts. Raises UsageError for an unknown version or kind of tables.
     """
-    check_word(tables, "position_tables", POSITION_TABLES)
+    check_word(tables, "kind of position tables", POSITION_TABLES)
     newest = release_in(figures)
     rules, asked = rules_of(version), _release_that_counts(version)
     unknown = asked > newest or asked > NEWEST or asked < rules.release
@@ -151,7 +151,7 @@ def releases_as_fitted(figures: str) -> Releases:
 
 def check_tables(tables: str, runtime: str | None) -> None:
     """Raises UsageError for tables of positions of a runtime that has none of stock's."""
-    check_word(tables, "position_tables", POSITION_TABLES)
+    check_word(tables, "kind of position tables", POSITION_TABLES)
     if tables != BUILT and runtime != "stock":
         raise UsageError(
             f"position_tables {tables} is a matter of the stock predictors, not of {runtime or 'own'}.",
