@@ -36,7 +36,7 @@ Exit codes: 0 predicted; 1 failed; 2 usage. Writes nothing.
 @click.option("--frames", metavar="N|unlimited", help="length of the clip  [default: unlimited]")
 @click.option("--frame-size", metavar="HxW", help="size of the source pictures  [default: 1080x1920]")
 @click.option("--object-batch", metavar="N", help="objects (automask: points) per pass  [default: 1; automask: 64]")
-@options.runtime(RUNTIMES)
+@options.runtime(RUNTIMES, words="whose code runs; not covered: with torch.compile")
 @click.option("--offload-video", is_flag=True, help="decoded frames on the host")
 @click.option("--offload-state", is_flag=True, help="memory bank on the host")
 @options.position_tables
@@ -48,7 +48,7 @@ def command(output: str, runtime: str, gpu: str | None, torch: str | None, posit
 
     Whose code runs matters: own is what `sam2-plan run` runs, stock the predictors of the sam2 package, and
     reimplementation the program whose figures were published (image and video in float16). All that is known of the
-    others stands below it. What torch.compile makes of a model (vos_optimized, compile_image_encoder) is not covered.
+    others stands below it. Models under torch.compile (vos_optimized, compile_image_encoder) are not covered.
     """
     import planner
     from planner.api import bounded_memory_bank_of, configuration_and_workload, usual_precision
