@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from planner import __version__, domain
 from planner.budgets import budget_of, gpus_of, torch_of, with_host
+from planner.catalog.torch_rules import build_named, check_code
 from planner.commands import describe
 from planner.documents import write
 from planner.domain import (
@@ -36,6 +37,8 @@ from planner.domain import (
 from planner.errors import PlannerError, UsageError
 from planner.memory_model import MemoryModel
 from planner.memory_model.current import known_model
+from planner.memory_model.estimator import runtime_of
+from planner.memory_model.releases import check_tables
 from planner.placing import PlaceablePlan
 from planner.planning import make_plan
 from planner.planning.candidates import what_it_lacks
@@ -167,6 +170,7 @@ def plan(
     explain: bool = False,
     simulate_gpu: str | Path | None = None,
     host_memory: str | int | None = None,
+    torch: str | None = None,
 ) -> Plan:
     """The best configuration that fits, as a Plan.
 
@@ -177,7 +181,9 @@ def plan(
     headroom: "auto" (5 %), "none", a size or a percentage. top: how many alternatives to keep. explain: keep in
     Plan.explained what was weighed, and why each was or was not chosen. simulate_gpu: a report of `sam2-plan doctor
     --format json`, whose GPUs count as present in place of this machine's. host_memory: what the host has for the run,
-    such as "16GB" or bytes; None is this machine's where the plan is for its GPU, and not known elsewhere.
+    such as "16GB" or bytes; None is this machine's where the plan is for its GPU, and not known elsewhere. torch: whose
+    rules count, such as "2.11": workspaces, copies by autocast, code for the GPU; None is the installed torch, else the
+    newest known.
 
     Raises UsageError for a value that cannot be planned for. That nothing fits raises nothing: see Plan.require.
     """
@@ -188,8 +194,9 @@ def plan(
     budget, warnings = budget_of(vram, gpu, device, parse_headroom(headroom), gpus_of(simulate_gpu, vram, gpu))
     budget = with_host(budget, host_memory, simulate_gpu)
     check_top(top)
-    model = known_model().on(budget.gpu, budget.total_bytes)
-    with torch_of(simulate_gpu):
+    with torch_of(simulate_gpu, torch, budget.gpu):
+        model = known_model().on(budget.gpu, budget.total_bytes, torch)
+        warnings += model.releases.notes(model.figures_of)
         made = make_plan(
             request, budget, model, provenance_of(model), strict=strict, top=top, warnings=warnings, explain=explain
         )
@@ -214,6 +221,8 @@ def predict(
     gpu: str | None = None,
     vram: str | int | None = None,
     runtime: str | None = None,
+    torch: str | None = None,
+    position_tables: str = "built",
 ) -> Estimate:
     """Bytes of one configuration on a workload. `gpu` sets what depends on the GPU.
 
@@ -224,7 +233,10 @@ def predict(
     object_batch defaults to 1, and for automask to the stock 64 points. runtime: whose code runs: "own" (what
     planner.load runs; the default), "stock" (the sam2 package's predictors, which keep all frames and state; the
     same as bounded_memory_bank=False) or "reimplementation" (the published figures: image and video in float16).
-    Raises UsageError as plan does, and for what the GPU cannot run; that torch has no code for it is a note.
+    torch: as of plan. position_tables: when stock makes those that it keeps: "built" (with the model: sam2 since
+    December 2024), "used" (at their first use: before) or "none" (forks without them).
+    Raises UsageError as plan does, for what the GPU cannot run, and for a version of torch that has no code for it;
+    that the installed one has none is a note.
     """
     precision = precision or usual_precision(gpu)
     bounded_memory_bank = bounded_memory_bank_of(runtime, bounded_memory_bank)
@@ -233,18 +245,22 @@ def predict(
         objects=objects, frames=frames, frame_size=frame_size, object_batch=object_batch,
         bounded_memory_bank=bounded_memory_bank, offload_video=offload_video, offload_state=offload_state,
     )  # fmt: skip
-    card, model = model_for(gpu, vram)
-    if card is None:
-        return model.estimate(configuration, workload, None, runtime)
-    no_code = _checked_on(card, configuration)
-    estimate = model.estimate(configuration, workload, card.capability, runtime)
-    if no_code is None:
-        return estimate
-    because = (*estimate.extrapolated_because, no_code)
-    return replace(estimate, extrapolated=True, extrapolated_because=because)
+    check_tables(position_tables, runtime or runtime_of(configuration))
+    card, model = model_for(gpu, vram, torch, position_tables)
+    if torch is not None:
+        build_named(torch)  # which refuses a CUDA that no wheel is built with
+    capability, notes = None, model.releases.notes(model.figures_of)
+    if card is not None:
+        no_code = _checked_on(card, configuration, torch)
+        capability, notes = card.capability, (*notes, *([no_code] if no_code else []))
+    estimate = model.estimate(configuration, workload, capability, runtime)
+    because = (*estimate.extrapolated_because, *notes)
+    return replace(estimate, extrapolated=bool(because), extrapolated_because=because)
 
 
-def model_for(gpu: str | None, vram: str | int | None) -> tuple[Gpu | None, MemoryModel]:
+def model_for(
+    gpu: str | None, vram: str | int | None, torch: str | None = None, position_tables: str = "built"
+) -> tuple[Gpu | None, MemoryModel]:
     """The card of that name, if any, and the memory model for it, or for a card of that size.
 
     Raises UsageError for both, an unknown name, and no size.
@@ -253,7 +269,7 @@ def model_for(gpu: str | None, vram: str | int | None) -> tuple[Gpu | None, Memo
         raise UsageError("gpu and vram contradict each other.", "Name the GPU, or say how much memory it has.")
     card = _gpu(gpu)
     size = None if vram is None else check_size(vram) if isinstance(vram, int) else parse_size(vram)
-    return card, known_model().on(card, size)
+    return card, known_model().on(card, size, torch, position_tables)
 
 
 def usual_precision(gpu: str | None = None) -> str:
@@ -263,8 +279,11 @@ def usual_precision(gpu: str | None = None) -> str:
     return OLDER_PRECISION if lacking else OFFICIAL_PRECISION
 
 
-def _checked_on(card: Gpu, configuration: Configuration) -> str | None:
-    """Why torch has no code for the card, if so. Raises UsageError where the card itself cannot run it."""
+def _checked_on(card: Gpu, configuration: Configuration, torch: str | None) -> str | None:
+    """Why the installed torch has no code for the card, if so.
+
+    Raises UsageError where the card itself cannot run it, or the torch that was asked for has no code for it.
+    """
     from planner.catalog.torch_builds import why_no_code
 
     if reason := what_it_lacks(configuration.precision, configuration.attention, card.capability):
@@ -272,7 +291,11 @@ def _checked_on(card: Gpu, configuration: Configuration) -> str | None:
             f"{card.name} cannot run {configuration.precision} with {configuration.attention} attention: {reason}.",
             f"Leave the precision out ({usual_precision(card.name)} is predicted there), and attention auto.",
         )
-    return why_no_code(card.capability) if card.capability else None
+    if torch is None:
+        return why_no_code(card.capability) if card.capability else None
+    if card.capability:
+        check_code(torch, card.capability, card.name)
+    return None
 
 
 def bounded_memory_bank_of(runtime: str | None, bounded: bool = True) -> bool:

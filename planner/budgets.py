@@ -123,8 +123,18 @@ def gpus_of(report: str | Path | None, vram: object, gpu: object) -> Callable[[]
     return listed
 
 
-def torch_of(report: str | Path | None) -> AbstractContextManager[None]:
-    """Within it the torch of a machine's report counts, where it names one; of None this machine's."""
+def torch_of(
+    report: str | Path | None, version: str | None = None, gpu: Gpu | None = None
+) -> AbstractContextManager[None]:
+    """Within it a version of torch counts, else that of a machine's report, where it names one; else this machine's.
+
+    gpu: of several wheels of the version that with code for it counts. Raises UsageError for an unknown version.
+    """
+    if version is not None:
+        from planner.catalog.torch_builds import judging
+        from planner.catalog.torch_rules import build_named
+
+        return judging(build_named(version, gpu.capability if gpu else None))
     if report is None:
         return nullcontext()
     from planner.catalog.torch_builds import build_in, judging

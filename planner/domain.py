@@ -23,6 +23,9 @@ PRECISIONS = ("autocast_bfloat16", "autocast_float16", "float32", "float16", "bf
 ATTENTIONS = ("auto", "flash", "efficient", "cudnn", "math")
 RUNTIMES = ("own", "stock", "reimplementation")
 """Whose code runs: that of planner.load, the predictors of the sam2 package, or another program that was published."""
+POSITION_TABLES = ("built", "used", "none")
+"""When the stock predictors make the tables of positions that they keep: with the model (sam2 since December 2024), at
+their first use (before), or never (forks that keep none)."""
 PREFERENCES = ("quality", "speed", "balanced")
 VERDICTS = ("fits", "tight", "does_not_fit")
 BUDGET_SOURCES = ("vram", "gpu", "device")

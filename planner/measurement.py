@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 METRICS = ("tensors", "allocated", "reserved", "context", "total", "process", "out_of_memory_request")
 """total is reserved and context; process is what the driver says that the process takes."""
-FIGURE_KINDS = ("peak", "per_object", "per_frame")
-RELATIONS = ("equal", "at_least")
+FIGURE_KINDS = ("peak", "per_object", "per_frame", "above_load")
+"""above_load: a peak above what was allocated when the model had been loaded."""
+RELATIONS = ("equal", "at_least", "at_most")
 PROFILE_KINDS = ("published", "measured", "rehearsed", "simulated")
 OUTCOMES = ("ran", "out_of_memory", "failed", "lost")
 USES = ("fit", "hold_out", "reference")
@@ -22,7 +23,7 @@ class Figure:
     read_as: str | None
     """The metric this project takes it for."""
     of: str
-    """One of FIGURE_KINDS: a peak, or growth per object or per frame."""
+    """One of FIGURE_KINDS: a peak, growth per object or per frame, or a peak above the load."""
     relation: str
     """One of RELATIONS."""
     value: float

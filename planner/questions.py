@@ -99,13 +99,18 @@ def need(
 
 
 def runtimes(
-    configuration: Configuration, workload: Workload, gpu: str | None = None, vram: str | int | None = None
+    configuration: Configuration,
+    workload: Workload,
+    gpu: str | None = None,
+    vram: str | int | None = None,
+    torch: str | None = None,
+    position_tables: str = "built",
 ) -> tuple[Beside, ...]:
-    """What one configuration takes on our runtime and on stock's, and what was published of it."""
+    """What one configuration takes on our runtime and on stock's, and what was published of it; torch as of predict."""
     from planner.locations import profiles_folder
     from planner.profiles import load_folder
 
-    card, model = model_for(gpu, vram)
+    card, model = model_for(gpu, vram, torch, position_tables)
     published = load_folder(profiles_folder() / "published")
     return beside(configuration, workload, model, card.capability if card else None, published)
 
@@ -147,6 +152,7 @@ def pack(
     explain: bool = False,
     simulate_gpu: str | Path | None = None,
     host_memory: str | int | None = None,
+    torch: str | None = None,
 ) -> Packing:
     """Several independent streams of one request, each a process, packed onto one or more GPUs.
 
@@ -169,7 +175,7 @@ def pack(
 
     @cache
     def model_on(card: Gpu | None, size: int | None) -> MemoryModel:
-        return known_model().on(card, size)
+        return known_model().on(card, size, torch=torch)
 
     def model_of(budget: Budget) -> MemoryModel:
         return model_on(budget.gpu, None if budget.gpu else budget.total_bytes)
@@ -177,7 +183,8 @@ def pack(
     def plan_with(budget: Budget, model: MemoryModel) -> domain.Plan:
         return make_plan(request, budget, model, provenance_of(model), strict=strict, top=top, explain=explain)
 
-    with torch_of(simulate_gpu):
+    with torch_of(simulate_gpu, torch, budgets[0].gpu):
+        warnings += model_of(budgets[0].gpu).releases.notes(model_of(budgets[0].gpu).figures_of)
         made = make_packing(budgets, processes, request, model_of, plan_with, warnings)
     values = {field.name: getattr(made, field.name) for field in fields(made)}
     return Packing(**(values | {"plan": with_files(made.plan)}))

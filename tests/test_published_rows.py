@@ -90,6 +90,13 @@ def test_each_further_object_adds_3_to_4_megabytes(variant: str, precision: str,
     assert 3 * MB <= two.allocated_bytes - one.allocated_bytes <= 4 * MB
 
 
+@pytest.mark.parametrize("objects", [1, 5, 10])
+def test_a_further_object_of_the_re_implementation_adds_3_to_4_megabytes_in_total(objects: int) -> None:
+    asked = {"variant": "large", "task": "video", "precision": "float16", "runtime": "reimplementation"}
+    one, two = (planner.predict(**asked, objects=count) for count in (objects, objects + 1))
+    assert 3 * MB <= two.total_bytes - one.total_bytes <= 4 * MB
+
+
 def test_large_stays_below_2_gb_for_any_length() -> None:
     for frames in (1, 16, 10**4, None):
         estimate = planner.predict(variant="large", task="video", precision="float16", frames=frames)

@@ -40,6 +40,8 @@ WHEELS: dict[tuple[int, int], dict[str, str]] = {
         (2, minor): {"12.6": _MAXWELL_TO_HOPPER, "13.0": _TURING_TO_BLACKWELL, "13.2": _TURING_TO_BLACKWELL}
         for minor in (12, 13, 14)
     },
+    # pytorch/pytorch issue 190385 and pull request 196249: nothing for CUDA 12.6, and so for less than Turing.
+    (2, 15): {"13.0": _TURING_TO_BLACKWELL, "13.2": _TURING_TO_BLACKWELL},
 }
 """By release and CUDA version: the capabilities that the wheels for x86-64 are compiled for."""
 ARM_ONLY = {(5, 3), (6, 2), (7, 2), (8, 7), (11, 0), (12, 1)}

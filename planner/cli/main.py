@@ -115,6 +115,7 @@ def _configured(context: click.Context, option: click.Parameter, path: str | Non
 @options.packing
 @options.workload
 @options.pins
+@options.torch
 @options.decision
 @options.output_format
 @click.option(

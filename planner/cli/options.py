@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from planner.domain import ATTENTIONS, PRECISIONS, PREFERENCES, TASKS, VARIANTS, VERSIONS
+from planner.domain import ATTENTIONS, POSITION_TABLES, PRECISIONS, PREFERENCES, TASKS, VARIANTS, VERSIONS
 from planner.errors import UsageError
 from planner.units import format_resolution, parse_frame_size, parse_resolution, portrait
 
@@ -48,6 +48,17 @@ def runtime(known: tuple[str, ...] = ("own", "stock"), words: str = "whose code 
     """Whose code runs, asked in one way by all that predict, simulate, rehearse or measure."""
     return click.option("--runtime", type=Word(known), default="own", show_default=True, help=words)
 
+
+torch = click.option(
+    "--torch",
+    metavar="VERSION",
+    help="whose rules count: 2.11, 2.14.1+cu130  [default: the installed's]",
+)
+
+position_tables = click.option(
+    "--position-tables", type=Word(POSITION_TABLES), default="built", show_default=True,
+    help="of stock: built with the model (since 12/2024), at first use (before), none (forks)",
+)  # fmt: skip
 
 output_format = click.option(
     "--format", "output", type=click.Choice(("text", "json")), default="text", show_default=True,

@@ -36,18 +36,22 @@ Exit codes: 0 predicted; 1 failed; 2 usage. Writes nothing.
 @click.option("--frames", metavar="N|unlimited", help="length of the clip  [default: unlimited]")
 @click.option("--frame-size", metavar="HxW", help="size of the source pictures  [default: 1080x1920]")
 @click.option("--object-batch", metavar="N", help="objects (automask: points) per pass  [default: 1; automask: 64]")
-@options.runtime(RUNTIMES)
+@options.runtime(RUNTIMES, words="whose code runs; not covered: with torch.compile")
 @click.option("--offload-video", is_flag=True, help="decoded frames on the host")
 @click.option("--offload-state", is_flag=True, help="memory bank on the host")
+@options.position_tables
 @click.option("--gpu", metavar="NAME", help="take what depends on the GPU from this one")
 @click.option("--vram", metavar="SIZE", help="take the CUDA context from cards that have so much")
+@options.torch
 @options.output_format
-def command(output: str, runtime: str, gpu: str | None, vram: str | None, **asked: Any) -> None:
+def command(
+    output: str, runtime: str, gpu: str | None, vram: str | None, torch: str | None, position_tables: str, **asked: Any
+) -> None:
     """Predict the bytes of one configuration: by component, by phase, with an upper bound.
 
     Whose code runs matters: own is what `sam2-plan run` runs, stock the predictors of the sam2 package, and
     reimplementation the program whose figures were published (image and video in float16). All that is known of the
-    others stands below it.
+    others stands below it. Models under torch.compile (vos_optimized, compile_image_encoder) are not covered.
     """
     import planner
     from planner.api import bounded_memory_bank_of, configuration_and_workload, usual_precision
@@ -56,9 +60,10 @@ def command(output: str, runtime: str, gpu: str | None, vram: str | None, **aske
     given = asked["precision"]
     asked["precision"] = given or usual_precision(gpu)
     asked["bounded_memory_bank"] = bounded_memory_bank_of(runtime)
-    estimate = planner.predict(**asked, gpu=gpu, vram=vram, runtime=runtime)
+    whose = {"gpu": gpu, "vram": vram, "torch": torch, "position_tables": position_tables}
+    estimate = planner.predict(**asked, **whose, runtime=runtime)
     configuration, workload = configuration_and_workload(**asked)
-    beside = runtimes(configuration, workload, gpu, vram)
+    beside = runtimes(configuration, workload, **whose)
     if output == "json":
         from planner.report.document import json_text, prediction_document
 

@@ -69,16 +69,23 @@ Needs the extra: pip install "sam2-plan[sam2]". Runs the code of the sam2 packag
 @click.option("--async-loading", is_flag=True, help="frames loaded while tracking (stock: kept as float64)")
 @click.option("--extension", "extension_present", is_flag=True, help="sam2's CUDA extension is built (stock)")
 @click.option("--legacy", is_flag=True, help="the video predictor that batches its objects (stock)")
-@options.runtime(words="whose code is traced: what runs a plan, or sam2's own predictors")
+@options.position_tables
+@options.runtime(
+    words="whose code is traced: what runs a plan, or sam2's own predictors; not covered: with torch.compile"
+)
 @click.option("--stock/--own", default=None, hidden=True, help="--runtime stock, or own, as it was asked before")
 @click.option("--object-batch", metavar="N", default="1", show_default=True, help="objects of one pass (own)")
 @click.option("--capability", metavar="X.Y", default="8.6", show_default=True, help="compute capability of the GPU")
+@options.torch
 @click.option("--expandable-segments", is_flag=True, help="PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True")
 @click.option("--vram", metavar="SIZE", help="say at which frame a GPU of that size runs out of memory")
 @click.option("--timeline", metavar="FILE", help="draw who holds memory over time (.svg)")
 @options.output_format
 def command(output: str, capability: str, timeline: str | None, **asked: Any) -> None:  # fmt: skip
-    """Simulate the memory of real SAM 2 without a GPU: exact about tensors, through a model of torch's allocator."""
+    """Simulate the memory of real SAM 2 without a GPU: exact about tensors, through a model of torch's allocator.
+
+    Models under torch.compile (vos_optimized, compile_image_encoder) are not covered.
+    """
     from planner.simulator.simulation import simulate
 
     said = click.get_current_context().get_parameter_source("runtime") is ParameterSource.COMMANDLINE

@@ -26,6 +26,7 @@ from planner.memory_model.coefficients import (
 )
 from planner.memory_model.contexts import Context, context_on
 from planner.memory_model.features import ARRAYS, SCALAR, Operations, Quantities, features
+from planner.memory_model.releases import BUILT, Difference, Releases, releases_as_fitted, releases_of
 
 if TYPE_CHECKING:
     import numpy
@@ -78,6 +79,7 @@ class MemoryModel:
         catalog: Catalog | None = None,
         correction: Mapping[str, Correction] | None = None,
         context: Context | None = None,
+        releases: Releases | None = None,
     ) -> None:
         self.coefficients = coefficients or load_coefficients()
         self.catalog = catalog or load_catalog()
@@ -86,11 +88,25 @@ class MemoryModel:
         """By runtime: what was measured on the GPU that is planned for."""
         self.context = context
         """On that GPU; None where none is meant, and the capability says what there is to say."""
+        self.releases = releases or releases_as_fitted(self.figures_of)
+        """Whose rules count; of None those that the figures are of."""
 
-    def on(self, gpu: Gpu | str | None, budget_bytes: int | None = None) -> MemoryModel:
+    @property
+    def figures_of(self) -> str:
+        """The version of torch that the figures are of."""
+        return self.coefficients.versions["torch"]
+
+    def on(
+        self,
+        gpu: Gpu | str | None,
+        budget_bytes: int | None = None,
+        torch: str | None = None,
+        position_tables: str = BUILT,
+    ) -> MemoryModel:
         """This model for a GPU, or one of that name: its context, and what was measured there, else on others.
 
-        Of None for any GPU that a budget of so many bytes may be of.
+        Of None for any GPU that a budget of so many bytes may be of. torch: the version whose rules count, such as
+        "2.11"; None is the installed one, else the newest known. position_tables: of POSITION_TABLES, for stock.
         """
         known = self.coefficients.corrections
         here = {}
@@ -103,7 +119,8 @@ class MemoryModel:
         elsewhere = {one.runtime: _from_elsewhere(one) for one in sorted(known, key=lambda one: one.margin.rows)}
         found = {**elsewhere, **here}
         context = context_on(gpu, budget_bytes=budget_bytes)
-        model = MemoryModel(self.coefficients, self.catalog, found, context)
+        releases = releases_of(self.figures_of, torch, position_tables)
+        model = MemoryModel(self.coefficients, self.catalog, found, context, releases)
         model._known_curves = self._known_curves  # of the same laws
         return model
 
@@ -240,7 +257,9 @@ class MemoryModel:
             weights=arrays.weights(group.runtime, group.task, parameters, 2 if group.width == "half" else 4),
             grown=grown,
             usual=is_usual(group.task, group.runtime, q, grown, place in group.places, math),
-            workspace=0,
+            apart=self.releases.difference(
+                group.runtime, group.task, group.width, configuration.variant, q.pixels, capability, group.generation
+            ),
             scores=scores,
             ratios=(correction.allocated_ratio, correction.reserved_ratio) if correction else None,
             context=context,
@@ -322,8 +341,8 @@ class Terms(NamedTuple):
     grown: dict[str, Any]
     usual: bool
     """See beyond.is_usual."""
-    workspace: int
-    """Of cuBLAS, beyond what the laws were fitted with."""
+    apart: Difference
+    """What the releases that count take more than those that the laws were fitted with."""
     scores: Scores
     ratios: tuple[float, float] | None
     """Measured: of allocated and of reserved."""
@@ -331,12 +350,13 @@ class Terms(NamedTuple):
 
     def allocated(self, phase: str, law: Law) -> int:
         """Allocated bytes at the peak of a phase."""
-        value = self.weights + self.value(law) + self.extra(phase)
+        value = self.weights + max(0.0, self.value(law) + self.extra(phase))
         return ceil(value * self.ratios[0] if self.ratios else value)
 
     def reserved(self, law: Law) -> int:
         """Reserved bytes in the end."""
-        value: float = self.weights + self.value(law) + self.workspace + reserved_scores(self.scores, SCALAR)
+        value: float = self.weights + self.value(law) + self.apart.workspace + self.apart.reserved
+        value += reserved_scores(self.scores, SCALAR)
         return ceil(value * self.ratios[1] if self.ratios else value)
 
     def value(self, law: Law) -> float:
@@ -356,12 +376,8 @@ class Terms(NamedTuple):
         return max(found, spilt)
 
     def extra(self, phase: str) -> float:
-        """What was not fitted: the workspace of newer GPUs, scores of math attention."""
-        if phase == "load":
-            return 0.0
-        if phase == "encode":
-            return float(self.workspace + self.scores.encode)
-        return float(self.workspace + self.scores.track) if phase == "track" else float(self.workspace)
+        """What was not fitted: workspaces and copies by the release that counts, scores of math attention."""
+        return self.apart.of(phase) + (float(self.scores[SCORED[phase]]) if phase in SCORED else 0.0)
 
 
 def runtime_of(configuration: Configuration) -> str:
@@ -392,8 +408,10 @@ def _phase(name: str, whole: int, terms: Terms, group: Group, configuration: Con
             parts.append(Component(feature, int(coefficient * terms.grown[feature] * ratio), "derived"))
     if name in SCORED:
         parts.append(Component("attention scores", int(terms.scores[SCORED[name]] * ratio), "derived"))
-    if name != "load":
-        parts.append(Component("workspace", int(terms.workspace * ratio), "published"))
+    if name != "load" and terms.apart.workspace > 0:
+        parts.append(Component("workspace", int(terms.apart.workspace * ratio), "published"))
+    if name not in ("load", "init") and terms.apart.casts > 0:
+        parts.append(Component("autocast copies", int(terms.apart.casts * ratio), "simulated"))
     rest = whole - sum(part.bytes for part in parts)
     parts.append(Component(REMAINDER.get(name, "activations"), rest, _origin(group, terms.ratios)))
     return Phase(name=name, components=tuple(part for part in parts if part.bytes))

@@ -74,12 +74,14 @@ def fit_published(rows: Sequence[Row], catalog: Catalog) -> dict[Key, Group]:
 
 
 def _reserve(totals: Sequence[Row], catalog: Catalog, curves: Mapping[str, Curve]) -> tuple[float, float]:
-    """Reserved bytes as a constant and a ratio of allocated ones, from totals with the context taken off."""
+    """Reserved bytes as a constant and a ratio of those of encoding, from totals with context and memory bank off.
+
+    A memory bank is held whole: what the allocator keeps beside the tensors of a frame does not grow with objects.
+    """
     allocated, held = [], []
     for row in totals:
-        encode = row.weights(catalog) + curves[row.configuration.variant].at(row.quantities.pixels)
-        allocated.append(encode + float(row.features[MEMORY_BANK]))
-        held.append(float((row.total or 0) - CONTEXT_BYTES))
+        allocated.append(row.weights(catalog) + curves[row.configuration.variant].at(row.quantities.pixels))
+        held.append(float((row.total or 0) - CONTEXT_BYTES) - float(row.features[MEMORY_BANK]))
     described = np.array([[1.0, size] for size in allocated])
     beside = np.array(held) - np.array(allocated)
     spare, ratio = CurveRegressor().fit(described, beside, np.array(held) + CONTEXT_BYTES).coef_
@@ -87,7 +89,7 @@ def _reserve(totals: Sequence[Row], catalog: Catalog, curves: Mapping[str, Curve
 
 
 def _reserved(law: Law, catalog: Catalog, spare: float, ratio: float) -> Law:
-    """`spare` and `ratio` times weights, curves and growth.
+    """`spare`, `ratio` times weights and curves, and growth as it is.
 
     A law does not count the weights, so their share goes on the curve.
     """
@@ -96,7 +98,7 @@ def _reserved(law: Law, catalog: Catalog, spare: float, ratio: float) -> Law:
         constant = spare + (ratio - 1) * catalog.shapes[variant].parameters * 2
         sizes = tuple(float(round(size * ratio + constant)) for size in curve.bytes)
         curves[variant] = replace(curve, bytes=sizes, slope=rounded(curve.slope * ratio))
-    return Law(curves, {name: rounded(value * ratio) for name, value in law.growth.items()})
+    return Law(curves, dict(law.growth))
 
 
 def published_shortfall(row: Row, model: MemoryModel) -> float:

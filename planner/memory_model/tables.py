@@ -90,10 +90,13 @@ def _figures(model: MemoryModel, group: Group, most: Group, rows: Mapping[str, n
     correction = model.corrections.get(group.runtime)
     ratios = (correction.allocated_ratio, correction.reserved_ratio) if correction else (1.0, 1.0)
     most_scores = reserved_scores(scores, VECTOR)
+    of_task = group.runtime, group.task, group.width
+    casts, casts_reserved = np.array([model.releases.casts(*of_task, name) for name in VARIANTS]).T[:, rows["variant"]]
 
     def sizes(of: Group) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Allocated, reserved, and the bound of reserved bytes."""
         places = _Places(of, rows)
+        workspace = model.releases.workspace_bytes(None, of.generation)
 
         def value(law: Law) -> np.ndarray:
             curve = places.at(law)
@@ -106,8 +109,11 @@ def _figures(model: MemoryModel, group: Group, most: Group, rows: Mapping[str, n
 
         allocated = np.zeros(len(weights))
         for name, law in of.phases.items():
-            allocated = np.maximum(allocated, np.ceil((weights + value(law) + extra.get(name, 0.0)) * ratios[0]))
-        reserved = np.maximum(allocated, np.ceil((weights + value(of.reserved) + most_scores) * ratios[1]))
+            apart = 0.0 if name == "load" else workspace + (0.0 if name == "init" else casts)
+            beside = np.maximum(0.0, value(law) + (apart + extra.get(name, 0.0)))
+            allocated = np.maximum(allocated, np.ceil((weights + beside) * ratios[0]))
+        reserved = weights + value(of.reserved) + workspace + casts_reserved + most_scores
+        reserved = np.maximum(allocated, np.ceil(reserved * ratios[1]))
         usual = is_usual(of.task, of.runtime, q, grown, places.run, rows["math"])
         return allocated, reserved, reserved + np.ceil(reserved * model.widening(of, q, usual, VECTOR))
 

@@ -53,7 +53,9 @@ def simulation_report(found: Simulation, style: Style) -> str:
     if estimated := found.provenance["reserved_estimated_frames"]:
         lines += ["", f"Reserved bytes are estimated for the last {estimated:,} frames; allocated bytes are exact."]
     versions = ", ".join(f"{name} {version}" for name, version in found.provenance["versions"].items())
-    lines += ["", f"Simulated in {found.seconds:.1f} s with {versions}. Nothing here was measured."]
+    rules = found.provenance["torch_rules"]
+    by = f" by the rules of torch {rules}" if found.configuration["torch"] else ""
+    lines += ["", f"Simulated in {found.seconds:.1f} s with {versions}{by}. Nothing here was measured."]
     return style.page(lines)
 
 
@@ -66,6 +68,9 @@ def _end(found: Simulation) -> str:
         f"It runs out of {size} {where}: {format_size(end.requested_bytes)} more than "
         f"{format_size(end.allocated_bytes)} allocated, after all cache was given back."
     )
+
+
+POSITION_TABLES_IN_WORDS = {"used": "made at their first use", "none": "never kept"}
 
 
 def timeline_title(found: Simulation) -> str:
@@ -89,6 +94,8 @@ def simulation_title(found: Simulation) -> str:
         frames = "a clip without end" if c["frames"] is None else counted(c["frames"], "frame")
         text += f", {c['objects']} object{'s' if c['objects'] != 1 else ''}, {frames}"
     capability = ".".join(map(str, c["capability"]))
+    if c["position_tables"] != "built":
+        text += f", tables of positions {POSITION_TABLES_IN_WORDS[c['position_tables']]}"
     return f"{text}, pictures of {format_resolution(c['frame_size'])}, compute capability {capability}"
 
 

@@ -19,8 +19,11 @@ def choose_attention(
     head_dim: int,
     masked: bool = False,
     forced: str = "auto",
+    prefer_cudnn: bool = True,
 ) -> str:
-    """flash, efficient, cudnn or math, as torch 2.12 to 2.14 pick for one call.
+    """flash, efficient, cudnn or math, as torch picks for one call.
+
+    `prefer_cudnn`: of a release whose cuDNN is new enough (planner.catalog.torch_rules), it goes first on 9.0 and 10.0.
 
     `dtype` as in "float16"; `head_dim` of query, key and value, which is one number in SAM 2. A forced kernel that
     this GPU, type or head dimension excludes raises UsageError, as torch raises "No available kernel".
@@ -37,8 +40,8 @@ def choose_attention(
                 f"Possible there: {', '.join(possible)}; or leave attention at auto.",
             )
         return forced
-    prefer_cudnn = capability[0] in (9, 10) and capability[1] in (0, 3)
-    order = ("cudnn", "flash", "efficient", "math") if prefer_cudnn else ("flash", "efficient", "math")
+    first = prefer_cudnn and capability[0] in (9, 10) and capability[1] in (0, 3)
+    order = ("cudnn", "flash", "efficient", "math") if first else ("flash", "efficient", "math")
     return next(name for name in order if name in possible)
 
 

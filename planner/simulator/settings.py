@@ -7,8 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from planner.catalog.torch_rules import TorchRules, check_code, release_of, rules_of, said
 from planner.domain import ATTENTIONS, PRECISIONS, TASKS, VARIANTS, VERSIONS, Configuration
 from planner.errors import EnvironmentFailure, UsageError
+from planner.memory_model.releases import check_tables
 from planner.simulator.convolutions.workspaces import ConvolutionWorkspaces
 from planner.simulator.workspaces import Workspaces, version_of, workspaces_for
 from planner.units import (
@@ -49,6 +51,8 @@ class Traced:
     """The workspaces of its convolutions, and who said them."""
     versions: dict[str, str]
     """Of the packages whose code the trace depends on."""
+    rules: TorchRules
+    """Of the release of torch that counts, which need not be the installed one."""
 
 
 def checked(settings: dict[str, Any]) -> dict[str, Any]:
@@ -69,6 +73,7 @@ def checked(settings: dict[str, Any]) -> dict[str, Any]:
     for name, values in allowed.items():
         check_word(settings[name], name, values)
     settings["stock"] = settings["runtime"] == "stock"
+    check_tables(settings["position_tables"], settings["runtime"])
     settings["resolution"] = _pair(settings["resolution"], parse_resolution)
     settings["frame_size"] = _pair(settings["frame_size"], parse_frame_size)
     settings["frames"] = _frames(settings)
@@ -81,6 +86,10 @@ def checked(settings: dict[str, Any]) -> dict[str, Any]:
         )
     if not 0 <= settings["kept_fraction"] <= 1:
         raise UsageError(f"{settings['kept_fraction']!r} is not a fraction.", "Give a number from 0 to 1.")
+    if settings["torch"] is not None:
+        capability = settings["capability"]
+        check_code(settings["torch"], capability, f"compute capability {capability[0]}.{capability[1]}")
+        settings["torch"] = said(release_of(settings["torch"]))
     _check_runs(settings)
     return settings
 
@@ -131,18 +140,23 @@ def trace(settings: dict[str, Any], progress: Progress | None) -> Traced:
             'Install them with: pip install "sam2-plan[sam2]"',
         ) from error
     installed = versions()
-    workspaces = workspaces_for(settings["capability"], installed["torch"])
+    release = version_of(installed["torch"])
+    rules = rules_of(settings["torch"]) if settings["torch"] else TorchRules(release)
+    workspaces = workspaces_for(settings["capability"], settings["torch"] or installed["torch"])
     frames = _traced_frames(settings)
     repeated, run = (_stock if settings["stock"] else _own)(settings, frames)
     convolutions = ConvolutionWorkspaces(
         settings["capability"],
         workspaces.multiprocessors.count,
-        version_of(installed["torch"]),
+        rules.release,
         installed_cudnn(),
     )
     gpu = FakeGpu(
         capability=settings["capability"],
         attention=settings["attention"],
+        prefer_cudnn=rules.prefers_cudnn_attention(settings["capability"]),
+        # What the installed torch does by itself is not done over.
+        keeps_casts=None if rules.release == release else rules.keeps_casts,
         workspaces=workspaces,
         convolutions=convolutions,
         kept_fraction=settings["kept_fraction"],
@@ -153,7 +167,7 @@ def trace(settings: dict[str, Any], progress: Progress | None) -> Traced:
     gc.disable()
     try:
         with convolutions:
-            return Traced(run(gpu, progress), frames, workspaces, convolutions, installed)
+            return Traced(run(gpu, progress), frames, workspaces, convolutions, installed, rules)
     finally:
         if collecting:
             gc.enable()
@@ -176,7 +190,8 @@ def _stock(settings: dict[str, Any], frames: int) -> tuple[tuple[str, ...], _Run
     from planner.simulator.stock import REPEATED, StockRun, trace_stock
 
     names = ("task", "variant", "version", "objects", "precision", "frame_size", "offload_video", "offload_state",
-             "async_loading", "prompt", "points_per_batch", "extension_present", "legacy")  # fmt: skip
+             "async_loading", "prompt", "points_per_batch", "extension_present", "legacy",
+             "position_tables")  # fmt: skip
     run = StockRun(side=settings["resolution"][0], frames=frames, **{name: settings[name] for name in names})
     return REPEATED, lambda gpu, progress: trace_stock(run, gpu, progress)
 

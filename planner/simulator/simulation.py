@@ -15,6 +15,7 @@ from typing import Any
 
 from planner.brief import brief
 from planner.catalog import load_catalog
+from planner.catalog.torch_rules import said
 from planner.domain import Component, Configuration, Phase, Workload
 from planner.memory_model.contexts import context_on
 from planner.memory_model.estimator import runtime_of
@@ -25,8 +26,7 @@ from planner.simulator.convolutions.workspaces import RULE, Answers
 from planner.simulator.events import FRAMES, OUTPUTS, PHASES, WEIGHTS, WORKSPACES, Trace
 from planner.simulator.extension import Played, extend
 from planner.simulator.running_out import RunningOut, running_out
-from planner.simulator.settings import Progress, checked, trace
-from planner.simulator.workspaces import Workspaces
+from planner.simulator.settings import Progress, Traced, checked, trace
 
 CACHE, CONTEXT = "allocator cache", "CUDA context"
 CONTEXT_NOTE = (
@@ -124,6 +124,8 @@ def simulate(
     kept_fraction: float = 1.0,
     extension_present: bool = False,
     legacy: bool = False,
+    position_tables: str = "built",
+    torch: str | None = None,
     expandable_segments: bool = False,
     vram: int | str | None = None,
     full_trace: bool = False,
@@ -137,6 +139,9 @@ def simulate(
     source. `frames` defaults to 1 for images, of a video to a clip without end; stock, which keeps every frame, to 100.
     `kept_fraction` is the share of automatic masks that pass each filter: 1.0 is the worst case. `extension_present`:
     whether sam2 was built with its CUDA extension. `legacy`: the video predictor that batches its objects.
+    `position_tables`: when stock makes the tables of positions that it keeps: "built" (with the model: sam2 since
+    December 2024), "used" (at their first use: before) or "none" (forks that keep none). `torch`: the version whose
+    rules count, such as "2.11" (workspaces, copies by autocast, choice of attention); None is the installed one.
     `vram`, such as "4GB", asks where the run ends on a GPU of that size, if it does (`runs_out`): a clip without end is
     played for 300 frames. `full_trace` traces every frame where a long clip would be extended from its first.
     `progress(done, total)` is called as the trace goes on.
@@ -190,7 +195,7 @@ def simulate(
         largest_bytes=max(allocation.size_bytes for allocation in traced.trace.allocations),
         timeline=timeline_of(traced.trace),
         seconds=round(time.perf_counter() - began, 3),
-        provenance=_provenance(traced.versions, traced_frames, played.estimated_frames, workspaces, convolutions),
+        provenance=_provenance(traced, played.estimated_frames, convolutions),
     )
 
 
@@ -231,16 +236,15 @@ def _growth(played: Played, objects: int) -> Growth:
     return Growth(per_frame_bytes=per_frame_bytes, per_object_bytes=per_frame_bytes // objects)
 
 
-def _provenance(
-    versions: dict[str, str], traced_frames: int, estimated_frames: int, workspaces: Workspaces, convolutions: Answers
-) -> dict[str, Any]:
-    notes = {"context": CONTEXT_NOTE, "multiprocessors": workspaces.multiprocessors.origin.note.strip()}
+def _provenance(traced: Traced, estimated_frames: int, convolutions: Answers) -> dict[str, Any]:
+    notes = {"context": CONTEXT_NOTE, "multiprocessors": traced.workspaces.multiprocessors.origin.note.strip()}
     if convolutions.assumed:
         notes["convolution"] = RULE
     return {
         "method": "trace of the real code on fake tensors, played through a model of torch's caching allocator",
-        "versions": versions,
-        "traced_frames": traced_frames,
+        "versions": traced.versions,
+        "torch_rules": said(traced.rules.release),
+        "traced_frames": traced.frames,
         "reserved_estimated_frames": estimated_frames,
         "convolution_workspaces": convolutions.to_dict(),
         "assumed": notes,

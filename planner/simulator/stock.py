@@ -62,6 +62,9 @@ class StockRun:
     """Whether the compiled sam2._C is there, which fills holes in masks."""
     legacy: bool = False
     """The video predictor before 2024-12, which batches the objects."""
+    position_tables: str = "built"
+    """When the tables of positions are made that sam2 keeps: built (with the model: sam2 since December 2024), used (at
+    their first use: before) or none (forks that keep none)."""
     rounds: int = 3
     """How often the image predictor sets an image and predicts: from the second on, old features are replaced."""
 

@@ -43,9 +43,12 @@ def patches(run: StockRun, gpu: FakeGpu) -> Iterator[contextlib.AbstractContextM
     import sam2.utils.misc
 
     handle_torchvision()
-    if gpu.device == "cuda":
+    # Both ask whether there is a GPU only to have their tables on it early, as sam2 does since December 2024.
+    if gpu.device == "cuda" and run.position_tables == "built":
         for module in (sam2.modeling.position_encoding, sam2.modeling.sam.transformer):
             yield mock.patch.object(module, "torch", torch_with_cuda())
+    if run.position_tables == "none":
+        yield mock.patch.object(sam2.modeling.position_encoding.PositionEmbeddingSine, "_pe", _not_kept())
     for module in (sam2.utils.misc, sam2.sam2_video_predictor, sam2.sam2_video_predictor_legacy):
         yield mock.patch.object(module, "tqdm", lambda values, **options: values)
     yield mock.patch.object(sam2.utils.misc, "Thread", _ThreadAtOnce)
@@ -54,6 +57,20 @@ def patches(run: StockRun, gpu: FakeGpu) -> Iterator[contextlib.AbstractContextM
     yield mock.patch.object(sam2.automatic_mask_generator, "mask_to_rle_pytorch", _mask_to_rle)
     components = _connected_components if run.extension_present else _no_connected_components
     yield mock.patch.object(sam2.utils.misc, "get_connected_components", components)
+
+
+def _not_kept() -> Callable[..., torch.Tensor]:
+    """Tables of positions that are made anew for each use, as forks have it that comment the cache out."""
+    from sam2.modeling.position_encoding import PositionEmbeddingSine
+
+    original = PositionEmbeddingSine._pe
+
+    def positions(encoding: Any, *args: Any) -> torch.Tensor:
+        made: torch.Tensor = original(encoding, *args)
+        encoding.cache.clear()
+        return made
+
+    return positions
 
 
 class _ThreadAtOnce:

@@ -51,7 +51,9 @@ class FakeGpu(TorchDispatchMode, Storages):
 
     Inside `with FakeGpu(...) as gpu:` tensors are fake; `gpu.trace` gains an event for every storage that is born
     or dies on `device`. `device` is "cuda" for a GPU of the given compute capability, or "cpu" to trace what a CPU
-    run would allocate (for comparison with a real one). `attention` forces a scaled-dot-product kernel.
+    run would allocate (for comparison with a real one). `attention` forces a scaled-dot-product kernel; without one
+    `prefer_cudnn` says whether cuDNN's goes first where torch would have it so. `keeps_casts`: whether autocast keeps
+    its copies of weights, as torch up to 2.10 did under inference mode; None leaves it to the installed torch.
     `kept_fraction` says which share of elements boolean selections keep: 1.0 is the worst case. `repeat` names
     modules (patterns) whose calls may be repeated instead of run (repeats.py).
     """
@@ -61,6 +63,8 @@ class FakeGpu(TorchDispatchMode, Storages):
         *,
         capability: tuple[int, int] = (8, 6),
         attention: str = "auto",
+        prefer_cudnn: bool = True,
+        keeps_casts: bool | None = None,
         device: str = "cuda",
         workspaces: Workspaces | None = None,
         convolutions: ConvolutionWorkspaces | None = None,
@@ -71,6 +75,9 @@ class FakeGpu(TorchDispatchMode, Storages):
         Storages.__init__(self, device)
         self.capability = capability
         self.attention = attention
+        self.prefer_cudnn = prefer_cudnn
+        self._keeps_casts = keeps_casts
+        self._kept_casts: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self.kept_fraction = kept_fraction
         self.convolutions = convolutions
         self._workspaces = workspaces
@@ -122,6 +129,9 @@ class FakeGpu(TorchDispatchMode, Storages):
             yield
             return
         before = torch.is_autocast_enabled(self.device), torch.get_autocast_dtype(self.device)
+        cached = torch.is_autocast_cache_enabled()
+        if self._keeps_casts is not None:
+            torch.set_autocast_cache_enabled(False)
         torch.set_autocast_enabled(self.device, True)
         torch.set_autocast_dtype(self.device, dtype)
         torch.autocast_increment_nesting()
@@ -133,6 +143,8 @@ class FakeGpu(TorchDispatchMode, Storages):
             self._autocasting = False
             if torch.autocast_decrement_nesting() == 0:
                 torch.clear_autocast_cache()
+                self._kept_casts.clear()
+            torch.set_autocast_cache_enabled(cached)
             torch.set_autocast_enabled(self.device, before[0])
             torch.set_autocast_dtype(self.device, before[1])
 
@@ -162,6 +174,9 @@ class FakeGpu(TorchDispatchMode, Storages):
         name = func._schema.name.removeprefix("aten::")
         if name == "convolution" and self.device == "cuda" and args[0].device.type == "cuda":
             return convolve(self, args)
+        kept = self._kept_cast(name, args, kwargs)
+        if kept is not None:
+            return kept
         try:
             result = func(*args, **kwargs)
         except (UnsupportedOperatorException, DynamicOutputShapeException, NotImplementedError) as error:
@@ -169,7 +184,26 @@ class FakeGpu(TorchDispatchMode, Storages):
         if self._is_alias(func):
             return result
         self._account(name, args, result)
+        if self._keeps_casts and self._is_cast_of_weight(name, args):
+            self._kept_casts[id(args[0])] = args[0], result
         return result
+
+    def _kept_cast(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.Tensor | None:
+        """The copy of a weight that autocast made before, where it keeps them."""
+        if not self._keeps_casts or not self._is_cast_of_weight(name, args):
+            return None
+        found = self._kept_casts.get(id(args[0]))
+        return found[1] if found is not None and found[1].dtype == kwargs.get("dtype") else None
+
+    def _is_cast_of_weight(self, name: str, args: tuple[Any, ...]) -> bool:
+        """Whether cached_cast would try its cache: a leaf in float32 that wants gradients (autocast_mode.cpp)."""
+        return (
+            name == "_to_copy"
+            and self._autocasting
+            and isinstance(args[0], torch.nn.Parameter)
+            and args[0].requires_grad
+            and args[0].dtype is torch.float32
+        )
 
     def _account(self, name: str, args: tuple[Any, ...], result: Any) -> None:
         """Record the outputs, and what the kernel takes beside them."""

@@ -74,6 +74,7 @@ def _scaled_dot_product(gpu: FakeGpu, func: Any, args: tuple[Any, ...], kwargs: 
         head_dim=query.shape[-1],
         masked=mask is not None,
         forced=gpu.attention,
+        prefer_cudnn=gpu.prefer_cudnn,
     )
     with gpu:
         if kernel == "math":

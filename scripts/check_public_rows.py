@@ -1,0 +1,76 @@
+"""Simulate the published rows of the stock predictors on real GPUs, and say how far off the simulation is.
+
+Rows that name their torch are simulated by its rules; those that do not by ROUGHLY's. Nothing here needs a GPU. Exits 1
+where a row is further off than TOLERANCE, or not within what its author rounded up to.
+
+    python scripts/check_public_rows.py [--only ID]
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import sys
+
+from planner.catalog.torch_rules import rules_of
+from planner.locations import profiles_folder
+from planner.measurement import Measurement
+from planner.profiles import load_profile
+from planner.simulator import simulate
+from planner.simulator.playback import Player, phases_of, sections_of
+from planner.simulator.settings import checked, trace
+
+PROFILES = ("vyomaav-engine", "training-rzd")
+TOLERANCE = 0.002
+ROUNDED_UP = 0.05
+"""How far below a figure that was rounded up the truth is taken to lie at most."""
+ROUGHLY = "2.7"
+"""The newest that training-rzd's requirements allowed; workspaces are the same from 2.5 on to 2.8."""
+FIRST_WORK = ("round 0", "init", "image")
+"""Where a trace's first section after the load begins."""
+
+
+def main() -> int:
+    """Print a line for each row."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", metavar="ID", help="the row of this id")
+    only = parser.parse_args().only
+    rows = [row for name in PROFILES for row in load_profile(profiles_folder() / "published" / f"{name}.yaml")]
+    fine = True
+    print(f"{'row':32}{'published':>15}{'simulated':>15}{'':>10}")
+    for row in rows:
+        if only is not None and row.id != only:
+            continue
+        figure = row.figures[0]
+        found = simulated(row)
+        off = found / figure.bytes - 1
+        fine &= -ROUNDED_UP <= off <= 0 if figure.relation == "at_most" else abs(off) <= TOLERANCE
+        known = "<=" if figure.relation == "at_most" else ""
+        print(f"{row.profile}/{row.id:<16} {known:>2}{figure.bytes:>13,}{found:>15,}{off:>+10.3%}", flush=True)
+    return 0 if fine else 1
+
+
+def simulated(row: Measurement) -> int:
+    """Bytes of the row's figure: a peak, or a peak above the load."""
+    torch = (row.environment.torch or ROUGHLY).partition("+")[0]
+    capability = row.environment.capability or "8.6"
+    major, minor = map(int, capability.split("."))
+    if row.variant is None:
+        return rules_of(torch).workspace_bytes((major, minor))
+    settings = {name: parameter.default for name, parameter in inspect.signature(simulate).parameters.items()}
+    settings |= {"task": row.task, "variant": row.variant, "version": row.version, "precision": row.precision}
+    settings |= {"resolution": row.resolution, "frame_size": row.frame_size, "frames": row.frames, "runtime": "stock"}
+    settings |= {"capability": (major, minor), "torch": torch}
+    settings |= {"prompt": "point" if row.figures[0].of == "above_load" else "box"}
+    traced = trace(checked(settings), None)
+    player, loaded = Player(), 0
+    for number, section in enumerate(sections_of(traced.trace)):
+        if section.name in FIRST_WORK:
+            loaded = player.allocated_bytes
+        player.play(number, section.tokens, phases_of(traced.trace, section))
+    peak = player.peaks.highest.allocated_bytes
+    return peak - loaded if row.figures[0].of == "above_load" else peak
+
+
+if __name__ == "__main__":
+    sys.exit(main())
