@@ -60,7 +60,7 @@ def command(
     given = asked["precision"]
     asked["precision"] = given or usual_precision(gpu)
     asked["bounded_memory_bank"] = bounded_memory_bank_of(runtime)
-    whose = {"gpu": gpu, "vram": vram, "torch": torch, "position_tables": position_tables}
+    whose: dict[str, Any] = {"gpu": gpu, "vram": vram, "torch": torch, "position_tables": position_tables}
     estimate = planner.predict(**asked, **whose, runtime=runtime)
     configuration, workload = configuration_and_workload(**asked)
     beside = runtimes(configuration, workload, **whose)
