@@ -133,6 +133,7 @@ class Plan(PlaceablePlan):
 
 
 if TYPE_CHECKING:
+    from planner.exact import Progress
 
     class FittingPlan(Plan):
         """A plan that chose something."""
@@ -165,6 +166,8 @@ def plan(
     explain: bool = False,
     simulate_gpu: str | Path | None = None,
     host_memory: str | int | None = None,
+    exact: bool = False,
+    progress: Progress | None = None,
 ) -> Plan:
     """The best configuration that fits, as a Plan.
 
@@ -176,8 +179,12 @@ def plan(
     Plan.explained what was weighed, and why each was or was not chosen. simulate_gpu: a report of `sam2-plan doctor
     --format json`, whose GPUs count as present in place of this machine's. host_memory: what the host has for the run,
     such as "16GB" or bytes; None is this machine's where the plan is for its GPU, and not known elsewhere.
+    exact: rehearse (else simulate) the choice and what would be preferred to it and may fit, until the best that truly
+    fits is found; answers are kept in the cache folder. progress(number, most, method, configuration) is called before
+    each of at most 8 runs.
 
-    Raises UsageError for a value that cannot be planned for. That nothing fits raises nothing: see Plan.require.
+    Raises UsageError for a value that cannot be planned for; of an exact plan EnvironmentFailure without torch or sam2,
+    and Interrupted where the user stops it. That nothing fits raises nothing: see Plan.require.
     """
     request = request_of(
         task=task, objects=objects, frames=frames, frame_size=frame_size, variant=variant, version=version,
@@ -188,9 +195,13 @@ def plan(
     check_top(top)
     model = known_model().on(budget.gpu, budget.total_bytes)
     with torch_of(simulate_gpu):
-        made = make_plan(
-            request, budget, model, provenance_of(model), strict=strict, top=top, warnings=warnings, explain=explain
-        )
+        provenance = provenance_of(model)
+        if exact:
+            from planner.exact import exactly
+
+            model, asked, notes = exactly(request, budget, model, strict, progress)
+            provenance, warnings = replace(provenance, exact=asked), (*warnings, *notes)
+        made = make_plan(request, budget, model, provenance, strict=strict, top=top, warnings=warnings, explain=explain)
     return with_files(made)
 
 
@@ -211,6 +222,8 @@ def predict(
     offload_state: bool = False,
     gpu: str | None = None,
     runtime: str | None = None,
+    exact: bool = False,
+    progress: Progress | None = None,
 ) -> Estimate:
     """Bytes of one configuration on a workload, without a budget. `gpu` sets what depends on the GPU.
 
@@ -218,6 +231,7 @@ def predict(
     object_batch defaults to 1, and for automask to the stock 64 points. runtime: whose code runs: "own" (what
     planner.load runs; the default), "stock" (the sam2 package's predictors, which keep all frames and state; the
     same as bounded_memory_bank=False) or "reimplementation" (the published figures: image and video in float16).
+    exact, progress: as of plan; for the runtime own.
     Raises UsageError as plan does, and for what the GPU cannot run; that torch has no code for it is a note.
     """
     precision = precision or usual_precision(gpu)
@@ -229,6 +243,15 @@ def predict(
     )  # fmt: skip
     card = _gpu(gpu)
     model = known_model().on(card)
+    if exact:
+        if not bounded_memory_bank or runtime == "reimplementation":
+            raise UsageError(
+                "Exact predictions are of the runtime own.",
+                "Ask for it, or see: sam2-plan simulate --runtime stock, sam2-plan rehearse PLAN --runtime stock",
+            )
+        from planner.exact import known_run
+
+        model = known_run(configuration, workload, card, model, progress)
     if card is None:
         return model.estimate(configuration, workload, None, runtime)
     no_code = _checked_on(card, configuration)

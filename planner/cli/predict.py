@@ -17,7 +17,7 @@ Examples:
   sam2-plan predict --variant tiny --task video --frames 240 --runtime stock --format json
 
 \b
-Exit codes: 0 predicted; 1 failed; 2 usage. Writes nothing.
+Exit codes: 0 predicted; 1 failed; 2 usage. Writes nothing; with --exact into the cache folder, what was found.
 """
 
 
@@ -40,8 +40,9 @@ Exit codes: 0 predicted; 1 failed; 2 usage. Writes nothing.
 @click.option("--offload-video", is_flag=True, help="decoded frames on the host")
 @click.option("--offload-state", is_flag=True, help="memory bank on the host")
 @click.option("--gpu", metavar="NAME", help="take what depends on the GPU from this one")
+@options.exact
 @options.output_format
-def command(output: str, runtime: str, gpu: str | None, **asked: Any) -> None:
+def command(output: str, runtime: str, gpu: str | None, exact: bool, **asked: Any) -> None:
     """Predict the bytes of one configuration: by component, by phase, with an upper bound.
 
     Whose code runs matters: own is what `sam2-plan run` runs, stock the predictors of the sam2 package, and
@@ -50,12 +51,14 @@ def command(output: str, runtime: str, gpu: str | None, **asked: Any) -> None:
     """
     import planner
     from planner.api import bounded_memory_bank_of, configuration_and_workload, usual_precision
+    from planner.cli.exact import telling_progress
     from planner.questions import runtimes
 
     given = asked["precision"]
     asked["precision"] = given or usual_precision(gpu)
     asked["bounded_memory_bank"] = bounded_memory_bank_of(runtime)
-    estimate = planner.predict(**asked, gpu=gpu, runtime=runtime)
+    with telling_progress() as progress:
+        estimate = planner.predict(**asked, gpu=gpu, runtime=runtime, exact=exact, progress=progress)
     configuration, workload = configuration_and_workload(**asked)
     beside = runtimes(configuration, workload, gpu)
     if output == "json":

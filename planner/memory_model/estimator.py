@@ -14,6 +14,7 @@ from planner.memory_model import arrays, host
 from planner.memory_model.beyond import NO_SCORES, Scores, bound_extra, is_beyond, math_scores
 from planner.memory_model.coefficients import Coefficients, Correction, Group, Law, load_coefficients
 from planner.memory_model.contexts import Context, context_on
+from planner.memory_model.exact import Key, Known, key_of, phases_of
 from planner.memory_model.features import ARRAYS, SCALAR, Operations, Quantities, features
 
 if TYPE_CHECKING:
@@ -78,6 +79,8 @@ class MemoryModel:
         """By runtime: what was measured on the GPU that is planned for."""
         self.context = context
         """On that GPU; None where none is meant, and the capability says what there is to say."""
+        self.known: Mapping[Key, Known] = {}
+        """Runs whose bytes were found: they go before the laws."""
 
     def on(self, gpu: Gpu | str | None, budget_bytes: int | None = None) -> MemoryModel:
         """This model for a GPU, or one of that name: its context, and what was measured there, else on others.
@@ -97,6 +100,12 @@ class MemoryModel:
         context = context_on(gpu, budget_bytes=budget_bytes)
         return MemoryModel(self.coefficients, self.catalog, found, context)
 
+    def knowing(self, known: Mapping[Key, Known]) -> MemoryModel:
+        """This model with runs whose bytes were found; see planner.memory_model.exact.key_of."""
+        model = MemoryModel(self.coefficients, self.catalog, self.corrections, self.context)
+        model.known, model._known_curves = known, self._known_curves
+        return model
+
     def estimate(
         self,
         configuration: Configuration,
@@ -114,15 +123,17 @@ class MemoryModel:
         group = self._group(runtime, configuration, workload)
         q = quantities(configuration, workload)
         terms = self._terms(group, configuration, q, capability)
-        totals = self._totals(group, terms)
-        correction = self.corrections.get(runtime)
+        known = self._found(group, configuration, workload, capability)
+        totals = self._totals(group, terms) if known is None else _totals_of(known, terms.context)
         phases = tuple(_phase(name, terms, group, configuration) for name in group.phases)
-        peak = max(phases, key=lambda phase: phase.allocated_bytes)
-        because = self._extrapolated(group, configuration, workload)
-        if correction:
+        because, origin = self._extrapolated(group, configuration, workload), _origin(group, terms.ratios)
+        if correction := self.corrections.get(runtime):
             because += correction.notes
+        if known is not None:
+            phases, because, origin = phases_of(known, phases), (), known.exact.method
+        peak = max(phases, key=lambda phase: phase.allocated_bytes)
         found = host.host_components(configuration, workload, runtime, self.catalog)
-        cache = Component("allocator cache", totals.reserved - totals.allocated, _origin(group, terms.ratios))
+        cache = Component("allocator cache", totals.reserved - totals.allocated, origin)
         band = terms.context
         context = Component("cuda context", totals.context, band.provenance)
         return Estimate(
@@ -141,6 +152,7 @@ class MemoryModel:
             extrapolated_because=because,
             host_components=found or (),
             host_bytes_reason=None if found else host.UNKNOWN_RUNTIME,
+            exact=known.exact if known else None,
         )
 
     def host_bytes(self, configuration: Configuration, workload: Workload, runtime: str | None = None) -> int | None:
@@ -156,6 +168,9 @@ class MemoryModel:
     ) -> Totals:
         """Only the sums: what planning asks for thousands of times."""
         group = self._group(runtime or runtime_of(configuration), configuration, workload)
+        known = self._found(group, configuration, workload, capability)
+        if known is not None:
+            return _totals_of(known, self._context(group, capability))
         return self._totals(group, self._terms(group, configuration, quantities(configuration, workload), capability))
 
     def predict(
@@ -196,9 +211,6 @@ class MemoryModel:
         parameters = self.catalog.shapes[configuration.variant].parameters
         correction = self.corrections.get(group.runtime)
         major = capability[0] if capability else None
-        context = self.context or context_on(capability=capability)
-        if correction and (size := correction.context_bytes) is not None:
-            context = Context(size, size, size, "measured")
         scores = NO_SCORES
         if configuration.attention == "math":
             heads = self.catalog.shapes[configuration.variant].global_attention_heads
@@ -211,8 +223,21 @@ class MemoryModel:
             workspace=HOPPER_WORKSPACE_BYTES if major in HOPPER_WORKSPACE_CAPABILITIES else 0,
             scores=scores,
             ratios=(correction.allocated_ratio, correction.reserved_ratio) if correction else None,
-            context=context,
+            context=self._context(group, capability),
         )
+
+    def _context(self, group: Group, capability: tuple[int, int] | None) -> Context:
+        correction = self.corrections.get(group.runtime)
+        if correction and (size := correction.context_bytes) is not None:
+            return Context(size, size, size, "measured")
+        return self.context or context_on(capability=capability)
+
+    def _found(
+        self, group: Group, configuration: Configuration, workload: Workload, capability: tuple[int, int] | None
+    ) -> Known | None:
+        if not self.known:  # as mostly: making a key costs as much as a prediction
+            return None
+        return self.known.get(key_of(group.runtime, configuration, workload, capability))
 
     def _curves(self, group: Group, variant: str, pixels: int) -> Mapping[int, float]:
         """See Terms. The ways of running a configuration share them, so they are worked out once."""
@@ -260,6 +285,12 @@ class MemoryModel:
         if workload.frame_size[0] * workload.frame_size[1] > group.largest_frame_pixels:
             reasons.append(f"a larger picture than any that was {group.provenance}")
         return tuple(reasons)
+
+
+def _totals_of(known: Known, context: Context) -> Totals:
+    """The sums of a run that was found: nothing but the context can be more."""
+    upper, least = known.reserved_upper_bytes + context.high_bytes, known.allocated_bytes + context.bytes
+    return Totals(known.allocated_bytes, known.reserved_bytes, context.bytes, upper, least)
 
 
 def _from_elsewhere(one: Correction) -> Correction:

@@ -38,7 +38,7 @@ def make_plan(
     candidate class why it was or was not chosen. Raises UsageError only for a request that contradicts itself; that
     nothing fits is a Plan, not an error.
     """
-    workload = request.workload
+    workload, exact = request.workload, provenance.exact is not None
     usable = budget.usable_bytes
     classes = candidate_classes(request, budget, model)
     weighed = weigh(classes, request, usable, model.catalog, strict)
@@ -74,7 +74,7 @@ def make_plan(
         stock=stock(request, budget, chosen.configuration if chosen else None, model),
         suggestions=suggestions(request, budget, model, weighed, others, smallest, strict),
         warnings=(*warnings, *_warnings(chosen, verdict, usable, workload), *host_warnings(chosen, budget)),
-        command=running_command(request, budget, chosen.configuration, strict) if chosen else None,
+        command=running_command(request, budget, chosen.configuration, strict, exact) if chosen else None,
         command_reason=None if chosen else "nothing fits",
         candidates=sum(len(candidate.members) for candidate in classes),
         provenance=provenance,

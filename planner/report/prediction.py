@@ -8,7 +8,7 @@ from planner.answers import Beside
 from planner.commands import describe
 from planner.domain import Configuration, Estimate, Workload
 from planner.report.layout import Style
-from planner.report.text import describe_workload, host_line, memory_lines
+from planner.report.text import describe_workload, exact_lines, host_line, memory_lines
 from planner.units import format_size
 
 LABEL = 20
@@ -35,6 +35,7 @@ def prediction_report(
     ]
     lines += memory_lines(estimate, estimate.upper_bytes, style)
     lines.append(host_line(estimate.host_components, estimate.host_bytes_reason))
+    lines += exact_lines(estimate, None)
     lines += ["", style("Phases", bold=True)]
     for phase in estimate.phases:
         mark = "  <- peak" if phase.name == estimate.peak_phase else ""
