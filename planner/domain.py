@@ -202,8 +202,10 @@ class Exact:
 
     method: str
     """One of EXACT_METHODS."""
-    gpu: str
-    """The imaginary GPU that it was rehearsed on; of a simulation its compute capability, such as "8.6"."""
+    gpu: str | None
+    """The imaginary GPU that it was rehearsed on; None of a simulation."""
+    capability: tuple[int, int]
+    """CUDA compute capability that was asked about."""
     torch: str
     """Version of the torch that ran."""
     cudnn: str | None

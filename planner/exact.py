@@ -23,7 +23,7 @@ from planner.measure.trial import RAN, Outcome, Trial, run_trial
 from planner.memory_model import MemoryModel
 from planner.memory_model.exact import SETTLED_FRAMES, Known, key_of
 from planner.planning.exactly import MOST_RUNS, settle
-from planner.rehearsal.building import why_not_rehearsing
+from planner.rehearsal.building import libraries, why_not_rehearsing
 from planner.rehearsal.machine import DEFAULT_CAPABILITY, ImaginaryGpu, imaginary_gpu
 from planner.rehearsal.stage import Stage
 from planner.rehearsal.wheels import find_wheels
@@ -162,9 +162,15 @@ class Runs:
 
     def _exact(self, method: str, frames: int | None) -> Exact:
         means = self.means
-        card = means.card.name if means.card else ".".join(map(str, means.capability))
-        count = frames if self.workload.task == "video" else None
-        return Exact(method=method, gpu=card, torch=means.torch, cudnn=means.cudnn, sam2=means.sam2, frames=count)
+        return Exact(
+            method=method,
+            gpu=means.card.name if means.card else None,
+            capability=means.capability,
+            torch=means.torch,
+            cudnn=means.cudnn,
+            sam2=means.sam2,
+            frames=frames if self.workload.task == "video" else None,
+        )
 
     def _key(self, configuration: Configuration) -> dict[str, Any]:
         """All that the bytes depend on."""
@@ -205,6 +211,10 @@ def _means(workload: Workload, gpu: Gpu | None, room_bytes: int) -> _Means:
             reason = AUTOMASK
         else:
             card, reason = _card(gpu, room_bytes)
+            try:
+                libraries()
+            except PlannerError as error:  # a compiler or a cache folder that does not do
+                card, reason = None, error.message.rstrip(".")
     return _Means(card, reason, card.capability if card else capability, torch, cudnn, sam2)
 
 

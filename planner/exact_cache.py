@@ -73,7 +73,8 @@ def _known(data: bytes, key: Mapping[str, Any]) -> Known | None:
         answer = document["answer"]
         sizes = [answer[name] for name in _BYTES]
         phases = tuple((name, size) for name, size in answer["phases"])
-        exact = Exact(**answer["exact"])
+        major, minor = answer["exact"]["capability"]
+        exact = Exact(**{**answer["exact"], "capability": (int(major), int(minor))})
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
     if not all(type(size) is int and size > 0 for size in (*sizes, *(size for _, size in phases))):

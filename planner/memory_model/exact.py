@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from planner.domain import VERSIONS, Component, Configuration, Exact, Phase, Workload
+from planner.domain import VERSIONS, Component, Configuration, Estimate, Exact, Phase, Workload
 
 SETTLED_FRAMES = 30
 """Of a video on a bounded memory bank: it is full after 16 frames, so that a longer clip takes no more."""
@@ -42,6 +42,15 @@ def key_of(
     if runtime == "own" and workload.task == "video" and (workload.frames or 0) > SETTLED_FRAMES:
         workload = replace(workload, frames=None)
     return runtime, configuration, workload, capability
+
+
+def known_of(estimate: Estimate) -> Known | None:
+    """What an estimate was made of, where that was found; None of a prediction."""
+    if estimate.exact is None:
+        return None
+    phases = tuple((phase.name, phase.allocated_bytes) for phase in estimate.phases)
+    upper = estimate.upper_bytes - estimate.context_high_bytes
+    return Known(estimate.allocated_bytes, estimate.reserved_bytes, upper, phases, estimate.exact)
 
 
 def phases_of(known: Known, laws: Sequence[Phase]) -> tuple[Phase, ...]:

@@ -152,6 +152,7 @@ def _exact(exact: Exact | None) -> dict[str, Any] | None:
     return {
         "method": exact.method,
         "gpu": exact.gpu,
+        "capability": list(exact.capability),
         "torch": exact.torch,
         "cudnn": exact.cudnn,
         "sam2": exact.sam2,

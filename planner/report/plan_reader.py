@@ -253,7 +253,8 @@ def _exact(fields: Fields) -> Exact | None:
     found = fields.fields("exact")
     return Exact(
         method=found.text("method", EXACT_METHODS),
-        gpu=found.text("gpu"),
+        gpu=found.optional_text("gpu"),
+        capability=found.optional_release("capability") or (0, 0),
         torch=found.text("torch"),
         cudnn=found.optional_text("cudnn"),
         sam2=found.optional_text("sam2"),

@@ -126,7 +126,7 @@ def exact_lines(estimate: Estimate, asked: Asked | None) -> list[str]:
     exact = estimate.exact
     if exact is None:
         return [f"  {'exact':<{_LABEL}}no: predicted; {_runs(asked)}"] if asked else []
-    card = f"an imaginary {exact.gpu}" if exact.method == "rehearsed" else f"capability {exact.gpu}"
+    card = f"an imaginary {exact.gpu}" if exact.gpu else f"capability {exact.capability[0]}.{exact.capability[1]}"
     versions = [f"torch {exact.torch}", *([f"cuDNN {exact.cudnn}"] if exact.cudnn else [])]
     over = f", over {counted(exact.frames, 'frame')}" if exact.frames else ""
     took = f"; {_runs(asked)}" if asked else ""
