@@ -138,6 +138,7 @@ class Plan(PlaceablePlan):
 
 
 if TYPE_CHECKING:
+    from planner.exact import Progress
 
     class FittingPlan(Plan):
         """A plan that chose something."""
@@ -171,6 +172,8 @@ def plan(
     simulate_gpu: str | Path | None = None,
     host_memory: str | int | None = None,
     torch: str | None = None,
+    exact: bool = False,
+    progress: Progress | None = None,
 ) -> Plan:
     """The best configuration that fits, as a Plan.
 
@@ -183,9 +186,12 @@ def plan(
     --format json`, whose GPUs count as present in place of this machine's. host_memory: what the host has for the run,
     such as "16GB" or bytes; None is this machine's where the plan is for its GPU, and not known elsewhere. torch: whose
     rules count, such as "2.11": workspaces, copies by autocast, code for the GPU; None is the installed torch, else the
-    newest known.
+    newest known. exact: rehearse (else simulate) the choice and what would be preferred to it and may fit, until the
+    best that truly fits is found; answers are kept in the cache folder. progress(number, most, method, configuration)
+    is called before each of at most 8 runs.
 
-    Raises UsageError for a value that cannot be planned for. That nothing fits raises nothing: see Plan.require.
+    Raises UsageError for a value that cannot be planned for; of an exact plan EnvironmentFailure without torch or sam2,
+    and Interrupted where the user stops it. That nothing fits raises nothing: see Plan.require.
     """
     request = request_of(
         task=task, objects=objects, frames=frames, frame_size=frame_size, variant=variant, version=version,
@@ -194,12 +200,17 @@ def plan(
     budget, warnings = budget_of(vram, gpu, device, parse_headroom(headroom), gpus_of(simulate_gpu, vram, gpu))
     budget = with_host(budget, host_memory, simulate_gpu)
     check_top(top)
+    check_exact(exact, torch)
     with torch_of(simulate_gpu, torch, budget.gpu):
         model = known_model().on(budget.gpu, budget.total_bytes, torch)
         warnings += model.releases.notes(model.figures_of)
-        made = make_plan(
-            request, budget, model, provenance_of(model), strict=strict, top=top, warnings=warnings, explain=explain
-        )
+        provenance = provenance_of(model)
+        if exact:
+            from planner.exact import exactly
+
+            model, asked, notes = exactly(request, budget, model, strict, progress)
+            provenance, warnings = replace(provenance, exact=asked), (*warnings, *notes)
+        made = make_plan(request, budget, model, provenance, strict=strict, top=top, warnings=warnings, explain=explain)
     return with_files(made)
 
 
@@ -223,6 +234,8 @@ def predict(
     runtime: str | None = None,
     torch: str | None = None,
     position_tables: str = "built",
+    exact: bool = False,
+    progress: Progress | None = None,
 ) -> Estimate:
     """Bytes of one configuration on a workload. `gpu` sets what depends on the GPU.
 
@@ -234,7 +247,8 @@ def predict(
     planner.load runs; the default), "stock" (the sam2 package's predictors, which keep all frames and state; the
     same as bounded_memory_bank=False) or "reimplementation" (the published figures: image and video in float16).
     torch: as of plan. position_tables: when stock makes those that it keeps: "built" (with the model: sam2 since
-    December 2024), "used" (at their first use: before) or "none" (forks without them).
+    December 2024), "used" (at their first use: before) or "none" (forks without them). exact, progress: as of plan; for
+    the runtime own.
     Raises UsageError as plan does, for what the GPU cannot run, and for a version of torch that has no code for it;
     that the installed one has none is a note.
     """
@@ -249,6 +263,11 @@ def predict(
     card, model = model_for(gpu, vram, torch, position_tables)
     if torch is not None:
         build_named(torch)  # which refuses a CUDA that no wheel is built with
+    check_exact(exact, torch, runtime or runtime_of(configuration))
+    if exact:
+        from planner.exact import known_run
+
+        model = known_run(configuration, workload, card, model, progress)
     capability, notes = None, model.releases.notes(model.figures_of)
     if card is not None:
         no_code = _checked_on(card, configuration, torch)
@@ -270,6 +289,19 @@ def model_for(
     card = _gpu(gpu)
     size = None if vram is None else check_size(vram) if isinstance(vram, int) else parse_size(vram)
     return card, known_model().on(card, size, torch, position_tables)
+
+
+def check_exact(exact: bool, torch: str | None, runtime: str = "own") -> None:
+    """Raises UsageError for an exact answer about what is not installed here, or not ours."""
+    if exact and torch is not None:
+        raise UsageError(
+            "exact runs the torch that is installed; torch names the rules of another.", "Leave one of the two out."
+        )
+    if exact and runtime != "own":
+        raise UsageError(
+            "Exact predictions are of the runtime own.",
+            "Ask for it, or see: sam2-plan simulate --runtime stock, sam2-plan rehearse PLAN --runtime stock",
+        )
 
 
 def usual_precision(gpu: str | None = None) -> str:

@@ -15,6 +15,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from planner import domain
 from planner.api import Plan
 from planner.budgets import budget_of, budget_on, refuse_report
 from planner.catalog.figures import worth
@@ -25,6 +26,7 @@ from planner.measure.devices import PresentGpu
 from planner.measure.machine import Machine, this_machine
 from planner.measure.present import as_gpu, find_present
 from planner.memory_model.current import known_model
+from planner.memory_model.exact import key_of, known_of
 from planner.outputs.layout import check_saves
 from planner.planning.candidates import smallest_need
 from planner.planning.unnamed import smallest_budget
@@ -251,7 +253,7 @@ def _stand(target: _Target, request: Request) -> _Standing:
     plan = target.plan
     assert plan.chosen is not None
     budget, present = target.budget()
-    now = as_of_today(plan.chosen, request.workload, budget)
+    now = as_of_today(plan, request.workload, budget)
     if budget is None:
         reason = target.machine.reasons.get("gpus", "the driver lists none") if target.machine else ""
         return _Standing(budget=None, now=now, checks=(no_gpu(reason),))
@@ -260,7 +262,7 @@ def _stand(target: _Target, request: Request) -> _Standing:
         check_capability(now, budget, target.build()) or check_gpu(plan, budget),
         target.of_machine("driver", partial(check_driver, plan, budget)),
         check_memory(now, budget, holders, partial(_advice, target, request, now, budget, bool(holders))),
-        check_prediction(plan.chosen, as_of_today(plan.chosen, plan.request.workload, budget)),
+        check_prediction(plan.chosen, as_of_today(plan, plan.request.workload, budget)),
     ]
     if target.machine is not None and target.cap_bytes is not None:
         checks.append(check_cap(request, now.estimate, target.cap_bytes))
@@ -278,16 +280,22 @@ def _advice(target: _Target, request: Request, now: Choice, budget: Budget, held
     return what_to_do(request, of_plan, smallest, budget, held, others, replayed)
 
 
-def as_of_today(choice: Choice, workload: Workload, budget: Budget | None) -> Choice:
-    """A choice with what is predicted today for a workload on the GPU of a budget, and the quality known today.
+def as_of_today(plan: domain.Plan, workload: Workload, budget: Budget | None) -> Choice:
+    """A plan's choice with what is predicted today for a workload on the GPU of a budget, and the quality known today.
 
-    The plan's file may be of another release, or have been changed by hand.
+    The plan's file may be of another release, or have been changed by hand. What it found by a rehearsal or simulation
+    stands, with today's context, for the same workload on the same compute capability.
     """
-    gpu = budget.gpu if budget else None
+    assert plan.chosen is not None
+    gpu, choice = budget.gpu if budget else None, plan.chosen
     model, configuration = known_model().on(gpu, budget.total_bytes if budget else None), choice.configuration
+    capability = gpu.capability if gpu else None
+    known = known_of(choice.estimate)
+    if known is not None and capability in (None, known.exact.capability):
+        model = model.knowing({key_of("own", configuration, plan.request.workload, capability): known})
     return replace(
         choice,
-        estimate=model.estimate(configuration, workload, gpu.capability if gpu else None),
+        estimate=model.estimate(configuration, workload, capability),
         **worth(configuration, workload, model.catalog, gpu.name if gpu else None),
     )
 

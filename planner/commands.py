@@ -14,9 +14,10 @@ SAVED = "plan.yaml"
 PIN_OPTIONS = {name: f"--{name}" for name in ("variant", "version", "resolution", "precision", "attention")}
 
 
-def planning_command(request: Request, budget: Budget, *extra: str, strict: bool = False) -> str:
+def planning_command(request: Request, budget: Budget, *extra: str, strict: bool = False, exact: bool = False) -> str:
     """`sam2-plan ...` with the options that give this request and budget; `extra` is appended."""
-    return _command(request, _budget(budget), (*(["--strict"] if strict else []), *extra))
+    flags = [*(["--strict"] if strict else []), *(["--exact"] if exact else [])]
+    return _command(request, _budget(budget), (*flags, *extra))
 
 
 def packing_command(
@@ -43,9 +44,12 @@ def _command(request: Request, budget_words: Sequence[str], extra: Sequence[str]
     return shlex.join([*words, *extra])
 
 
-def running_command(request: Request, budget: Budget, configuration: Configuration, strict: bool = False) -> str:
+def running_command(
+    request: Request, budget: Budget, configuration: Configuration, strict: bool = False, exact: bool = False
+) -> str:
     """What makes the plan again, keeps it and runs it; INPUT stands for the user's file."""
-    return f"{planning_command(request, budget, '-o', SAVED, strict=strict)} && {run_command(request, configuration)}"
+    planning = planning_command(request, budget, "-o", SAVED, strict=strict, exact=exact)
+    return f"{planning} && {run_command(request, configuration)}"
 
 
 def download_command(saved: str) -> str:

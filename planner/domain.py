@@ -31,10 +31,12 @@ VERDICTS = ("fits", "tight", "does_not_fit")
 BUDGET_SOURCES = ("vram", "gpu", "device")
 HOST_SOURCES = ("given", "machine")
 """Whether the user said how much memory the host has, or the machine of the GPU did."""
-PROVENANCES = ("measured", "published", "simulated", "derived", "assumed")
-"""measured: on a GPU by this project; published: from a cited publication or fitted to one; simulated: traced;
-derived: the size of a known array, or what a law of published figures says of another GPU; assumed: a stated allowance
-that nothing measured supports yet."""
+PROVENANCES = ("measured", "rehearsed", "published", "simulated", "derived", "assumed")
+"""measured: on a GPU by this project; rehearsed: torch's own bytes, on an imaginary GPU, or fitted to them; published:
+from a cited publication or fitted to one; simulated: traced; derived: the size of a known array, or what a law of
+published figures says of another GPU; assumed: a stated allowance that nothing measured supports yet."""
+
+EXACT_METHODS = ("rehearsed", "simulated")
 
 EXIT_FITS, EXIT_FAILED, EXIT_USAGE, EXIT_DOES_NOT_FIT, EXIT_WARNING, EXIT_NOT_CONFIRMED = range(6)
 
@@ -198,6 +200,36 @@ class Phase:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Exact:
+    """How bytes were found that no law predicts: by a run of the very configuration without a GPU."""
+
+    method: str
+    """One of EXACT_METHODS."""
+    gpu: str | None
+    """The imaginary GPU that it was rehearsed on; None of a simulation."""
+    capability: tuple[int, int]
+    """CUDA compute capability that was asked about."""
+    torch: str
+    """Version of the torch that ran."""
+    cudnn: str | None
+    sam2: str | None
+    frames: int | None
+    """How many it ran; None of other tasks than video."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What an exact plan took to make."""
+
+    runs: int
+    """Rehearsed or simulated for it."""
+    remembered: int
+    """Answered from the cache."""
+    left: int
+    """Candidates that may fit, would be preferred to the choice, and were not asked about: the runs did not suffice."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
     """Predicted bytes on the GPU at the peak of a run."""
 
@@ -229,6 +261,8 @@ class Estimate:
     """Of host_bytes, at the host's own peak; they add up to it."""
     host_bytes_reason: str | None = None
     """Why host_bytes is None."""
+    exact: Exact | None = None
+    """How the bytes were found; None of a prediction."""
 
     @property
     def host_bytes(self) -> int | None:
@@ -355,6 +389,8 @@ class Provenance:
     profiles: tuple[str, ...]
     memory_model: str
     versions: Mapping[str, str]
+    exact: Asked | None = None
+    """Of a plan that was asked to be exact."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -116,7 +116,7 @@ def _offers(plan: Plan, choice: Choice, machine: Machine, count: int) -> list[Of
 
 def _offer(plan: Plan, choice: Choice, machine: Machine, present: PresentGpu, gpu: Gpu) -> Offer:
     budget = budget_on(gpu, plan.budget.headroom)
-    now = as_of_today(choice, plan.request.workload, budget)
+    now = as_of_today(plan, plan.request.workload, budget)
     holders = holders_of(present, process_names(present, machine))
     unable = check_capability(now, budget)
     return Offer(

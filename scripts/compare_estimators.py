@@ -1,10 +1,11 @@
 """Compare estimators of GPU memory on SAM 2, on the same configurations in one go.
 
 accelerate, torchinfo, torch-preflight, torch-kitsune, FakeTensor, torch's MemTracker and this project, against a real
-run on the CPU and against published figures.
+run on the CPU and against published figures, or against rehearsals; and what planners for language models say.
 
-    pip install accelerate torchinfo torch-preflight torch-kitsune     # a tool that is not there is reported as missing
+    pip install accelerate torchinfo torch-preflight torch-kitsune fitcheck-llm vramscout    # or reported missing
     python scripts/compare_estimators.py --markdown docs/peers-table.md --json peers.json
+    python scripts/compare_estimators.py --rehearsed profiles/rehearsed --rows 12 --markdown -
 
 Needs torch (its default CUDA wheel) and sam2; no GPU. Without --markdown and --json, JSON goes to standard output.
 Some minutes on one core; --quick takes one. Each estimator runs in its own process and each estimate in a fork of it.
@@ -19,19 +20,21 @@ import importlib.metadata
 import json
 import os
 import platform
+import random
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from estimators.cases import CPU_RUN, ESTIMATORS, PUBLISHED, TRUTH, Answer, Case, Estimator, cases
+from estimators.cases import CPU_RUN, ESTIMATORS, PUBLISHED, REHEARSED, TRUTH, Answer, Case, Estimator, cases
 from estimators.table import markdown
-from estimators.truth import published
+from estimators.truth import published, rehearsed
 
 ROOT = Path(__file__).resolve().parent.parent
+SEED = 14
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells give it."""
 
@@ -44,12 +47,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:
-        document = compare(cases(options.quick), asked, options.timeout, options.published, options.verbose)
+        known = rehearsed(options.rehearsed) if options.rehearsed else {}
+        if options.rehearsed and not known:
+            print(f"{options.rehearsed} has no row that can be compared here.", file=sys.stderr)
+            return 2
+        drawn = random.Random(SEED).sample(sorted(known, key=str), min(options.rows, len(known)))
+        document = compare(drawn or cases(options.quick), asked, options, known)
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)
         return INTERRUPTED
     document["seconds"] = round(time.perf_counter() - began, 1)
     document["command"] = "python scripts/compare_estimators.py" + (" --quick" if options.quick else "")
+    if options.rehearsed:
+        document["command"] += f" --rehearsed profiles/rehearsed --rows {options.rows}"
     text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
     if options.markdown:
         _write(options.markdown, markdown(document))
@@ -73,20 +83,30 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="profiles of published figures (profiles/published)",
     )
+    parser.add_argument(
+        "--rehearsed", type=Path, metavar="FOLDER", help=f"against the {REHEARSED} rows of this folder instead (TSV)"
+    )
+    parser.add_argument("--rows", type=int, default=12, help="how many of them, drawn at random (12)")
     parser.add_argument("--verbose", action="store_true", help="show what the tools write to standard error")
     return parser
 
 
 def compare(
-    asked_cases: Sequence[Case], estimators: Sequence[Estimator], timeout_seconds: int, folder: Path, verbose: bool
+    asked_cases: Sequence[Case],
+    estimators: Sequence[Estimator],
+    options: argparse.Namespace,
+    rehearsals: Mapping[Case, Answer],
 ) -> dict[str, Any]:
     """The document: estimators with versions, and a row per case with the truth and all answers."""
+    timeout_seconds, verbose = options.timeout, options.verbose
     load = f"load average {os.getloadavg()[0]:.1f} at the start"
     rows: list[dict[str, Any]] = [{"case": case.to_dict(), "truth": {}, "answers": {}} for case in asked_cases]
     real = [case for case in asked_cases if case.truth == CPU_RUN]
-    head, truths = _ask(TRUTH, real, timeout_seconds, verbose)
+    _, truths = _ask(TRUTH, real, timeout_seconds, verbose) if real else ({}, {})
     for row, case in zip(rows, asked_cases, strict=True):
-        known = truths.get(case) or (published(case, folder) if case.truth == PUBLISHED else Answer())
+        known = truths.get(case) or rehearsals.get(case)
+        if known is None:
+            known = published(case, options.published) if case.truth == PUBLISHED else Answer()
         row["truth"] = {"kind": case.truth} | _as_dict(known)
     shown = []
     for estimator in estimators:

@@ -32,7 +32,7 @@ file (--config, $SAM2_PLAN_CONFIG, or config.yaml in the data folder), else thei
 
 \b
 Exit codes: 0 fits; 1 failed; 2 usage; 3 nothing fits; 4 fits tightly (--strict).
-Writes nothing but the file of -o.
+Writes nothing but the file of -o; with --exact also what was found, into the cache folder ($XDG_CACHE_HOME, ~/.cache).
 """
 COMMANDS = {
     "check": "planner.cli.check",
@@ -148,12 +148,17 @@ def cli(context: click.Context, /, output: str, path: str | None, exit_zero: boo
     import planner
 
     if options.asks_for_several(asked):
+        if asked.pop("exact"):
+            raise UsageError(
+                "--exact is for a plan of one process on one GPU.",
+                "Plan for one; on others of its kind each process takes the same.",
+            )
         from planner.cli.packing import answer
 
         code = answer(asked, output, path)
         context.exit(0 if exit_zero and code in (3, 4) else code)
     del asked["gpus"], asked["streams"]
-    plan = planner.plan(**asked)
+    plan = _exact_plan(asked) if asked["exact"] else planner.plan(**asked)
     if path is not None:
         plan.save(path)
     if output == "json":
@@ -165,6 +170,14 @@ def cli(context: click.Context, /, output: str, path: str | None, exit_zero: boo
 
         echo(plan_report(plan, style_of(sys.stdout), path))
     context.exit(0 if exit_zero and plan.exit_code in (3, 4) else plan.exit_code)
+
+
+def _exact_plan(asked: dict[str, Any]) -> Any:
+    import planner
+    from planner.cli.exact import telling_progress
+
+    with telling_progress() as progress:
+        return planner.plan(**asked, progress=progress)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -151,6 +151,10 @@ target = stack(
     simulate_gpu,
 )
 
+exact = click.option(
+    "--exact", is_flag=True, help="rehearse or simulate what decides, seconds each, in place of predicting it"
+)
+
 decision = stack(
     click.option("--prefer", type=Word(PREFERENCES), default="quality", show_default=True, help="what best means"),
     click.option("--top", metavar="N", type=int, default=6, show_default=True, help="alternatives to keep"),
@@ -158,4 +162,5 @@ decision = stack(
     click.option("-o", "--output", "path", metavar="FILE", help="save the plan too (.json: JSON, else YAML)"),
     click.option("--strict", is_flag=True, help="exit 4 where the choice fits only tightly"),
     click.option("--exit-zero", is_flag=True, help="exit 0 also where nothing fits"),
+    exact,
 )

@@ -17,7 +17,7 @@ Examples:
   sam2-plan predict --variant tiny --task video --frames 240 --runtime stock --format json
 
 \b
-Exit codes: 0 predicted; 1 failed; 2 usage. Writes nothing.
+Exit codes: 0 predicted; 1 failed; 2 usage. Writes nothing; with --exact into the cache folder, what was found.
 """
 
 
@@ -43,9 +43,17 @@ Exit codes: 0 predicted; 1 failed; 2 usage. Writes nothing.
 @click.option("--gpu", metavar="NAME", help="take what depends on the GPU from this one")
 @click.option("--vram", metavar="SIZE", help="take the CUDA context from cards that have so much")
 @options.torch
+@options.exact
 @options.output_format
 def command(
-    output: str, runtime: str, gpu: str | None, vram: str | None, torch: str | None, position_tables: str, **asked: Any
+    output: str,
+    runtime: str,
+    gpu: str | None,
+    vram: str | None,
+    torch: str | None,
+    position_tables: str,
+    exact: bool,
+    **asked: Any,
 ) -> None:
     """Predict the bytes of one configuration: by component, by phase, with an upper bound.
 
@@ -55,13 +63,15 @@ def command(
     """
     import planner
     from planner.api import bounded_memory_bank_of, configuration_and_workload, usual_precision
+    from planner.cli.exact import telling_progress
     from planner.questions import runtimes
 
     given = asked["precision"]
     asked["precision"] = given or usual_precision(gpu)
     asked["bounded_memory_bank"] = bounded_memory_bank_of(runtime)
     whose: dict[str, Any] = {"gpu": gpu, "vram": vram, "torch": torch, "position_tables": position_tables}
-    estimate = planner.predict(**asked, **whose, runtime=runtime)
+    with telling_progress() as progress:
+        estimate = planner.predict(**asked, **whose, runtime=runtime, exact=exact, progress=progress)
     configuration, workload = configuration_and_workload(**asked)
     beside = runtimes(configuration, workload, **whose)
     if output == "json":

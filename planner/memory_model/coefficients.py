@@ -114,7 +114,7 @@ class Law:
         return self.curves[variant].at(pixels) if place is None else self.tables[variant][place]
 
 
-class Known(NamedTuple):
+class Rehearsed(NamedTuple):
     """A run that was rehearsed. Bytes of the allocator."""
 
     allocated: int
@@ -140,7 +140,7 @@ class Group:
     """Of what was fitted: rehearsed or published."""
     places: Mapping[tuple[int, int], int] = field(default_factory=dict)
     """Where a resolution, shorter side first, stands in the laws' tables."""
-    known: Mapping[str, Known] = field(default_factory=dict)
+    known: Mapping[str, Rehearsed] = field(default_factory=dict)
     """Runs by name_of."""
     largest_pixels: int
     """Of the resolutions that were fitted to, as are the following."""
@@ -312,11 +312,11 @@ def _group(entry: Any) -> Group:
     )
 
 
-def _known(sizes: Any) -> Known:
+def _known(sizes: Any) -> Rehearsed:
     allocated, reserved, least = sizes
     if not 0 < allocated <= reserved or (least is not None and not allocated <= least <= reserved):
         raise ValueError(f"{sizes!r} are not the bytes of a run")
-    return Known(allocated, reserved, least)
+    return Rehearsed(allocated, reserved, least)
 
 
 def _law(entry: Any, pixels: tuple[int, ...], places: int) -> Law:

@@ -18,13 +18,14 @@ from planner.memory_model.coefficients import (
     Coefficients,
     Correction,
     Group,
-    Known,
     Law,
+    Rehearsed,
     generation_of,
     load_coefficients,
     name_of,
 )
 from planner.memory_model.contexts import Context, context_on
+from planner.memory_model.exact import Key, Known, key_of, phases_of
 from planner.memory_model.features import ARRAYS, SCALAR, Operations, Quantities, features
 from planner.memory_model.releases import BUILT, Difference, Releases, releases_as_fitted, releases_of
 
@@ -90,6 +91,8 @@ class MemoryModel:
         """On that GPU; None where none is meant, and the capability says what there is to say."""
         self.releases = releases or releases_as_fitted(self.figures_of)
         """Whose rules count; of None those that the figures are of."""
+        self.known: Mapping[Key, Known] = {}
+        """Runs whose bytes were found: they go before the laws."""
 
     @property
     def figures_of(self) -> str:
@@ -124,6 +127,12 @@ class MemoryModel:
         model._known_curves = self._known_curves  # of the same laws
         return model
 
+    def knowing(self, known: Mapping[Key, Known]) -> MemoryModel:
+        """This model with runs whose bytes were found; see planner.memory_model.exact.key_of."""
+        model = MemoryModel(self.coefficients, self.catalog, self.corrections, self.context, self.releases)
+        model.known, model._known_curves = known, self._known_curves
+        return model
+
     def estimate(
         self,
         configuration: Configuration,
@@ -142,20 +151,22 @@ class MemoryModel:
         q = quantities(configuration, workload)
         terms = self._terms(group, configuration, q, capability)
         totals = self.totals(configuration, workload, capability, runtime)
-        correction = self.corrections.get(runtime)
         sizes = {name: terms.allocated(name, law) for name, law in group.phases.items()}
         highest = max(sizes, key=sizes.__getitem__)
         # A run that was rehearsed is known to the byte, which its highest phase then takes; no other takes more.
         sizes = {name: min(size, totals.allocated) for name, size in sizes.items()} | {highest: totals.allocated}
         phases = tuple(_phase(name, size, terms, group, configuration) for name, size in sizes.items())
-        peak = max(phases, key=lambda phase: phase.allocated_bytes)
-        because = self._extrapolated(group, configuration, workload)
-        if correction:
+        because, origin = self._extrapolated(group, configuration, workload), _origin(group, terms.ratios)
+        if correction := self.corrections.get(runtime):
             because += correction.notes
+        known = self._found(group, configuration, workload, capability)
+        if known is not None:
+            phases, because, origin = phases_of(known, phases), (), known.exact.method
         if terms.context.note:
             because += (terms.context.note,)
+        peak = max(phases, key=lambda phase: phase.allocated_bytes)
         found = host.host_components(configuration, workload, runtime, self.catalog)
-        cache = Component("allocator cache", totals.reserved - totals.allocated, _origin(group, terms.ratios))
+        cache = Component("allocator cache", totals.reserved - totals.allocated, origin)
         band = terms.context
         context = Component("cuda context", totals.context, band.provenance)
         return Estimate(
@@ -174,6 +185,7 @@ class MemoryModel:
             extrapolated_because=because,
             host_components=found or (),
             host_bytes_reason=None if found else host.UNKNOWN_RUNTIME,
+            exact=known.exact if known else None,
         )
 
     def host_bytes(self, configuration: Configuration, workload: Workload, runtime: str | None = None) -> int | None:
@@ -190,10 +202,14 @@ class MemoryModel:
         """Only the sums: what planning asks for thousands of times."""
         runtime = runtime or runtime_of(configuration)
         group = self._group(runtime, configuration, workload, generation_of(capability))
+        exact = self._found(group, configuration, workload, capability)
+        if exact is not None:
+            return _totals_of(exact, self._context(group, capability))
         q = quantities(configuration, workload)
         terms = self._terms(group, configuration, q, capability)
         if capability is not None:
-            known = group.known.get(name_of(configuration, workload, capability)) if group.known else None
+            as_fitted = self.releases.as_fitted and group.known
+            known = group.known.get(name_of(configuration, workload, capability)) if as_fitted else None
             return self._totals(group, terms, known)
         found = self._totals(group, terms)
         if runtime == OTHER_RUNTIME:
@@ -241,9 +257,6 @@ class MemoryModel:
     ) -> Terms:
         parameters = self.catalog.shapes[configuration.variant].parameters
         correction = self.corrections.get(group.runtime)
-        context = self.context or context_on(capability=capability)
-        if correction and (size := correction.context_bytes) is not None:
-            context = Context(size, size, size, "measured")
         scores = NO_SCORES
         math = configuration.attention == "math"
         if math:
@@ -262,8 +275,21 @@ class MemoryModel:
             ),
             scores=scores,
             ratios=(correction.allocated_ratio, correction.reserved_ratio) if correction else None,
-            context=context,
+            context=self._context(group, capability),
         )
+
+    def _context(self, group: Group, capability: tuple[int, int] | None) -> Context:
+        correction = self.corrections.get(group.runtime)
+        if correction and (size := correction.context_bytes) is not None:
+            return Context(size, size, size, "measured")
+        return self.context or context_on(capability=capability)
+
+    def _found(
+        self, group: Group, configuration: Configuration, workload: Workload, capability: tuple[int, int] | None
+    ) -> Known | None:
+        if not self.known:  # as mostly: making a key costs as much as a prediction
+            return None
+        return self.known.get(key_of(group.runtime, configuration, workload, capability))
 
     def _curves(self, group: Group, variant: str, resolution: tuple[int, int]) -> Mapping[int, float]:
         """See Terms. The ways of running a configuration share them, so they are worked out once."""
@@ -276,7 +302,7 @@ class MemoryModel:
             self._known_curves[key] = known
         return known
 
-    def _totals(self, group: Group, terms: Terms, known: Known | None = None) -> Totals:
+    def _totals(self, group: Group, terms: Terms, known: Rehearsed | None = None) -> Totals:
         allocated = max(terms.allocated(name, law) for name, law in group.phases.items())
         reserved = max(allocated, terms.reserved(group.reserved))
         least = allocated + ceil((reserved - allocated) * self.coefficients.least[group.runtime, group.task])
@@ -319,6 +345,12 @@ class MemoryModel:
         if workload.frame_size[0] * workload.frame_size[1] > group.largest_frame_pixels:
             reasons.append(f"a larger picture than any that was {group.provenance}")
         return tuple(reasons)
+
+
+def _totals_of(known: Known, context: Context) -> Totals:
+    """The sums of a run that was found: nothing but the context can be more."""
+    upper, least = known.reserved_upper_bytes + context.high_bytes, known.allocated_bytes + context.bytes
+    return Totals(known.allocated_bytes, known.reserved_bytes, context.bytes, upper, least)
 
 
 def _from_elsewhere(one: Correction) -> Correction:

@@ -22,7 +22,7 @@ from planner.catalog import Catalog
 from planner.domain import VARIANTS
 from planner.memory_model import arrays
 from planner.memory_model.beyond import USUAL_MASKS_BYTES, reserved_scores
-from planner.memory_model.coefficients import Curve, Group, Key, Known, Law, Spill
+from planner.memory_model.coefficients import Curve, Group, Key, Law, Rehearsed, Spill
 from planner.memory_model.estimator import SCORED
 from planner.memory_model.features import (
     FRAMES,
@@ -119,7 +119,7 @@ def _group(key: Key, rows: Sequence[Row], shapes: Sequence[Size], phases: dict[s
         reserved=reserved,
         provenance="rehearsed",
         places={shape: place for place, shape in enumerate(shapes)},
-        known={row.name: Known(row.allocated or 0, row.reserved or 0, row.least) for row in rows},
+        known={row.name: Rehearsed(row.allocated or 0, row.reserved or 0, row.least) for row in rows},
         largest_pixels=shapes[-1][0] * shapes[-1][1],
         largest_objects=max(row.workload.objects for row in rows),
         largest_frame_pixels=max(row.quantities.frame_pixels for row in rows),

@@ -78,6 +78,11 @@ class Releases(NamedTuple):
     newer: str | None = None
     """The release that counts, where it is newer than the figures or not known; None where it is neither."""
 
+    @property
+    def as_fitted(self) -> bool:
+        """Whether runs that were rehearsed take what they took there: the same rules, the same tables."""
+        return self.torch == self.fitted and self.tables == BUILT
+
     def workspace_bytes(self, capability: tuple[int, int] | None, generation: str) -> int:
         """What workspaces take more (or less) than in the rows that a generation's laws were fitted to."""
         fitted = GENERATIONS.get(generation)

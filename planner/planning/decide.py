@@ -39,7 +39,7 @@ def make_plan(
     candidate class why it was or was not chosen. Raises UsageError only for a request that contradicts itself; that
     nothing fits is a Plan, not an error.
     """
-    workload = request.workload
+    workload, exact = request.workload, provenance.exact is not None
     usable = budget.usable_bytes
     classes = candidate_classes(request, budget, model)
     weighed = weigh(classes, request, usable, model.catalog, strict)
@@ -80,7 +80,7 @@ def make_plan(
             *context_warnings(chosen, smallest, budget, model),
             *host_warnings(chosen, budget),
         ),
-        command=running_command(request, budget, chosen.configuration, strict) if chosen else None,
+        command=running_command(request, budget, chosen.configuration, strict, exact) if chosen else None,
         command_reason=None if chosen else "nothing fits",
         candidates=sum(len(candidate.members) for candidate in classes),
         provenance=provenance,

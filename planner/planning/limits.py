@@ -139,7 +139,7 @@ def limits(
     largest_size, sure_size = span.largest_resolution(choice.configuration.resolution)
     if sure_size is None:
         reasons["sure_resolution"] = "the upper bound of the smallest resolution lies above the budget"
-    return Limits(
+    found = Limits(
         max_objects=objects[0],
         sure_objects=objects[1],
         gpu_objects=objects[2],
@@ -151,6 +151,29 @@ def limits(
         smallest_card=card,
         reasons=reasons,
     )
+    return found if choice.estimate.exact is None else _with_choice(found, choice, workload, budget)
+
+
+def _with_choice(limits: Limits, choice: Choice, workload: Workload, budget: Budget) -> Limits:
+    """Limits that reach to the choice itself: its bytes were found, those of what lies around it are predicted."""
+    one, estimate, reasons = choice.configuration, choice.estimate, dict(limits.reasons)
+    sure = estimate.upper_bytes <= budget.usable_bytes
+    reached: dict[str, int | tuple[int, int] | None] = {}
+    objects = {"max_objects": True, "sure_objects": sure, "gpu_objects": not one.offload_state}
+    counted = workload.task == "video" or budget.host_bytes is not None
+    for name, holds in objects.items():
+        if counted and holds and workload.task != "automask":
+            reached[name] = max(getattr(limits, name) or 0, workload.objects)
+    for name, holds in (("max_resolution", True), ("sure_resolution", sure)):
+        if holds:
+            reached[name] = max(getattr(limits, name) or one.resolution, one.resolution)
+    smallest = budget.headroom.budget_for(estimate.total_bytes)
+    if limits.smallest_total_bytes is None or smallest < limits.smallest_total_bytes:
+        reached["smallest_total_bytes"] = smallest
+    for name in reached:
+        reasons.pop(name, None)
+    card = card_size(smallest) if "smallest_total_bytes" in reached else limits.smallest_card
+    return replace(limits, **reached, smallest_card=card, reasons=reasons)  # type: ignore[arg-type]  # by name
 
 
 def span_of(configuration: Configuration, request: Request, budget: Budget, model: MemoryModel) -> Span:

@@ -67,7 +67,9 @@ def check_driver(plan: Plan, budget: Budget, machine: Machine) -> Check:
 
 def check_package(plan: Plan, machine: Machine, name: str) -> Check:
     """Whether torch or sam2 is installed, new enough, and of the release that the plan's figures are of."""
-    version, planned = machine.versions.get(name), plan.provenance.versions.get(name)
+    exact = plan.estimate.exact if plan.estimate else None
+    planned = getattr(exact, name) if exact else plan.provenance.versions.get(name)
+    version = machine.versions.get(name)
     figures = {"version": version, "planned_version": planned}
     if version is None:
         return Check(name=name, status=FAIL, found=f"{name} is not installed", action=INSTALL, figures=figures)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from planner.catalog.torch_builds import TorchBuild
 from planner.commands import SAVED, describe, planning_command
-from planner.domain import EXIT_DOES_NOT_FIT, Budget, Choice, Estimate, Headroom, Request
+from planner.domain import EXIT_DOES_NOT_FIT, Budget, Choice, Estimate, Exact, Headroom, Request
 from planner.measure.devices import PresentGpu
 from planner.measure.machine import Machine
 from planner.memory_model.current import known_model
@@ -137,6 +137,10 @@ def _compared(planned: Estimate, now: Estimate) -> Check:
         "upper_bytes": now.upper_bytes,
     }
     said = f"{format_size(now.total_bytes)} (at most {format_size(now.upper_bytes)})"
+    if planned.exact is not None and now.exact is None:
+        return _found_elsewhere(planned, planned.exact, now, said, figures)
+    if planned.exact is not None:
+        said += f", {planned.exact.method}"
     if (now.total_bytes, now.upper_bytes) == (planned.total_bytes, planned.upper_bytes):
         return Check(name="prediction", status=PASS, found=f"{said}, as in the plan", figures=figures)
     beside = f"{said}; the plan says {format_size(planned.total_bytes)} (at most {format_size(planned.upper_bytes)})"
@@ -149,6 +153,16 @@ def _compared(planned: Estimate, now: Estimate) -> Check:
         action="Make the plan again: this GPU, this release or your own fit is not what it was made with",
         figures=figures,
     )
+
+
+def _found_elsewhere(planned: Estimate, exact: Exact, now: Estimate, said: str, figures: dict[str, int]) -> Check:
+    """A plan whose bytes were found for another compute capability, beside what is predicted for this one."""
+    of = f"{format_size(planned.total_bytes)} (at most {format_size(planned.upper_bytes)})"
+    where = f"on capability {exact.capability[0]}.{exact.capability[1]}"
+    found = f"{said} is predicted for this GPU; the plan's {of} was {exact.method} {where}"
+    agree = now.total_bytes <= planned.upper_bytes and planned.total_bytes <= now.upper_bytes
+    action = None if agree else "Make the plan again for this GPU, with --exact"
+    return Check(name="prediction", status=PASS if agree else WARN, found=found, action=action, figures=figures)
 
 
 def no_gpu(reason: str) -> Check:

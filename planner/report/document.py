@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from planner.documents import dump
 from planner.domain import (
+    Asked,
     Budget,
     Choice,
     Component,
     Configuration,
     Estimate,
+    Exact,
     Gpu,
     Limits,
     Plan,
@@ -57,6 +59,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
             "profiles": list(plan.provenance.profiles),
             "memory_model": plan.provenance.memory_model,
             "versions": dict(plan.provenance.versions),
+            "exact": _asked(plan.provenance.exact),
         },
         "explained": None if plan.explained is None else [_explained(one) for one in plan.explained],
     }
@@ -139,7 +142,26 @@ def estimate_document(estimate: Estimate) -> dict[str, Any]:
         "extrapolated": estimate.extrapolated,
         "extrapolated_because": list(estimate.extrapolated_because),
         **host_document(estimate.host_components, estimate.host_bytes_reason),
+        "exact": _exact(estimate.exact),
     }
+
+
+def _exact(exact: Exact | None) -> dict[str, Any] | None:
+    if exact is None:
+        return None
+    return {
+        "method": exact.method,
+        "gpu": exact.gpu,
+        "capability": list(exact.capability),
+        "torch": exact.torch,
+        "cudnn": exact.cudnn,
+        "sam2": exact.sam2,
+        "frames": exact.frames,
+    }
+
+
+def _asked(asked: Asked | None) -> dict[str, Any] | None:
+    return None if asked is None else {"runs": asked.runs, "remembered": asked.remembered, "left": asked.left}
 
 
 def host_document(components: Sequence[Component], reason: str | None) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from planner.documents import Fields, read
 from planner.domain import (
     ATTENTIONS,
     BUDGET_SOURCES,
+    EXACT_METHODS,
     HOST_SOURCES,
     PRECISIONS,
     PREFERENCES,
@@ -18,11 +19,13 @@ from planner.domain import (
     VARIANTS,
     VERDICTS,
     VERSIONS,
+    Asked,
     Budget,
     Choice,
     Component,
     Configuration,
     Estimate,
+    Exact,
     Gpu,
     Headroom,
     Limits,
@@ -84,6 +87,7 @@ def _plan(fields: Fields) -> Plan:
             profiles=tuple(provenance.texts("profiles")),
             memory_model=provenance.text("memory_model"),
             versions=_text_mapping(provenance.fields("versions")),
+            exact=_asked(provenance),
         ),
         explained=None
         if fields.or_none("explained")
@@ -238,7 +242,31 @@ def _estimate(fields: Fields) -> Estimate:
         extrapolated=fields.boolean("extrapolated"),
         extrapolated_because=tuple(fields.texts("extrapolated_because")),
         **_host(fields),
+        exact=_exact(fields),
     )
+
+
+def _exact(fields: Fields) -> Exact | None:
+    """How the bytes were found; None of a prediction, and in plans of earlier releases, which have no other."""
+    if "exact" not in fields or fields.or_none("exact"):
+        return None
+    found = fields.fields("exact")
+    return Exact(
+        method=found.text("method", EXACT_METHODS),
+        gpu=found.optional_text("gpu"),
+        capability=found.optional_release("capability") or (0, 0),
+        torch=found.text("torch"),
+        cudnn=found.optional_text("cudnn"),
+        sam2=found.optional_text("sam2"),
+        frames=found.optional_integer("frames", 1),
+    )
+
+
+def _asked(provenance: Fields) -> Asked | None:
+    if "exact" not in provenance or provenance.or_none("exact"):
+        return None
+    found = provenance.fields("exact")
+    return Asked(runs=found.integer("runs"), remembered=found.integer("remembered"), left=found.integer("left"))
 
 
 def _bands(fields: Fields) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from planner.answers import Beside
 from planner.commands import describe
 from planner.domain import Configuration, Estimate, Workload
 from planner.report.layout import Style
-from planner.report.text import context_lines, describe_workload, host_line, memory_lines
+from planner.report.text import context_lines, describe_workload, exact_lines, host_line, memory_lines
 from planner.units import format_size
 
 LABEL = 20
@@ -37,6 +37,7 @@ def prediction_report(
     lines += memory_lines(estimate, estimate.upper_bytes, style)
     lines += context_lines(estimate, gpu is not None)
     lines.append(host_line(estimate.host_components, estimate.host_bytes_reason))
+    lines += exact_lines(estimate, None)
     lines += ["", style("Phases", bold=True)]
     for phase in estimate.phases:
         mark = "  <- peak" if phase.name == estimate.peak_phase else ""

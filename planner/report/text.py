@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from planner.commands import SAVED, describe, download_command, planning_command, run_command
 from planner.domain import (
+    Asked,
     Budget,
     Choice,
     Component,
@@ -113,7 +114,27 @@ def _choice(plan: Plan, style: Style) -> list[str]:
         *speed_lines(chosen),
         "",
     ]
-    return [*lines, *memory_lines(chosen.estimate, plan.budget.usable_bytes, style), *_room(plan, chosen, style)]
+    lines += memory_lines(chosen.estimate, plan.budget.usable_bytes, style)
+    return [*lines, *_room(plan, chosen, style), *exact_lines(chosen.estimate, plan.provenance.exact)]
+
+
+def exact_lines(estimate: Estimate, asked: Asked | None) -> list[str]:
+    """How the bytes were found, where no law predicted them; of a plan that was to be exact and is not, that it is not.
+
+    asked: what an exact plan took; None of a single prediction.
+    """
+    exact = estimate.exact
+    if exact is None:
+        return [f"  {'exact':<{_LABEL}}no: predicted; {_runs(asked)}"] if asked else []
+    card = f"an imaginary {exact.gpu}" if exact.gpu else f"capability {exact.capability[0]}.{exact.capability[1]}"
+    versions = [f"torch {exact.torch}", *([f"cuDNN {exact.cudnn}"] if exact.cudnn else [])]
+    over = f", over {counted(exact.frames, 'frame')}" if exact.frames else ""
+    took = f"; {_runs(asked)}" if asked else ""
+    return [f"  {'exact':<{_LABEL}}{exact.method} on {', '.join(versions)}, {card}{over}{took}"]
+
+
+def _runs(asked: Asked) -> str:
+    return f"{counted(asked.runs + asked.remembered, 'run')}, {asked.remembered} from the cache"
 
 
 def best_of(plan: Plan) -> str:
@@ -335,7 +356,8 @@ def _next(plan: Plan, style: Style, saved: str | None) -> list[str]:
     request = plan.request
     steps = [download_command(saved or SAVED), run_command(request, plan.chosen.configuration, saved or SAVED)]
     if saved is None:
-        steps.insert(0, planning_command(request, plan.budget, "-o", SAVED, strict=plan.strict))
+        exact = plan.provenance.exact is not None
+        steps.insert(0, planning_command(request, plan.budget, "-o", SAVED, strict=plan.strict, exact=exact))
     point = "" if request.workload.task == "automask" else ", the point lies on your object"
     kept = "fetch the weights and run it" if saved else "keep this plan, fetch its weights and run it"
     return ["", style("Next", bold=True), f"  {kept}; INPUT is your file{point}:", *(f"    {step}" for step in steps)]

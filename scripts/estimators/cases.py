@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 CPU, CUDA = "cpu", "cuda"
-CPU_RUN, PUBLISHED, NO_TRUTH = "CPU run", "published", "none"
+CPU_RUN, REHEARSED, PUBLISHED, NO_TRUTH = "CPU run", "rehearsed", "published", "none"
 """Kinds of truth."""
 
 FRAME_SIZE = (1080, 1920)
@@ -29,7 +29,7 @@ class Case:
     device: str
     """cpu, where a real run can be compared, or cuda."""
     truth: str
-    """CPU_RUN, PUBLISHED or NO_TRUTH."""
+    """CPU_RUN, REHEARSED, PUBLISHED or NO_TRUTH."""
     version: str = "2.1"
     frames: int = 1
 
@@ -152,6 +152,32 @@ ESTIMATORS = (
         function="estimators.traced:sam2_plan",
         imports=("planner.simulator.simulation", "planner.simulator.stock"),
         what="this project: allocated bytes of planner.simulator; for the CPU the same tracer without the allocator",
+    ),
+    Estimator(
+        name="sam2-plan-predict",
+        title="sam2-plan predict",
+        package=None,
+        function="estimators.predicted:sam2_plan",
+        imports=("planner.api",),
+        what="this project: allocated bytes of planner.predict, from laws; stock predictors",
+    ),
+    Estimator(
+        name="fitcheck-llm",
+        title="fitcheck-llm",
+        package="fitcheck-llm",
+        function="estimators.language:fitcheck",
+        imports=("fitcheck.config_parser",),
+        what="a planner for language models: asked with SAM 2's config.json",
+        same_for_every_device=True,
+    ),
+    Estimator(
+        name="vramscout",
+        title="vramscout",
+        package="vramscout",
+        function="estimators.language:vramscout",
+        imports=("vramscout.cli",),
+        what="a planner for language models: asked with SAM 2's config.json",
+        same_for_every_device=True,
     ),
 )
 TRUTH = Estimator(

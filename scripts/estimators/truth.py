@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Any
 
-from estimators.cases import Answer, Case
+from estimators.cases import CAPABILITY, CUDA, FRAME_SIZE, REHEARSED, Answer, Case
 
 
 def cpu_run(case: Case) -> Answer:
@@ -42,6 +43,52 @@ def published(case: Case, folder: Path) -> Answer:
                         note = f"{profile['source']['url']}: {implementation}"
                         return Answer(peak_bytes=int(figure["bytes"]), note=note)
     return Answer(reason=f"no such figure in {folder.name}/ of the profiles")
+
+
+def rehearsed(folder: Path) -> dict[Case, Answer]:
+    """Allocated bytes of the rows in a folder of rehearsed profiles (TSV) whose run the harness can do as well.
+
+    Those are the stock predictors' of one object. The note has what was reserved.
+    """
+    found = {}
+    for path in sorted(folder.glob("stock*.tsv")):
+        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+        for row in csv.DictReader(lines, delimiter="\t"):
+            if not _is_run_here(row):
+                continue
+            case = Case(
+                run=row["task"],
+                variant=row["variant"],
+                version=row["version"],
+                side=int(row["height"]),
+                precision=row["precision"],
+                frames=int(row["frames"]),
+                device=CUDA,
+                truth=REHEARSED,
+            )
+            found[case] = Answer(
+                peak_bytes=int(row["allocated"]),
+                note=f"{path.name}, {row['use']}: reserved {int(row['reserved']):,} B",
+            )
+    return found
+
+
+def _is_run_here(row: dict[str, str]) -> bool:
+    wanted = {
+        "capability": ".".join(map(str, CAPABILITY)),
+        "objects": "1",
+        "attention": "auto",
+        "frame_height": str(FRAME_SIZE[0]),
+        "frame_width": str(FRAME_SIZE[1]),
+        "offload_video": "0",
+        "offload_state": "0",
+    }
+    return (
+        row["task"] in ("image", "video")
+        and row["precision"] in ("float32", "autocast_bfloat16")
+        and row["height"] == row["width"]
+        and all(row[name] == value for name, value in wanted.items())
+    )
 
 
 def _same(measurement: dict[str, Any], case: Case) -> bool:

@@ -1,0 +1,73 @@
+"""Bytes that were found, by a rehearsal or a simulation of the very run, and that no law needs to predict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from planner.domain import VERSIONS, Component, Configuration, Estimate, Exact, Phase, Workload
+
+SETTLED_FRAMES = 30
+"""Of a video on a bounded memory bank: it is full after 16 frames, so that a longer clip takes no more."""
+
+
+class Known(NamedTuple):
+    """What one run takes, context left out. Bytes."""
+
+    allocated_bytes: int
+    reserved_bytes: int
+    reserved_upper_bytes: int
+    """The same on a GPU that is behind, and gives blocks back late; else equal to reserved_bytes."""
+    phases: tuple[tuple[str, int], ...]
+    """What is allocated at the peak of each, in order; at least one has all of `allocated_bytes`."""
+    exact: Exact
+
+
+Key = tuple[str, Configuration, Workload, tuple[int, int] | None]
+"""Whose code runs, what and on which capability: see key_of."""
+
+
+def key_of(
+    runtime: str, configuration: Configuration, workload: Workload, capability: tuple[int, int] | None = None
+) -> Key:
+    """What an answer is kept under; the same for runs that take the same bytes.
+
+    The two half precisions take the same. Checkpoints of version 2.0 lack one small table of 2.1's, tens of kilobytes,
+    which stands for both here as it does in planning. A clip that fills a bounded memory bank is one without end.
+    """
+    precision = configuration.precision.replace("bfloat16", "float16")
+    if (configuration.version, configuration.precision) != (VERSIONS[0], precision):
+        configuration = replace(configuration, version=VERSIONS[0], precision=precision)
+    if runtime == "own" and workload.task == "video" and (workload.frames or 0) > SETTLED_FRAMES:
+        workload = replace(workload, frames=None)
+    return runtime, configuration, workload, capability
+
+
+def known_of(estimate: Estimate) -> Known | None:
+    """What an estimate was made of, where that was found; None of a prediction."""
+    if estimate.exact is None:
+        return None
+    phases = tuple((phase.name, phase.allocated_bytes) for phase in estimate.phases)
+    upper = estimate.upper_bytes - estimate.context_high_bytes
+    return Known(estimate.allocated_bytes, estimate.reserved_bytes, upper, phases, estimate.exact)
+
+
+def phases_of(known: Known, laws: Sequence[Phase]) -> tuple[Phase, ...]:
+    """The phases as they were found; what of each is weights and known arrays is as the laws have it."""
+    by_law: Mapping[str, Phase] = {phase.name: phase for phase in laws}
+    weights = [part for part in laws[0].components if part.name == "weights"]
+    return tuple(
+        _phase(name, size, by_law[name].components if name in by_law else weights, known.exact.method)
+        for name, size in known.phases
+    )
+
+
+def _phase(name: str, whole_bytes: int, parts: Sequence[Component], method: str) -> Phase:
+    """Known arrays as they are, and the rest as it was found; all of it where the arrays would be more."""
+    arrays = [part for part in parts if part.provenance == "derived" or part.name == "weights"]
+    rest = whole_bytes - sum(part.bytes for part in arrays)
+    if rest < 0:
+        arrays, rest = [], whole_bytes
+    name_of_rest = "activations" if arrays else "all tensors"
+    return Phase(name=name, components=tuple(p for p in (*arrays, Component(name_of_rest, rest, method)) if p.bytes))
