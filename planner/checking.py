@@ -271,7 +271,7 @@ def _advice(target: _Target, request: Request, now: Choice, budget: Budget, held
     with judging(target.build()):
         need = smallest_need(request, budget, model)
     smallest = None if need is None else budget.headroom.budget_for(need)
-    of_plan = budget.headroom.budget_for(now.estimate.total_bytes)
+    of_plan = budget.headroom.budget_for(now.estimate.least_bytes)
     others = len(target.machine.gpus) - 1 if target.machine else 0
     replayed = target.machine.replayed if target.machine else None
     return what_to_do(request, of_plan, smallest, budget, held, others, replayed)
@@ -295,7 +295,7 @@ def could_fit(now: Choice | None, budget: Budget) -> bool:
     """Whether the GPU would hold it with nothing else on it."""
     if now is None or budget.gpu is None:
         return False
-    return replace(budget, total_bytes=budget.gpu.total_bytes).usable_bytes >= now.estimate.total_bytes
+    return replace(budget, total_bytes=budget.gpu.total_bytes).usable_bytes >= now.estimate.least_bytes
 
 
 def _as_found(request: Request, probe: Probe | None) -> Request:

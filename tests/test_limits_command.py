@@ -67,13 +67,13 @@ class Row:
         return [self.ask(way, **changed) for way in ways]
 
     def least(self, **changed: Any) -> int:
-        return min(estimate.total_bytes for estimate in self.ways(**changed))
+        return min(estimate.least_bytes for estimate in self.ways(**changed))
 
     def surely(self, **changed: Any) -> int:
         return min(estimate.upper_bytes for estimate in self.ways(**changed))
 
     def on_gpu(self, **changed: Any) -> int:
-        return int(self.ask((1, False), **changed).total_bytes)
+        return int(self.ask((1, False), **changed).least_bytes)
 
 
 def shape_of(frame: list[int], longer: int) -> tuple[int, int]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from itertools import chain
 from typing import NamedTuple
 
 from planner.domain import Budget, Choice, Configuration, Limits, Request, Workload
@@ -12,6 +13,7 @@ from planner.planning.candidates import (
     Member,
     leanest_ways,
     members,
+    one_of_each_width,
     open_precisions,
     why_unsupported,
     within_host,
@@ -47,29 +49,43 @@ class Span(NamedTuple):
     budget: Budget
     model: MemoryModel
 
-    def ways(self, resolution: tuple[int, int], objects: int | None = None) -> Iterator[Member]:
-        """Those that take least and that the host holds: none other fits where none of these does."""
+    def ways(self, resolution: tuple[int, int], objects: int | None = None) -> Iterator[list[Member]]:
+        """Of each width of precisions, the narrowest first, the ways that may take least and that the host holds.
+
+        None other fits where none of these does.
+        """
         workload = self.workload if objects is None else replace(self.workload, objects=objects)
         most = self.budget.host_bytes
-        for precision in _leanest(self.precisions):
+        for precision in one_of_each_width(self.precisions):
             found = members(
-                self.variant, resolution, precision, self.attention, workload, self.model, self.budget.capability,
+                self.variant, resolution, precision, self.attention, workload, self.model, self.budget,
                 leanest_ways(workload), host=most is not None,
             )  # fmt: skip
-            yield from within_host(found, most)
+            yield list(within_host(found, most))
 
     def fits(self, resolution: tuple[int, int], objects: int | None = None) -> bool:
         """Whether planning finds a way."""
-        return any(way.total_bytes <= self.budget.usable_bytes for way in self.ways(resolution, objects))
+        usable = self.budget.usable_bytes
+        return self._any(lambda way: way.least_bytes <= usable, resolution, objects)
 
     def surely_fits(self, resolution: tuple[int, int], objects: int | None = None) -> bool:
         """Whether planning finds a way that fits with its upper bound."""
-        return any(way.upper_bytes <= self.budget.usable_bytes for way in self.ways(resolution, objects))
+        usable = self.budget.usable_bytes
+        return self._any(lambda way: way.upper_bytes <= usable, resolution, objects)
 
     def fits_on_gpu(self, resolution: tuple[int, int], objects: int) -> bool:
         """Whether it fits with the memory bank on the GPU."""
-        ways = self.ways(resolution, objects)
-        return any(way.total_bytes <= self.budget.usable_bytes for way in ways if not way.offload_state)
+        usable = self.budget.usable_bytes
+        return self._any(lambda way: way.least_bytes <= usable and not way.offload_state, resolution, objects)
+
+    def _any(self, test: Callable[[Member], bool], resolution: tuple[int, int], objects: int | None = None) -> bool:
+        for ways in self.ways(resolution, objects):
+            if any(map(test, ways)):
+                return True
+            # Wider weights may reserve less, but their tensors alone never take less (Member.floor_bytes).
+            if ways and min(way.floor_bytes for way in ways) > self.budget.usable_bytes:
+                return False
+        return False
 
     def most_objects(self, resolution: tuple[int, int]) -> tuple[int | None, int | None, int | None]:
         """The most objects, those that surely fit, and those with the memory bank on the GPU; None: not even one."""
@@ -94,9 +110,20 @@ class Span(NamedTuple):
 
     def largest_resolution(self, shape: tuple[int, int]) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
         """The largest resolution of a shape, and the largest that surely fits; None: not even the smallest."""
-        most = largest_if_any(lambda steps: self.fits(scaled(shape, steps)), SMALLEST_STEPS, MOST_STEPS)
-        sure = largest_if_any(lambda steps: self.surely_fits(scaled(shape, steps)), SMALLEST_STEPS, MOST_STEPS)
+        # Reserved bytes step with the resolution, so that one may fit above one that does not: down from where not even
+        # the tensors fit, which never take less of more pixels.
+        high = largest_if_any(lambda steps: self._may_fit(scaled(shape, steps)), SMALLEST_STEPS, MOST_STEPS) or 0
+        most = self._first_down(self.fits, shape, high)
+        sure = self._first_down(self.surely_fits, shape, most)
         return scaled(shape, most) if most else None, scaled(shape, sure) if sure else None
+
+    def _may_fit(self, resolution: tuple[int, int]) -> bool:
+        return self._any(lambda way: way.floor_bytes <= self.budget.usable_bytes, resolution)
+
+    def _first_down(self, fits: Callable[[tuple[int, int]], bool], shape: tuple[int, int], high: int) -> int:
+        """The most steps of a shape up to `high` that fit; 0 where none do."""
+        found = (steps for steps in range(high, SMALLEST_STEPS - 1, -1) if fits(scaled(shape, steps)))
+        return next(found, 0)
 
 
 def limits(
@@ -169,9 +196,9 @@ def objects_of(
         reasons |= dict.fromkeys(("max_objects", "sure_objects", "gpu_objects"), ANY_OBJECTS[task])
         return None, None, None
     most, sure, on_gpu = span.most_objects(resolution)
-    usable, ways = span.budget.usable_bytes, list(span.ways(resolution, 1))
+    usable, ways = span.budget.usable_bytes, list(chain.from_iterable(span.ways(resolution, 1)))
     if most is None:
-        reasons["max_objects"] = f"one object {how_short((way.total_bytes for way in ways), usable)}"
+        reasons["max_objects"] = f"one object {how_short((way.least_bytes for way in ways), usable)}"
     if sure is None:
         reasons["sure_objects"] = f"the bound of one object {how_short((way.upper_bytes for way in ways), usable)}"
     return most, sure, on_gpu or 0
@@ -181,13 +208,6 @@ def how_short(needs: Iterable[int], usable_bytes: int) -> str:
     """By how much the least need is; no way is left where the host holds none."""
     least = min(needs, default=None)
     return "is too much for the host" if least is None else f"is short by {format_size(least - usable_bytes)}"
-
-
-def _leanest(precisions: Sequence[str]) -> list[str]:
-    """Those that may take least: half weights are never more bytes than others (tests/test_order.py)."""
-    half = [precision for precision in precisions if precision in ("float16", "bfloat16")]
-    autocast = [precision for precision in precisions if precision.startswith("autocast")]
-    return half[:1] or [*autocast[:1], *(precision for precision in precisions if precision == "float32")]
 
 
 def card_size(budget_bytes: int, *, old: bool = False) -> str | None:

@@ -10,6 +10,7 @@ from planner.commands import describe, planning_command
 from planner.domain import Budget, Choice, Configuration, Headroom, Pins, Request, Suggestion
 from planner.memory_model import MemoryModel
 from planner.planning.candidates import (
+    SURE,
     CandidateClass,
     candidate_classes,
     same_choice,
@@ -99,7 +100,7 @@ def _when_something_fits(
     alternatives: Sequence[Choice],
     strict: bool,
 ) -> Iterator[Suggestion]:
-    if not weighed.surely(weighed.within[id(best)]):
+    if weighed.certainty(weighed.within[id(best)]) > SURE:
         roomy = next((a for a in alternatives if a.estimate.upper_bytes <= budget.usable_bytes), None)
         if roomy:
             pinned = replace(request, pins=_pinned(roomy.configuration, request.pins))
@@ -124,7 +125,7 @@ def _what_more_would_allow(
     asked = _as_supported(request, budget, better.precision)
     classes = _on_any_gpu(asked, budget, model, weighed)
     needs = [
-        (member.upper_bytes if strict else member.total_bytes)
+        (member.upper_bytes if strict else member.least_bytes)
         for candidate in classes
         if same_choice(candidate, better)
         for member in candidate.members
@@ -155,7 +156,7 @@ def _what_more_of_the_host_would_allow(
 ) -> Iterator[Suggestion]:
     """The host's memory for the best of what it does not hold and the GPU does, and what planning makes of that."""
     for better in weighed.turned_down:
-        needs = [way.host_bytes for way in better.members if way.total_bytes <= budget.usable_bytes]
+        needs = [way.host_bytes for way in better.members if way.fits(budget.usable_bytes)]
         if better.over_host_bytes is None or not needs:
             continue
         roomier = replace(budget, host_bytes=rounded_up_size(min(needs)), host_source="given")
