@@ -90,7 +90,11 @@ def _estimate(estimate: Document) -> Iterator[Fault]:
         yield Fault("reserved and context are not the total", str(estimate["total_bytes"]))
     if not 0 < estimate["allocated_bytes"] <= estimate["reserved_bytes"] < estimate["total_bytes"]:
         yield Fault("allocated, reserved and total are out of order", str(estimate["total_bytes"]))
-    if not estimate["allocated_bytes"] + estimate["context_bytes"] <= estimate["least_bytes"] <= estimate["total_bytes"]:
+    if (
+        not estimate["allocated_bytes"] + estimate["context_bytes"]
+        <= estimate["least_bytes"]
+        <= estimate["total_bytes"]
+    ):
         yield Fault("least is below the tensors or above the total", str(estimate["least_bytes"]))
     if estimate["upper_bytes"] < estimate["total_bytes"]:
         yield Fault("bound below the prediction", f"{estimate['upper_bytes']} < {estimate['total_bytes']}")

@@ -69,7 +69,9 @@ def faults(packing: Document) -> list[str]:
             found.append("command and streams disagree")
     if fits and packing["verdict"] != ("fits" if certain else "tight"):
         found.append("the verdict is not what the bounds say")
-    room = sum(max(gpu["streams"], gpu["budget"]["usable_bytes"] // gpu["process_bytes"]) for gpu in gpus) if fits else 0
+    room = (
+        sum(max(gpu["streams"], gpu["budget"]["usable_bytes"] // gpu["process_bytes"]) for gpu in gpus) if fits else 0
+    )
     if fits and packing["max_streams"] != min(room, hosted):
         found.append("max_streams is neither what the GPUs nor what the host has room for")
     if fits and not packing["streams"] <= packing["max_streams"] <= packing["max_streams_smallest"]:
