@@ -125,8 +125,8 @@ class Budget:
     host_source: str | None = None
     """One of HOST_SOURCES; None beside a host_bytes of None."""
     shared: bool = field(default=False, compare=False)
-    """Whether it is part of a GPU on which further processes run, which give no cache back for the sake of this one:
-    then a configuration counts with its total, not with its least. Set while several are packed, not kept with a plan."""
+    """Whether it is part of a GPU on which further processes run, which give no cache back for the sake of this one: a
+    configuration counts with its total then, not with its least. Set while several are packed, not kept with a plan."""
     report: str | None = field(default=None, compare=False)
     """Path of the doctor report that the GPU is from, in place of this machine; for commands, not kept with a plan."""
 

@@ -41,7 +41,7 @@ SIDES = range(64, 8192 + 1, 32)
 
 
 class Stepping(MemoryModel):
-    """Reserved bytes step up and down with the resolution, as real ones do, and a third of the cache can be had back."""
+    """Reserved bytes step up and down with the resolution, as real ones do; a third of the cache can be had back."""
 
     def totals(self, configuration: Configuration, workload: Workload, *asked: Any) -> Totals:
         found = super().totals(configuration, workload, *asked)

@@ -3,9 +3,10 @@
 Each stream is a process with a CUDA context of its own, so a GPU holds as many as its usable bytes divided by the
 total of one. The least that one completes in counts for a single stream, as in a plan, but not for several: where
 memory runs out an allocator gives back its own cache and not its neighbours', so that without the cap of the commands
-whoever started first would starve the others, and with it all would give cache back all the time. The most room that each of them can have is the budget that one process is planned for. The host's
-memory is shared as well, all GPUs' processes alike: the budgets here have the whole of it, and one process has its
-share.
+whoever started first would starve the others, and with it all would give cache back all the time.
+
+The most room that each of them can have is the budget that one process is planned for. The host's memory is shared as
+well, all GPUs' processes alike: the budgets here have the whole of it, and one process has its share.
 """
 
 from __future__ import annotations
