@@ -46,7 +46,7 @@ class Stepping(MemoryModel):
     def totals(self, configuration: Configuration, workload: Workload, *asked: Any) -> Totals:
         found = super().totals(configuration, workload, *asked)
         steps = configuration.resolution[0] * configuration.resolution[1] // 1024
-        reserved = int(found.allocated * (1.02 + 0.3 * (steps * 7919 % 101) / 100))
+        reserved = int(found.allocated * (1.02 + 0.15 * (steps * 7919 % 101) / 100))
         least = found.allocated + (reserved - found.allocated) * 2 // 3 + found.context
         return found._replace(reserved=reserved, least=least, upper=int((reserved + found.context) * 1.05))
 
@@ -204,7 +204,8 @@ def test_stock_runs_out_where_it_does_not_complete() -> None:
         assert (totals.least <= size) == fits
         held = plan(size, replace(VIDEO, workload=clip, pins=Pins(variant="tiny"))).stock
         assert held.fits == fits and held.tight == (fits and totals.total > size)
-        assert held.first_frame_out_of_memory is None or held.first_frame_out_of_memory == first
+        assert (held.first_frame_out_of_memory is None) == fits
+        assert fits or 1 < (held.first_frame_out_of_memory or 0) <= frames, "its whole clip is loaded first"
 
 
 def test_a_plan_of_an_earlier_release_is_read_with_its_total_as_its_least(tmp_path: Path) -> None:
