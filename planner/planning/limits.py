@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import chain
@@ -69,26 +70,26 @@ class Span(NamedTuple):
 
     def fits(self, resolution: tuple[int, int], objects: int | None = None) -> bool:
         """Whether planning finds a way."""
-        return self._any(lambda way: way.least_bytes, resolution, objects)
+        return self._need(lambda way: way.least_bytes, resolution, objects) <= self.budget.usable_bytes
 
     def surely_fits(self, resolution: tuple[int, int], objects: int | None = None) -> bool:
         """Whether planning finds a way that fits with its upper bound."""
-        return self._any(lambda way: way.upper_bytes, resolution, objects)
+        return self._need(lambda way: way.upper_bytes, resolution, objects) <= self.budget.usable_bytes
 
     def fits_on_gpu(self, resolution: tuple[int, int], objects: int) -> bool:
         """Whether it fits with the memory bank on the GPU."""
-        return self._any(lambda way: inf if way.offload_state else way.least_bytes, resolution, objects)
+        need = self._need(lambda way: inf if way.offload_state else way.least_bytes, resolution, objects)
+        return need <= self.budget.usable_bytes
 
-    def _any(self, need: Callable[[Member], float], resolution: tuple[int, int], objects: int | None = None) -> bool:
-        """Whether there is a way that needs no more than there is."""
+    def _need(self, need: Callable[[Member], float], resolution: tuple[int, int], objects: int | None = None) -> float:
+        """The smallest need of any way, or one of those that settle whether any fits."""
+        usable, least = self.budget.usable_bytes, inf
         for ways in self.ways(resolution, objects):
-            least = min(map(need, ways), default=inf)
-            if least <= self.budget.usable_bytes:
-                return True
+            least = min(least, min(map(need, ways), default=inf))
             # Wider weights take more, but for the steps.
-            if least > self.budget.usable_bytes * STEPS:
-                return False
-        return False
+            if least <= usable or least > usable * STEPS:
+                break
+        return least
 
     def most_objects(self, resolution: tuple[int, int]) -> tuple[int | None, int | None, int | None]:
         """The most objects, those that surely fit, and those with the memory bank on the GPU; None: not even one."""
@@ -115,29 +116,24 @@ class Span(NamedTuple):
         """The largest resolution of a shape, and the largest that surely fits; None: not even the smallest."""
         # Reserved bytes step with the resolution, so that one may fit above one that does not: down from where not even
         # the tensors fit, which never take less of more pixels.
-        high = largest_if_any(lambda steps: self._may_fit(scaled(shape, steps)), SMALLEST_STEPS, MOST_STEPS) or 0
+        usable = self.budget.usable_bytes
+        high = last(lambda n: self._need(lambda way: way.floor_bytes, scaled(shape, n)) <= usable, MOST_STEPS)
         most = next((n for n in range(high, SMALLEST_STEPS - 1, -1) if self.fits(scaled(shape, n))), 0)
         sure = self._surest_steps(shape, most)
         return scaled(shape, most) if most else None, scaled(shape, sure) if sure else None
 
-    def _may_fit(self, resolution: tuple[int, int]) -> bool:
-        return self._any(lambda way: way.floor_bytes, resolution)
-
     def _surest_steps(self, shape: tuple[int, int], most: int) -> int:
         """The most steps of a shape, up to `most`, that surely fit; 0 where none do.
 
-        The bound lies far above the tensors: by halving, and from there up as far as steps may reach.
+        The bound lies far above the tensors, so by halving, and from there up as far as needs may step.
         """
-        if not most:
-            return 0
-        sure = largest_if_any(lambda steps: self.surely_fits(scaled(shape, steps)), SMALLEST_STEPS, most) or 0
-        for steps in range(max(sure + 1, SMALLEST_STEPS), most + 1):
-            resolution = scaled(shape, steps)
-            narrowest = next(self.ways(resolution))
-            if all(way.upper_bytes > self.budget.usable_bytes * STEPS for way in narrowest):
+        usable = self.budget.usable_bytes
+        sure = last(lambda n: self.surely_fits(scaled(shape, n)), most)
+        for n in range(max(sure + 1, SMALLEST_STEPS), most + 1):
+            need = self._need(lambda way: way.upper_bytes, scaled(shape, n))
+            if need > usable * STEPS:
                 break
-            if self.surely_fits(resolution):
-                sure = steps
+            sure = n if need <= usable else sure
         return sure
 
 
@@ -247,6 +243,12 @@ def scaled(shape: tuple[int, int], steps: int) -> tuple[int, int]:
     short = round(min(shape) * side / max(shape) / RESOLUTION_STEP) * RESOLUTION_STEP
     short = max(MINIMUM_SIDE, short)
     return (short, side) if height < width else (side, short)
+
+
+def last(fits: Callable[[int], bool], most: int) -> int:
+    """The last of SMALLEST_STEPS to `most` that fits, by halving; 0 where the first does not."""
+    found = bisect_left(range(SMALLEST_STEPS, most + 1), True, key=lambda steps: not fits(steps))
+    return SMALLEST_STEPS + found - 1 if found else 0
 
 
 def largest(fits: Callable[[int], bool], known: int, most: int) -> int:
