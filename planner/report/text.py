@@ -190,10 +190,13 @@ def component_bars(components: Sequence[Component], scale_bytes: int, style: Sty
 
 def _room(plan: Plan, chosen: Choice, style: Style) -> list[str]:
     usable = plan.budget.usable_bytes
-    left = max(0, usable - chosen.estimate.total_bytes)
+    left = usable - chosen.estimate.total_bytes
     full = style.bar_width(BAR_WIDTH, _LABEL + 14)
     empty = style.shade * max(0, round(full * left / max(usable, 1)))
     held = host_line(chosen.estimate.host_components, chosen.estimate.host_bytes_reason, plan.budget.host_bytes)
+    if left < 0:
+        short = f"{format_size(-left)} of cache have to be given back"
+        return [f"  {'left of the usable':<{_LABEL}}{'none':>9}  {short}", held]
     return [f"  {'left of the usable':<{_LABEL}}{format_size(left):>9}  {empty}", held]
 
 
