@@ -48,7 +48,9 @@ class Explained:
     frames_per_second: float | None
     """As of a Choice; None for other tasks than video."""
     need_bytes: int | None
-    """Its predicted total; None where the GPU cannot run it."""
+    """The least that it completes in; None where the GPU cannot run it."""
+    total_bytes: int | None
+    """What it takes with room to spare."""
     upper_bytes: int | None
     limit_bytes: int
     """What may be used."""
@@ -75,10 +77,10 @@ class Explained:
 
     @property
     def left_bytes(self) -> int | None:
-        """What it leaves; None where it does not fit."""
-        if self.need_bytes is None or self.need_bytes > self.limit_bytes:
+        """What it leaves with room to spare, 0 where it has none; None where it does not fit."""
+        if self.need_bytes is None or self.total_bytes is None or self.need_bytes > self.limit_bytes:
             return None
-        return self.limit_bytes - self.need_bytes
+        return max(0, self.limit_bytes - self.total_bytes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +92,8 @@ class Beside:
     allocated_bytes: int | None
     reserved_bytes: int | None
     total_bytes: int | None
+    least_bytes: int | None
+    """What it completes in; publications do not say."""
     upper_bytes: int | None
     """The bound of a prediction; publications have none."""
     host_bytes: int | None
@@ -110,7 +114,9 @@ class Reach:
     configuration: Configuration
     """At the pinned resolution or the native one, in the preferred way."""
     need_bytes: int | None
-    """Of the request there, in the way that takes least; None where the GPU cannot run it."""
+    """The least that the request completes in there, of any way; None where the GPU cannot run it."""
+    total_bytes: int | None
+    """What that way takes with room to spare."""
     upper_bytes: int | None
     """The lowest upper bound of any way."""
     limit_bytes: int
@@ -171,7 +177,9 @@ class Need:
     configuration: Configuration
     """The way of running the class that takes least."""
     need_bytes: int
-    """Its predicted total."""
+    """The least that it completes in."""
+    total_bytes: int
+    """What it takes with room to spare."""
     budget_bytes: int | None
     """The smallest budget under which there is a plan."""
     card: str | None
@@ -261,7 +269,7 @@ class Comparison:
     differences: tuple[Difference, ...]
     """What differs, bytes aside."""
     figures: tuple[BytesBeside, ...]
-    """allocated, reserved, context, total, upper bound and left of the usable; differing or not."""
+    """allocated, reserved, context, total, least, upper bound and left of the usable; differing or not."""
     components: tuple[BytesBeside, ...]
     """Of the totals; differing or not."""
     elsewhere: tuple[str, ...]
@@ -293,8 +301,8 @@ class PackedGpu:
 
     @property
     def used_bytes(self) -> int:
-        """What its processes take together."""
-        return self.streams * (self.process_bytes or 0)
+        """What its processes take together; a single one may take less than its total, giving cache back."""
+        return min(self.streams * (self.process_bytes or 0), self.budget.usable_bytes)
 
     @property
     def left_bytes(self) -> int:

@@ -274,7 +274,7 @@ def _advice(target: _Target, request: Request, now: Choice, budget: Budget, held
     with judging(target.build()):
         need = smallest_need(request, budget, model)
     smallest = None if need is None else smallest_budget(need, budget, model)
-    of_plan = smallest_budget(now.estimate.total_bytes, budget, model)
+    of_plan = smallest_budget(now.estimate.least_bytes, budget, model)
     others = len(target.machine.gpus) - 1 if target.machine else 0
     replayed = target.machine.replayed if target.machine else None
     return what_to_do(request, of_plan, smallest, budget, held, others, replayed)
@@ -304,7 +304,7 @@ def could_fit(now: Choice | None, budget: Budget) -> bool:
     """Whether the GPU would hold it with nothing else on it."""
     if now is None or budget.gpu is None:
         return False
-    return replace(budget, total_bytes=budget.gpu.total_bytes).usable_bytes >= now.estimate.total_bytes
+    return replace(budget, total_bytes=budget.gpu.total_bytes).usable_bytes >= now.estimate.least_bytes
 
 
 def _as_found(request: Request, probe: Probe | None) -> Request:

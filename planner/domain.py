@@ -130,6 +130,9 @@ class Budget:
     """Memory of the host that may be used; None where nobody said, and another machine may be meant."""
     host_source: str | None = None
     """One of HOST_SOURCES; None beside a host_bytes of None."""
+    shared: bool = field(default=False, compare=False)
+    """Whether it is part of a GPU on which further processes run, which give no cache back for the sake of this one: a
+    configuration counts with its total then, not with its least. Set while several are packed, not kept with a plan."""
     report: str | None = field(default=None, compare=False)
     """Path of the doctor report that the GPU is from, in place of this machine; for commands, not kept with a plan."""
 
@@ -324,7 +327,10 @@ class Rejection:
 
     configuration: Configuration
     need_bytes: int | None
-    """Its predicted total, or what the host would hold where that is too much; None where the GPU cannot run it."""
+    """The least that it completes in, or what the host would hold where that is too much; None where the GPU cannot
+    run it."""
+    total_bytes: int | None
+    """What it takes with room to spare; None where the host or the GPU itself is what lacks."""
     limit_bytes: int
     """What is usable of the GPU's budget, or of the host's memory."""
     short_by_bytes: int | None
@@ -367,9 +373,15 @@ class Stock:
     total_bytes: int | None
     """None where it grows without end or cannot be run; `reason` says which."""
     fits: bool
+    """Whether it completes; `tight` says if that takes giving cache back."""
     first_frame_out_of_memory: int | None
-    """The frame, counted from 1, that no longer fits; None where all do."""
+    """The frame, counted from 1, at which it fails although all cache was given back; None where it does not."""
     reason: str
+    """Why it does not fit, or that it does only tightly."""
+    least_bytes: int | None = None
+    """The least that it completes in; None as total_bytes."""
+    tight: bool = False
+    """Whether it completes only because the allocator gives cache back."""
     host_bytes: int | None = None
     """What it holds in the host's memory; None of a clip without end, and of what it cannot run."""
 

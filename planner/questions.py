@@ -184,7 +184,8 @@ def pack(
         return make_plan(request, budget, model, provenance_of(model), strict=strict, top=top, explain=explain)
 
     with torch_of(simulate_gpu, torch, budgets[0].gpu):
-        warnings += model_of(budgets[0].gpu).releases.notes(model_of(budgets[0].gpu).figures_of)
+        first = model_of(budgets[0])
+        warnings += first.releases.notes(first.figures_of)
         made = make_packing(budgets, processes, request, model_of, plan_with, warnings)
     values = {field.name: getattr(made, field.name) for field in fields(made)}
     return Packing(**(values | {"plan": with_files(made.plan)}))

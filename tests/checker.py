@@ -33,8 +33,8 @@ def document_faults(plan: Document) -> list[Fault]:
         found += [*_estimate(estimate), *_pins(plan, choice, "chosen")]
         found += _figures(choice, plan["request"]["task"])
         usable = plan["budget"]["usable_bytes"]
-        if estimate["total_bytes"] > usable:
-            found.append(Fault("choice over budget", f"{estimate['total_bytes']} of {usable} usable"))
+        if estimate["least_bytes"] > usable:
+            found.append(Fault("choice over budget", f"{estimate['least_bytes']} of {usable} usable"))
     found += [*_order(plan), *_rejected(plan), *_warnings(plan)]
     return found
 
@@ -90,6 +90,12 @@ def _estimate(estimate: Document) -> Iterator[Fault]:
         yield Fault("reserved and context are not the total", str(estimate["total_bytes"]))
     if not 0 < estimate["allocated_bytes"] <= estimate["reserved_bytes"] < estimate["total_bytes"]:
         yield Fault("allocated, reserved and total are out of order", str(estimate["total_bytes"]))
+    if (
+        not estimate["allocated_bytes"] + estimate["context_bytes"]
+        <= estimate["least_bytes"]
+        <= estimate["total_bytes"]
+    ):
+        yield Fault("least is below the tensors or above the total", str(estimate["least_bytes"]))
     if estimate["upper_bytes"] < estimate["total_bytes"]:
         yield Fault("bound below the prediction", f"{estimate['upper_bytes']} < {estimate['total_bytes']}")
     phases = {phase["name"]: phase for phase in estimate["phases"]}
@@ -120,12 +126,12 @@ def _pins(plan: Document, configuration: Document, what: str) -> Iterator[Fault]
 def rank(choice: Document, prefer: str) -> tuple[Any, ...]:
     """design.md's "best" as a sort key, smaller is better; speed comes in `outranks`."""
     estimate, value, recipe = _worth(choice)
-    tight = not choice["sure"]
+    tight = 2 - choice["sure"] - choice["spare"]
     return (tight, recipe, value) if prefer == "speed" else (estimate, value, tight, recipe)
 
 
 def outranks(one: Document, other: Document, prefer: str, strict: bool = False) -> bool:
-    """Whether `one` is certainly better than `other`: choices that say whether they surely fit.
+    """Whether `one` is certainly better than `other`: choices that say whether they surely fit, and with room to spare.
 
     Speeds within SAME_SPEED are the same.
     """
@@ -157,13 +163,17 @@ def _figures(choice: Document, task: str) -> Iterator[Fault]:
             yield Fault("a null without its reason, or a reason without a null", name)
 
 
-def with_certainty(plan: Document, choice: Document, upper_bytes: int) -> Document:
-    """The choice, and whether it surely fits."""
-    return choice | {"sure": upper_bytes <= plan["budget"]["usable_bytes"]}
+def with_certainty(plan: Document, choice: Document, total_bytes: int, upper_bytes: int) -> Document:
+    """The choice, and whether it surely fits, or else with room to spare as predicted."""
+    usable = plan["budget"]["usable_bytes"]
+    return choice | {"sure": upper_bytes <= usable, "spare": total_bytes <= usable}
 
 
 def _order(plan: Document) -> Iterator[Fault]:
-    choices = [with_certainty(plan, choice, estimate["upper_bytes"]) for choice, estimate in _choices(plan)]
+    choices = [
+        with_certainty(plan, choice, estimate["total_bytes"], estimate["upper_bytes"])
+        for choice, estimate in _choices(plan)
+    ]
     differ = ("variant", "resolution", "object_batch", "offload_state", "precision")
     seen = [tuple(str(choice[name]) for name in differ) for choice in choices]
     if len(set(seen)) != len(seen):
@@ -193,6 +203,8 @@ def _rejected(plan: Document) -> Iterator[Fault]:
             yield Fault("what was rejected fits", f"{label(configuration)}: {need} of {usable}")
         elif need is not None and entry["short_by_bytes"] != need - usable:
             yield Fault("short by another amount", f"{entry['short_by_bytes']}, not {need - usable}")
+        if need is not None and entry["component"] != "host" and entry["total_bytes"] < need:
+            yield Fault("a rejection takes less with room to spare", label(configuration))
         if not entry["reason"]:
             yield Fault("a rejection without a reason", label(configuration))
         needs.append(math.inf if need is None else need)

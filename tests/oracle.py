@@ -19,6 +19,7 @@ from tests.published import VARIANTS, quality
 
 SQUARES = (512, 640, 768, 896, 1024, 1280, 1536, 2048)
 LARGEST_SIDE, SMALLEST_SIDE = 8192, 64
+STEPS_BEYOND = 3
 MOST_OBJECTS = 10**6
 POINTS = (64, 32, 16, 8, 4, 2, 1)
 HALF = (8, 0)
@@ -33,10 +34,6 @@ def world_faults(plan: Document, follow_advice: bool = True) -> list[Fault]:
     if follow_advice:
         found += [*_smallest(plan), *_advice(plan), *_command(plan)]
     return found
-
-
-def _ask(plan: Document, configuration: Document, **changed: Any) -> int:
-    return int(_estimate(plan, configuration, **changed).total_bytes)
 
 
 def _estimate(plan: Document, configuration: Document, **changed: Any) -> Any:
@@ -59,7 +56,8 @@ def _prediction(plan: Document) -> Iterator[Fault]:
     entries = [entry for entry in (*plan["alternatives"], plan) if entry["chosen"]]
     for entry in entries:
         again, said = _estimate(plan, entry["chosen"]), entry["estimate"]
-        if (again.total_bytes, again.upper_bytes) != (said["total_bytes"], said["upper_bytes"]):
+        figures = ("least_bytes", "total_bytes", "upper_bytes")
+        if any(getattr(again, name) != said[name] for name in figures):
             yield Fault("the plan and predict disagree", label(entry["chosen"]))
 
 
@@ -101,7 +99,7 @@ def _better(plan: Document) -> Iterator[Fault]:
         yield from _knee(plan, chosen)
         return
     if chosen:
-        chosen = with_certainty(plan, chosen, plan["estimate"]["upper_bytes"])
+        chosen = with_certainty(plan, chosen, plan["estimate"]["total_bytes"], plan["estimate"]["upper_bytes"])
     for candidate in _candidates(plan):
         estimate = _estimate(plan, candidate)
         if not _fits(plan, estimate):
@@ -109,7 +107,8 @@ def _better(plan: Document) -> Iterator[Fault]:
         if chosen is None:
             yield Fault("something does fit", label(candidate))
             return
-        if outranks(with_certainty(plan, candidate, estimate.upper_bytes), chosen, prefer, plan["strict"]):
+        judged = with_certainty(plan, candidate, estimate.total_bytes, estimate.upper_bytes)
+        if outranks(judged, chosen, prefer, plan["strict"]):
             yield Fault("something better fits", f"{label(candidate)} instead of {label(chosen)}")
             return
 
@@ -134,8 +133,8 @@ def _knee(plan: Document, chosen: Document) -> Iterator[Fault]:
 
 
 def _fits(plan: Document, estimate: Any, surely: bool = False) -> bool:
-    """Whether it fits the GPU, and the host where its memory is known."""
-    need = estimate.upper_bytes if surely else estimate.total_bytes
+    """Whether it completes on the GPU (surely: with its bound), and on the host where its memory is known."""
+    need = estimate.upper_bytes if surely else estimate.least_bytes
     return bool(need <= plan["budget"]["usable_bytes"]) and _held_by_host(plan, estimate)
 
 
@@ -179,11 +178,12 @@ def _limits(plan: Document) -> Iterator[Fault]:
         if not _any_way(plan, surely, resolution=(height, width)):
             yield Fault(f"{name} does not fit", f"{height}x{width}")
         ratio = min(chosen["resolution"]) / max(chosen["resolution"])
-        longer = max(height, width) + 32
-        shorter = max(SMALLEST_SIDE, round(longer * ratio / 32) * 32)
-        larger = (shorter, longer) if height < width else (longer, shorter)
-        if longer <= LARGEST_SIDE and _any_way(plan, surely, resolution=larger):
-            yield Fault(f"{name} is not the most", f"{larger} fits too")
+        # Reserved bytes step, so what lies beyond the next resolution may fit where that does not.
+        for longer in range(max(height, width) + 32, min(LARGEST_SIDE, max(height, width) + 32 * STEPS_BEYOND) + 1, 32):
+            shorter = max(SMALLEST_SIDE, round(longer * ratio / 32) * 32)
+            larger = (shorter, longer) if height < width else (longer, shorter)
+            if _any_way(plan, surely, resolution=larger):
+                yield Fault(f"{name} is not the most", f"{larger} fits too")
 
 
 def _any_way(plan: Document, surely: bool, **changed: Any) -> bool:
@@ -217,17 +217,20 @@ def _stock(plan: Document) -> Iterator[Fault]:
     if not stock["fits"] and not stock["reason"]:
         yield Fault("stock does not fit without a reason", label(configuration))
     if stock["total_bytes"] is not None:
-        if stock["total_bytes"] != _ask(plan, configuration):
+        again = _estimate(plan, configuration)
+        if (stock["total_bytes"], stock["least_bytes"]) != (again.total_bytes, again.least_bytes):
             yield Fault("stock and predict disagree", str(stock["total_bytes"]))
-        if stock["fits"] != (stock["total_bytes"] <= total and _held_by_host(plan, _estimate(plan, configuration))):
+        if stock["fits"] != (again.least_bytes <= total and _held_by_host(plan, again)):
             yield Fault("stock's verdict is wrong", str(stock["total_bytes"]))
+        if stock["tight"] != (stock["fits"] and again.total_bytes > total):
+            yield Fault("stock is tight, or is not", str(stock["total_bytes"]))
     first = stock["first_frame_out_of_memory"]
     if first is None or request["frames"] != "unlimited":
         return
     there = _estimate(plan, configuration, frames=first)
-    if there.total_bytes <= total and _held_by_host(plan, there):
+    if there.least_bytes <= total and _held_by_host(plan, there):
         yield Fault("stock's first frame out of memory fits", str(first))
-    if first > 1 and _ask(plan, configuration, frames=first - 1) > total:
+    if first > 1 and _estimate(plan, configuration, frames=first - 1).least_bytes > total:
         yield Fault("stock runs out earlier", str(first))
 
 

@@ -65,7 +65,10 @@ FAULTS = [
     ("alternatives", lambda entries: [*entries, entries[0]], "an alternative stands twice"),
     ("alternatives", lambda entries: entries[::-1], "alternatives are out of order"),
     ("chosen.quality", lambda value: value - 5, "an accuracy that nobody published"),
-    ("alternatives.0.estimate.total_bytes", lambda size: size * 9, "choice over budget"),
+    ("alternatives.0.estimate.least_bytes", lambda size: size * 9, "choice over budget"),
+    ("estimate.least_bytes", lambda size: size // 2, "least is below the tensors or above the total"),
+    ("estimate.least_bytes", lambda size: size * 2, "least is below the tensors or above the total"),
+    ("rejected.0.total_bytes", lambda size: size // 2, "a rejection takes less with room to spare"),
     ("rejected.0.need_bytes", lambda _: 5 * 10**8, "what was rejected fits"),
     ("rejected.0.limit_bytes", lambda size: size + 1, "a rejection names another limit"),
     ("rejected.0.short_by_bytes", lambda size: size + 1, "short by another amount"),
@@ -92,6 +95,7 @@ def test_a_miss_that_is_not_the_nearest_first_is_named(nothing: Document) -> Non
 
 WORLD_FAULTS = [
     ("estimate.total_bytes", lambda size: size + 1, "the plan and predict disagree"),
+    ("estimate.least_bytes", lambda size: size - 1, "the plan and predict disagree"),
     ("chosen.precision", lambda _: "bfloat16", "something better fits"),
     ("chosen.variant", lambda _: "tiny", "the plan and predict disagree"),
     ("budget.usable_bytes", lambda size: size * 3, "something better fits"),

@@ -67,13 +67,13 @@ class Row:
         return [self.ask(way, **changed) for way in ways]
 
     def least(self, **changed: Any) -> int:
-        return min(estimate.total_bytes for estimate in self.ways(**changed))
+        return min(estimate.least_bytes for estimate in self.ways(**changed))
 
     def surely(self, **changed: Any) -> int:
         return min(estimate.upper_bytes for estimate in self.ways(**changed))
 
     def on_gpu(self, **changed: Any) -> int:
-        return int(self.ask((1, False), **changed).total_bytes)
+        return int(self.ask((1, False), **changed).least_bytes)
 
 
 def shape_of(frame: list[int], longer: int) -> tuple[int, int]:
@@ -185,16 +185,16 @@ def test_stock_runs_clips_of_so_many_frames_and_no_more(vram: int, objects: int,
         assert "square" in stock["reason"]
         return
 
-    def total(frames: int) -> int:
+    def least(frames: int) -> int:
         return planner.predict(
             task="video", variant=variant, resolution=resolution or 1024, objects=objects, frames=frames,
             runtime="stock",
-        ).total_bytes  # fmt: skip
+        ).least_bytes  # fmt: skip
 
     most = stock["max_frames"]
     assert stock["fits"] == (most > 0)
-    assert most == 0 or total(most) <= vram, "the whole budget: headroom is ours"
-    assert total(most + 1) > vram
+    assert most == 0 or least(most) <= vram, "the whole budget: headroom is ours"
+    assert least(most + 1) > vram
 
 
 def test_the_figures_are_those_that_a_plan_names() -> None:

@@ -95,9 +95,10 @@ def test_a_stock_budget_is_what_predict_says(asked: dict[str, Any], task: str, f
         known["attention"] = asked["attention"] or "auto"
         known["object_batch"] = asked["objects"] if task == "image" else None
         estimate = planner.predict(**known, **pins_of(need["configuration"]), runtime="stock")
-        assert (need["need_bytes"], need["upper_bytes"]) == (estimate.total_bytes, estimate.upper_bytes)
-        assert usable(need["budget_bytes"], answer["headroom"]) >= estimate.total_bytes
-        assert usable(need["budget_bytes"] - 1, answer["headroom"]) < estimate.total_bytes
+        assert (need["need_bytes"], need["upper_bytes"]) == (estimate.least_bytes, estimate.upper_bytes)
+        assert need["total_bytes"] == estimate.total_bytes
+        assert usable(need["budget_bytes"], answer["headroom"]) >= estimate.least_bytes
+        assert usable(need["budget_bytes"] - 1, answer["headroom"]) < estimate.least_bytes
         assert usable(need["sure_budget_bytes"], answer["headroom"]) >= estimate.upper_bytes
         assert usable(need["sure_budget_bytes"] - 1, answer["headroom"]) < estimate.upper_bytes
         assert need["command"] is None
@@ -122,7 +123,8 @@ def test_the_command_of_each_row_plans_with_exactly_that(words: tuple[str, ...])
         assert program == "sam2-plan"
         assert plan["verdict"] in ("fits", "tight")
         assert plan["budget"]["total_bytes"] == need["budget_bytes"]
-        assert plan["budget"]["usable_bytes"] == need["need_bytes"] == plan["estimate"]["total_bytes"]
+        assert plan["budget"]["usable_bytes"] == need["need_bytes"] == plan["estimate"]["least_bytes"]
+        assert need["total_bytes"] == plan["estimate"]["total_bytes"]
         assert {name: plan["chosen"][name] for name in need["configuration"]} == need["configuration"]
 
 

@@ -153,15 +153,15 @@ def _on_some(capability: tuple[int, int] | None, budget_bytes: int | None) -> Co
         return Context(point, known.around(low, "").low_bytes, known.around(high, "").high_bytes, "assumed")
     place = next((at for at, size in enumerate(sizes) if size.bytes >= budget_bytes), len(sizes) - 1)
     own = sizes[place].contexts
-    point: float = own[len(own) // 2]
+    middle: float = own[len(own) // 2]
     high = own[-1] * (1 + known.above)
     for smaller, larger in pairwise(sizes[place:]):
         spare = SPARE_SHARE * max(0, smaller.bytes + 1 - budget_bytes)
         if spare > MOST_BYTES:
             break
-        point = max(point, larger.contexts[len(larger.contexts) // 2] - spare)
+        middle = max(middle, larger.contexts[len(larger.contexts) // 2] - spare)
         high = max(high, larger.contexts[-1] * (1 + known.above) - spare)
-    return Context(round(point), known.around(own[0], "").low_bytes, ceil(high), "assumed")
+    return Context(round(middle), known.around(own[0], "").low_bytes, ceil(high), "assumed")
 
 
 @lru_cache(maxsize=64)

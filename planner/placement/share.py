@@ -51,11 +51,11 @@ def share_of(plan: Plan, kind: str, card: Card | None = None) -> Share:
     _, planned = chosen_of(plan)
     budget_bytes = plan.budget.total_bytes
     estimates = _on(plan, card)
-    total = min(estimate.total_bytes for estimate in estimates)
-    if total > budget_bytes:
+    least = min(estimate.least_bytes for estimate in estimates)
+    if least > budget_bytes:
         name = card.name if card and card.name else "any GPU that runs it"
         raise ShareTooLarge(
-            f"On {name} one process is predicted to take {format_size(total)}, more than the plan's budget of "
+            f"On {name} one process is predicted to take at least {format_size(least)}, more than the plan's budget of "
             f"{format_size(budget_bytes)}.",
             "Plan for that GPU: sam2-plan --gpu NAME, or with a larger budget.",
         )

@@ -40,7 +40,7 @@ def alternatives(weighed: Weighed, workload: Workload, top: int, ways_of: WaysOf
     # Of each kind in turn, the likeliest kind first, so that a short list shows what there is to choose from.
     turns = chain.from_iterable(zip_longest(same_size[::2], ways[::2], ways[1::2], same_size[1::2], resized))
     chosen = [option for option in turns if option is not None][:top]
-    return sorted(chosen, key=lambda one: weighed.rank(one.candidate, one.member, weighed.surely(one.member)))
+    return sorted(chosen, key=lambda one: weighed.rank(one.candidate, one.member, weighed.certainty(one.member)))
 
 
 def _distinct(fitting: list[CandidateClass]) -> Iterator[CandidateClass]:
@@ -64,11 +64,11 @@ def _leaner(best: CandidateClass, weighed: Weighed) -> Iterator[Option]:
 
 
 def _other_ways(best: CandidateClass, weighed: Weighed, workload: Workload, ways_of: WaysOf) -> Iterator[Member]:
-    """The memory bank on the other side, and the largest pass that fits where the choice's lies, surely if any does."""
+    """The memory bank on the other side, and the largest pass that fits where the choice's lies, the surer first."""
     chosen = weighed.within[id(best)]
     passes = ways_of(best, larger_passes(workload, chosen.offload_state))
     other_side = [one for one in best.members if one.offload_state != chosen.offload_state]
     more_points = [one for one in best.members if one.object_batch > chosen.object_batch]
     for ways in (other_side, [*passes, *more_points]):
-        fitting = [way for way in ways if way.total_bytes <= weighed.usable_bytes]
-        yield from sorted(fitting, key=lambda way: not weighed.surely(way))[:1]
+        fitting = [way for way in ways if way.fits(weighed.usable_bytes)]
+        yield from sorted(fitting, key=weighed.certainty)[:1]

@@ -30,15 +30,37 @@ HALF_CAPABILITY = (8, 0)
 CUDNN_CAPABILITY = (8, 0)
 
 
+SURE, SPARE, TIGHT, NOT_AT_ALL = range(4)
+"""How surely a member fits, the best first: with its upper bound; by its prediction, with room to spare; only because
+the allocator gives its cache back, which takes time; not at all."""
+
+
 class Member(NamedTuple):
     """One configuration of a class and its bytes."""
 
     object_batch: int
     offload_state: bool
+    least_bytes: int
+    """What it completes in: its total where others share the GPU."""
     total_bytes: int
     upper_bytes: int
+    floor_bytes: int
+    """Tensors and context, below which nothing runs. Unlike the others these never fall with pixels, objects, the
+    variant or wider weights: reserved bytes step (tests/test_order.py)."""
     host_bytes: int = 0
     """What the host holds; 0 where nobody asks."""
+
+    def fits(self, usable_bytes: int) -> bool:
+        """Whether it completes in so much."""
+        return self.least_bytes <= usable_bytes
+
+    def certainty(self, usable_bytes: int) -> int:
+        """SURE, SPARE or TIGHT of what fits; NOT_AT_ALL of what does not."""
+        if self.upper_bytes <= usable_bytes:
+            return SURE
+        if self.total_bytes <= usable_bytes:
+            return SPARE
+        return TIGHT if self.least_bytes <= usable_bytes else NOT_AT_ALL
 
 
 class CandidateClass(NamedTuple):
@@ -69,21 +91,20 @@ class CandidateClass(NamedTuple):
         )
 
     def smallest(self) -> Member:
-        """The member that needs least."""
-        return min(self.members, key=lambda member: member.total_bytes)
+        """The member that needs least; of equals the one that takes less with room to spare, then the preferred."""
+        return min(self.members, key=lambda member: (member.least_bytes, member.total_bytes))
 
     @property
     def need_bytes(self) -> int | None:
         """The least that it needs, of the GPU or, where that is what lacks, of the host; None: it cannot be run."""
         if self.over_host_bytes is not None:
             return self.over_host_bytes
-        return None if self.unsupported else self.smallest().total_bytes
+        return None if self.unsupported else self.smallest().least_bytes
 
     def best_within(self, usable_bytes: int) -> Member | None:
-        """The member that is planned: the first that surely fits, else the first that fits at all."""
-        fitting = [member for member in self.members if member.total_bytes <= usable_bytes]
-        sure = next((member for member in fitting if member.upper_bytes <= usable_bytes), None)
-        return sure or next(iter(fitting), None)
+        """The member that is planned: the most certain, of equals the most preferred; None where none fits."""
+        best = min(self.members, key=lambda member: member.certainty(usable_bytes))
+        return best if best.fits(usable_bytes) else None
 
     def surest(self) -> Member:
         """The member whose upper bound is the lowest; of equals the most preferred."""
@@ -111,7 +132,6 @@ def resolutions(request: Request) -> list[tuple[int, int]]:
 
 def candidate_classes(request: Request, budget: Budget, model: MemoryModel) -> list[CandidateClass]:
     """All classes that the pins leave open, each with its members' bytes."""
-    capability = budget.capability
     pins = request.pins
     attention = pins.attention or "auto"
     hosted = budget.host_bytes is not None
@@ -119,43 +139,74 @@ def candidate_classes(request: Request, budget: Budget, model: MemoryModel) -> l
     classes = []
     for variant, resolution, precision in _open(pins, request):
         # Versions share a shape, and so do the two half precisions: their bytes are worked out once.
-        width = precision.replace("bfloat16", "float16")
-        key = (variant, resolution, width)
+        key = (variant, resolution, width_of(precision))
         if key not in known:
-            asked = (variant, resolution, width, attention, request.workload, model, capability)
+            asked = (variant, resolution, precision, attention, request.workload, model, budget)
             known[key] = held_by_host(tuple(members(*asked, host=hosted)), budget.host_bytes)
         ways, over = known[key]
-        unsupported = why_unsupported(precision, attention, capability) or too_much_for_host(over, budget)
+        unsupported = why_unsupported(precision, attention, budget.capability) or too_much_for_host(over, budget)
         for version in (pins.version,) if pins.version else VERSIONS:
             classes.append(CandidateClass(variant, version, resolution, precision, attention, ways, unsupported, over))
     return classes
 
 
 def smallest_need(request: Request, budget: Budget, model: MemoryModel) -> int | None:
-    """Bytes of the smallest configuration that the pins leave open; None where the GPU can run, or the host hold, none.
+    """The least in which anything completes that the pins leave open; None where GPU or host carry nothing of it.
 
-    Bytes never fall with the variant or the pixels, so only the smallest corner of the candidates is worked out.
+    Needs step with the resolution, so a larger picture may need a little less: what is larger is left out only where
+    its tensors alone take more than what was found (Member.floor_bytes).
     """
-    needs = [member.total_bytes for member in within_host(_smallest_corner(request, budget, model), budget.host_bytes)]
-    return min(needs, default=None)
+    least = None
+    sizes = sorted(resolutions(request), key=lambda pair: pair[0] * pair[1])
+    for variant in (request.pins.variant,) if request.pins.variant else VARIANTS:
+        for resolution in sizes:
+            ways = _ways_at(variant, resolution, request, budget, model)
+            held = [way.least_bytes for way in within_host(ways, budget.host_bytes)]
+            least = min(held if least is None else (*held, least), default=None)
+            # The host's memory, too, never falls with pixels or the variant.
+            if least is None or min(way.floor_bytes for way in ways) >= least:
+                break
+        else:
+            continue
+        if resolution == sizes[0]:
+            break
+    return least
 
 
 def smallest_host_need(request: Request, budget: Budget, model: MemoryModel) -> int | None:
     """The least that the host would hold of what fits the budget of the GPU; None where nothing does."""
-    corner = _smallest_corner(request, budget, model, host=True)
-    return min((way.host_bytes for way in corner if way.total_bytes <= budget.usable_bytes), default=None)
+    found: list[int] = []
+    for variant in (request.pins.variant,) if request.pins.variant else VARIANTS:
+        for resolution in sorted(resolutions(request), key=lambda pair: pair[0] * pair[1]):
+            ways = _ways_at(variant, resolution, request, budget, model, host=True)
+            found += [way.host_bytes for way in ways if way.fits(budget.usable_bytes)]
+    return min(found, default=None)
 
 
-def _smallest_corner(request: Request, budget: Budget, model: MemoryModel, host: bool = False) -> Iterator[Member]:
-    capability = budget.capability
-    attention = request.pins.attention or "auto"
-    resolution = min(resolutions(request), key=lambda pair: pair[0] * pair[1])
-    variant = request.pins.variant or VARIANTS[0]
-    hosted = host or budget.host_bytes is not None
-    for precision in open_precisions(request.pins):
-        if why_unsupported(precision, attention, capability) is None:
-            asked = (variant, resolution, precision, attention, request.workload, model, capability)
-            yield from members(*asked, host=hosted)
+def _ways_at(
+    variant: str, resolution: tuple[int, int], request: Request, budget: Budget, model: MemoryModel, host: bool = False
+) -> list[Member]:
+    """Every way of running a variant at a resolution in each precision that is open and the GPU runs."""
+    attention, hosted = request.pins.attention or "auto", host or budget.host_bytes is not None
+    able = [p for p in open_precisions(request.pins) if why_unsupported(p, attention, budget.capability) is None]
+    return [
+        way
+        for precision in one_of_each_width(able)
+        for way in members(variant, resolution, precision, attention, request.workload, model, budget, host=hosted)
+    ]
+
+
+def one_of_each_width(precisions: Iterable[str]) -> list[str]:
+    """The first of those that take the same bytes, the widths that take least first."""
+    found: dict[str, str] = {}
+    for precision in precisions:
+        found.setdefault(width_of(precision), precision)
+    return [found[width] for width in ("float16", "autocast_float16", "float32") if width in found]
+
+
+def width_of(precision: str) -> str:
+    """The precision that stands for all that take the same bytes: the two half ones are of one width."""
+    return precision.replace("bfloat16", "float16")
 
 
 def within_host(ways: Iterable[Member], host_bytes: int | None) -> Iterator[Member]:
@@ -228,7 +279,7 @@ def members(
     attention: str,
     workload: Workload,
     model: MemoryModel,
-    capability: tuple[int, int] | None,
+    budget: Budget,
     ways: Sequence[tuple[int, bool]] | None = None,
     host: bool = False,
 ) -> Iterator[Member]:
@@ -246,9 +297,11 @@ def members(
             object_batch=batch,
             offload_state=offload,
         )
-        totals = model.totals(configuration, workload, capability)
+        totals = model.totals(configuration, workload, budget.capability)
         held = (model.host_bytes(configuration, workload) or 0) if host else 0
-        yield Member(batch, offload, totals.total, totals.upper, held)
+        least = totals.total if budget.shared else totals.least
+        floor = totals.allocated + totals.context
+        yield Member(batch, offload, least, totals.total, totals.upper, floor, held)
 
 
 def member_choices(workload: Workload) -> list[tuple[int, bool]]:

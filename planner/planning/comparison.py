@@ -128,6 +128,7 @@ def _figures(plan: Plan) -> dict[str, int]:
         "reserved": estimate.reserved_bytes,
         "context": estimate.context_bytes,
         "total": estimate.total_bytes,
+        "least": estimate.least_bytes,
         "upper bound": estimate.upper_bytes,
         "left of the usable": plan.budget.usable_bytes - estimate.total_bytes,
         "on the host": estimate.host_bytes or 0,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from planner.commands import describe, running_command
-from planner.domain import Budget, Choice, Plan, Provenance, Request, Workload
+from planner.domain import Budget, Choice, Estimate, Plan, Provenance, Request, Workload
 from planner.memory_model import MemoryModel
 from planner.planning.alternatives import alternatives
 from planner.planning.candidates import CandidateClass, Member, candidate_classes, members, smallest_need, within_host
@@ -49,7 +49,7 @@ def make_plan(
         chosen = choice(best, weighed.within[id(best)], workload, model, budget)
 
     def ways_of(one: CandidateClass, ways: Sequence[tuple[int, bool]]) -> list[Member]:
-        asked = one.variant, one.resolution, one.precision, one.attention, workload, model, budget.capability
+        asked = one.variant, one.resolution, one.precision, one.attention, workload, model, budget
         most = budget.host_bytes
         return list(within_host(members(*asked, ways, host=most is not None), most))
 
@@ -76,7 +76,7 @@ def make_plan(
         suggestions=suggestions(request, budget, model, weighed, others, smallest, strict),
         warnings=(
             *warnings,
-            *_warnings(chosen, verdict, usable, workload),
+            *_warnings(chosen, verdict, budget, workload),
             *context_warnings(chosen, smallest, budget, model),
             *host_warnings(chosen, budget),
         ),
@@ -94,16 +94,23 @@ def _verdict(chosen: Choice | None, usable_bytes: int) -> str:
     return "fits" if chosen.estimate.upper_bytes <= usable_bytes else "tight"
 
 
-def _warnings(chosen: Choice | None, verdict: str, usable_bytes: int, workload: Workload) -> list[str]:
+def _how_tight(estimate: Estimate, usable_bytes: int) -> str:
+    total, usable, upper = map(format_size, (estimate.total_bytes, usable_bytes, estimate.upper_bytes))
+    if estimate.total_bytes <= usable_bytes:
+        return f"predicted {total} of {usable} usable, but the upper bound is {upper}"
+    return (
+        f"completes in {format_size(estimate.least_bytes)} of {usable} usable by giving cache back, which costs time; "
+        f"with room to spare it takes {total}, and the upper bound is {upper}"
+    )
+
+
+def _warnings(chosen: Choice | None, verdict: str, budget: Budget, workload: Workload) -> list[str]:
     if chosen is None:
         return []
     found = []
     estimate = chosen.estimate
     if verdict == "tight":
-        found.append(
-            f"tight: predicted {format_size(estimate.total_bytes)} of {format_size(usable_bytes)} usable, but the "
-            f"upper bound is {format_size(estimate.upper_bytes)}"
-        )
+        found.append(f"tight: {_how_tight(estimate, budget.usable_bytes)}")
     if estimate.extrapolated:
         because = "; ".join(estimate.extrapolated_because)
         found.append(f"extrapolated: {because}; the upper bound is wider for it")

@@ -8,9 +8,9 @@ from planner.answers import Explained
 from planner.catalog import Catalog
 from planner.catalog.figures import accuracy, worth
 from planner.domain import Budget, Choice, Component, Request, Workload
-from planner.planning.candidates import CandidateClass, Member
+from planner.planning.candidates import TIGHT, CandidateClass, Member
 from planner.planning.ranking import lost_by, speed
-from planner.planning.rejections import EstimateOf
+from planner.planning.rejections import EstimateOf, what_it_needs
 from planner.planning.weighing import Weighed
 from planner.units import format_size
 
@@ -53,7 +53,7 @@ def explain_all(
         else:
             outcome, lost = "fits", lost_by(request.prefer, strict, keys[id(best)], keys[id(candidate)])
             if lost == "certainty":
-                reason = f"fits only tightly: its upper bound is {format_size(member.upper_bytes)}"
+                reason = _how_tightly(member, budget.usable_bytes)
             else:
                 reason = _why_it_lost(lost, (candidate, member), (best, within[id(best)]), request.workload, catalog)
         shown = member or candidate.smallest()
@@ -68,7 +68,8 @@ def explain_all(
                 quality_reason=known["quality_reason"],
                 frames_per_second=known["frames_per_second"],
                 frames_per_second_reason=known["frames_per_second_reason"],
-                need_bytes=None if candidate.unsupported else shown.total_bytes,
+                need_bytes=None if candidate.unsupported else shown.least_bytes,
+                total_bytes=None if candidate.unsupported else shown.total_bytes,
                 upper_bytes=None if candidate.unsupported else shown.upper_bytes,
                 limit_bytes=budget.usable_bytes,
                 component=_missing(candidate) or (component.name if component else None),
@@ -97,7 +98,7 @@ def _compared_with(
     runnable = [candidate for candidate in candidates if not candidate.unsupported]
     if not runnable:
         return {}
-    nearest = min(runnable, key=lambda candidate: candidate.smallest().total_bytes)
+    nearest = min(runnable, key=lambda candidate: candidate.smallest().least_bytes)
     return {part.name: part.bytes for part in estimate_of(nearest).components}
 
 
@@ -112,11 +113,18 @@ def _difference(components: Sequence[Component], compared: Mapping[str, int]) ->
     return (found, excess) if excess > 0 else (max(components, key=lambda part: part.bytes), None)
 
 
+def _how_tightly(member: Member, usable_bytes: int) -> str:
+    if member.certainty(usable_bytes) == TIGHT:
+        return f"fits only by giving cache back: with room to spare it takes {format_size(member.total_bytes)}"
+    return f"fits only tightly: its upper bound is {format_size(member.upper_bytes)}"
+
+
 def _why_it_breaks(
     candidate: CandidateClass, component: Component, excess: int | None, is_chosen: bool, budget: Budget
 ) -> str:
-    need = candidate.smallest().total_bytes
-    short = f"needs {format_size(need)}, {format_size(need - budget.usable_bytes)} more than the usable"
+    smallest = candidate.smallest()
+    missing = format_size(smallest.least_bytes - budget.usable_bytes)
+    short = f"{what_it_needs(smallest)}, {missing} more than the usable"
     if excess is None:
         return f"{short}; the largest part is {component.name} ({format_size(component.bytes)})"
     other = "the choice" if is_chosen else "the nearest miss"

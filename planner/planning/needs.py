@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from planner.answers import Cards, Need, Needed
@@ -13,6 +13,7 @@ from planner.memory_model import MemoryModel
 from planner.memory_model.estimator import Totals
 from planner.planning.candidates import (
     SQUARE_SIDES,
+    SURE,
     CandidateClass,
     Member,
     candidate_classes,
@@ -39,10 +40,7 @@ def needed(
         _check_stock(request)
         headroom = Headroom()  # it stops where the whole card is used up; headroom is our own caution
     classes = _at_native(request, runtime, model)
-    smallest = min(
-        _classes(request, runtime, model, _smallest_pins(request, runtime)),
-        key=lambda candidate: (candidate.smallest().total_bytes, PRECISION_RANK[candidate.precision]),
-    )
+    smallest = min(_open_classes(request, runtime, model), key=_by_need)
     needs = [_need(candidate, request, headroom, runtime, model) for candidate in classes]
     if len(needs) > 1 or classes[0].resolution != smallest.resolution:
         needs.insert(0, _need(smallest, request, headroom, runtime, model, "smallest"))
@@ -88,11 +86,18 @@ def _at_native(request: Request, runtime: str, model: MemoryModel) -> list[Candi
     ]
 
 
-def _smallest_pins(request: Request, runtime: str) -> Pins:
-    """The smallest corner: bytes never fall with the variant or the pixels."""
+def _open_classes(request: Request, runtime: str, model: MemoryModel) -> Iterator[CandidateClass]:
+    """Every class that the pins leave open: bytes step with the resolution, so the smallest picture need not do."""
+    pins = request.pins
     sizes = [(side, side) for side in SQUARE_SIDES] if runtime == "stock" else resolutions(request)
-    smallest = request.pins.resolution or min(sizes, key=lambda pair: pair[0] * pair[1])
-    return replace(request.pins, variant=request.pins.variant or VARIANTS[0], resolution=smallest)
+    for variant in (pins.variant,) if pins.variant else VARIANTS:
+        for size in (pins.resolution,) if pins.resolution else sizes:
+            yield from _classes(request, runtime, model, replace(pins, variant=variant, resolution=size))
+
+
+def _by_need(candidate: CandidateClass) -> tuple[int, int, int]:
+    smallest = candidate.smallest()
+    return smallest.least_bytes, smallest.total_bytes, PRECISION_RANK[candidate.precision]
 
 
 def _classes(
@@ -111,10 +116,10 @@ def _classes(
     found = []
     for precision in open_precisions(pins):
         empty = CandidateClass(pins.variant, pins.version, pins.resolution, precision, attention, (), None)
-        member = Member(stock_batch(request.workload), False, 0, 0)
+        member = Member(stock_batch(request.workload), False, 0, 0, 0, 0)
         configuration = _configuration(empty, member, runtime)
         totals = model.totals(configuration, request.workload, capability)
-        member = member._replace(total_bytes=totals.total, upper_bytes=totals.upper)
+        member = member._replace(least_bytes=totals.least, total_bytes=totals.total, upper_bytes=totals.upper)
         unsupported = why_unsupported(precision, attention, capability)
         found.append(empty._replace(members=(member,), unsupported=unsupported))
     return found
@@ -141,12 +146,13 @@ def _need(
 
     preferred = candidate.members[0]
     budgets = {
-        "budget_bytes": smallest_for(lambda size: int(totals(smallest, size).total), headroom),
+        "budget_bytes": smallest_for(lambda size: int(totals(smallest, size).least), headroom),
         "sure_budget_bytes": smallest_for(lambda size: int(totals(sure, size).upper), headroom),
         "preferred_budget_bytes": smallest_for(lambda size: int(totals(preferred, size).upper), headroom),
     }
     budget = budgets["budget_bytes"]
-    need_bytes = int(totals(smallest, budget).total)
+    of_smallest = totals(smallest, budget)
+    need_bytes, total_bytes = int(of_smallest.least), int(of_smallest.total)
     upper_bytes = int(totals(sure, budgets["sure_budget_bytes"]).upper)
     reasons = {name: f"no card has {format_size(size)}" for name, size in budgets.items() if size > MAXIMUM_SIZE_BYTES}
     given = {name: None if name in reasons else size for name, size in budgets.items()}
@@ -162,6 +168,7 @@ def _need(
         purpose=purpose or ("official" if official else "other"),
         configuration=_configuration(candidate, smallest, runtime),
         need_bytes=need_bytes,
+        total_bytes=total_bytes,
         budget_bytes=given["budget_bytes"],
         card=card_size(budget, old=True),
         sure_configuration=_configuration(candidate, sure, runtime),
@@ -223,7 +230,7 @@ def _verdict(candidate: CandidateClass, budget: Budget) -> str | None:
     member = candidate.best_within(usable)
     if member is None or candidate.unsupported:
         return None
-    return "fits" if member.upper_bytes <= usable else "tight"
+    return "fits" if member.certainty(usable) == SURE else "tight"
 
 
 def _newest_first(gpus: Sequence[Gpu]) -> list[Gpu]:

@@ -1,8 +1,12 @@
 """Several streams on several GPUs: the best configuration that fits so often, and how many run where.
 
 Each stream is a process with a CUDA context of its own, so a GPU holds as many as its usable bytes divided by the
-total of one. The most room that each of them can have is the budget that one process is planned for. The host's memory
-is shared as well, all GPUs' processes alike: the budgets here have the whole of it, and one process has its share.
+total of one. The least that one completes in counts for a single stream, as in a plan, but not for several: where
+memory runs out an allocator gives back its own cache and not its neighbours', so that without the cap of the commands
+whoever started first would starve the others, and with it all would give cache back all the time.
+
+The most room that each of them can have is the budget that one process is planned for. The host's memory is shared as
+well, all GPUs' processes alike: the budgets here have the whole of it, and one process has its share.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ from planner.answers import PackedGpu, Packing
 from planner.commands import SAVED, describe, packing_command, run_command
 from planner.domain import Budget, Configuration, Gpu, Headroom, Plan, Request, Suggestion
 from planner.memory_model import MemoryModel
+from planner.memory_model.estimator import Totals
 from planner.planning.candidates import leanest_ways, smallest_host_need, smallest_need
 from planner.planning.limits import largest_if_any
 from planner.units import MAXIMUM_SIZE_BYTES, exact_size, format_size, rounded_up_size
@@ -54,13 +59,13 @@ def make_packing(
             return _nothing_fits(budgets, streams, request, model_of, plan, warnings)
         needs = [_need(budget, plan.chosen.configuration, request, model_of) for budget in budgets]
         # Certain before even: where all of them surely fit in some layout, they do in this one.
-        counts = lay_out(usable, [upper for _, upper in needs], streams)
-        counts = counts or lay_out(usable, [total for total, _ in needs], streams)
+        counts = lay_out(usable, [need.upper for need in needs], streams)
+        counts = counts or lay_out(usable, [need.total if streams > 1 else need.least for need in needs], streams)
         if counts is None:
             # A GPU of another generation takes more for the same, so it fits on the one that decides only.
-            room = plan.chosen.estimate.total_bytes - 1
+            room = min(room, plan.chosen.estimate.total_bytes) - 1
             continue
-        extra = [total - plan.chosen.estimate.total_bytes for total, _ in needs]
+        extra = [need.total - plan.chosen.estimate.total_bytes for need in needs]
         given = min(size // count - more for size, count, more in zip(usable, counts, extra, strict=True) if count)
         if given >= room:
             return _packed(budgets, streams, request, model_of, plan, counts, needs, warnings)
@@ -69,9 +74,13 @@ def make_packing(
 
 
 def _shared(budgets: Sequence[Budget], streams: int) -> list[Budget]:
-    """The same with what each of so many processes has of the host."""
+    """The same for one of so many processes, with what it has of the host."""
     return [
-        budget if budget.host_bytes is None else replace(budget, host_bytes=budget.host_bytes // streams)
+        replace(
+            budget,
+            shared=streams > 1,
+            host_bytes=None if budget.host_bytes is None else budget.host_bytes // streams,
+        )
         for budget in budgets
     ]
 
@@ -118,23 +127,24 @@ def _packed(
     model_of: ModelOf,
     plan: Plan,
     counts: Sequence[int],
-    needs: Sequence[tuple[int, int]],
+    needs: Sequence[Totals],
     warnings: Sequence[str],
 ) -> Packing:
     assert plan.chosen is not None
     speed, no_speed = _speed(plan, budgets)
-    most = [budget.usable_bytes // total for budget, (total, _) in zip(budgets, needs, strict=True)]
+    # A single one may run where there is no room for its cache.
+    most = [max(n, one.usable_bytes // need.total) for one, n, need in zip(budgets, counts, needs, strict=True)]
     held = _held(budgets, plan.chosen.estimate.host_bytes, sum(most))
     gpus = tuple(
         PackedGpu(
             budget=budget,
             streams=count,
-            process_bytes=total,
-            upper_bytes=upper,
+            process_bytes=need.total,
+            upper_bytes=need.upper,
             more_streams=min(room - count, held - streams),
             frames_per_second=None if speed is None or not count else round(speed / count, 2),
         )
-        for budget, count, room, (total, upper) in zip(budgets, counts, most, needs, strict=True)
+        for budget, count, room, need in zip(budgets, counts, most, needs, strict=True)
     )
     certain = all(gpu.streams * (gpu.upper_bytes or 0) <= gpu.budget.usable_bytes for gpu in gpus)
     kept = _command(request, budgets, streams, plan.strict, "-o", SAVED)
@@ -199,10 +209,9 @@ def _nothing_fits(
     )
 
 
-def _need(budget: Budget, configuration: Configuration, request: Request, model_of: ModelOf) -> tuple[int, int]:
-    """Total and upper bound of one process on a GPU."""
-    totals = model_of(budget).totals(configuration, request.workload, budget.capability)
-    return totals.total, totals.upper
+def _need(budget: Budget, configuration: Configuration, request: Request, model_of: ModelOf) -> Totals:
+    """What one process takes on a GPU."""
+    return model_of(budget).totals(configuration, request.workload, budget.capability)
 
 
 def _decides(budgets: Sequence[Budget]) -> Budget:
@@ -228,9 +237,9 @@ def _kind(budget: Budget) -> Gpu | int:
 def _most(budgets: Sequence[Budget], request: Request, model_of: ModelOf) -> int:
     """How many processes fit of the smallest configuration that the pins leave open."""
 
-    def room(streams: int) -> int:
+    def room(streams: int, shares: bool = True) -> int:
         """How many fit, each with the share of the host that so many have."""
-        shared = _shared(budgets, streams)
+        shared = [replace(budget, shared=shares) for budget in _shared(budgets, streams)]
         decides = _decides(shared)
         if smallest_need(request, decides, model_of(decides)) is None:
             return 0
@@ -238,6 +247,8 @@ def _most(budgets: Sequence[Budget], request: Request, model_of: ModelOf) -> int
         return sum(budget.usable_bytes // need for budget, need in zip(shared, needs, strict=True) if need)
 
     most = room(1)
+    if not most:
+        return min(1, room(1, shares=False))
     if budgets[0].host_bytes is None:
         return most
     return bisect_left(range(1, most + 1), True, key=lambda streams: room(streams) < streams)
@@ -263,7 +274,7 @@ def _fewer_for_better(
     fewer = 0
     for batch, offload in leanest_ways(request.workload):
         way = replace(better.configuration, object_batch=batch, offload_state=offload)
-        room = sum(budget.usable_bytes // _need(budget, way, request, model_of)[0] for budget in budgets)
+        room = sum(budget.usable_bytes // _need(budget, way, request, model_of).total for budget in budgets)
         fewer = max(fewer, _held(budgets, model_of(budgets[0]).host_bytes(way, request.workload), room))
     if 1 <= fewer < streams:
         change = f"{_count(fewer)} would allow {describe(better.configuration)}"
@@ -295,7 +306,7 @@ def _more_of_the_host(
         return
     decides = _decides(budgets)
     room = most_room([budget.usable_bytes for budget in budgets], streams)
-    budget = replace(decides, total_bytes=room, headroom=Headroom())
+    budget = replace(decides, total_bytes=room, headroom=Headroom(), shared=streams > 1)
     whole = rounded_up_size(streams * (smallest_host_need(request, budget, model_of(decides)) or 0))
     roomier = [replace(budget, host_bytes=whole, host_source="given") for budget in budgets]
     if budgets[0].host_bytes < whole <= MAXIMUM_SIZE_BYTES and _most(roomier, request, model_of) >= streams:

@@ -16,7 +16,7 @@ from planner.catalog import Catalog
 from planner.catalog.figures import worth
 from planner.domain import VARIANTS, VERSIONS, Budget, Choice, Workload
 from planner.memory_model import MemoryModel
-from planner.planning.candidates import CandidateClass, Member
+from planner.planning.candidates import SURE, CandidateClass, Member
 
 PRECISION_RANK = {
     precision: rank
@@ -32,8 +32,8 @@ _TIE = ("bytes", "order", "order", "order", "order")
 front."""
 
 Key = tuple[float, ...]
-Ranker = Callable[[CandidateClass, Member, bool], Key]
-"""Of a class, the member it would run as, and whether that surely fits."""
+Ranker = Callable[[CandidateClass, Member, int], Key]
+"""Of a class, the member it would run as, and how surely that fits (Member.certainty)."""
 
 
 def ranker(
@@ -52,7 +52,7 @@ def ranker(
         order = _by_quality(workload, catalog)
     if not strict:
         return order
-    return lambda candidate, member, sure: (not sure, *order(candidate, member, sure))
+    return lambda candidate, member, certainty: (certainty > SURE, *order(candidate, member, certainty))
 
 
 def lost_by(prefer: str, strict: bool, winner: Key, loser: Key) -> str:
@@ -87,12 +87,12 @@ def choice(
 
 
 def _by_quality(workload: Workload, catalog: Catalog) -> Ranker:
-    def key(candidate: CandidateClass, member: Member, sure: bool) -> Key:
+    def key(candidate: CandidateClass, member: Member, certainty: int) -> Key:
         quality = catalog.quality(candidate.variant, candidate.version, candidate.resolution)
         return (
             quality.is_estimate,
             -quality.value,
-            not sure,
+            certainty,
             PRECISION_RANK[candidate.precision],
             -speed(candidate, member, workload, catalog),
             *_tie(candidate, member),
@@ -102,12 +102,12 @@ def _by_quality(workload: Workload, catalog: Catalog) -> Ranker:
 
 
 def _by_speed(workload: Workload, catalog: Catalog) -> Ranker:
-    def key(candidate: CandidateClass, member: Member, sure: bool) -> Key:
+    def key(candidate: CandidateClass, member: Member, certainty: int) -> Key:
         quality = catalog.quality(candidate.variant, candidate.version, candidate.resolution)
         return (
             # Of the class, so that a memory bank on the host, which is a little slower, does for one that surely fits.
             -speed(candidate, candidate.members[0], workload, catalog),
-            not sure,
+            certainty,
             PRECISION_RANK[candidate.precision],
             -quality.value,
             -speed(candidate, member, workload, catalog),
@@ -134,12 +134,12 @@ def _balanced(workload: Workload, catalog: Catalog, runnable: Sequence[Candidate
     spans = best[0] - fastest[0], fastest[1] - best[1]
     by_quality = _by_quality(workload, catalog)
 
-    def key(candidate: CandidateClass, member: Member, sure: bool) -> Key:
+    def key(candidate: CandidateClass, member: Member, certainty: int) -> Key:
         if min(spans) <= 0:  # one point is the best in both: nothing to balance
-            return by_quality(candidate, member, sure)
+            return by_quality(candidate, member, certainty)
         quality, pace = point(candidate)
         height = (quality - fastest[0]) / spans[0] + (pace - best[1]) / spans[1]
-        return (-round(height, 9), *by_quality(candidate, member, sure))
+        return (-round(height, 9), *by_quality(candidate, member, certainty))
 
     return key
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 
 from planner.answers import Carried, Reach
 from planner.domain import VARIANTS, VERSIONS, Budget, Configuration, Request, Workload
@@ -46,7 +47,7 @@ def _shown_classes(request: Request, budget: Budget, model: MemoryModel) -> list
     runnable = [candidate for candidate in classes if not candidate.unsupported]
     if not runnable:
         return classes[:1]
-    leanest = min(runnable, key=lambda candidate: candidate.smallest().total_bytes)
+    leanest = min(runnable, key=lambda candidate: candidate.smallest().least_bytes)
     return [runnable[0]] if leanest is runnable[0] else [runnable[0], leanest]
 
 
@@ -72,7 +73,8 @@ def _reach(candidate: CandidateClass, workload: Workload, budget: Budget, model:
     reached["max_shaped"] = (shaped, workload.objects) if shaped else None
     return Reach(
         configuration=configuration,
-        need_bytes=candidate.smallest().total_bytes,
+        need_bytes=candidate.smallest().least_bytes,
+        total_bytes=candidate.smallest().total_bytes,
         upper_bytes=candidate.surest().upper_bytes,
         limit_bytes=budget.usable_bytes,
         max_objects=most,
@@ -104,11 +106,12 @@ def _extrapolated(span: Span, resolution: tuple[int, int], objects: int) -> bool
 
 def _unsupported(configuration: Configuration, budget: Budget, reason: str) -> Reach:
     """All figures of a class that the GPU cannot run."""
-    names = ("need_bytes", "host_bytes", "max_objects", "sure_objects", "gpu_objects", "max_frames")
+    names = ("need_bytes", "total_bytes", "host_bytes", "max_objects", "sure_objects", "gpu_objects", "max_frames")
     sizes = ("max_square", "sure_square", "max_shaped", "sure_shaped")
     return Reach(
         configuration=configuration,
         need_bytes=None,
+        total_bytes=None,
         upper_bytes=None,
         limit_bytes=budget.usable_bytes,
         max_objects=None,
@@ -130,9 +133,9 @@ def _resolution(
 ) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
     """The largest resolution of a shape, and the largest that surely fits."""
     most, sure = span.largest_resolution(shape)
-    usable, ways = span.budget.usable_bytes, list(span.ways(scaled(shape, SMALLEST_STEPS)))
+    usable, ways = span.budget.usable_bytes, list(chain.from_iterable(span.ways(scaled(shape, SMALLEST_STEPS))))
     if most is None:
-        short = how_short((way.total_bytes for way in ways), usable)
+        short = how_short((way.least_bytes for way in ways), usable)
         reasons[f"max_{name}"] = f"at the smallest resolution it {short}"
     if sure is None:
         short = how_short((way.upper_bytes for way in ways), usable)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from planner.commands import describe
 from planner.domain import Budget, Estimate, Rejection, Workload
 from planner.memory_model import MemoryModel
-from planner.planning.candidates import CandidateClass
+from planner.planning.candidates import CandidateClass, Member
 from planner.units import format_size
 
 EstimateOf = Callable[[CandidateClass], Estimate]
@@ -28,6 +28,12 @@ def smallest_estimates(workload: Workload, budget: Budget, model: MemoryModel) -
     return estimate_of
 
 
+def what_it_needs(member: Member) -> str:
+    """What it completes in and, where that reads as another figure, what it takes with room to spare."""
+    least, total = format_size(member.least_bytes), format_size(member.total_bytes)
+    return f"needs {least}" if least == total else f"needs at least {least} ({total} with room to spare)"
+
+
 def reject_all(candidates: Sequence[CandidateClass], budget: Budget, estimate_of: EstimateOf) -> tuple[Rejection, ...]:
     """The rejections of classes none of whose members fits, or that the GPU cannot run, in the same order."""
     return tuple(_reject(candidate, budget, estimate_of) for candidate in candidates)
@@ -41,6 +47,7 @@ def _reject(candidate: CandidateClass, budget: Budget, estimate_of: EstimateOf) 
         return Rejection(
             configuration=candidate.configuration(leanest),
             need_bytes=candidate.over_host_bytes,
+            total_bytes=None,
             limit_bytes=budget.host_bytes,
             short_by_bytes=candidate.over_host_bytes - budget.host_bytes,
             component="host",
@@ -50,6 +57,7 @@ def _reject(candidate: CandidateClass, budget: Budget, estimate_of: EstimateOf) 
         return Rejection(
             configuration=configuration,
             need_bytes=None,
+            total_bytes=None,
             limit_bytes=limit,
             short_by_bytes=None,
             component="capability",
@@ -57,15 +65,17 @@ def _reject(candidate: CandidateClass, budget: Budget, estimate_of: EstimateOf) 
         )
     estimate = estimate_of(candidate)
     binding = max(estimate.components, key=lambda component: component.bytes)
-    short = estimate.total_bytes - limit
+    smallest = candidate.smallest()
+    short = smallest.least_bytes - limit
     return Rejection(
         configuration=configuration,
-        need_bytes=estimate.total_bytes,
+        need_bytes=smallest.least_bytes,
+        total_bytes=smallest.total_bytes,
         limit_bytes=limit,
         short_by_bytes=short,
         component=binding.name,
         reason=(
-            f"{describe(configuration)} needs {format_size(estimate.total_bytes)}, {format_size(short)} more than "
+            f"{describe(configuration)} {what_it_needs(smallest)}, {format_size(short)} more than "
             f"the usable {format_size(limit)}; the largest part is {binding.name} ({format_size(binding.bytes)})"
         ),
     )

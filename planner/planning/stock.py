@@ -1,7 +1,8 @@
 """What the stock predictor of the sam2 package would need for the same request, and where it runs out.
 
 Stock is what the README shows: float32 weights under autocast, all frames on the GPU, a memory bank that
-keeps everything. It runs out where the whole budget is used up; headroom is our own caution, not its limit.
+keeps everything. It runs out where the whole budget is used up, all cache given back; headroom is our own caution, not
+its limit.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from planner.domain import Budget, Configuration, Request, Stock, Workload
 from planner.memory_model import MemoryModel
 from planner.memory_model.arrays import frames as frame_bytes
 from planner.memory_model.arrays import stock_state
+from planner.memory_model.estimator import Totals
 from planner.planning.candidates import why_unsupported
 from planner.planning.limits import largest_if_any
 from planner.units import format_size
@@ -40,13 +42,24 @@ def stock(request: Request, budget: Budget, chosen: Configuration | None, model:
     if workload.task == "video":
         found = _video(configuration, workload, budget, model)
     else:
-        total = int(model.totals(configuration, workload, budget.capability).total)
-        fits = total <= budget.total_bytes
-        reason = "" if fits else "it runs out of memory at its peak"
-        found = Stock(
-            configuration=configuration, total_bytes=total, fits=fits, first_frame_out_of_memory=None, reason=reason
-        )
+        found = _judged(configuration, model.totals(configuration, workload, budget.capability), budget)
+        if not found.fits:
+            found = replace(found, reason="it runs out of memory at its peak")
     return _on_host(found, workload, budget, model)
+
+
+def _judged(configuration: Configuration, totals: Totals, budget: Budget) -> Stock:
+    """Whether it completes, and whether it has to give cache back for that."""
+    fits, tight = totals.least <= budget.total_bytes, totals.least <= budget.total_bytes < totals.total
+    return Stock(
+        configuration=configuration,
+        total_bytes=int(totals.total),
+        least_bytes=int(totals.least),
+        fits=bool(fits),
+        tight=bool(tight),
+        first_frame_out_of_memory=None,
+        reason=f"only in {format_size(totals.least)}, giving cache back, which costs time" if tight else "",
+    )
 
 
 def _on_host(found: Stock, workload: Workload, budget: Budget, model: MemoryModel) -> Stock:
@@ -56,7 +69,7 @@ def _on_host(found: Stock, workload: Workload, budget: Budget, model: MemoryMode
     held = model.host_bytes(found.configuration, workload)
     if found.fits and held is not None and budget.host_bytes is not None and held > budget.host_bytes:
         reason = f"the host would hold {format_size(held)}, more than its {format_size(budget.host_bytes)}"
-        return replace(found, host_bytes=held, fits=False, reason=reason)
+        return replace(found, host_bytes=held, fits=False, tight=False, reason=reason)
     return replace(found, host_bytes=held)
 
 
@@ -110,19 +123,15 @@ def _video(configuration: Configuration, workload: Workload, budget: Budget, mod
         return Stock(
             configuration=configuration, total_bytes=None, fits=False, first_frame_out_of_memory=first, reason=reason
         )
-    total = _total(configuration, workload, workload.frames, budget, model)
-    if total <= budget.total_bytes:
-        return Stock(
-            configuration=configuration, total_bytes=total, fits=True, first_frame_out_of_memory=None, reason=""
-        )
-    first, reason = _where_it_stops(configuration, workload, workload.frames, total, budget, model)
-    return Stock(
-        configuration=configuration, total_bytes=total, fits=False, first_frame_out_of_memory=first, reason=reason
-    )
+    found = _judged(configuration, _totals(configuration, workload, workload.frames, budget, model), budget)
+    if found.fits or found.least_bytes is None:
+        return found
+    first, reason = _where_it_stops(configuration, workload, workload.frames, found.least_bytes, budget, model)
+    return replace(found, first_frame_out_of_memory=first, reason=reason)
 
 
 def _where_it_stops(
-    configuration: Configuration, workload: Workload, frames: int, total: int, budget: Budget, model: MemoryModel
+    configuration: Configuration, workload: Workload, frames: int, least: int, budget: Budget, model: MemoryModel
 ) -> tuple[int, str]:
     """The frame (from 1) at work when memory runs out, in loading or in tracking."""
     pixels = configuration.resolution[0] * configuration.resolution[1]
@@ -133,7 +142,7 @@ def _where_it_stops(
     if loadable < frames:
         return max(1, loadable + 1), "it runs out while it loads the clip"
     per_step = workload.objects * stock_state(pixels)
-    too_much = total - budget.total_bytes
+    too_much = least - budget.total_bytes
     return max(1, int(frames - too_much / per_step) + 1), "it runs out while it tracks, its state growing"
 
 
@@ -141,10 +150,12 @@ def _first_too_long(configuration: Configuration, workload: Workload, budget: Bu
     """The shortest clip that runs out, counted up to MOST_FRAMES."""
 
     def fits(frames: int) -> bool:
-        return _total(configuration, workload, frames, budget, model) <= budget.total_bytes
+        return bool(_totals(configuration, workload, frames, budget, model).least <= budget.total_bytes)
 
     return (largest_if_any(fits, 1, MOST_FRAMES) or 0) + 1
 
 
-def _total(configuration: Configuration, workload: Workload, frames: int, budget: Budget, model: MemoryModel) -> int:
-    return int(model.totals(configuration, replace(workload, frames=frames), budget.capability).total)
+def _totals(
+    configuration: Configuration, workload: Workload, frames: int, budget: Budget, model: MemoryModel
+) -> Totals:
+    return model.totals(configuration, replace(workload, frames=frames), budget.capability)

@@ -10,6 +10,7 @@ from planner.commands import describe, planning_command
 from planner.domain import Budget, Choice, Configuration, Headroom, Pins, Request, Suggestion, Workload
 from planner.memory_model import MemoryModel
 from planner.planning.candidates import (
+    SURE,
     CandidateClass,
     Member,
     candidate_classes,
@@ -104,7 +105,7 @@ def _when_something_fits(
     alternatives: Sequence[Choice],
     strict: bool,
 ) -> Iterator[Suggestion]:
-    if not weighed.surely(weighed.within[id(best)]):
+    if weighed.certainty(weighed.within[id(best)]) > SURE:
         roomy = next((a for a in alternatives if a.estimate.upper_bytes <= budget.usable_bytes), None)
         if roomy:
             pinned = replace(request, pins=_pinned(roomy.configuration, request.pins))
@@ -129,7 +130,7 @@ def _what_more_would_allow(
     asked = _as_supported(request, budget, better.precision)
     classes = _on_any_gpu(asked, budget, model, weighed)
     ways = [(one, member) for one in classes if same_choice(one, better) for member in one.members]
-    leanest = min(ways, key=lambda way: way[1].upper_bytes if strict else way[1].total_bytes)
+    leanest = min(ways, key=lambda way: way[1].upper_bytes if strict else way[1].least_bytes)
     larger = _with_vram(budget, _smallest_for(*leanest, request.workload, budget, model, sure=strict))
     given = weigh(_on_any_gpu(asked, larger, model), asked, larger.usable_bytes, model.catalog, strict)
     chosen = given.best
@@ -176,7 +177,7 @@ def _what_more_of_the_host_would_allow(
 ) -> Iterator[Suggestion]:
     """The host's memory for the best of what it does not hold and the GPU does, and what planning makes of that."""
     for better in weighed.turned_down:
-        needs = [way.host_bytes for way in better.members if way.total_bytes <= budget.usable_bytes]
+        needs = [way.host_bytes for way in better.members if way.fits(budget.usable_bytes)]
         if better.over_host_bytes is None or not needs:
             continue
         roomier = replace(budget, host_bytes=rounded_up_size(min(needs)), host_source="given")

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from planner.catalog import Catalog
 from planner.domain import Request
-from planner.planning.candidates import CandidateClass, Member
+from planner.planning.candidates import SURE, CandidateClass, Member
 from planner.planning.ranking import Key, Ranker, ranker
 
 
@@ -37,9 +37,9 @@ class Weighed:
         """What is chosen; None where nothing fits."""
         return next(iter(self.fitting), None)
 
-    def surely(self, member: Member) -> bool:
-        """Whether it fits with its upper bound."""
-        return member.upper_bytes <= self.usable_bytes
+    def certainty(self, member: Member) -> int:
+        """How surely it fits, as of Member.certainty."""
+        return member.certainty(self.usable_bytes)
 
     @cached_property
     def turned_down(self) -> list[CandidateClass]:
@@ -66,10 +66,10 @@ def weigh(
         id(candidate): member for candidate in runnable if (member := candidate.best_within(usable_bytes)) is not None
     }
     keys = {
-        id(candidate): rank(candidate, member, member.upper_bytes <= usable_bytes)
+        id(candidate): rank(candidate, member, member.certainty(usable_bytes))
         for candidate in runnable
         if (member := within.get(id(candidate))) is not None
     }
     # What does not fit is ranked as what it would rather run as.
-    ideal = {id(c): rank(c, within.get(id(c), c.members[0]), True) for c in classes}
+    ideal = {id(c): rank(c, within.get(id(c), c.members[0]), SURE) for c in classes}
     return Weighed(classes, usable_bytes, rank, within, keys, ideal)

@@ -28,23 +28,24 @@ def check_memory(
 ) -> Check:
     """The estimate of the choice against the usable part of the budget: as planning judges it."""
     usable, estimate = budget.usable_bytes, choice.estimate
-    short = estimate.total_bytes - usable
+    short = estimate.least_bytes - usable
     figures = {
         "free_bytes": budget.total_bytes,
         "usable_bytes": usable,
+        "least_bytes": estimate.least_bytes,
         "total_bytes": estimate.total_bytes,
         "upper_bytes": estimate.upper_bytes,
         "short_by_bytes": max(0, short),
         "holders": [{"holder": name, "bytes": size} for name, size in holders.items()],
     }
-    what = f"{describe(choice.configuration)} needs {format_size(estimate.total_bytes)}"
+    what = f"{describe(choice.configuration)} {_needs(estimate, usable)}"
     room = f"{format_size(usable)} usable of {format_size(budget.total_bytes)}{_where(budget)}"
     if short > 0:
         status, found = FAIL, f"{what}, {format_size(short)} more than the {room}{_held(holders)}"
         action: str | None = what_to_do() if what_to_do else None
     elif estimate.upper_bytes > usable:
         status = WARN
-        found = f"{what}, within the {room}, but its upper bound is {format_size(estimate.upper_bytes)}"
+        found = f"{what}, within the {room}, {_but(estimate, usable)}"
         action = (
             f"{format_size(estimate.upper_bytes - usable)} more would cover the bound, as would a smaller configuration"
         )
@@ -77,18 +78,19 @@ def check_cap(request: Request, estimate: Estimate, cap_bytes: int) -> Check:
     """The estimate against what this process is held to; nothing is kept back of that, as a share has its own."""
     figures = {
         "cap_bytes": cap_bytes,
+        "least_bytes": estimate.least_bytes,
         "total_bytes": estimate.total_bytes,
         "upper_bytes": estimate.upper_bytes,
-        "short_by_bytes": max(0, estimate.total_bytes - cap_bytes),
+        "short_by_bytes": max(0, estimate.least_bytes - cap_bytes),
     }
     found = f"{VARIABLE} holds this process to {format_size(cap_bytes)}"
-    needs = f"the plan needs {format_size(estimate.total_bytes)}"
-    if estimate.total_bytes > cap_bytes:
+    needs = f"the plan {_needs(estimate, cap_bytes)}"
+    if estimate.least_bytes > cap_bytes:
         status, found = FAIL, f"{found}; {needs}"
         share = plan_within(request, Budget(total_bytes=cap_bytes, headroom=Headroom(), source="vram"), estimate)
         action: str | None = f"Raise it, or {share[0].lower()}{share[1:]}"
     elif estimate.upper_bytes > cap_bytes:
-        status, found = WARN, f"{found}; {needs}, but its upper bound is {format_size(estimate.upper_bytes)}"
+        status, found = WARN, f"{found}; {needs}, {_but(estimate, cap_bytes)}"
         action = f"{format_size(estimate.upper_bytes - cap_bytes)} more would cover the bound"
     else:
         status, action = PASS, None
@@ -98,10 +100,29 @@ def check_cap(request: Request, estimate: Estimate, cap_bytes: int) -> Check:
     )
 
 
-def plan_within(request: Request, budget: Budget, estimate: Estimate) -> str:
+def _needs(estimate: Estimate, limit_bytes: int) -> str:
+    """What it takes of so much: with room to spare where there is that, else the least that it completes in."""
+    if estimate.total_bytes <= limit_bytes or estimate.least_bytes == estimate.total_bytes:
+        return f"needs {format_size(estimate.total_bytes)}"
+    return f"needs at least {format_size(estimate.least_bytes)}"
+
+
+def _but(estimate: Estimate, limit_bytes: int) -> str:
+    """Why that is tight."""
+    bound = f"its upper bound is {format_size(estimate.upper_bytes)}"
+    if estimate.total_bytes <= limit_bytes:
+        return f"but {bound}"
+    return (
+        f"by giving cache back, which costs time: with room to spare it takes {format_size(estimate.total_bytes)}, and "
+        f"{bound}"
+    )
+
+
+def plan_within(request: Request, budget: Budget, estimate: Estimate, strict: bool = False) -> str:
     """What plans the request for a budget of no GPU in particular, where any plan does.
 
-    What the context of `estimate` takes more than that of the cards which have so much is held back of it.
+    What the context of `estimate` takes more than that of the cards which have so much is held back of it. strict: so
+    that what surely fits is preferred to all else.
     """
     model = known_model().on(None, budget.total_bytes)
     own = model.context
@@ -110,7 +131,7 @@ def plan_within(request: Request, budget: Budget, estimate: Estimate) -> str:
         budget = replace(budget, headroom=Headroom(bytes=budget.headroom_bytes + more))
     need = smallest_need(request, budget, model)
     if need is not None and need <= budget.usable_bytes:
-        return f"Plan for less: {planning_command(request, budget, '-o', SAVED)}"
+        return f"Plan for less: {planning_command(request, budget, '-o', SAVED, strict=strict)}"
     least = "" if need is None else f"; {exact_size(smallest_budget(need, budget, model))} is the least that has one"
     return f"Ask for less: no plan of this request needs so little{least}"
 

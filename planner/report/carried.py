@@ -131,13 +131,16 @@ def _stock_words(stock: Stock) -> str:
     if stock.total_bytes is None:
         return stock.reason
     needs = f"needs {format_size(stock.total_bytes)}"
-    return f"{needs}, which fits" if stock.fits else f"{needs}: {stock.reason}"
+    if not stock.fits:
+        return f"{needs}: {stock.reason}"
+    return f"{needs}, which fits {stock.reason}".rstrip()
 
 
 def _reach(one: Reach) -> dict[str, Any]:
     return {
         "configuration": configuration_document(one.configuration),
         "need_bytes": one.need_bytes,
+        "total_bytes": one.total_bytes,
         "upper_bytes": one.upper_bytes,
         "limit_bytes": one.limit_bytes,
         "short_by_bytes": one.short_by_bytes,
@@ -161,7 +164,9 @@ def _stock(stock: Stock) -> dict[str, Any]:
         "configuration": configuration_document(stock.configuration),
         "max_frames": None if first is None else first - 1,
         "total_bytes": stock.total_bytes,
+        "least_bytes": stock.least_bytes,
         "fits": stock.fits if first is None else first > 1,
+        "tight": stock.tight,
         "reason": stock.reason,
     }
 

@@ -92,6 +92,7 @@ def _beside(one: Beside) -> dict[str, Any]:
         "allocated_bytes": one.allocated_bytes,
         "reserved_bytes": one.reserved_bytes,
         "total_bytes": one.total_bytes,
+        "least_bytes": one.least_bytes,
         "upper_bytes": one.upper_bytes,
         "host_bytes": one.host_bytes,
         "note": one.note,
@@ -264,6 +265,7 @@ def _rejection(rejection: Rejection) -> dict[str, Any]:
     return {
         "configuration": configuration_document(rejection.configuration),
         "need_bytes": rejection.need_bytes,
+        "total_bytes": rejection.total_bytes,
         "limit_bytes": rejection.limit_bytes,
         "short_by_bytes": rejection.short_by_bytes,
         "component": rejection.component,
@@ -282,6 +284,7 @@ def _explained(explained: Explained) -> dict[str, Any]:
         "frames_per_second": explained.frames_per_second,
         "frames_per_second_reason": explained.frames_per_second_reason,
         "need_bytes": explained.need_bytes,
+        "total_bytes": explained.total_bytes,
         "upper_bytes": explained.upper_bytes,
         "limit_bytes": explained.limit_bytes,
         "short_by_bytes": explained.short_by_bytes,
@@ -312,8 +315,10 @@ def _stock(stock: Stock) -> dict[str, Any]:
     return {
         "configuration": configuration_document(stock.configuration),
         "total_bytes": stock.total_bytes,
+        "least_bytes": stock.least_bytes,
         "host_bytes": stock.host_bytes,
         "fits": stock.fits,
+        "tight": stock.tight,
         "first_frame_out_of_memory": stock.first_frame_out_of_memory,
         "reason": stock.reason,
     }

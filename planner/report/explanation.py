@@ -73,7 +73,7 @@ def _alike(explained: Sequence[Explained]) -> Iterable[list[Explained]]:
 
 def _row(one: Explained) -> list[str]:
     mark = f"> {one.rank}" if one.outcome == "chosen" else str(one.rank)
-    need = "" if one.need_bytes is None else format_size(one.need_bytes)
+    need = "" if one.need_bytes is None else format_size(_takes(one))
     return [mark, describe(one.configuration), need, _room(one), _why(one)]
 
 
@@ -111,9 +111,14 @@ def _precisions(group: Sequence[Explained]) -> str:
 
 
 def _needs(group: Sequence[Explained]) -> str:
-    needs = sorted(one.need_bytes for one in group if one.need_bytes is not None)
+    needs = sorted(_takes(one) for one in group if one.need_bytes is not None)
     least, most = format_size(needs[0]), format_size(needs[-1])
     return least if least == most else f"{least} to {most}"
+
+
+def _takes(one: Explained) -> int:
+    """With room to spare; of what does not fit, the least that it completes in, which is what it is short of."""
+    return (one.need_bytes if one.outcome == "does_not_fit" else one.total_bytes) or 0
 
 
 def _room(one: Explained) -> str:

@@ -148,6 +148,7 @@ def _need(need: Need) -> dict[str, Any]:
         "purpose": need.purpose,
         "configuration": configuration_document(need.configuration),
         "need_bytes": need.need_bytes,
+        "total_bytes": need.total_bytes,
         "budget_bytes": need.budget_bytes,
         "card": need.card,
         "sure_configuration": configuration_document(need.sure_configuration),

@@ -43,6 +43,19 @@ from planner.report.document import SCHEMA_VERSION, UNLIMITED, plan_document
 from planner.units import MAXIMUM_COUNT, resolution_field
 
 EDITED = "Make the plan again; a plan is not edited by hand."
+ADDED = frozenset(
+    {
+        *(f"budget.{name}" for name in ("host_bytes", "host_source", "host_bytes_reason")),
+        *(f"estimate.{name}" for name in ("least_bytes", "context_low_bytes", "context_high_bytes")),
+        *(f"estimate.{name}" for name in ("host_bytes", "host_components", "host_bytes_reason")),
+        *(f"chosen.{name}" for name in ("quality_metric", "quality_reason")),
+        *(f"chosen.{name}" for name in ("frames_per_second_of", "frames_per_second_reason")),
+        *(f"explained.{name}" for name in ("total_bytes", "quality_reason", "frames_per_second_reason")),
+        *(f"stock.{name}" for name in ("least_bytes", "tight", "host_bytes")),
+        "rejected.total_bytes",
+    }
+)
+"""What plans of earlier releases do not have, by the name of what it is in."""
 
 
 def read_plan(path: Path) -> Plan:
@@ -97,7 +110,7 @@ def _plan(fields: Fields) -> Plan:
 
 def _check(plan: Plan, fields: Fields, data: object) -> None:
     """What a hand-edited plan gets wrong: unknown keys, and figures that no longer agree."""
-    where = _difference(plan_document(plan), data)
+    where = _difference(plan_document(plan), data, "")
     if where:
         raise fields.complaint(f"{where} is not what goes with the rest of the plan", EDITED, where.split(".")[0])
     if (plan.chosen is None) != (plan.verdict == "does_not_fit"):
@@ -111,7 +124,7 @@ def _check(plan: Plan, fields: Fields, data: object) -> None:
             raise fields.complaint("what is explained is not what was chosen", EDITED, "explained")
     if plan.chosen:
         certain = plan.chosen.estimate.upper_bytes <= plan.budget.usable_bytes
-        if (plan.verdict == "fits") != certain or plan.chosen.estimate.total_bytes > plan.budget.usable_bytes:
+        if (plan.verdict == "fits") != certain or plan.chosen.estimate.least_bytes > plan.budget.usable_bytes:
             raise fields.complaint(f"the verdict {plan.verdict} does not go with the estimate", EDITED, "verdict")
         pins = plan.request.pins.given()
         if any(getattr(plan.chosen, name) != value for name, value in pins.items()):
@@ -126,24 +139,29 @@ def _adds_up(estimate: Estimate) -> bool:
         == estimate.total_bytes
         == estimate.reserved_bytes + estimate.context_bytes
         and estimate.allocated_bytes <= estimate.reserved_bytes
-        and estimate.total_bytes <= estimate.upper_bytes
+        and estimate.least_bytes <= estimate.total_bytes <= estimate.upper_bytes
         and peak is not None
         and (peak.name, peak.allocated_bytes) == (estimate.peak_phase, estimate.allocated_bytes)
     )
 
 
-def _difference(written: object, found: object, where: str = "") -> str:
-    """The first place where two documents differ; empty where they do not."""
+def _difference(written: object, found: object, where: str, within: str = "") -> str:
+    """The first place where two documents differ, apart from what was ADDED; empty where they do not.
+
+    within: the name of what they are, without the number of an entry.
+    """
     if isinstance(written, dict) and isinstance(found, dict):
         for key in (*written, *(key for key in found if key not in written)):
+            if key not in found and f"{within}.{key}" in ADDED:
+                continue
             if key not in written or key not in found:
                 return f"{where}{key}"
-            if inner := _difference(written[key], found[key], f"{where}{key}."):
+            if inner := _difference(written[key], found[key], f"{where}{key}.", key):
                 return inner
         return ""
     if isinstance(written, list) and isinstance(found, list) and len(written) == len(found):
         pairs = enumerate(zip(written, found, strict=True))
-        return next((inner for i, (a, b) in pairs if (inner := _difference(a, b, f"{where}{i}."))), "")
+        return next((inner for i, (a, b) in pairs if (inner := _difference(a, b, f"{where}{i}.", within))), "")
     return "" if written == found else where.rstrip(".")
 
 
@@ -294,10 +312,16 @@ def _components(fields: Fields, key: str = "components") -> tuple[Component, ...
     )
 
 
+def _total(fields: Fields) -> int | None:
+    """What stands beside need_bytes; plans of earlier releases have but the one."""
+    return fields.optional_integer("total_bytes" if "total_bytes" in fields else "need_bytes")
+
+
 def _rejection(fields: Fields) -> Rejection:
     return Rejection(
         configuration=_configuration(fields.fields("configuration")),
         need_bytes=fields.optional_integer("need_bytes"),
+        total_bytes=_total(fields),
         limit_bytes=fields.integer("limit_bytes"),
         short_by_bytes=fields.optional_integer("short_by_bytes"),
         component=fields.text("component"),
@@ -314,6 +338,7 @@ def _explained(fields: Fields) -> Explained:
         quality_is_estimate=fields.boolean("quality_is_estimate"),
         frames_per_second=None if fields.or_none("frames_per_second") else fields.number("frames_per_second"),
         need_bytes=fields.optional_integer("need_bytes"),
+        total_bytes=_total(fields),
         upper_bytes=fields.optional_integer("upper_bytes"),
         limit_bytes=fields.integer("limit_bytes"),
         component=fields.optional_text("component"),
@@ -349,6 +374,8 @@ def _stock(fields: Fields) -> Stock:
         first_frame_out_of_memory=fields.optional_integer("first_frame_out_of_memory"),
         reason="" if fields.any("reason") == "" else fields.text("reason"),
         host_bytes=fields.optional_integer("host_bytes") if "host_bytes" in fields else None,
+        least_bytes=fields.optional_integer("least_bytes" if "least_bytes" in fields else "total_bytes"),
+        tight=fields.boolean("tight") if "tight" in fields else False,
     )
 
 

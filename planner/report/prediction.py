@@ -45,7 +45,8 @@ def prediction_report(
     lines += [
         "",
         f"  allocated {format_size(estimate.allocated_bytes)}, reserved {format_size(estimate.reserved_bytes)}, "
-        f"total {format_size(estimate.total_bytes)}, upper bound {format_size(estimate.upper_bytes)}",
+        f"total {format_size(estimate.total_bytes)}, least {format_size(estimate.least_bytes)}, upper bound "
+        f"{format_size(estimate.upper_bytes)}",
     ]
     if estimate.extrapolated:
         lines.append(style(f"  extrapolated: {'; '.join(estimate.extrapolated_because)}", "yellow"))
@@ -56,15 +57,15 @@ def prediction_report(
 
 def _beside(beside: Sequence[Beside], runtime: str, style: Style) -> list[str]:
     """A line for each runtime, that of the prediction marked."""
-    rows = [["", "", "allocated", "total", "at most", "on the host"]]
+    rows = [["", "", "allocated", "at least", "total", "at most", "on the host"]]
     notes = []
     for one in beside:
-        sizes = (one.allocated_bytes, one.total_bytes, one.upper_bytes, one.host_bytes)
+        sizes = (one.allocated_bytes, one.least_bytes, one.total_bytes, one.upper_bytes, one.host_bytes)
         mark = ">" if one.runtime == runtime and one.origin == "predicted" else ""
         name = "published" if one.origin == "published" else one.runtime
         rows.append([mark, name, *("" if size is None else format_size(size) for size in sizes)])
         notes += [f"{name}: {one.note}"] if one.note else []
-    return [*style.table(rows, (2, 3, 4, 5), keys=2), *(f"  {note}" for note in notes)]
+    return [*style.table(rows, (2, 3, 4, 5, 6), keys=2), *(f"  {note}" for note in notes)]
 
 
 def _why_less(beside: Sequence[Beside], workload: Workload, style: Style) -> Iterator[str]:

@@ -27,7 +27,8 @@ def simulation_report(found: Simulation, style: Style) -> str:
         f"  reached by {found.peak['operation']}{module}",
         "",
         f"  allocated {format_size(found.allocated_bytes)}, reserved {format_size(found.reserved_bytes)}, "
-        f"context {format_size(found.context_bytes)}, total {format_size(found.total_bytes)}",
+        f"context {format_size(found.context_bytes)}, total {format_size(found.total_bytes)}; "
+        f"completes in {format_size(found.least_bytes)}",
         host_line(found.host_components, None),
         "",
         style("Phases", bold=True),

@@ -180,6 +180,8 @@ def memory_lines(estimate: Estimate, scale_bytes: int, style: Style, title: str 
     lines = [style(title, bold=True) + f" (phase: {estimate.peak_phase})"]
     lines += component_bars(estimate.components, max(scale_bytes, estimate.total_bytes), style)
     bound = f"upper bound {format_size(estimate.upper_bytes)}"
+    if estimate.least_bytes < estimate.total_bytes:
+        bound += f"; it completes in {format_size(estimate.least_bytes)}, without room to spare"
     total = f"{format_size(estimate.total_bytes):>9}"
     lines.append(f"  {'total':<{_LABEL}}{style(total, bold=True)}  {bound}")
     return lines
@@ -223,6 +225,9 @@ def _room(plan: Plan, chosen: Choice, style: Style) -> list[str]:
     empty = style.shade * max(0, round(full * left / max(usable, 1)))
     held = host_line(chosen.estimate.host_components, chosen.estimate.host_bytes_reason, plan.budget.host_bytes)
     context = context_lines(chosen.estimate, plan.budget.gpu is not None)
+    if left < 0:
+        short = f"{format_size(-left)} of cache have to be given back"
+        return [*context, f"  {'left of the usable':<{_LABEL}}{'none':>9}  {short}", held]
     return [*context, f"  {'left of the usable':<{_LABEL}}{format_size(left):>9}  {empty}", held]
 
 
@@ -249,6 +254,8 @@ def _rejection(rejection: Rejection) -> list[str]:
     if rejection.need_bytes is None or rejection.short_by_bytes is None:
         return [name, "", "", rejection.reason]
     need = f"needs {format_size(rejection.need_bytes)}"
+    if rejection.total_bytes is not None and rejection.total_bytes > rejection.need_bytes:
+        need = f"needs at least {format_size(rejection.need_bytes)}"
     if rejection.component == "host":
         return [name, need, f"short by {format_size(rejection.short_by_bytes)}", "on the host"]
     return [name, need, f"short by {format_size(rejection.short_by_bytes)}", f"largest part: {rejection.component}"]
@@ -299,7 +306,7 @@ def _stock(plan: Plan, style: Style) -> list[str]:
     if stock.total_bytes is not None:
         host = "" if stock.host_bytes is None else f" (and {format_size(stock.host_bytes)} on the host)"
         outcome = f"needs {format_size(stock.total_bytes)}{host}, which {'fits' if stock.fits else 'does not fit'}"
-        outcome += f": {stock.reason}" if stock.reason else ""
+        outcome += f"{'' if stock.fits else ':'} {stock.reason}" if stock.reason else ""
         if stock.first_frame_out_of_memory:
             outcome += f" (at frame {stock.first_frame_out_of_memory:,})"
     else:

@@ -155,10 +155,10 @@ def rungs(configuration: Configuration, plan: Plan | None, task: str) -> Iterato
         yield configuration
     if plan is None or plan.estimate is None:
         return
-    lowest = plan.estimate.total_bytes
+    lowest = plan.estimate.least_bytes
     for choice in plan.alternatives:
-        if choice.estimate.total_bytes < lowest and choice.configuration != configuration:
-            lowest = choice.estimate.total_bytes
+        if choice.estimate.least_bytes < lowest and choice.configuration != configuration:
+            lowest = choice.estimate.least_bytes
             yield choice.configuration
 
 

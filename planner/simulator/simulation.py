@@ -25,6 +25,7 @@ from planner.simulator.attribution import Holding, Timeline, holding_at, timelin
 from planner.simulator.convolutions.workspaces import RULE, Answers
 from planner.simulator.events import FRAMES, OUTPUTS, PHASES, WEIGHTS, WORKSPACES, Trace
 from planner.simulator.extension import Played, extend
+from planner.simulator.least import least_bytes
 from planner.simulator.running_out import RunningOut, running_out
 from planner.simulator.settings import Progress, Traced, checked, trace
 
@@ -64,6 +65,8 @@ class Simulation:
     context_bytes: int
     total_bytes: int
     """reserved_bytes + context_bytes."""
+    least_bytes: int
+    """The smallest memory, context included, in which it completes because the allocator gives its cache back."""
     components: tuple[Component, ...]
     """Of total_bytes at the highest moment; they add up to it."""
     phases: tuple[Phase, ...]
@@ -175,6 +178,10 @@ def simulate(
         reserved_upper_bytes=reserved_upper_bytes,
         context_bytes=context_bytes,
         total_bytes=reserved_bytes + context_bytes,
+        least_bytes=context_bytes
+        + least_bytes(
+            traced.trace, traced_frames, wanted, holding.allocated_bytes, reserved_bytes, expandable_segments
+        ),
         components=(
             *_components(holding, trust),
             Component(CACHE, reserved_bytes - holding.allocated_bytes, "simulated"),

@@ -48,7 +48,7 @@ def test_too_little_free_memory_is_exit_3_with_who_holds_the_rest_and_what_to_do
     assert memory["status"] == FAIL
     figures = memory["figures"]
     assert figures["free_bytes"] == 10**9 and figures["usable_bytes"] == 950_000_000
-    assert figures["short_by_bytes"] == figures["total_bytes"] - 950_000_000 > 0
+    assert figures["short_by_bytes"] == figures["least_bytes"] - 950_000_000 > 0
     assert figures["holders"][0] == {"holder": "process 77", "bytes": 9 * 10**9}
     assert sum(one["bytes"] for one in figures["holders"]) == 12 * 10**9 - 10**9, "all that is not free has a holder"
     assert "process 77 9000 MB" in memory["found"]
@@ -67,7 +67,7 @@ def test_the_verdict_is_planning_s_for_that_very_configuration(plan_path: Path) 
     assert held.estimate is not None
     for size in ("0.6GB", "1.2GB", "1.65GB", "1.66GB", "2.01GB", "2.03GB", "40GB"):
         usable = planner.plan(vram=size).budget.usable_bytes
-        sure, fits = held.estimate.upper_bytes <= usable, held.estimate.total_bytes <= usable
+        sure, fits = held.estimate.upper_bytes <= usable, held.estimate.least_bytes <= usable
         found = planner.check(held, vram=size)
         status = next(check.status for check in found.checks if check.name == "memory")
         assert status == (PASS if sure else WARN if fits else FAIL)

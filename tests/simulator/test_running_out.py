@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from planner.errors import UsageError
+from planner.rehearsal.least import GRANULE
 from planner.simulator import simulate
 from planner.simulator.running_out import RunningOut, running_out
 from planner.simulator.settings import Traced, checked, trace
@@ -44,6 +45,23 @@ def test_a_clip_that_fits_does_not_end(traced: Traced) -> None:
     short = ends(traced, TRACED, whole.allocated_bytes - (64 << 20))
     assert short is not None
     assert short.phase in ("load", "init", "encode", "prompt", "track", "output")
+
+
+def test_the_least_is_where_a_clip_just_completes(traced: Traced) -> None:
+    whole = simulate(**CLIP, frames=TRACED)
+    least = whole.least_bytes - whole.context_bytes
+    assert whole.allocated_bytes <= least <= whole.reserved_bytes
+    assert ends(traced, TRACED, least) is None
+    assert least % GRANULE == 0 or least == whole.reserved_bytes
+    assert ends(traced, TRACED, least - GRANULE) is not None
+
+
+def test_the_least_of_a_long_clip_is_that_of_its_beginning_and_what_it_keeps(traced: Traced) -> None:
+    """Playing every frame of 200 finds the same within the segments that a pool is apart."""
+    long = simulate(**CLIP, frames=200)
+    least = long.least_bytes - long.context_bytes
+    assert ends(traced, 200, least + 4 * GRANULE) is None
+    assert ends(traced, 200, least - 4 * GRANULE) is not None
 
 
 def test_a_gpu_smaller_than_the_context_holds_nothing() -> None:
