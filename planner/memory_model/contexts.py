@@ -154,14 +154,14 @@ def _on_some(capability: tuple[int, int] | None, budget_bytes: int | None) -> Co
     place = next((at for at, size in enumerate(sizes) if size.bytes >= budget_bytes), len(sizes) - 1)
     own = sizes[place].contexts
     middle: float = own[len(own) // 2]
-    high = own[-1] * (1 + known.above)
+    largest: float = own[-1] * (1 + known.above)
     for smaller, larger in pairwise(sizes[place:]):
         spare = SPARE_SHARE * max(0, smaller.bytes + 1 - budget_bytes)
         if spare > MOST_BYTES:
             break
         middle = max(middle, larger.contexts[len(larger.contexts) // 2] - spare)
-        high = max(high, larger.contexts[-1] * (1 + known.above) - spare)
-    return Context(round(middle), known.around(own[0], "").low_bytes, ceil(high), "assumed")
+        largest = max(largest, larger.contexts[-1] * (1 + known.above) - spare)
+    return Context(round(middle), known.around(own[0], "").low_bytes, ceil(largest), "assumed")
 
 
 @lru_cache(maxsize=64)

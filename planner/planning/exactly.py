@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 from planner.domain import Asked, Budget, Configuration, Request
 from planner.memory_model import MemoryModel
 from planner.memory_model.exact import Key, Known, key_of
-from planner.planning.candidates import CandidateClass, Member, candidate_classes
+from planner.planning.candidates import SURE, CandidateClass, Member, candidate_classes
 from planner.planning.ranking import Key as Rank
 from planner.planning.weighing import Weighed, weigh
 
@@ -98,10 +98,10 @@ def open_questions(
             continue
         for member in candidate.members:
             if asked(candidate, member):
-                if weighed.surely(member):  # what follows is less preferred
+                if weighed.certainty(member) == SURE:  # what follows is less preferred
                     break
             elif may_fit(member, weighed.usable_bytes):
-                rank = weighed.rank(candidate, member, True)
+                rank = weighed.rank(candidate, member, SURE)
                 if bar is None or rank < bar:
                     found.append((rank, candidate, member))
                 break
@@ -110,5 +110,5 @@ def open_questions(
 
 
 def may_fit(member: Member, usable_bytes: int) -> bool:
-    """Whether it fits where the prediction is as far above the truth as its bound is above the prediction."""
-    return member.total_bytes - (member.upper_bytes - member.total_bytes) <= usable_bytes
+    """Whether it completes where the prediction is as far above the truth as its bound is above the prediction."""
+    return member.least_bytes - (member.upper_bytes - member.total_bytes) <= usable_bytes
