@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Hold the planner's choices against an oracle that knows what the simulator says of every candidate.
+"""Hold the planner's choices against rehearsals under the budgets themselves.
 
-    python scripts/check_decisions.py [--requests 600] [--journal decisions.jsonl] [--out docs/decisions.md]
+    python scripts/check_decisions.py [--requests 1000] [--journal decisions.jsonl] [--out docs/decisions.md]
 
-Random requests are planned twice: by predictions, and with the simulated totals in their place. Simulating every
-candidate of every request would take months, so the oracle simulates whatever could change its mind: each choice, and
-each candidate that would be preferred to it and is predicted to need up to BAND more than there is. Resumable.
+Random requests are planned by predictions. Then what was chosen, unless it fits by its upper bound, runs on an
+imaginary GPU with just the usable bytes; and so does what would have been preferred and was turned down, where it is
+predicted to complete in up to BAND more than there is. A decision is the oracle's if the choice completes and nothing
+does that was turned down. Interrupt it at any time and run it again: the journal keeps every finished run.
 """
 
 from __future__ import annotations
@@ -14,207 +15,216 @@ import argparse
 import os
 import random
 import sys
-from collections.abc import Mapping
-from dataclasses import replace
+import threading
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from queue import Empty, Queue
 from typing import Any
 
 from planner import domain
-from planner.catalog import load_catalog
 from planner.commands import describe
 from planner.documents import write
-from planner.domain import Budget, Configuration, Headroom, Pins, Provenance, Request, Workload
+from planner.domain import Budget, Configuration, Gpu, Headroom, Pins, Plan, Provenance, Request, Workload
+from planner.journal import append, open_journal, read_journal
+from planner.measure.trial import OUT_OF_MEMORY, RAN, Trial
 from planner.memory_model import MemoryModel
-from planner.memory_model.estimator import Totals
 from planner.planning import make_plan
-from planner.planning.candidates import candidate_classes
-from planner.simulator.grid import FULL_HD, ULTRA_HD, VGA, Point, run_grid
+from planner.rehearsal.forking import Forks
+from planner.rehearsal.machine import imaginary_gpu
 from planner.units import format_size
 
-BAND = 0.08
-"""Candidates predicted to need more than this beyond the budget are taken not to fit. Of the own runtime's simulated
-totals in passes of one object, one in a thousand lies so far below its prediction."""
-FULL_BANK_FRAMES = 26
-"""From here on the length of a clip makes no difference to a bounded memory bank."""
-OBJECTS, OBJECT_WEIGHTS = (1, 3, 10, 50), (7, 4, 4, 1)
-FRAMES = (None, 1, 8, 300, 20_000, 100_000)
-"""A few of each, so that requests share simulations."""
+BAND = 0.1
+"""What is predicted to need more than this beyond the budget is taken not to complete."""
+CARDS = ("Tesla T4", "GeForce RTX 3060", "GeForce RTX 4060", "GeForce RTX 5070")
+"""Whose capabilities most cards have; their memory is the request's."""
+OBJECTS, OBJECT_WEIGHTS = (1, 3, 10, 30), (7, 4, 4, 1)
+FULL_BANK, MEMORIES_FULL, MANY_OBJECTS = 18, 9, 4
+"""Frames of a clip without end that are run: of many objects fewer, as in planner.rehearsal.grid."""
+SIZES = ((480, 640), (1080, 1920), (2160, 3840))
 PROVENANCE = Provenance(profiles=(), memory_model="", versions={})
 
 
-class Truth(MemoryModel):
-    """Predictions, with simulated totals in the place of those that are known."""
+@dataclass(frozen=True)
+class Question:
+    """Whether a run completes in so many bytes, context included."""
 
-    def __init__(self, known: Mapping[str, dict[str, Any]]) -> None:
-        super().__init__()
-        self._known = known
+    trial: Trial
+    gpu: Gpu
+    bytes: int
+    context_bytes: int
 
-    def totals(
-        self,
-        configuration: Configuration,
-        workload: Workload,
-        capability: tuple[int, int] | None = None,
-        runtime: str | None = None,
-    ) -> Totals:
-        """The simulated sums where they are known."""
-        found = super().totals(configuration, workload, capability, runtime)
-        if not configuration.bounded_memory_bank:
-            return found
-        row = self._known.get(point_of(configuration, workload).id)
-        if row is None or "simulation" not in row:
-            return found
-        simulated = row["simulation"]
-        return found._replace(
-            allocated=simulated["allocated_bytes"],
-            reserved=simulated["reserved_bytes"],
-            least=found.context + simulated["reserved_bytes"],
-        )
+    @property
+    def id(self) -> str:
+        """A name that says all."""
+        return f"{self.trial.id} {self.gpu.name} {self.bytes} {self.context_bytes}"
 
 
-def point_of(configuration: Configuration, workload: Workload) -> Point:
-    """The simulation of a candidate; long clips share one."""
-    video = workload.task == "video"
-    frames = workload.frames if video and (workload.frames or FULL_BANK_FRAMES) < FULL_BANK_FRAMES else None
-    return Point(
-        task=workload.task,
-        variant=configuration.variant,
-        stock=False,
-        version=configuration.version,
-        resolution=configuration.resolution,
-        frames=frames if video else 1,
-        objects=workload.objects,
-        object_batch=1 if workload.task == "automask" else configuration.object_batch,
-        precision=configuration.precision,
-        frame_size=workload.frame_size,
-        offload_state=configuration.offload_state,
-        points_per_batch=configuration.object_batch if workload.task == "automask" else 64,
+@dataclass(frozen=True)
+class Decision:
+    """One request, its plan, and what is asked about it."""
+
+    plan: Plan
+    chosen: Question | None
+    """None where the upper bound fits, or nothing does."""
+    turned_down: tuple[Question, ...]
+
+
+def decisions(count: int) -> list[Decision]:
+    """Random requests, planned: 0.5 to 80 GB, all tasks, 1 to 30 objects, preferences and pins."""
+    chance, model = random.Random(20), MemoryModel()
+    on = {name: find(name, model) for name in CARDS}
+    return [_decision(chance, *on[chance.choice(CARDS)]) for _ in range(count)]
+
+
+def find(name: str, model: MemoryModel) -> tuple[Gpu, MemoryModel]:
+    """A card, and the model on it."""
+    from planner.catalog.gpus import find_gpu
+
+    gpu = find_gpu(name).gpu
+    return gpu, model.on(gpu)
+
+
+def _decision(chance: random.Random, card: Gpu, model: MemoryModel) -> Decision:
+    task = chance.choices(domain.TASKS, (5, 3, 2))[0]
+    workload = Workload(
+        task=task,
+        objects=1 if task == "automask" else chance.choices(OBJECTS, OBJECT_WEIGHTS)[0],
+        frames=None if task == "video" else 1,
+        frame_size=chance.choice(SIZES),
+    )
+    pins = Pins(
+        variant=chance.choice(domain.VARIANTS) if chance.random() < 0.25 else None,
+        precision=chance.choice(("float16", "float32")) if chance.random() < 0.15 else None,
+        resolution=chance.choice(((512, 512), (1024, 1024), (1536, 1536))) if chance.random() < 0.1 else None,
+    )
+    # Small budgets decide, large ones are easy: as many of each.
+    total = round(0.5e9 * (4 if chance.random() < 0.6 else 160) ** chance.random())
+    gpu = replace(card, total_bytes=total)
+    budget = Budget(total_bytes=total, headroom=Headroom(percent=5.0), source="gpu", gpu=gpu)
+    request = Request(workload=workload, pins=pins, prefer=chance.choice(domain.PREFERENCES))
+    plan = make_plan(request, budget, model, PROVENANCE, top=0)
+    usable = budget.usable_bytes
+
+    def question(configuration: Configuration, context_bytes: int) -> Question:
+        frames = FULL_BANK if workload.objects <= MANY_OBJECTS else MEMORIES_FULL
+        shown = replace(workload, frames=frames) if task == "video" else workload
+        return Question(Trial(runtime="own", configuration=configuration, workload=shown), gpu, usable, context_bytes)
+
+    context = model.context.bytes if model.context else 0
+    sure = plan.chosen is None or plan.chosen.estimate.upper_bytes <= usable
+    near = {
+        # Versions and half precisions take the same bytes.
+        (one.configuration.variant, one.configuration.resolution, one.configuration.precision[-9:]): one.configuration
+        for one in plan.rejected
+        if one.component not in ("host", "capability") and (one.need_bytes or 0) <= usable * (1 + BAND)
+    }
+    return Decision(
+        plan=plan,
+        chosen=None if sure or plan.chosen is None else question(plan.chosen.configuration, context),
+        turned_down=tuple(question(configuration, context) for configuration in near.values()),
     )
 
 
-def requests(count: int) -> list[tuple[Request, Budget]]:
-    """Random requests: 0.8 to 80 GB, all tasks, 1 to 50 objects, 1 to 100,000 frames, preferences and pins."""
-    source = random.Random(20)
-    found = []
-    for _ in range(count):
-        task = source.choices(domain.TASKS, (5, 3, 2))[0]
-        objects = 1 if task == "automask" else source.choices(OBJECTS, OBJECT_WEIGHTS)[0]
-        frames = source.choice(FRAMES) if task == "video" else 1
-        size = FULL_HD if task == "video" else source.choice((VGA, FULL_HD, ULTRA_HD))
-        pins = Pins(
-            variant=source.choice(domain.VARIANTS) if source.random() < 0.25 else None,
-            precision=source.choice(domain.PRECISIONS) if source.random() < 0.15 else None,
-            resolution=source.choice(((512, 512), (1024, 1024), (1536, 1536))) if source.random() < 0.1 else None,
-        )
-        workload = Workload(task=task, objects=objects, frames=frames, frame_size=size)
-        request = Request(workload=workload, pins=pins, prefer=source.choice(domain.PREFERENCES))
-        # Small budgets decide, large ones are easy: as many of each.
-        gigabytes = 0.8 * (2.5 if source.random() < 0.6 else 100) ** source.random()
-        budget = Budget(total_bytes=round(gigabytes * 1e9), headroom=Headroom(percent=5.0), source="vram")
-        found.append((request, budget))
-    return found
+def answer(forks: Forks, question: Question) -> dict[str, Any]:
+    """Whether it completes, by running it."""
+    gpu = imaginary_gpu(question.gpu.name, total_bytes=question.bytes, context_bytes=question.context_bytes)
+    found = forks.run(question.trial, gpu)
+    if found.outcome not in (RAN, OUT_OF_MEMORY):
+        return {"id": question.id, "error": found.error}
+    return {"id": question.id, "completes": found.outcome == RAN}
 
 
-def wanted(request: Request, budget: Budget, model: Truth, known: Mapping[str, Any]) -> list[Point]:
-    """What the oracle has to know before its choice stands."""
-    plan = make_plan(request, budget, model, PROVENANCE, top=0)
-    limit = budget.usable_bytes * (1 + BAND)
-    configurations = [plan.chosen.configuration] if plan.chosen else []
-    above = {_class(rejection.configuration) for rejection in plan.rejected}
-    for candidate in candidate_classes(request, budget, model):
-        for member in candidate.members:
-            configuration = candidate.configuration(member)
-            if _class(configuration) in above and member.least_bytes <= limit:
-                configurations.append(configuration)
-    points = [point_of(configuration, request.workload) for configuration in configurations]
-    return [point for point in points if point.id not in known]
+def ask(questions: Sequence[Question], journal: Path, jobs: int) -> dict[str, dict[str, Any]]:
+    """All answers by id, running what the journal lacks."""
+    known = read_journal(journal)
+    queue: Queue[Question] = Queue()
+    for question in {question.id: question for question in questions if question.id not in known}.values():
+        queue.put(question)
+    total, done, lock = queue.qsize(), Counter[str](), threading.Lock()
 
+    def work() -> None:
+        with Forks() as forks:
+            while True:
+                try:
+                    question = queue.get_nowait()
+                except Empty:
+                    return
+                row = answer(forks, question)
+                with lock:
+                    known[row["id"]] = row
+                    append(file, row)
+                    done["runs"] += 1
+                    print(f"[{done['runs']}/{total}] {row}", file=sys.stderr, flush=True)
 
-def _class(configuration: Configuration) -> tuple[Any, ...]:
-    return configuration.variant, configuration.version, configuration.resolution, configuration.precision
-
-
-def _accuracy(choice: domain.Choice | None) -> float:
-    """By which planning orders; where it is not published, an order only."""
-    if choice is None:
-        return 0.0
-    return load_catalog().quality(choice.variant, choice.version, choice.resolution).value
+    with open_journal(journal) as file:
+        threads = [threading.Thread(target=work, daemon=True) for _ in range(jobs)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    return known
 
 
 def main() -> int:
-    """Plan, simulate what is missing until nothing is, compare."""
+    """Plan, rehearse what decides, compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--requests", type=int, default=600)
-    parser.add_argument("--journal", type=Path, default=Path("decisions.jsonl"), help="finished simulations")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--requests", type=int, default=1000)
+    parser.add_argument("--journal", type=Path, default=Path("decisions.jsonl"), help="finished runs")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="runs side by side")
     parser.add_argument("--out", type=Path, help="write the page too")
     arguments = parser.parse_args()
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    asked = requests(arguments.requests)
-    predicted = MemoryModel()
-    chosen = [make_plan(request, budget, predicted, PROVENANCE, top=0).chosen for request, budget in asked]
-    points: dict[str, Point] = {}
-    for (request, _), choice in zip(asked, chosen, strict=True):
-        if choice:
-            point = point_of(choice.configuration, request.workload)
-            points[point.id] = point
-
-    def progress(done: int, total: int, name: str) -> None:
-        print(f"[{done}/{total}] {name}", file=sys.stderr, flush=True)
-
-    while True:
-        known = run_grid(list(points.values()), arguments.journal, arguments.workers, progress)
-        truth = Truth(known)
-        more = [point for request, budget in asked for point in wanted(request, budget, truth, known)]
-        if not more:
-            break
-        points |= {point.id: point for point in more}
-        print(f"{len({point.id for point in more})} more to simulate", file=sys.stderr, flush=True)
-    text = page(asked, chosen, truth, known)
+    made = decisions(arguments.requests)
+    questions = [one for decision in made for one in (decision.chosen, *decision.turned_down) if one is not None]
+    known = ask(questions, arguments.journal, arguments.jobs)
+    text = page(made, known)
     print(text)
     if arguments.out:
         write(arguments.out, text)
     return 0
 
 
-def page(
-    asked: list[tuple[Request, Budget]], chosen: list[domain.Choice | None], truth: Truth, known: Mapping[str, Any]
-) -> str:
+def page(made: Sequence[Decision], known: Mapping[str, Mapping[str, Any]]) -> str:
     """The comparison as Markdown."""
-    same, over, misses = 0, [], []
-    for (request, budget), choice in zip(asked, chosen, strict=True):
-        best = make_plan(request, budget, truth, PROVENANCE, top=0).chosen
-        ours = choice.configuration if choice else None
-        theirs = best.configuration if best else None
-        if choice and truth.totals(choice.configuration, request.workload).least > budget.total_bytes:
-            over.append((request, budget, ours))
-        # The two half precisions, and the two versions where they score alike, need the same bytes.
-        if ours == theirs:
-            same += 1
-        else:
-            loss = _accuracy(best) - _accuracy(choice)
-            misses.append((request, budget, ours, theirs, loss))
+
+    def completes(question: Question) -> bool:
+        return bool(known[question.id].get("completes"))
+
+    over = [one for one in made if one.chosen is not None and not completes(one.chosen)]
+    wronged = [(one, found) for one in made for found in one.turned_down if completes(found)]
+    wrong = {id(one) for one in over} | {id(one) for one, _ in wronged}
+    sure = sum(one.plan.verdict == "fits" for one in made)
+    same = len(made) - len(wrong)
     lines = [
         "<!-- Made by scripts/check_decisions.py. -->",
         "",
         "# Decisions",
         "",
-        "The planner's choice beside that of an oracle which knows the simulated total of every candidate that could",
-        f"change its mind ({len(known)} simulations): each choice, and what would be preferred to it and is",
-        f"predicted to need up to {BAND:.0%} more than there is. {len(asked)} random requests, 0.8 to 80 GB, 5 %",
-        "headroom, all tasks, 1 to 50 objects, clips up to 100,000 frames and without end, preferences and pins; own",
-        "runtime, nothing measured.",
+        "The planner's choice beside what rehearsals under the very budget say: of the choice, unless it fits by",
+        f"its upper bound, and of all that would be preferred and is predicted to need at most {BAND:.0%} too much.",
+        f"{len(made)} random requests on four GPUs ({', '.join(CARDS)}, with 0.5 to 80 GB in place of their own), 5 %",
+        "headroom, all tasks, 1 to 30 objects, clips without end, preferences and pins; own runtime; rehearsed, not",
+        "measured.",
         "",
-        f"- the same choice: {same} of {len(asked)} ({same / len(asked):.1%})",
-        f"- choices that do not complete within the budget, by their simulated least: {len(over)}",
+        f"- the same choice: {same} of {len(made)} ({same / len(made):.1%})",
+        f"- choices that do not complete within the budget: {len(over)}",
+        f"- turned down, though they complete: {len(wronged)}, in {len({id(one) for one, _ in wronged})} requests",
+        f"- {sure} choices fit by their upper bound and were not run; {len(known)} runs were",
         "",
     ]
-    if misses:
-        lines += ["| budget | request | planner | oracle | quality lost |", "|---|---|---|---|---|"]
-    for request, budget, ours, theirs, loss in misses:
-        workload = request.workload
+    if wrong:
+        lines += ["| GPU and budget | request | choice | what was wrong |", "|---|---|---|---|"]
+    rows = [(one, "it does not complete") for one in over]
+    rows += [(one, f"{_name(found.trial.configuration)} completes") for one, found in wronged]
+    for one, what in rows:
+        request, chosen = one.plan.request, one.plan.chosen
         pins = ", ".join(f"{name} {value}" for name, value in request.pins.given().items())
-        what = f"{workload.task}, {workload.objects} objects, {request.prefer}{', ' + pins if pins else ''}"
-        lines.append(f"| {format_size(budget.total_bytes)} | {what} | {_name(ours)} | {_name(theirs)} | {loss:+.1f} |")
+        workload = request.workload
+        asked = f"{workload.task}, {workload.objects} objects, {request.prefer}{', ' + pins if pins else ''}"
+        gpu = one.plan.budget.gpu
+        budget = f"{gpu.name if gpu else ''}, {format_size(one.plan.budget.total_bytes)}"
+        lines.append(f"| {budget} | {asked} | {_name(chosen.configuration if chosen else None)} | {what} |")
     return "\n".join(lines) + "\n"
 
 
@@ -222,7 +232,7 @@ def _name(configuration: Configuration | None) -> str:
     if configuration is None:
         return "nothing fits"
     host = ", memory bank on the host" if configuration.offload_state else ""
-    return f"{describe(replace(configuration))}, passes of {configuration.object_batch}{host}"
+    return f"{describe(configuration)}, {configuration.object_batch} a pass{host}"
 
 
 if __name__ == "__main__":

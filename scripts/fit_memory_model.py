@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Remake profiles/memory_model.json from the profiles that ship. With --check compare, and exit 1 if it differs."""
+"""Remake profiles/memory_model.jsonl from the profiles that ship. With --check compare, and exit 1 if it differs."""
 
 from __future__ import annotations
 

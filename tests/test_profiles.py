@@ -179,9 +179,9 @@ def test_any_measurements_write_and_read_back(rows: list[Measurement]) -> None:
     assert parse_profile(profile_text(rows, "made up")) == rows
 
 
-@pytest.mark.parametrize("name", ["catalog.yaml", "memory_model.json"])
+@pytest.mark.parametrize("name", ["catalog.yaml", "memory_model.jsonl"])
 def test_every_truncation_of_the_other_shipped_files_is_a_file_error(name: str, tmp_path: Path) -> None:
-    load = {"catalog.yaml": load_catalog, "memory_model.json": load_coefficients}[name]
+    load = {"catalog.yaml": load_catalog, "memory_model.jsonl": load_coefficients}[name]
     text = (profiles_folder() / name).read_text(encoding="utf-8").rstrip()
     for end in range(0, len(text) - 1, max(1, len(text) // 60)):
         path = tmp_path / f"{end}.yaml"
@@ -198,27 +198,33 @@ def test_every_truncation_of_the_other_shipped_files_is_a_file_error(name: str, 
         (("beyond",), float("nan")),
         (("margins", 0, "ratio"), "much"),
         (("margins", 0, "runtime"), "another"),
-        (("groups", 0, "width"), "int8"),
-        (("groups", 0, "pixels", 0), 0),
-        (("groups", 0, "pixels", 1), 1),
-        (("groups", 0, "reserved", "curves", "tiny", 0), 10**12),
-        (("groups", 0, "reserved", "curves", "tiny"), [1.0]),
-        (("groups", 0, "reserved", "curves"), {}),
-        (("groups", 0, "reserved", "growth", "output masks"), -1),
-        (("groups",), None),
+        (("least", 0, "share"), -1),
+        (("margins", 0, "kind"), "rare"),
+        (("group", 2), "int8"),
+        (("pixels", 0), 0),
+        (("pixels", 1), 1),
+        (("reserved", "curves", "tiny", 0), 10**12),
+        (("reserved", "curves", "tiny"), [1.0]),
+        (("reserved", "curves"), {}),
+        (("reserved", "growth"), {"memory bank": -1}),
+        (("reserved", "tables", "tiny"), [1.0]),
+        (("reserved", "tables", "tiny", 0), "much"),
+        (("known",), {"a run": [2, 1, None]}),
+        (("phases",), None),
     ],
     ids=str,
 )
 def test_a_broken_memory_model_is_a_file_error(place: tuple[str | int, ...], value: object, tmp_path: Path) -> None:
-    document = json.loads((profiles_folder() / "memory_model.json").read_text(encoding="utf-8"))
-    inner = document
+    """The head says so at once, a group when it is first asked for."""
+    head, *groups = map(json.loads, (profiles_folder() / "memory_model.jsonl").read_text(encoding="utf-8").splitlines())
+    inner = head if place[0] in head else groups[0]
     for key in place[:-1]:
         inner = inner[key]
     inner[place[-1]] = value
-    path = tmp_path / "model.json"
-    path.write_text(json.dumps(document), encoding="utf-8")
-    with pytest.raises(FileError, match=r"model\.json") as caught:
-        load_coefficients(path)
+    path = tmp_path / "model.jsonl"
+    path.write_text("\n".join(map(json.dumps, (head, *groups))), encoding="utf-8")
+    with pytest.raises(FileError, match=r"model\.jsonl") as caught:
+        dict(load_coefficients(path).groups)
     assert "fit" in caught.value.hint
 
 

@@ -14,13 +14,13 @@ from planner.cli.output import echo, style_of
 EPILOG = """\b
 Examples:
   sam2-plan measure && sam2-plan fit
-  sam2-plan fit --profiles profiles --out memory_model.json
+  sam2-plan fit --profiles profiles --out memory_model.jsonl
   sam2-plan fit --check                        the shipped coefficients, remade from the shipped profiles
 
 \b
-Simulated rows give the laws their form, published rows those of the published re-implementation, and rows measured
+Rehearsed runs give the laws their form, published rows those of the published re-implementation, and rows measured
 on a GPU correct them for that GPU: three at least of one runtime. Predictions then rest on what was measured here,
-then elsewhere, then published, then simulated. Writes one file [default: memory_model.json in the data folder,
+then elsewhere, then rehearsed, then published. Writes one file [default: memory_model.jsonl in the data folder,
 $SAM2_PLAN_HOME or the platform's], which planning reads from then on; delete it to go back. Takes some
 seconds. Where nothing differs from what ships nothing is written, unless --out says where.
 

@@ -37,7 +37,7 @@ def _correction(gpu: str, runtime: str, rows: Sequence[Row], model: MemoryModel)
     worst = 0.0
     for held_out in rows:
         rest = [row for row in rows if row is not held_out]
-        predicted = model.totals(held_out.configuration, held_out.workload, runtime=runtime).reserved
+        predicted = model.totals(held_out.configuration, held_out.workload, held_out.capability, runtime).reserved
         predicted *= _ratios(rest, model)[1]
         worst = max(worst, ((held_out.reserved or 0) - predicted) / (predicted + context))
     notes = tuple(_mixed(rows))
@@ -55,7 +55,7 @@ def _correction(gpu: str, runtime: str, rows: Sequence[Row], model: MemoryModel)
 def _ratios(rows: Sequence[Row], model: MemoryModel) -> tuple[float, float]:
     allocated, reserved = [], []
     for row in rows:
-        totals = model.totals(row.configuration, row.workload, runtime=row.runtime)
+        totals = model.totals(row.configuration, row.workload, row.capability, row.runtime)
         allocated.append((row.allocated or 0) / totals.allocated)
         reserved.append((row.reserved or 0) / totals.reserved)
     return median(allocated), median(reserved)
@@ -63,7 +63,7 @@ def _ratios(rows: Sequence[Row], model: MemoryModel) -> tuple[float, float]:
 
 def _allocated_share(rows: Sequence[Row], model: MemoryModel) -> float:
     """Allocated over reserved where they come closest: reserved must not fall below allocated."""
-    every = (model.totals(row.configuration, row.workload, runtime=row.runtime) for row in rows)
+    every = (model.totals(row.configuration, row.workload, row.capability, row.runtime) for row in rows)
     return max(float(totals.allocated / totals.reserved) for totals in every)
 
 

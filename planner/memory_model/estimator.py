@@ -204,7 +204,8 @@ class MemoryModel:
         group = self._group(runtime, configuration, workload, generation_of(capability))
         exact = self._found(group, configuration, workload, capability)
         if exact is not None:
-            return _totals_of(exact, self._context(group, capability))
+            share = self.coefficients.least[group.runtime, group.task]
+            return _totals_of(exact, self._context(group, capability), share)
         q = quantities(configuration, workload)
         terms = self._terms(group, configuration, q, capability)
         if capability is not None:
@@ -347,9 +348,10 @@ class MemoryModel:
         return tuple(reasons)
 
 
-def _totals_of(known: Known, context: Context) -> Totals:
-    """The sums of a run that was found: nothing but the context can be more."""
-    upper, least = known.reserved_upper_bytes + context.high_bytes, known.allocated_bytes + context.bytes
+def _totals_of(known: Known, context: Context, share: float) -> Totals:
+    """The sums of a run that was found: nothing but the context can be more. `share` of the cache has to stay."""
+    cache = ceil((known.reserved_bytes - known.allocated_bytes) * share)
+    upper, least = known.reserved_upper_bytes + context.high_bytes, known.allocated_bytes + cache + context.bytes
     return Totals(known.allocated_bytes, known.reserved_bytes, context.bytes, upper, least)
 
 

@@ -30,7 +30,7 @@ from planner.memory_model.published import RUNTIME, fit_published, published_sho
 from planner.memory_model.rows import Row
 from planner.profiles.rehearsed import DRAWN, HELD_OUT
 
-FOLDS = 10
+FOLDS = 5
 BEYOND_FROM_PIXELS = 1024 * 1024
 """More pixels than this are held out to see how far a law carries beyond what it was fitted to."""
 

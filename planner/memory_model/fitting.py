@@ -16,7 +16,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.optimize import nnls
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.isotonic import IsotonicRegression
+from sklearn.isotonic import isotonic_regression
 
 from planner.catalog import Catalog
 from planner.domain import VARIANTS
@@ -296,11 +296,12 @@ def _curves(
     tables: Mapping[str, Sequence[float]], shapes: Sequence[Size], weights: Mapping[str, float]
 ) -> dict[str, Curve]:
     """Through the middle of a table, never falling; a larger variant, weights included, never below a smaller one."""
-    pixels = [short * long for short, long in shapes]
-    knots = sorted(set(pixels))
+    pixels = np.array([short * long for short, long in shapes])
+    knots, of, count = np.unique(pixels, return_inverse=True, return_counts=True)
     curves: dict[str, Curve] = {}
     for rank, variant in enumerate(VARIANTS):
-        smooth = IsotonicRegression().fit(pixels, tables[variant]).predict(knots)
+        means = np.bincount(of, tables[variant]) / count
+        smooth = isotonic_regression(means, sample_weight=count.astype(float))
         sizes = [float(round(size)) for size in smooth]
         slope = _slope(knots, sizes)
         if rank:
@@ -308,16 +309,16 @@ def _curves(
             spare = weights[variant] - weights[VARIANTS[rank - 1]]
             sizes = [max(size, low - spare) for size, low in zip(sizes, smaller.bytes, strict=True)]
             slope = max(slope, smaller.slope)
-        curves[variant] = Curve(tuple(knots), tuple(sizes), slope)
+        curves[variant] = Curve(tuple(map(int, knots)), tuple(sizes), slope)
     return curves
 
 
-def _slope(knots: Sequence[int], sizes: Sequence[float]) -> float:
+def _slope(knots: np.ndarray, sizes: Sequence[float]) -> float:
     """Beyond the last knot: as on the whole, or as on the last stretch, which may be level by chance."""
     if len(knots) < 2:
         return 0.0
-    whole = (sizes[-1] - sizes[0]) / (knots[-1] - knots[0])
-    return rounded(max(whole, (sizes[-1] - sizes[-2]) / (knots[-1] - knots[-2])))
+    whole = (sizes[-1] - sizes[0]) / int(knots[-1] - knots[0])
+    return rounded(max(whole, (sizes[-1] - sizes[-2]) / int(knots[-1] - knots[-2])))
 
 
 def rounded(value: float) -> float:

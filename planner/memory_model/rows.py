@@ -120,6 +120,13 @@ def rows_of(measurements: Iterable[Measurement]) -> list[Row]:
     return [row for row in map(_row, measurements) if row is not None]
 
 
+def _capability(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    major, minor = text.split(".")
+    return int(major), int(minor)
+
+
 def _row(m: Measurement) -> Row | None:
     if m.use == "reference" or not (m.variant and m.resolution and m.precision):
         return None
@@ -146,7 +153,7 @@ def _row(m: Measurement) -> Row | None:
         runtime=m.runtime or runtime_of(configuration),
         configuration=configuration,
         workload=workload,
-        capability=None,
+        capability=_capability(m.environment.capability),
         kind=m.kind,
         use=m.use,
         phases={f.phase: f.bytes for f in peaks if f.phase is not None and f.metric == "allocated"},

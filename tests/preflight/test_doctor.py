@@ -174,7 +174,7 @@ def test_what_is_broken_here_is_reported_and_not_died_of(tmp_path: Path, monkeyp
 
     home = tmp_path / "of-bob"
     (home / "profiles").mkdir(parents=True)
-    (home / "memory_model.json").write_text("{")
+    (home / "memory_model.jsonl").write_text("{")
     (home / "profiles" / "mine.yaml").write_text("nonsense: [")
     monkeypatch.setenv("SAM2_PLAN_HOME", str(home))
     monkeypatch.setenv("CUDA_DEVICE_MEMORY_LIMIT", "/home/bob")
