@@ -71,7 +71,7 @@ Needs the extra: pip install "sam2-plan[sam2]". Runs the code of the sam2 packag
 @click.option("--legacy", is_flag=True, help="the video predictor that batches its objects (stock)")
 @options.position_tables
 @options.runtime(
-    words="whose code is traced: what runs a plan, or sam2's own predictors; not covered: with torch.compile"
+    words="whose code is traced: what runs a plan, or sam2's own; not covered: with torch.compile"
 )
 @click.option("--stock/--own", default=None, hidden=True, help="--runtime stock, or own, as it was asked before")
 @click.option("--object-batch", metavar="N", default="1", show_default=True, help="objects of one pass (own)")
