@@ -180,7 +180,7 @@ def pack(
 
     def plan_with(budget: Budget) -> domain.Plan:
         model = model_of(budget.gpu)
-        return make_plan(request, budget, model, provenance_of(model), strict=strict, top=top, explain=explain)
+        return make_plan(request, budget, model, provenance_of(model, torch), strict=strict, top=top, explain=explain)
 
     with torch_of(simulate_gpu, torch, budgets[0].gpu):
         warnings += model_of(budgets[0].gpu).releases.notes(model_of(budgets[0].gpu).figures_of)

@@ -169,5 +169,7 @@ def test_the_command_line_takes_both() -> None:
         for kind in ("built", "none")
     )
     assert none < built
-    assert invoke("--vram", "4GB", "--torch", "2.11", "--format", "json").code == 0
+    plan = invoke("--vram", "4GB", "--torch", "2.11", "--format", "json")
+    assert plan.code == 0
+    assert plan.document["provenance"]["versions"]["torch_rules"] == "2.11"
     assert invoke("--vram", "4GB", "--torch", "2.99").code == 2
