@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from planner import __version__, domain
 from planner.budgets import budget_of, gpus_of, torch_of, with_host
-from planner.catalog.torch_rules import build_named, check_code
+from planner.catalog.torch_rules import build_named, check_code, said
 from planner.commands import describe
 from planner.documents import write
 from planner.domain import (
@@ -204,7 +204,7 @@ def plan(
     with torch_of(simulate_gpu, torch, budget.gpu):
         model = known_model().on(budget.gpu, budget.total_bytes, torch)
         warnings += model.releases.notes(model.figures_of)
-        provenance = provenance_of(model)
+        provenance = provenance_of(model, torch)
         if exact:
             from planner.exact import exactly
 
@@ -473,14 +473,15 @@ def check_top(top: int) -> None:
         raise UsageError(f"{top} alternatives cannot be kept.", f"Give a number from 0 to {MAXIMUM_TOP}.")
 
 
-def provenance_of(model: MemoryModel) -> Provenance:
-    """Where the figures of a model come from."""
+def provenance_of(model: MemoryModel, torch: str | None = None) -> Provenance:
+    """Where the figures of a model come from; torch: the version whose rules were asked for."""
     coefficients = model.coefficients
+    asked = {} if torch is None else {"torch_rules": said(model.releases.torch.release)}
     return Provenance(
         profiles=coefficients.profiles,
         memory_model=coefficients.memory_model,
         # What the figures are of: those of another release may be others.
-        versions={"sam2-plan": __version__, **coefficients.versions},
+        versions={"sam2-plan": __version__, **coefficients.versions, **asked},
     )
 
 

@@ -181,7 +181,8 @@ def pack(
         return model_on(budget.gpu, None if budget.gpu else budget.total_bytes)
 
     def plan_with(budget: Budget, model: MemoryModel) -> domain.Plan:
-        return make_plan(request, budget, model, provenance_of(model), strict=strict, top=top, explain=explain)
+        provenance = provenance_of(model, torch)
+        return make_plan(request, budget, model, provenance, strict=strict, top=top, explain=explain)
 
     with torch_of(simulate_gpu, torch, budgets[0].gpu):
         first = model_of(budgets[0])

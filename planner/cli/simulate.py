@@ -70,9 +70,7 @@ Needs the extra: pip install "sam2-plan[sam2]". Runs the code of the sam2 packag
 @click.option("--extension", "extension_present", is_flag=True, help="sam2's CUDA extension is built (stock)")
 @click.option("--legacy", is_flag=True, help="the video predictor that batches its objects (stock)")
 @options.position_tables
-@options.runtime(
-    words="whose code is traced: what runs a plan, or sam2's own predictors; not covered: with torch.compile"
-)
+@options.runtime(words="whose code is traced: what runs a plan, or sam2's own; not covered: with torch.compile")
 @click.option("--stock/--own", default=None, hidden=True, help="--runtime stock, or own, as it was asked before")
 @click.option("--object-batch", metavar="N", default="1", show_default=True, help="objects of one pass (own)")
 @click.option("--capability", metavar="X.Y", default="8.6", show_default=True, help="compute capability of the GPU")
