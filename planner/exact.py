@@ -131,17 +131,18 @@ class Runs:
         return known
 
     def _rehearse(self, trial: Trial) -> Known | None:
-        outcome = self._on_stage(trial, 0)
-        if outcome.outcome != RAN or not outcome.allocated_bytes or not outcome.reserved_bytes:
-            self._failures.append(f"{trial.id} could not be rehearsed, and is predicted: {outcome.error}")
-            return None
-        upper = outcome.reserved_bytes
-        if trial.configuration.offload_state:  # copies on a second stream: blocks come free as the GPU gets there
-            behind = self._on_stage(trial, BEHIND)
-            upper = max(upper, behind.reserved_bytes or 0)
-        phases = {name: peak["allocated_bytes"] for name, peak in outcome.phases.items()}
-        exact = self._exact("rehearsed", outcome.frames)
-        return _whole(outcome.allocated_bytes, outcome.reserved_bytes, upper, phases, exact)
+        lags = (0, BEHIND) if trial.configuration.offload_state else (0,)  # copies on a second stream: see Known
+        reserved = []
+        for lag in lags:
+            outcome = self._on_stage(trial, lag)
+            if outcome.outcome != RAN or not outcome.allocated_bytes or not outcome.reserved_bytes:
+                self._failures.append(f"{trial.id} could not be rehearsed, and is predicted: {outcome.error}")
+                return None
+            reserved.append(outcome.reserved_bytes)
+            if lag == 0:
+                first, allocated = outcome, outcome.allocated_bytes
+        phases = {name: peak["allocated_bytes"] for name, peak in first.phases.items()}
+        return _whole(allocated, reserved[0], max(reserved), phases, self._exact("rehearsed", first.frames))
 
     def _on_stage(self, trial: Trial, event_lag: int) -> Outcome:
         assert self.means.card is not None
@@ -215,7 +216,7 @@ def _means(workload: Workload, gpu: Gpu | None, room_bytes: int) -> _Means:
                 libraries()
             except PlannerError as error:  # a compiler or a cache folder that does not do
                 card, reason = None, error.message.rstrip(".")
-    return _Means(card, reason, card.capability if card else capability, torch, cudnn, sam2)
+    return _Means(card, reason, capability, torch, cudnn, sam2)
 
 
 def _card(gpu: Gpu | None, room_bytes: int) -> tuple[ImaginaryGpu | None, str | None]:

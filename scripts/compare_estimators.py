@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     document["seconds"] = round(time.perf_counter() - began, 1)
     document["command"] = "python scripts/compare_estimators.py" + (" --quick" if options.quick else "")
     if options.rehearsed:
-        document["command"] += f" --rehearsed profiles/rehearsed --rows {options.rows}"
+        document["command"] += f" --rehearsed {options.rehearsed} --rows {options.rows}"
     text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
     if options.markdown:
         _write(options.markdown, markdown(document))

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from planner.domain import VERSIONS, Component, Configuration, Estimate, Exact, Phase, Workload
 
 SETTLED_FRAMES = 30
-"""Of a video on a bounded memory bank: it is full after 16 frames, so that a longer clip takes no more."""
+"""Of a video on a bounded memory bank, which is full after 16 frames: a longer clip allocates no more. What is reserved
+then stays, too, but for a granule of 2 MiB where several objects go in one pass (simulated: docs/rehearsing.md)."""
 
 
 class Known(NamedTuple):

@@ -105,7 +105,9 @@ def _choice(plan: Plan, style: Style) -> list[str]:
         none = "the only candidate does not fit" if plan.candidates == 1 else none
         host = plan.budget.host_bytes
         beside = "" if host is None else f" on the GPU and {format_size(host)} on the host"
-        return [f"{verdict}  {none} {format_size(plan.budget.usable_bytes)}{beside}"]
+        asked = plan.provenance.exact
+        found = [f"  {'exact':<{_LABEL}}{_runs(asked)}: nothing that may fit does"] if asked else []
+        return [f"{verdict}  {none} {format_size(plan.budget.usable_bytes)}{beside}", *found]
     configuration = chosen.configuration
     how = describe_way(configuration, plan.request.workload)
     lines = [
