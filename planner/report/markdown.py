@@ -22,6 +22,7 @@ def preflight_markdown(found: Preflight) -> str:
         rows = [[_text(part.name), format_size(part.bytes), part.provenance] for part in found.estimate.components]
         rows.append(["**total**", f"**{format_size(found.estimate.total_bytes)}**", ""])
         rows.append(["upper bound", format_size(found.estimate.upper_bytes), ""])
+        rows.append(["the least it completes in", format_size(found.estimate.least_bytes), ""])
         lines += ["", "<details><summary>Predicted memory</summary>", ""]
         lines += [*_table(["component", "bytes", "origin"], rows), "", "</details>"]
     return "\n".join(lines) + "\n"
