@@ -153,7 +153,8 @@ def _on_some(capability: tuple[int, int] | None, budget_bytes: int | None) -> Co
         return Context(figure, known.around(low, "").low_bytes, known.around(high, "").high_bytes, "assumed")
     place = next((at for at, size in enumerate(sizes) if size.bytes >= budget_bytes), len(sizes) - 1)
     own = sizes[place].contexts
-    point, high = float(own[len(own) // 2]), own[-1] * (1 + known.above)
+    point: float = own[len(own) // 2]
+    high = own[-1] * (1 + known.above)
     for smaller, larger in pairwise(sizes[place:]):
         spare = SPARE_SHARE * max(0, smaller.bytes + 1 - budget_bytes)
         if spare > MOST_BYTES:
