@@ -98,7 +98,14 @@ def usual(known: Sequence[Figure], line: LinearRegression) -> dict[str, int]:
 def context_of(name: str, threads: int, known: Sequence[Figure], line: LinearRegression) -> int:
     """Bytes on a card: its own figure where there is one, else the line's."""
     own = (one.mib for one in known if any(same_card(alike, name) for alike in one.gpu.split(", ")))
-    return round(next(own, float(line.predict([[threads]])[0])) * MIB)
+    mib = next(own, None)
+    base_bytes, thread_bytes = coefficients(line)
+    return round(base_bytes + thread_bytes * threads if mib is None else mib * MIB)
+
+
+def coefficients(line: LinearRegression) -> tuple[int, float]:
+    """In bytes, as the file has them."""
+    return round(float(line.intercept_) * MIB), round(float(line.coef_[0]) * MIB, 2)
 
 
 def cards(known: Sequence[Figure], line: LinearRegression) -> dict[str, dict[str, list[int]]]:
@@ -131,10 +138,7 @@ def document() -> dict[str, Any]:
     above, below = sorted(errors.values())[rank - 1], sorted(-error for error in errors.values())[rank - 1]
     return {
         "schema_version": SCHEMA_VERSION,
-        "line": {
-            "base_bytes": round(float(line.intercept_) * MIB),
-            "thread_bytes": round(float(line.coef_[0]) * MIB, 2),
-        },
+        "line": dict(zip(("base_bytes", "thread_bytes"), coefficients(line), strict=True)),
         "band": {"below": ceil(below * 1000) / 1000, "above": ceil(above * 1000) / 1000},
         "held_out": {
             "gpus": len(errors),

@@ -146,11 +146,11 @@ def _on_some(capability: tuple[int, int] | None, budget_bytes: int | None) -> Co
     """On a GPU that is not named, of a capability or of any, and of a size or of any."""
     known, sizes = load_contexts(), _sizes(capability)
     if budget_bytes is None:
-        low, high = min(size.contexts[0] for size in sizes), max(size.contexts[-1] for size in sizes)
+        least, most = min(size.contexts[0] for size in sizes), max(size.contexts[-1] for size in sizes)
         usual = known.usual.get(capability or USUAL_CAPABILITY, known.usual[USUAL_CAPABILITY])
         # Where no card stands for the capability, whatever there is of it is bound to hold the figure.
-        point = round(min(max(usual, low), high))
-        return Context(point, known.around(low, "").low_bytes, known.around(high, "").high_bytes, "assumed")
+        figure = round(min(max(usual, least), most))
+        return Context(figure, known.around(least, "").low_bytes, known.around(most, "").high_bytes, "assumed")
     place = next((at for at, size in enumerate(sizes) if size.bytes >= budget_bytes), len(sizes) - 1)
     own = sizes[place].contexts
     middle: float = own[len(own) // 2]

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 import planner
+from planner.memory_model.current import known_model
 from planner.placement.job import make_job
 from planner.placement.nouns import Job
 
@@ -30,7 +31,7 @@ def named() -> planner.Plan:
 def tight() -> planner.Plan:
     """Its upper bound exceeds the budget, and it is strict."""
     made = planner.plan(
-        task="video", objects=10, vram="1.7GB", strict=True, variant="large", resolution=1024,
+        task="video", objects=10, vram="1.35GB", strict=True, variant="large", resolution=1024,
         precision="autocast_bfloat16",
     )  # fmt: skip
     assert made.verdict == "tight" and made.exit_code == 4
@@ -67,12 +68,19 @@ def _no_cap_of_the_tests_own() -> Iterator[None]:
 
 
 def bound_of(plan: planner.Plan) -> int:
-    """The upper bound where it is largest: on a Hopper, whose context and workspace are. Any GPU may be given."""
+    """The upper bound where it is largest: with a Hopper's workspace. The context is that of the plan's budget."""
+    assert plan.chosen is not None
+    model = known_model().on(None, plan.budget.total_bytes)
+    return model.estimate(plan.chosen.configuration, plan.request.workload, (9, 0)).upper_bytes
+
+
+def bound_on(plan: planner.Plan, gpu: str) -> int:
+    """The upper bound on a card that is named."""
     assert plan.chosen is not None
     one, work = plan.chosen.configuration, plan.request.workload
     estimate = planner.predict(
         variant=one.variant, version=one.version, resolution=one.resolution, precision=one.precision,
         attention=one.attention, object_batch=one.object_batch, offload_state=one.offload_state,
-        task=work.task, objects=work.objects, frame_size=work.frame_size, gpu="H100 PCIe 80 GB",
+        task=work.task, objects=work.objects, frame_size=work.frame_size, gpu=gpu,
     )  # fmt: skip
     return estimate.upper_bytes
