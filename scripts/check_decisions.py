@@ -28,10 +28,10 @@ from planner.commands import describe
 from planner.documents import write
 from planner.domain import Budget, Configuration, Gpu, Headroom, Pins, Plan, Provenance, Request, Workload
 from planner.journal import append, open_journal, read_journal
+from planner.measure.forking import Forks
 from planner.measure.trial import OUT_OF_MEMORY, RAN, Trial
 from planner.memory_model import MemoryModel
 from planner.planning import make_plan
-from planner.rehearsal.forking import Forks
 from planner.rehearsal.machine import imaginary_gpu
 from planner.units import format_size
 
@@ -41,7 +41,7 @@ CARDS = ("Tesla T4", "GeForce RTX 3060", "GeForce RTX 4060", "GeForce RTX 5070")
 """Whose capabilities most cards have; their memory is the request's."""
 OBJECTS, OBJECT_WEIGHTS = (1, 3, 10, 30), (7, 4, 4, 1)
 FULL_BANK, MEMORIES_FULL, MANY_OBJECTS = 18, 9, 4
-"""Frames of a clip without end that are run: of many objects fewer, as in planner.rehearsal.grid."""
+"""Frames of a clip without end that are run: of many objects fewer, as in planner.measure.grid."""
 SIZES = ((480, 640), (1080, 1920), (2160, 3840))
 PROVENANCE = Provenance(profiles=(), memory_model="", versions={})
 

@@ -25,10 +25,10 @@ from zlib import crc32
 from planner.documents import write
 from planner.journal import append, open_journal, read_journal
 from planner.locations import profiles_folder
+from planner.measure.forking import Forks
+from planner.measure.grid import Point, points
 from planner.measure.trial import RAN, Outcome
 from planner.profiles.rehearsed import FIT, RehearsedRun, runs_text
-from planner.rehearsal.forking import Forks
-from planner.rehearsal.grid import Point, points
 from planner.rehearsal.least import least_of
 from planner.rehearsal.machine import imaginary_gpu
 

@@ -38,7 +38,7 @@ def configuration_of(case: Case) -> dict[str, Any]:
 
 def fitcheck(case: Case) -> Answer:
     """fitcheck-llm's own reading of the configuration; its memory formulas begin after that."""
-    from fitcheck import config_parser  # type: ignore[import-not-found]
+    from fitcheck import config_parser
 
     raw = configuration_of(case)
     config_parser._reject_unsupported(raw, f"sam2 {case.variant}")
@@ -48,7 +48,7 @@ def fitcheck(case: Case) -> Answer:
 
 def vramscout(case: Case) -> Answer:
     """What the command vramscout prints for the configuration."""
-    from vramscout.cli import main  # type: ignore[import-not-found]
+    from vramscout.cli import main
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "config.json"
