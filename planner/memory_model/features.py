@@ -59,6 +59,8 @@ FRAMES, MEMORY_BANK, OUTPUT_MASKS, FURTHER_PASSES, KEPT_MASKS, LENGTHENED = (
 """Names of features: what a share of the bytes is."""
 POINTS = (1, 2, 4, 8, 16, 32, 64)
 """Automatic masks' points of a pass between which bytes grow straight: small lists cost more for each point."""
+ANY_RESOLUTION = 1024 * 1024
+"""Pixels in whose place a step counts that does not grow with the resolution."""
 POINT_STEPS = tuple(f"points from {low} to {high}" for low, high in pairwise(POINTS))
 ARRAYS = (FRAMES, MEMORY_BANK, OUTPUT_MASKS, KEPT_MASKS)
 """Features that are components of an estimate; the others grow its activations."""
@@ -85,7 +87,8 @@ def features(runtime: str, task: str, q: Quantities, ops: Operations) -> dict[st
     found = {OUTPUT_MASKS: outputs}
     for name, low, high in zip(POINT_STEPS, POINTS, POINTS[1:], strict=False):
         reached = q.object_batch if high == POINTS[-1] else ops.minimum(q.object_batch, high)
-        found[name] = ops.maximum(reached - low, 0) * q.pixels
+        steps = ops.maximum(reached - low, 0)
+        found[name], found[f"{name}, at any resolution"] = steps * q.pixels, steps * ANY_RESOLUTION
     if stock:
         # Each pass makes a new, longer list of what is kept; the shorter ones are cache that torch gives back, so that
         # fewer points in a pass never take more.

@@ -21,7 +21,7 @@ from sklearn.isotonic import isotonic_regression
 from planner.catalog import Catalog
 from planner.domain import VARIANTS
 from planner.memory_model import arrays
-from planner.memory_model.beyond import USUAL_MASKS_BYTES, reserved_scores
+from planner.memory_model.beyond import USUAL_MASKS_BYTES, is_usual, reserved_scores
 from planner.memory_model.coefficients import Curve, Group, Key, Law, Rehearsed, Spill
 from planner.memory_model.estimator import SCORED
 from planner.memory_model.features import (
@@ -49,6 +49,8 @@ SPILLING = {
     ("stock", "video"): (OUTPUT_MASKS, LENGTHENED),
 }
 """By runtime and task: what takes blocks that the encoder left before it takes more."""
+UNUSUAL_WEIGHT = 1e-6
+"""Of rows of a cell that has usual ones: they say how bytes grow, not where they begin."""
 ABOVE = 1.01
 FEWEST_ABOVE = 8
 """Rows that a spill is fitted to: fewer say too little of three or four coefficients."""
@@ -239,16 +241,25 @@ def _within(rows: Sequence[Row], sizes: np.ndarray, grown: np.ndarray) -> tuple[
 
     features, rest = grown - means(grown)[of], sizes - means(sizes)[of]
     growth = CurveRegressor().fit(features, rest, scales).coef_ if features.any() else np.zeros(grown.shape[1])
-    return {
-        cell: max(0.0, float(mean)) for cell, mean in zip(names, means(sizes - grown @ growth), strict=True)
-    }, growth
+    left = sizes - grown @ growth
+    weight = np.where([_is_usual(row) for row in rows], weight, weight * UNUSUAL_WEIGHT)
+    return {cell: max(0.0, float(mean)) for cell, mean in zip(names, means(left), strict=True)}, growth
+
+
+def _is_usual(row: Row) -> bool:
+    """As beyond.is_usual: what a cell is asked for most, and should be told to the byte."""
+    math = row.configuration.attention == "math"
+    return bool(is_usual(row.workload.task, row.runtime, row.quantities, row.features, True, math))
 
 
 def _others(rows: Sequence[Row], rest: np.ndarray, base: Mapping[Cell, float]) -> dict[Cell, float]:
     """Another generation's table: the medians of its rows, and where it has none the base with what differs nearby."""
     found: dict[Cell, list[float]] = {}
+    usual = {(row.configuration.variant, row.shape) for row in rows if _is_usual(row)}
     for row, value in zip(rows, rest, strict=True):
-        found.setdefault((row.configuration.variant, row.shape), []).append(float(value))
+        cell = row.configuration.variant, row.shape
+        if cell not in usual or _is_usual(row):
+            found.setdefault(cell, []).append(float(value))
     own = {cell: float(np.median(values)) for cell, values in found.items()}
     table = {}
     for cell, size in base.items():
