@@ -168,6 +168,7 @@ def _stock_growth(of: dict[str, Any]) -> Iterator[Point]:
     if of["precision"] == "float16":
         yield _point("stock", "image", **of)
         yield _point("stock", "video", **of)
+        yield _point("stock", "automask", **of)
         return
     for objects in (2, 5, 10, 20):
         yield _point("stock", "video", objects=objects, frames=MEMORIES_FULL, **of)

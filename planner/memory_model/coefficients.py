@@ -140,6 +140,8 @@ class Group:
     """Of what was fitted: rehearsed or published."""
     places: Mapping[tuple[int, int], int] = field(default_factory=dict)
     """Where a resolution, shorter side first, stands in the laws' tables."""
+    run: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    """By variant: the places of resolutions that were run on this generation; the others are taken from another."""
     known: Mapping[str, Rehearsed] = field(default_factory=dict)
     """Runs by name_of."""
     largest_pixels: int
@@ -147,6 +149,11 @@ class Group:
     largest_objects: int
     largest_frame_pixels: int
     """Of the source's pictures."""
+
+    def was_run(self, variant: str, resolution: tuple[int, int]) -> bool:
+        """Whether the variant was run at that resolution on this generation."""
+        place = self.places.get((min(resolution), max(resolution)))
+        return place is not None and place in self.run.get(variant, ())
 
 
 KINDS = USUAL, OTHER = "usual", "other"
@@ -210,6 +217,14 @@ class Coefficients:
     """Name of this fit."""
     versions: Mapping[str, str]
     """Of the packages that were rehearsed."""
+
+    def group(self, runtime: str, task: str, width: str, generation: str) -> Group | None:
+        """The laws of a generation; where it has none those of most cards, and of the published program its own."""
+        for name in (generation, generation_of(None), OTHER_PROGRAM):
+            found = self.groups.get((runtime, task, width, name))
+            if found is not None:
+                return found
+        return None
 
 
 def load_coefficients(path: Path | None = None) -> Coefficients:
@@ -305,6 +320,7 @@ def _group(entry: Any) -> Group:
         reserved=_law(entry["reserved"], pixels, len(places)),
         provenance=_word(entry["provenance"], ("rehearsed", "published")),
         places=places,
+        run={_word(variant, VARIANTS): frozenset(map(int, found)) for variant, found in entry["run"].items()},
         known={str(name): _known(sizes) for name, sizes in entry["known"].items()},
         largest_pixels=pixels[-1],
         largest_objects=int(entry["largest_objects"]),

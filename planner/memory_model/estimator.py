@@ -14,7 +14,6 @@ from planner.memory_model import arrays, host
 from planner.memory_model.beyond import NO_SCORES, Scores, is_beyond, is_usual, math_scores, reserved_scores
 from planner.memory_model.coefficients import (
     KINDS,
-    OTHER_PROGRAM,
     Coefficients,
     Correction,
     Group,
@@ -244,8 +243,7 @@ class MemoryModel:
                 "A clip without end has no peak on an unbounded memory bank: it keeps every frame.",
                 "Give a number of frames, or ask for the runtime own, whose memory bank is bounded.",
             )
-        generation = OTHER_PROGRAM if runtime == OTHER_RUNTIME else generation
-        group = self.coefficients.groups.get((runtime, workload.task, WIDTH_OF[configuration.precision], generation))
+        group = self.coefficients.group(runtime, workload.task, WIDTH_OF[configuration.precision], generation)
         if group is None:
             raise UsageError(
                 f"Nothing is known of a {runtime} that runs {workload.task} in {configuration.precision}.",
@@ -264,13 +262,13 @@ class MemoryModel:
             heads = self.catalog.shapes[configuration.variant].global_attention_heads
             scores = math_scores(group.task, q, heads, SCALAR)
         grown = features(group.runtime, group.task, q, SCALAR)
-        place = min(configuration.resolution), max(configuration.resolution)
+        run = group.was_run(configuration.variant, configuration.resolution)
         return Terms(
             curves=self._curves(group, configuration.variant, configuration.resolution),
             quantities=q,
             weights=arrays.weights(group.runtime, group.task, parameters, 2 if group.width == "half" else 4),
             grown=grown,
-            usual=is_usual(group.task, group.runtime, q, grown, place in group.places, math),
+            usual=is_usual(group.task, group.runtime, q, grown, run, math),
             apart=self.releases.difference(
                 group.runtime, group.task, group.width, configuration.variant, q.pixels, capability, group.generation
             ),

@@ -118,7 +118,11 @@ def _margins(
     for row in published:
         for kind in KINDS:  # too few to tell them apart
             found[row.runtime, row.workload.task, kind].append(published_shortfall(row, model))
-    return {key: margin_of(shortfalls) for key, shortfalls in found.items()}
+    margins = {key: margin_of(shortfalls) for key, shortfalls in found.items()}
+    for (runtime, task, kind), margin in margins.items():
+        least = margins[runtime, task, USUAL].ratio  # what is known less is not bounded closer
+        margins[runtime, task, kind] = replace(margin, ratio=max(margin.ratio, least))
+    return margins
 
 
 def margin_of(shortfalls: Sequence[float]) -> Margin:
@@ -162,6 +166,7 @@ def _group(group: Group) -> dict[str, Any]:
         "largest_frame_pixels": group.largest_frame_pixels,
         "pixels": list(next(iter(group.reserved.curves.values())).pixels),
         "resolutions": [list(size) for size in group.places],
+        "run": {variant: sorted(found) for variant, found in group.run.items()},
         "phases": {name: _law(law) for name, law in group.phases.items()},
         "reserved": _law(group.reserved),
         "known": {name: list(sizes) for name, sizes in group.known.items()},

@@ -120,7 +120,15 @@ def _group(key: Key, rows: Sequence[Row], shapes: Sequence[Size], phases: dict[s
         phases=phases,
         reserved=reserved,
         provenance="rehearsed",
-        places={shape: place for place, shape in enumerate(shapes)},
+        places=(places := {shape: place for place, shape in enumerate(shapes)}),
+        run={
+            variant: frozenset(
+                places[row.shape]
+                for row in rows
+                if row.configuration.variant == variant and row.shape in places and _is_usual(row)
+            )
+            for variant in VARIANTS
+        },
         known={row.name: Rehearsed(row.allocated or 0, row.reserved or 0, row.least) for row in rows},
         largest_pixels=shapes[-1][0] * shapes[-1][1],
         largest_objects=max(row.workload.objects for row in rows),
@@ -260,7 +268,7 @@ def _others(rows: Sequence[Row], rest: np.ndarray, base: Mapping[Cell, float]) -
         cell = row.configuration.variant, row.shape
         if cell not in usual or _is_usual(row):
             found.setdefault(cell, []).append(float(value))
-    own = {cell: float(np.median(values)) for cell, values in found.items()}
+    own = {cell: max(0.0, float(np.median(values))) for cell, values in found.items()}
     table = {}
     for cell, size in base.items():
         table[cell] = own[cell] if cell in own else max(0.0, size + _nearby(cell, own, base))

@@ -62,9 +62,13 @@ def predict(
         for code, width in enumerate(WIDTHS):
             chosen = np.flatnonzero((rows["own"] == own) & (rows["width"] == code))
             if len(chosen):
-                groups = [model.coefficients.groups[runtime, task, width, name] for name in (generation_of(None), MOST)]
+                usual, most = (
+                    model.coefficients.group(runtime, task, width, name) for name in (generation_of(None), MOST)
+                )
+                assert usual is not None  # both runtimes have laws for every task and width
+                assert most is not None
                 part = {name: column[chosen] for name, column in rows.items()}
-                for name, values in _figures(model, groups[0], groups[1], part).items():
+                for name, values in _figures(model, usual, most, part).items():
                     found[name][chosen] = values
     if any(np.any(values >= 2.0**63) for values in found.values()):
         raise UsageError("Some rows need more bytes than 64 bits can say.", "Ask for fewer objects or frames.")
@@ -152,13 +156,18 @@ class _Places:
         order = np.argsort(codes)
         wanted = _code(np.minimum(rows["height"], rows["long"]), np.maximum(rows["height"], rows["long"]))
         near = np.minimum(np.searchsorted(codes[order], wanted), len(codes) - 1)
-        self.run = codes[order][near] == wanted
+        self._known = codes[order][near] == wanted
         self._cell = variant * len(codes) + order[near]
+        here = np.zeros((len(VARIANTS), len(codes)), dtype=bool)
+        for number, name in enumerate(VARIANTS):
+            here[number, list(group.run.get(name, ()))] = True
+        self.run = self._known & here.ravel()[self._cell]
+        """Of which rows the resolution was run on this generation."""
 
     def at(self, law: Law) -> np.ndarray:
         """Bytes of a law's tables, or curves where nothing was run."""
         tables = np.array([law.tables[name] for name in VARIANTS], dtype=np.float64).ravel()
-        if self.run.all():
+        if self._known.all():
             every: np.ndarray = tables[self._cell]
             return every
         curves = [law.curves[name] for name in VARIANTS]
@@ -170,7 +179,7 @@ class _Places:
             slopes = np.array([curve.slope for curve in curves])
             result = np.where(self._last, low + self._beyond * slopes[self._variant], result)
             result = np.where(self._first, sizes[self._variant, 0], result)
-        found: np.ndarray = np.where(self.run, tables[self._cell], result)
+        found: np.ndarray = np.where(self._known, tables[self._cell], result)
         return found
 
 
