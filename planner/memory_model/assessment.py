@@ -11,11 +11,13 @@ import numpy as np
 from scipy.stats import beta
 
 from planner.catalog import Catalog
+from planner.catalog.gpus import find_gpu
 from planner.domain import PRECISIONS
 from planner.memory_model.coefficients import Coefficients
 from planner.memory_model.estimator import MemoryModel
 from planner.memory_model.fit import fit_laws
 from planner.memory_model.rows import Row
+from planner.profiles.public import PublicRow, read_public_rows
 from planner.profiles.rehearsed import HELD_OUT
 
 CARDS_GB = (2, 3, 4, 6, 8, 12, 16, 24, 48, 80)
@@ -94,6 +96,8 @@ class Assessment:
     """Every way of holding out, and other estimators on the same rows."""
 
     coefficients: Coefficients
+    public: tuple[PublicRow, ...]
+    """What others measured on real GPUs, beside the simulator."""
     whole: tuple[Group, ...]
     """By runtime and task, rows that were drawn at random and fitted to by nothing, on a GPU with a name."""
     unnamed: tuple[Group, ...]
@@ -115,12 +119,16 @@ def assess(rows: Sequence[Row], coefficients: Coefficients, catalog: Catalog) ->
     model = MemoryModel(coefficients, catalog)
     on = {capability: model.on(name) for capability, name in CARDS.items()}
     named = [_judge(row, on[row.capability or (8, 6)], row.capability) for row in held_out]
-    unnamed = [_judge(row, model, None) for row in held_out]
+    # A budget of no GPU in particular: as large as the memory of that card.
+    sizes = {capability: find_gpu(name).gpu.total_bytes for capability, name in CARDS.items()}
+    under = {capability: model.on(None, size) for capability, size in sizes.items()}
+    unnamed = [_judge(row, under[row.capability or (8, 6)], None) for row in held_out]
     measured = [
         _judge(row, model.on(row.gpu), row.capability) for row in rows if row.kind == "measured" and row.reserved
     ]
     return Assessment(
         coefficients=coefficients,
+        public=tuple(read_public_rows()),
         whole=tuple(_whole(named, "rehearsed") + _whole(measured, "measured")),
         unnamed=tuple(_whole(unnamed, "rehearsed")),
         allocated=tuple(_whole([_judge_allocated(row, model) for row in held_out], "rehearsed")),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
+from io import StringIO
 from typing import Any
 
 from planner.memory_model.assessment import Assessment, Group, Judged, Score
+from planner.profiles.public import PublicRow
 from planner.report.document import SCHEMA_VERSION
 from planner.report.layout import Style
 from planner.units import format_resolution, format_size
@@ -29,6 +32,7 @@ def accuracy_document(assessment: Assessment) -> dict[str, Any]:
         "memory_model": c.memory_model,
         "profiles": list(c.profiles),
         "versions": dict(c.versions),
+        "public": [row._asdict() | {"error": row.error} for row in assessment.public],
         "whole": [_group(group) for group in assessment.whole],
         "unnamed": [_group(group) for group in assessment.unnamed],
         "allocated": [_group(group) for group in assessment.allocated],
@@ -71,6 +75,8 @@ def accuracy_report(assessment: Assessment, style: Style | None = None) -> str:
     lines = [
         f"Memory model {c.memory_model}, fitted to {', '.join(c.profiles)}",
         "",
+        *_public(assessment.public, style),
+        "",
         style.prose(
             f"Against rehearsed totals ({versions}): runs drawn at random, fitted to by nothing, on a GPU with a name"
         ),
@@ -101,6 +107,45 @@ def accuracy_report(assessment: Assessment, style: Style | None = None) -> str:
         lines += [title, "", *_table("runtime and task", [(group.name, group.score) for group in measured], style), ""]
     ends = [style.prose(CAVEAT), *([] if measured else [NOTHING_MEASURED])]
     return style.page([*lines, *_bound(assessment, style), "", *ends])
+
+
+def accuracy_csv(assessment: Assessment) -> str:
+    """Every score as a line: what was judged, by what truth, how many rows, and the figures as fractions and bytes."""
+    out = StringIO()
+    names = [field.name for field in fields(Score) if field.name != "coverage"]
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["section", "name", "truth", *names, "coverage_low", "coverage_high"])
+    sections = {
+        "whole": [(group.name, group.truth, group.score) for group in assessment.whole],
+        "unnamed": [(group.name, group.truth, group.score) for group in assessment.unnamed],
+        "allocated": [(group.name, group.truth, group.score) for group in assessment.allocated],
+        "held_out": [(f"{group.by} {group.name}", group.truth, group.score) for group in assessment.groups],
+        "others": [(f"{name}, {key}", "rehearsed", found) for name, key, found in assessment.others],
+    }
+    for section, rows in sections.items():
+        for name, truth, found in rows:
+            if found is not None:
+                low, high = found.coverage or ("", "")
+                writer.writerow([section, name, truth, *(_cell(getattr(found, one)) for one in names), low, high])
+    for row in assessment.public:
+        writer.writerow(["public", f"{row.what}, {row.gpu}", "measured by others", 1, row.error])
+    return out.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    return "" if value is None else value
+
+
+def _public(rows: Sequence[PublicRow], style: Style) -> list[str]:
+    """What others measured, beside the simulation."""
+    lines = [["measured by others", "GPU", "torch", "published", "simulated", "error"]]
+    for row in rows:
+        published = f"{'at most ' * row.at_most}{row.published_bytes / 2**20:,.2f} MiB"
+        lines.append(
+            [row.what, row.gpu, row.torch, published, f"{row.simulated_bytes / 2**20:,.2f} MiB", f"{row.error:+.2%}"]
+        )
+    title = "Against what others measured of stock sam2 on real GPUs (allocated; sources in profiles/published)"
+    return [style.prose(title), "", *style.table(lines, (3, 4, 5), indent="")]
 
 
 def _table(title: str, rows: Sequence[tuple[str, Score | None]], style: Style) -> list[str]:
