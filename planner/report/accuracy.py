@@ -115,7 +115,7 @@ def accuracy_csv(assessment: Assessment) -> str:
     names = [field.name for field in fields(Score) if field.name != "coverage"]
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["section", "name", "truth", *names, "coverage_low", "coverage_high"])
-    sections = {
+    sections: dict[str, list[tuple[str, str, Score | None]]] = {
         "whole": [(group.name, group.truth, group.score) for group in assessment.whole],
         "unnamed": [(group.name, group.truth, group.score) for group in assessment.unnamed],
         "allocated": [(group.name, group.truth, group.score) for group in assessment.allocated],

@@ -93,7 +93,7 @@ def _notes(carried: Carried, task: str) -> list[str]:
     if task == "automask":
         notes[0] += "; each with as few points per batch as it takes"
     if any(one.extrapolated for one in reach):
-        notes.append("~ lies beyond what was simulated: laws go on as straight lines there")
+        notes.append("~ lies beyond what was rehearsed: laws go on as straight lines there")
     held = [one.host_bytes for one in reach if one.host_bytes is not None]
     if held:
         least, most = format_size(min(held)), format_size(max(held))
