@@ -142,8 +142,8 @@ class Group:
     """Where a resolution, shorter side first, stands in the laws' tables."""
     run: Mapping[str, frozenset[int]] = field(default_factory=dict)
     """By variant: the places of resolutions that were run on this generation; the others are taken from another."""
-    known: Mapping[str, Rehearsed] = field(default_factory=dict)
-    """Runs by name_of."""
+    known: Mapping[tuple[str, tuple[int, int]], Mapping[str, Rehearsed]] = field(default_factory=dict)
+    """Runs by variant and resolution, then by name_of."""
     largest_pixels: int
     """Of the resolutions that were fitted to, as are the following."""
     largest_objects: int
@@ -321,33 +321,42 @@ def _group(entry: Any) -> Group:
         provenance=_word(entry["provenance"], ("rehearsed", "published")),
         places=places,
         run={_word(variant, VARIANTS): frozenset(map(int, found)) for variant, found in entry["run"].items()},
-        known={str(name): _known(sizes) for name, sizes in entry["known"].items()},
+        known=_known(entry["known"]),
         largest_pixels=pixels[-1],
         largest_objects=int(entry["largest_objects"]),
         largest_frame_pixels=int(entry["largest_frame_pixels"]),
     )
 
 
-def _known(sizes: Any) -> Rehearsed:
-    allocated, reserved, least = sizes
-    if not 0 < allocated <= reserved or (least is not None and not allocated <= least <= reserved):
-        raise ValueError(f"{sizes!r} are not the bytes of a run")
-    return Rehearsed(allocated, reserved, least)
+def _known(entries: Any) -> dict[tuple[str, tuple[int, int]], dict[str, Rehearsed]]:
+    found: dict[tuple[str, tuple[int, int]], dict[str, Rehearsed]] = {}
+    for name, sizes in entries.items():
+        variant, _, height, width, _ = name.split(" ", 4)
+        allocated, reserved, least = sizes
+        if not 0 < allocated <= reserved or (least is not None and not allocated <= least <= reserved):
+            raise ValueError(f"{sizes!r} are not the bytes of a run")
+        found.setdefault((variant, (int(height), int(width))), {})[name] = Rehearsed(allocated, reserved, least)
+    return found
 
 
 def _law(entry: Any, pixels: tuple[int, ...], places: int) -> Law:
     return Law(
         curves={variant: _curve(entry["curves"][variant], pixels) for variant in VARIANTS},
-        growth={str(name): _number(value) for name, value in entry["growth"].items()},
+        growth=_growth(entry),
         spill=_spill(entry["spill"]),
         tables={variant: _table(entry["tables"][variant], places) for variant in VARIANTS if places},
     )
 
 
+def _growth(entry: Any) -> dict[str, float]:
+    """What grows at all."""
+    return {str(name): value for name, value in entry["growth"].items() if _number(value)}
+
+
 def _spill(entry: Any) -> Spill | None:
     if entry is None:
         return None
-    growth = {str(name): _number(value) for name, value in entry["growth"].items()}
+    growth = _growth(entry)
     return Spill(_number(entry["constant"]), _number(entry["share"]), growth)
 
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 OTHER_RUNTIME = RUNTIMES[2]
 """The published re-implementation."""
+MOST_FEATURES = 4096
+"""That are kept: a plan asks for some hundred."""
 ENDLESS_FRAMES = 10**9
 """Stands for a clip without end: more frames than any bounded memory bank keeps."""
 WIDTH_OF = {
@@ -83,7 +85,9 @@ class MemoryModel:
     ) -> None:
         self.coefficients = coefficients or load_coefficients()
         self.catalog = catalog or load_catalog()
-        self._known_curves: dict[tuple[int, str, tuple[int, int]], Mapping[int, float]] = {}
+        self._known_curves: dict[tuple[int, str, tuple[int, int]], tuple[Mapping[int, float], bool]] = {}
+        self._known_features: dict[tuple[str, str, Quantities], dict[str, Any]] = {}
+        self._known_differences: dict[tuple[Any, ...], Difference] = {}
         self.corrections = dict(correction or {})
         """By runtime: what was measured on the GPU that is planned for."""
         self.context = context
@@ -124,6 +128,7 @@ class MemoryModel:
         releases = releases_of(self.figures_of, torch, position_tables)
         model = MemoryModel(self.coefficients, self.catalog, found, context, releases)
         model._known_curves = self._known_curves  # of the same laws
+        model._known_features = self._known_features
         return model
 
     def knowing(self, known: Mapping[Key, Known]) -> MemoryModel:
@@ -208,15 +213,14 @@ class MemoryModel:
         q = quantities(configuration, workload)
         terms = self._terms(group, configuration, q, capability)
         if capability is not None:
-            as_fitted = self.releases.as_fitted and group.known
-            known = group.known.get(name_of(configuration, workload, capability)) if as_fitted else None
-            return self._totals(group, terms, known)
+            return self._totals(group, terms, self._rehearsed(group, configuration, workload, capability))
         found = self._totals(group, terms)
-        if runtime == OTHER_RUNTIME:
-            return found
         # Nobody named the GPU: likely one of most cards, and bounded by those that take most.
         other = self._group(runtime, configuration, workload, MOST)
-        upper = self._totals(other, self._terms(other, configuration, q, capability)).upper
+        if other is group:
+            return found
+        terms = self._terms(other, configuration, q, capability)
+        upper = self._bound(other, terms, terms.reserved(other.reserved)) + terms.context.high_bytes
         return found._replace(upper=max(found.upper, upper))
 
     def predict(
@@ -261,17 +265,15 @@ class MemoryModel:
         if math:
             heads = self.catalog.shapes[configuration.variant].global_attention_heads
             scores = math_scores(group.task, q, heads, SCALAR)
-        grown = features(group.runtime, group.task, q, SCALAR)
-        run = group.was_run(configuration.variant, configuration.resolution)
+        grown = self._features(group.runtime, group.task, q)
+        curves, run = self._curves(group, configuration.variant, configuration.resolution)
         return Terms(
-            curves=self._curves(group, configuration.variant, configuration.resolution),
+            curves=curves,
             quantities=q,
             weights=arrays.weights(group.runtime, group.task, parameters, 2 if group.width == "half" else 4),
             grown=grown,
             usual=is_usual(group.task, group.runtime, q, grown, run, math),
-            apart=self.releases.difference(
-                group.runtime, group.task, group.width, configuration.variant, q.pixels, capability, group.generation
-            ),
+            apart=self._apart(group, configuration.variant, q.pixels, capability),
             scores=scores,
             ratios=(correction.allocated_ratio, correction.reserved_ratio) if correction else None,
             context=self._context(group, capability),
@@ -290,15 +292,41 @@ class MemoryModel:
             return None
         return self.known.get(key_of(group.runtime, configuration, workload, capability))
 
-    def _curves(self, group: Group, variant: str, resolution: tuple[int, int]) -> Mapping[int, float]:
-        """See Terms. The ways of running a configuration share them, so they are worked out once."""
+    def _rehearsed(
+        self, group: Group, configuration: Configuration, workload: Workload, capability: tuple[int, int]
+    ) -> Rehearsed | None:
+        """The very run, if it was rehearsed by the rules that count."""
+        ran = group.known.get((configuration.variant, configuration.resolution)) if self.releases.as_fitted else None
+        return ran.get(name_of(configuration, workload, capability)) if ran else None
+
+    def _features(self, runtime: str, task: str, q: Quantities) -> dict[str, Any]:
+        """Variants and precisions share them, so they are worked out once."""
+        known = self._known_features.get((runtime, task, q))
+        if known is None:
+            if len(self._known_features) >= MOST_FEATURES:
+                self._known_features.clear()
+            known = self._known_features[runtime, task, q] = features(runtime, task, q, SCALAR)
+        return known
+
+    def _apart(self, group: Group, variant: str, pixels: int, capability: tuple[int, int] | None) -> Difference:
+        """What the releases that count take more; most models differ in none, and then it hangs on no resolution."""
+        key = id(group), variant, capability, pixels if self.releases.tables != BUILT else 0
+        known = self._known_differences.get(key)
+        if known is None:
+            known = self._known_differences[key] = self.releases.difference(
+                group.runtime, group.task, group.width, variant, pixels, capability, group.generation
+            )
+        return known
+
+    def _curves(self, group: Group, variant: str, resolution: tuple[int, int]) -> tuple[Mapping[int, float], bool]:
+        """What the laws of a group say, by their ids, and whether that was run; the ways of running share them."""
         key = id(group), variant, resolution
         known = self._known_curves.get(key)
         if known is None:
             height, width = resolution
             laws, place = (*group.phases.values(), group.reserved), group.places.get((min(resolution), max(resolution)))
-            known = {id(law): law.at(variant, place, height * width) for law in laws}
-            self._known_curves[key] = known
+            sizes = {id(law): law.at(variant, place, height * width) for law in laws}
+            known = self._known_curves[key] = sizes, group.was_run(variant, resolution)
         return known
 
     def _totals(self, group: Group, terms: Terms, known: Rehearsed | None = None) -> Totals:
@@ -310,9 +338,14 @@ class MemoryModel:
             allocated, reserved = known.allocated, known.reserved
             upper, least = reserved, least if known.least is None else known.least
         else:
-            upper = reserved + ceil(reserved * self.widening(group, terms.quantities, terms.usual, SCALAR))
+            upper = self._bound(group, terms, reserved)
         least = min(max(least, allocated), reserved)
         return Totals(allocated, reserved, context.bytes, upper + context.high_bytes, least + context.bytes)
+
+    def _bound(self, group: Group, terms: Terms, reserved: int) -> int:
+        """Of reserved bytes."""
+        more: float = reserved * self.widening(group, terms.quantities, terms.usual, SCALAR)
+        return reserved + ceil(more)
 
     def usual(
         self, configuration: Configuration, workload: Workload, capability: tuple[int, int] | None, runtime: str
@@ -320,6 +353,11 @@ class MemoryModel:
         """Whether a run is of the kind that is known best; see beyond.is_usual."""
         group = self._group(runtime, configuration, workload, generation_of(capability))
         return self._terms(group, configuration, quantities(configuration, workload), capability).usual
+
+    def stepping_pixels(self, runtime: str, task: str) -> int:
+        """The largest resolution that was run: up to there bytes step with the resolution."""
+        group = self.coefficients.group(runtime, task, "half", generation_of(None))
+        return group.largest_pixels if group else 0
 
     def widening(self, group: Group, q: Quantities, usual: Any, ops: Operations) -> Any:
         """What the upper bound adds for what rows that were held out show, as a share of the reserved bytes."""
@@ -396,15 +434,13 @@ class Terms(NamedTuple):
         curve, grown = self.curves[id(law)], self.grown
         found = curve
         for name, coefficient in law.growth.items():
-            if coefficient:
-                found += coefficient * grown[name]
+            found += coefficient * grown[name]
         spill = law.spill
         if spill is None:
             return found
         spilt = spill.constant + spill.share * curve
         for name, coefficient in spill.growth.items():
-            if coefficient:
-                spilt += coefficient * grown[name]
+            spilt += coefficient * grown[name]
         return max(found, spilt)
 
     def extra(self, phase: str) -> float:

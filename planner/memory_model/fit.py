@@ -169,7 +169,7 @@ def _group(group: Group) -> dict[str, Any]:
         "run": {variant: sorted(found) for variant, found in group.run.items()},
         "phases": {name: _law(law) for name, law in group.phases.items()},
         "reserved": _law(group.reserved),
-        "known": {name: list(sizes) for name, sizes in group.known.items()},
+        "known": {name: list(sizes) for runs in group.known.values() for name, sizes in runs.items()},
     }
 
 

@@ -129,11 +129,19 @@ def _group(key: Key, rows: Sequence[Row], shapes: Sequence[Size], phases: dict[s
             )
             for variant in VARIANTS
         },
-        known={row.name: Rehearsed(row.allocated or 0, row.reserved or 0, row.least) for row in rows},
+        known=_known(rows),
         largest_pixels=shapes[-1][0] * shapes[-1][1],
         largest_objects=max(row.workload.objects for row in rows),
         largest_frame_pixels=max(row.quantities.frame_pixels for row in rows),
     )
+
+
+def _known(rows: Sequence[Row]) -> dict[Cell, dict[str, Rehearsed]]:
+    found: dict[Cell, dict[str, Rehearsed]] = {}
+    for row in rows:
+        ran = found.setdefault((row.configuration.variant, row.configuration.resolution), {})
+        ran[row.name] = Rehearsed(row.allocated or 0, row.reserved or 0, row.least)
+    return found
 
 
 def _laws(

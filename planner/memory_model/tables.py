@@ -97,32 +97,23 @@ def _figures(model: MemoryModel, group: Group, most: Group, rows: Mapping[str, n
     of_task = group.runtime, group.task, group.width
     casts, casts_reserved = np.array([model.releases.casts(*of_task, name) for name in VARIANTS]).T[:, rows["variant"]]
 
-    def sizes(of: Group) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Allocated, reserved, and the bound of reserved bytes."""
-        places = _Places(of, rows)
+    def reserved_of(of: Group, places: _Places, least: Any = 0.0) -> tuple[np.ndarray, np.ndarray]:
+        """What is reserved, at least so much, and its bound."""
         workspace = model.releases.workspace_bytes(None, of.generation)
-
-        def value(law: Law) -> np.ndarray:
-            curve = places.at(law)
-            result = _grown(curve, law.growth, grown)
-            if law.spill is None:
-                return result
-            spilt = law.spill.constant + law.spill.share * curve
-            larger: np.ndarray = np.maximum(result, _grown(spilt, law.spill.growth, grown))
-            return larger
-
-        allocated = np.zeros(len(weights))
-        for name, law in of.phases.items():
-            apart = 0.0 if name == "load" else workspace + (0.0 if name == "init" else casts)
-            beside = np.maximum(0.0, value(law) + (apart + extra.get(name, 0.0)))
-            allocated = np.maximum(allocated, np.ceil((weights + beside) * ratios[0]))
-        reserved = weights + value(of.reserved) + workspace + casts_reserved + most_scores
-        reserved = np.maximum(allocated, np.ceil(reserved * ratios[1]))
+        held = weights + _value(of.reserved, places, grown) + (workspace + casts_reserved) + most_scores
+        held = np.maximum(least, np.ceil(held * ratios[1]))
         usual = is_usual(of.task, of.runtime, q, grown, places.run, rows["math"])
-        return allocated, reserved, reserved + np.ceil(reserved * model.widening(of, q, usual, VECTOR))
+        return held, held + np.ceil(held * model.widening(of, q, usual, VECTOR))
 
-    allocated, reserved, upper = sizes(group)
-    upper = np.maximum(upper, sizes(most)[2])
+    places, workspace = _Places(group, rows), model.releases.workspace_bytes(None, group.generation)
+    allocated = np.zeros(len(weights))
+    for name, law in group.phases.items():
+        apart = 0.0 if name == "load" else workspace + (0.0 if name == "init" else casts)
+        beside = np.maximum(0.0, _value(law, places, grown) + (apart + extra.get(name, 0.0)))
+        allocated = np.maximum(allocated, np.ceil((weights + beside) * ratios[0]))
+    reserved, upper = reserved_of(group, places, allocated)
+    if most is not group:
+        upper = np.maximum(upper, reserved_of(most, _Places(most, rows))[1])
     needed = np.ceil((reserved - allocated) * model.coefficients.least[group.runtime, group.task])
     least = np.minimum(allocated + needed, reserved)
     context = model.context or context_on()
@@ -130,10 +121,19 @@ def _figures(model: MemoryModel, group: Group, most: Group, rows: Mapping[str, n
     return dict(zip(FIGURES, columns, strict=True))
 
 
+def _value(law: Law, places: _Places, grown: Mapping[str, np.ndarray]) -> np.ndarray:
+    curve = places.at(law)
+    result = _grown(curve, law.growth, grown)
+    if law.spill is None:
+        return result
+    spilt = law.spill.constant + law.spill.share * curve
+    larger: np.ndarray = np.maximum(result, _grown(spilt, law.spill.growth, grown))
+    return larger
+
+
 def _grown(size: np.ndarray, growth: Mapping[str, float], grown: Mapping[str, np.ndarray]) -> np.ndarray:
     for name, coefficient in growth.items():
-        if coefficient:
-            size = size + coefficient * grown[name]
+        size = size + coefficient * grown[name]
     return size
 
 

@@ -119,9 +119,16 @@ class Span(NamedTuple):
         # the tensors fit, which never take less of more pixels.
         usable = self.budget.usable_bytes
         high = last(lambda n: self._need(lambda way: way.floor_bytes, scaled(shape, n)) <= usable, MOST_STEPS)
-        most = next((n for n in range(high, SMALLEST_STEPS - 1, -1) if self.fits(scaled(shape, n))), 0)
+        most = last(lambda n: self.fits(scaled(shape, n)), high)
+        if not self._smooth(shape, most):
+            most = next((n for n in range(high, SMALLEST_STEPS - 1, -1) if self.fits(scaled(shape, n))), 0)
         sure = self._surest_steps(shape, most)
         return scaled(shape, most) if most else None, scaled(shape, sure) if sure else None
+
+    def _smooth(self, shape: tuple[int, int], steps: int) -> bool:
+        """Whether needs step no more from there on: beyond what was run laws are straight lines."""
+        height, width = scaled(shape, max(steps, SMALLEST_STEPS))
+        return height * width > self.model.stepping_pixels("own", self.workload.task)
 
     def _surest_steps(self, shape: tuple[int, int], most: int) -> int:
         """The most steps of a shape, up to `most`, that surely fit; 0 where none do.
@@ -132,7 +139,7 @@ class Span(NamedTuple):
         sure = last(lambda n: self.surely_fits(scaled(shape, n)), most)
         for n in range(max(sure + 1, SMALLEST_STEPS), most + 1):
             need = self._need(lambda way: way.upper_bytes, scaled(shape, n))
-            if need > usable * STEPS:
+            if need > usable * STEPS or (need > usable and self._smooth(shape, n)):
                 break
             sure = n if need <= usable else sure
         return sure
