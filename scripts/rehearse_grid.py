@@ -28,12 +28,12 @@ from planner.locations import profiles_folder
 from planner.measure.forking import Forks
 from planner.measure.grid import Point, points
 from planner.measure.trial import RAN, Outcome
-from planner.profiles.rehearsed import FIT, RehearsedRun, runs_text
+from planner.profiles.rehearsed import DRAWN, RehearsedRun, runs_text
 from planner.rehearsal.least import least_of
 from planner.rehearsal.machine import imaginary_gpu
 
-HELD_OUT, DRAWN = 560, 700
-QUICK_SECONDS = 6.0
+JUDGES, FITTED = 560, 700
+QUICK_SECONDS = 3.0
 ENOUGH_BYTES = 300 * 2**30
 """Of the imaginary GPU: nothing runs out, so that the allocator never gives cache back."""
 
@@ -107,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--write-only", action="store_true", help="run nothing, write what the journal has")
     parser.add_argument("--list", action="store_true", help="print the runs and stop")
     options = parser.parse_args(arguments)
-    every = points(HELD_OUT, DRAWN)
+    every = points(JUDGES, FITTED)
     if options.list:
         print("\n".join(point.id for point in every))
         return 0
@@ -140,10 +140,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def least_points(every: Sequence[Point], rows: Mapping[str, Mapping[str, Any]]) -> list[Point]:
-    """Those of which the least may be sought: drawn at random, and done in seconds, since each takes ten runs."""
+    """Those of which the least may be sought, of each runtime and task in turn.
+
+    Drawn at random and fitted to, and done in seconds, since each takes some ten runs.
+    """
     ran = [point for point in every if "error" not in rows.get(point.id, {"error": 1})]
-    quick = [point for point in ran if point.use != FIT and rows[point.id]["seconds"] < QUICK_SECONDS]
-    return sorted(quick, key=lambda point: crc32(point.id.encode()))
+    quick = [point for point in ran if point.use == DRAWN and rows[point.id]["seconds"] < QUICK_SECONDS]
+    quick.sort(key=lambda point: crc32(point.id.encode()))
+    seen: Counter[tuple[str, str]] = Counter()
+    turns = {}
+    for point in quick:
+        kind = point.trial.runtime, point.trial.workload.task
+        turns[point.id] = seen[kind]
+        seen[kind] += 1
+    return sorted(quick, key=lambda point: turns[point.id])
 
 
 def write_profiles(every: Sequence[Point], rows: Mapping[str, Mapping[str, Any]], folder: Path) -> None:
