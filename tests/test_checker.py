@@ -17,7 +17,7 @@ from tests.oracle import world_faults
 
 Document = dict[str, Any]
 TIGHT = ("--vram", "0.8GB", "--objects", "10", "--host-memory", "2GB")
-NOTHING = ("--vram", "0.5GB", "--objects", "10")
+NOTHING = ("--vram", "0.2GB", "--objects", "10")
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ WORLD_FAULTS = [
     ("stock.configuration.bounded_memory_bank", lambda _: True, "stock with a bounded memory bank"),
     ("stock.reason", lambda _: "", "stock does not fit without a reason"),
     ("stock.first_frame_out_of_memory", lambda frame: frame + 5, "stock runs out earlier"),
-    ("try.0.command", lambda _: "sam2-plan --vram 0.5GB --format json", "advice that does not fit"),
+    ("try.0.command", lambda _: "sam2-plan --vram 0.2GB --format json", "advice that does not fit"),
     ("command", lambda text: text.replace("--vram ", "--vram 2"), "the command plans something else"),
     ("command", lambda text: text.replace("run plan", "run other"), "the command does not run what it keeps"),
 ]

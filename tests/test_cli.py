@@ -21,7 +21,7 @@ MAIN_COMMAND = ("--vram", "2GB", "--task", "video", "--objects", "10")
 COMMANDS = ((), *((name,) for name in sorted(NAMES)))
 ANSWERS = (
     MAIN_COMMAND,
-    ("--vram", "0.5GB"),
+    ("--vram", "0.2GB"),
     ("predict", "--variant", "large", "--resolution", "2048", "--task", "image", "--precision", "float16"),
     ("predict", "--variant", "tiny", "--task", "video", "--frames", "240", "--runtime", "stock"),
     ("gpus",),
@@ -213,7 +213,7 @@ def test_an_interruption_is_exit_1_and_one_document(words: tuple[str, ...], monk
 
 
 def test_explain_shows_everything_that_was_turned_down() -> None:
-    words = ("--vram", "0.8GB", "--objects", "10")
+    words = ("--vram", "0.5GB", "--objects", "10")
     rejected = invoke(*words, "--format", "json").document["rejected"]
     short, long = invoke(*words).out, invoke(*words, "--explain").out
     assert "more: --explain" in short
@@ -233,7 +233,7 @@ def test_top_says_how_many_alternatives_are_kept(top: int) -> None:
 
 
 def test_strict_and_exit_zero_decide_the_exit_code() -> None:
-    tight, nothing = ("--vram", "0.75GB", "--objects", "10"), ("--vram", "0.5GB")
+    tight, nothing = ("--vram", "0.28GB", "--objects", "10"), ("--vram", "0.2GB")
     assert invoke(*tight).code == 0
     assert invoke(*tight, "--strict").code == 4
     assert invoke(*tight, "--strict", "--exit-zero").code == 0

@@ -39,6 +39,7 @@ def components(plan: Document, configuration: Document) -> dict[str, int]:
         frame_size=tuple(request["frame_size"]),
         resolution=tuple(configuration["resolution"]),
         gpu=gpu["name"] if gpu else None,
+        vram=None if gpu else plan["budget"]["total_bytes"],
         **{name: configuration[name] for name in names},
     )
     return {part.name: part.bytes for part in estimate.components}

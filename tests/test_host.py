@@ -124,7 +124,7 @@ def test_limits_stay_within_the_host(host: str) -> None:
         assert one["host_bytes"] <= most and one["sure_objects"] <= one["max_objects"]
         assert held(variant=variant, objects=one["max_objects"]) <= most
         side = one["max_square"][0]
-        asked = {"variant": variant, "task": "video", "precision": one["configuration"]["precision"]}
+        asked = {"variant": variant, "task": "video", "precision": one["configuration"]["precision"], "vram": "6GB"}
         for size, fits in ((side, True), (side + 32, False)):
             ways = [planner.predict(**asked, resolution=size, offload_state=offload) for offload in (False, True)]
             assert fits is any(

@@ -41,6 +41,7 @@ class Row:
     def __init__(self, answer: Document, row: Document) -> None:
         self.row, self.request, self.configuration = row, answer["request"], row["configuration"]
         self.gpu = answer["budget"]["gpu"]["name"] if answer["budget"]["gpu"] else None
+        self.vram = None if self.gpu else answer["budget"]["total_bytes"]
         self.task = self.request["task"]
 
     def ask(self, way: tuple[int, bool], **changed: Any) -> Any:
@@ -57,6 +58,7 @@ class Row:
             "object_batch": batch,
             "offload_state": offload,
             "gpu": self.gpu,
+            "vram": self.vram,
         }
         return planner.predict(**(asked | changed))
 
@@ -188,7 +190,7 @@ def test_stock_runs_clips_of_so_many_frames_and_no_more(vram: int, objects: int,
     def least(frames: int) -> int:
         return planner.predict(
             task="video", variant=variant, resolution=resolution or 1024, objects=objects, frames=frames,
-            runtime="stock",
+            runtime="stock", vram=vram,
         ).least_bytes  # fmt: skip
 
     most = stock["max_frames"]
