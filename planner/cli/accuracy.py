@@ -25,7 +25,7 @@ Exit codes: 0 reported; 1 failed; 2 usage. Writes nothing. Refits the model some
 
 
 @click.command("accuracy", epilog=EPILOG)
-@click.option("--format", "output", type=options.Word(FORMS), default="text", show_default=True, help="what is printed")
+@click.option("--format", "output", type=click.Choice(FORMS), default="text", show_default=True, help="what is printed")
 def command(output: str) -> None:
     """Report how far predictions are off, on rows that they were not fitted to.
 
