@@ -217,7 +217,7 @@ def test_require_is_the_plan_where_it_fits() -> None:
 
 
 def test_require_raises_with_the_rejections_where_nothing_fits(tmp_path: Path) -> None:
-    plan = planner.plan(vram="0.5GB", objects=10)
+    plan = planner.plan(vram="0.2GB", objects=10)
     plan.save(tmp_path / "plan.yaml")
     for asked in (plan, planner.Plan.load(tmp_path / "plan.yaml")):
         with pytest.raises(planner.DoesNotFit, match="Nothing fits") as caught:
