@@ -121,18 +121,18 @@ def test_planning_options_before_a_command_are_refused_in_json_too() -> None:
 
 
 def test_a_budget_smaller_than_any_configuration_is_exit_3_with_the_nearest_miss_and_help() -> None:
-    outcome = invoke("--vram", "0.5GB", "--task", "video", "--objects", "10")
+    outcome = invoke("--vram", "0.2GB", "--task", "video", "--objects", "10")
     assert (outcome.code, outcome.err) == (3, "")
     for words in ("DOES NOT FIT", "Nearest misses", "short by", "largest part", "Try", "sam2-plan --vram"):
         assert words in outcome.out
-    plan = invoke("--vram", "0.5GB", "--objects", "10", "--format", "json").document
+    plan = invoke("--vram", "0.2GB", "--objects", "10", "--format", "json").document
     assert plan["verdict"] == "does_not_fit"
     assert plan["rejected"][0]["short_by_bytes"] > 0
     assert plan["try"]
 
 
 def test_the_pin_that_makes_nothing_fit_is_named() -> None:
-    outcome = invoke("--vram", "1.2GB", "--variant", "large", "--resolution", "2048")
+    outcome = invoke("--vram", "0.7GB", "--variant", "large", "--resolution", "2048")
     assert outcome.code == 3
     assert "resolution" in outcome.out.split("Try")[1]
 

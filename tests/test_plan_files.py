@@ -20,9 +20,9 @@ from tests.conftest import ROOT, invoke, refusal, validate
 
 REQUESTS: dict[str, dict[str, Any]] = {
     "fits": {"vram": "2GB", "objects": 10},
-    "tight and strict": {"vram": "0.75GB", "objects": 10, "strict": True},
-    "nothing fits": {"vram": "0.5GB"},
-    "nothing fits a pin": {"vram": "2GB", "variant": "large", "resolution": "2048x2048"},
+    "tight and strict": {"vram": "0.28GB", "objects": 10, "strict": True},
+    "nothing fits": {"vram": "0.2GB"},
+    "nothing fits a pin": {"vram": "0.6GB", "variant": "large", "resolution": "2048x2048"},
     "a GPU without bfloat16": {"gpu": "T4", "precision": "bfloat16"},
     "a GPU": {"gpu": "RTX 3060", "task": "image", "frame_size": (576, 1024), "headroom": "12.5%"},
     "automatic masks": {"vram": "6GB", "task": "automask", "frame_size": "2160x3840", "headroom": "500MB"},
@@ -93,7 +93,7 @@ def test_the_command_line_saves_the_plan_that_it_prints(tmp_path: Path) -> None:
 
 
 def test_a_plan_for_nothing_is_saved_too(tmp_path: Path) -> None:
-    outcome = invoke("--vram", "0.5GB", "-o", str(tmp_path / "plan.yaml"))
+    outcome = invoke("--vram", "0.2GB", "-o", str(tmp_path / "plan.yaml"))
     assert outcome.code == 3
     assert not planner.Plan.load(tmp_path / "plan.yaml").fits
 
@@ -217,7 +217,7 @@ def test_require_is_the_plan_where_it_fits() -> None:
 
 
 def test_require_raises_with_the_rejections_where_nothing_fits(tmp_path: Path) -> None:
-    plan = planner.plan(vram="0.5GB", objects=10)
+    plan = planner.plan(vram="0.2GB", objects=10)
     plan.save(tmp_path / "plan.yaml")
     for asked in (plan, planner.Plan.load(tmp_path / "plan.yaml")):
         with pytest.raises(planner.DoesNotFit, match="Nothing fits") as caught:

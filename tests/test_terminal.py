@@ -27,11 +27,11 @@ PLAN = ("--vram", "2GB", "--objects", "10")
 ASKED = (
     PLAN,
     (*PLAN, "--explain"),
-    ("--vram", "0.5GB"),
+    ("--vram", "0.2GB"),
     ("--vram", "1GB", "--task", "image", "--frame-size", "4000x6000", "--prefer", "balanced"),
     ("--gpu", "RTX 3060 12GB", "--task", "automask"),
     ("--vram", "2GB,8GB", "--streams", "3"),
-    ("--vram", "1GB", "--streams", "3", "--explain"),
+    ("--vram", "0.5GB", "--streams", "3", "--explain"),
     ("limits", "--vram", "2GB"),
     ("limits", "--vram", "0.6GB", "--task", "image"),
     ("need", "--variant", "large"),
