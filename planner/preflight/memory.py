@@ -136,8 +136,12 @@ def plan_within(request: Request, budget: Budget, estimate: Estimate, strict: bo
     return f"Ask for less: no plan of this request needs so little{least}"
 
 
-def check_prediction(planned: Choice, today: Choice) -> Check:
-    """Whether what is predicted today, of the same workload on this GPU, is no worse than what the plan says."""
+def check_prediction(planned: Choice, today: Choice, names_gpu: bool = True) -> Check:
+    """Whether what is predicted today, of the same workload on this GPU, is no worse than what the plan says.
+
+    names_gpu: whether the plan was made for a GPU. Where it was made for a budget alone, the context of the GPU at hand
+    is no difference: the check of the memory counts it.
+    """
     if planned.quality is not None and (today.quality is None or today.quality < planned.quality):
         known = "no known accuracy" if today.quality is None else f"{today.quality:g}"
         return Check(
@@ -147,10 +151,10 @@ def check_prediction(planned: Choice, today: Choice) -> Check:
             action="Make the plan again: this file was changed, or made by a release with other figures",
             figures={"planned_quality": planned.quality, "quality": today.quality},
         )
-    return _compared(planned.estimate, today.estimate)
+    return _compared(planned.estimate, today.estimate, names_gpu)
 
 
-def _compared(planned: Estimate, now: Estimate) -> Check:
+def _compared(planned: Estimate, now: Estimate, names_gpu: bool) -> Check:
     figures = {
         "planned_total_bytes": planned.total_bytes,
         "planned_upper_bytes": planned.upper_bytes,
@@ -167,6 +171,9 @@ def _compared(planned: Estimate, now: Estimate) -> Check:
     beside = f"{said}; the plan says {format_size(planned.total_bytes)} (at most {format_size(planned.upper_bytes)})"
     if now.total_bytes <= planned.total_bytes and now.upper_bytes <= planned.upper_bytes:
         return Check(name="prediction", status=PASS, found=beside, figures=figures)
+    if not names_gpu and _no_more_but_the_context(planned, now):
+        found = f"{beside}, which names no GPU: {format_size(now.context_bytes)} are this one's CUDA context"
+        return Check(name="prediction", status=PASS, found=found, figures=figures)
     return Check(
         name="prediction",
         status=WARN,
@@ -174,6 +181,12 @@ def _compared(planned: Estimate, now: Estimate) -> Check:
         action="Make the plan again: this GPU, this release or your own fit is not what it was made with",
         figures=figures,
     )
+
+
+def _no_more_but_the_context(planned: Estimate, now: Estimate) -> bool:
+    more = now.context_bytes - planned.context_bytes
+    more_at_most = now.context_high_bytes - planned.context_high_bytes
+    return now.total_bytes - more <= planned.total_bytes and now.upper_bytes - more_at_most <= planned.upper_bytes
 
 
 def _found_elsewhere(planned: Estimate, exact: Exact, now: Estimate, said: str, figures: dict[str, int]) -> Check:
