@@ -57,6 +57,10 @@ FRAMES, MEMORY_BANK, OUTPUT_MASKS, FURTHER_PASSES, KEPT_MASKS, LENGTHENED = (
     "lists that were lengthened",
 )
 """Names of features: what a share of the bytes is."""
+STRIPS = "strips of masks"
+STRIPS_FROM, STRIPS_TO = 720 * 1280, 1080 * 1920
+"""Pixels of the picture between which our automatic masks take more in strips than as they come: 270 MiB at 64 points,
+whatever the variant, in the rows; none up to the one and no more beyond the other."""
 POINTS = (1, 2, 4, 8, 16, 32, 64)
 """Automatic masks' points of a pass between which bytes grow straight: small lists cost more for each point."""
 ANY_RESOLUTION = 1024 * 1024
@@ -85,6 +89,8 @@ def features(runtime: str, task: str, q: Quantities, ops: Operations) -> dict[st
     one, every = arrays.output_masks(1, q.frame_pixels), arrays.output_masks(masks, q.frame_pixels)
     outputs = every if stock else ops.maximum(one, ops.minimum(every, arrays.ENLARGED_BYTES))
     found = {OUTPUT_MASKS: outputs}
+    if not stock:
+        found[STRIPS] = ops.minimum(ops.maximum(q.frame_pixels - STRIPS_FROM, 0), STRIPS_TO - STRIPS_FROM)
     for name, low, high in zip(POINT_STEPS, POINTS, POINTS[1:], strict=False):
         reached = q.object_batch if high == POINTS[-1] else ops.minimum(q.object_batch, high)
         steps = ops.maximum(reached - low, 0)

@@ -155,7 +155,9 @@ def _laws(
 ) -> dict[Key, Law]:
     """The laws of one quantity. `phase`: None of reserved bytes. `like`: what gives growth that no row shows."""
     first = rows[leading]
-    held = (array for array, phases_of in HELD_WHOLE.items() if phase in phases_of)
+    held = [array for array, phases_of in HELD_WHOLE.items() if phase in phases_of]
+    if phase is None and leading[:2] == ("stock", "automask"):
+        held.append(OUTPUT_MASKS)  # no block of the decoder's is as large: byte by byte in the rows
     known = tuple(array for array in held if array in first[0].features)
     # Most of the peak of automatic masks are the masks, always.
     spilling = SPILLING.get(leading[:2], ()) if phase is None else ()
@@ -256,6 +258,8 @@ def _within(rows: Sequence[Row], sizes: np.ndarray, grown: np.ndarray) -> tuple[
         return sums / (total if columns.ndim == 1 else total[:, None])
 
     features, rest = grown - means(grown)[of], sizes - means(sizes)[of]
+    # What is the same throughout a cell is the cell's own; a rounding error of it would be learnt from.
+    features[np.abs(features) < 1e-9 * np.abs(grown).max(axis=0, initial=0.0)] = 0.0
     growth = CurveRegressor().fit(features, rest, scales).coef_ if features.any() else np.zeros(grown.shape[1])
     left = sizes - grown @ growth
     weight = np.where([_is_usual(row) for row in rows], weight, weight * UNUSUAL_WEIGHT)
