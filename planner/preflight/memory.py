@@ -163,7 +163,7 @@ def _compared(planned: Estimate, now: Estimate, names_gpu: bool) -> Check:
     }
     said = f"{format_size(now.total_bytes)} (at most {format_size(now.upper_bytes)})"
     if planned.exact is not None and now.exact is None:
-        return _found_elsewhere(planned, planned.exact, now, said, figures)
+        return _found_elsewhere(planned, planned.exact, now, said, figures, names_gpu)
     if planned.exact is not None:
         said += f", {planned.exact.method}"
     if (now.total_bytes, now.upper_bytes) == (planned.total_bytes, planned.upper_bytes):
@@ -184,17 +184,24 @@ def _compared(planned: Estimate, now: Estimate, names_gpu: bool) -> Check:
 
 
 def _no_more_but_the_context(planned: Estimate, now: Estimate) -> bool:
-    more = now.context_bytes - planned.context_bytes
-    more_at_most = now.context_high_bytes - planned.context_high_bytes
+    more, more_at_most = _more_context(planned, now)
     return now.total_bytes - more <= planned.total_bytes and now.upper_bytes - more_at_most <= planned.upper_bytes
 
 
-def _found_elsewhere(planned: Estimate, exact: Exact, now: Estimate, said: str, figures: dict[str, int]) -> Check:
+def _more_context(planned: Estimate, now: Estimate) -> tuple[int, int]:
+    """What the context takes more than the plan counts, and what it takes more at most."""
+    return now.context_bytes - planned.context_bytes, now.context_high_bytes - planned.context_high_bytes
+
+
+def _found_elsewhere(
+    planned: Estimate, exact: Exact, now: Estimate, said: str, figures: dict[str, int], names_gpu: bool
+) -> Check:
     """A plan whose bytes were found for another compute capability, beside what is predicted for this one."""
     of = f"{format_size(planned.total_bytes)} (at most {format_size(planned.upper_bytes)})"
     where = f"on capability {exact.capability[0]}.{exact.capability[1]}"
     found = f"{said} is predicted for this GPU; the plan's {of} was {exact.method} {where}"
-    agree = now.total_bytes <= planned.upper_bytes and planned.total_bytes <= now.upper_bytes
+    more, more_at_most = (0, 0) if names_gpu else _more_context(planned, now)
+    agree = now.total_bytes - more <= planned.upper_bytes and planned.total_bytes <= now.upper_bytes - more_at_most
     action = None if agree else "Make the plan again for this GPU, with --exact"
     return Check(name="prediction", status=PASS if agree else WARN, found=found, action=action, figures=figures)
 
