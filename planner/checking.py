@@ -262,7 +262,9 @@ def _stand(target: _Target, request: Request) -> _Standing:
         check_capability(now, budget, target.build()) or check_gpu(plan, budget),
         target.of_machine("driver", partial(check_driver, plan, budget)),
         check_memory(now, budget, holders, partial(_advice, target, request, now, budget, bool(holders))),
-        check_prediction(plan.chosen, as_of_today(plan, plan.request.workload, budget)),
+        check_prediction(
+            plan.chosen, as_of_today(plan, plan.request.workload, budget), names_gpu=plan.budget.gpu is not None
+        ),
     ]
     if target.machine is not None and target.cap_bytes is not None:
         checks.append(check_cap(request, now.estimate, target.cap_bytes))

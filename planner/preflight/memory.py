@@ -136,8 +136,12 @@ def plan_within(request: Request, budget: Budget, estimate: Estimate, strict: bo
     return f"Ask for less: no plan of this request needs so little{least}"
 
 
-def check_prediction(planned: Choice, today: Choice) -> Check:
-    """Whether what is predicted today, of the same workload on this GPU, is no worse than what the plan says."""
+def check_prediction(planned: Choice, today: Choice, names_gpu: bool = True) -> Check:
+    """Whether what is predicted today, of the same workload on this GPU, is no worse than what the plan says.
+
+    names_gpu: whether the plan was made for a GPU. Where it was made for a budget alone, the context of the GPU at hand
+    is no difference: the check of the memory counts it.
+    """
     if planned.quality is not None and (today.quality is None or today.quality < planned.quality):
         known = "no known accuracy" if today.quality is None else f"{today.quality:g}"
         return Check(
@@ -147,10 +151,10 @@ def check_prediction(planned: Choice, today: Choice) -> Check:
             action="Make the plan again: this file was changed, or made by a release with other figures",
             figures={"planned_quality": planned.quality, "quality": today.quality},
         )
-    return _compared(planned.estimate, today.estimate)
+    return _compared(planned.estimate, today.estimate, names_gpu)
 
 
-def _compared(planned: Estimate, now: Estimate) -> Check:
+def _compared(planned: Estimate, now: Estimate, names_gpu: bool) -> Check:
     figures = {
         "planned_total_bytes": planned.total_bytes,
         "planned_upper_bytes": planned.upper_bytes,
@@ -159,7 +163,7 @@ def _compared(planned: Estimate, now: Estimate) -> Check:
     }
     said = f"{format_size(now.total_bytes)} (at most {format_size(now.upper_bytes)})"
     if planned.exact is not None and now.exact is None:
-        return _found_elsewhere(planned, planned.exact, now, said, figures)
+        return _found_elsewhere(planned, planned.exact, now, said, figures, names_gpu)
     if planned.exact is not None:
         said += f", {planned.exact.method}"
     if (now.total_bytes, now.upper_bytes) == (planned.total_bytes, planned.upper_bytes):
@@ -167,6 +171,9 @@ def _compared(planned: Estimate, now: Estimate) -> Check:
     beside = f"{said}; the plan says {format_size(planned.total_bytes)} (at most {format_size(planned.upper_bytes)})"
     if now.total_bytes <= planned.total_bytes and now.upper_bytes <= planned.upper_bytes:
         return Check(name="prediction", status=PASS, found=beside, figures=figures)
+    if not names_gpu and _no_more_but_the_context(planned, now):
+        found = f"{beside}, which names no GPU: {format_size(now.context_bytes)} are this one's CUDA context"
+        return Check(name="prediction", status=PASS, found=found, figures=figures)
     return Check(
         name="prediction",
         status=WARN,
@@ -176,12 +183,25 @@ def _compared(planned: Estimate, now: Estimate) -> Check:
     )
 
 
-def _found_elsewhere(planned: Estimate, exact: Exact, now: Estimate, said: str, figures: dict[str, int]) -> Check:
+def _no_more_but_the_context(planned: Estimate, now: Estimate) -> bool:
+    more, more_at_most = _more_context(planned, now)
+    return now.total_bytes - more <= planned.total_bytes and now.upper_bytes - more_at_most <= planned.upper_bytes
+
+
+def _more_context(planned: Estimate, now: Estimate) -> tuple[int, int]:
+    """What the context takes more than the plan counts, and what it takes more at most."""
+    return now.context_bytes - planned.context_bytes, now.context_high_bytes - planned.context_high_bytes
+
+
+def _found_elsewhere(
+    planned: Estimate, exact: Exact, now: Estimate, said: str, figures: dict[str, int], names_gpu: bool
+) -> Check:
     """A plan whose bytes were found for another compute capability, beside what is predicted for this one."""
     of = f"{format_size(planned.total_bytes)} (at most {format_size(planned.upper_bytes)})"
     where = f"on capability {exact.capability[0]}.{exact.capability[1]}"
     found = f"{said} is predicted for this GPU; the plan's {of} was {exact.method} {where}"
-    agree = now.total_bytes <= planned.upper_bytes and planned.total_bytes <= now.upper_bytes
+    more, more_at_most = (0, 0) if names_gpu else _more_context(planned, now)
+    agree = now.total_bytes - more <= planned.upper_bytes and planned.total_bytes <= now.upper_bytes - more_at_most
     action = None if agree else "Make the plan again for this GPU, with --exact"
     return Check(name="prediction", status=PASS if agree else WARN, found=found, action=action, figures=figures)
 

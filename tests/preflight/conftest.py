@@ -11,7 +11,7 @@ import planner
 
 @pytest.fixture
 def plan_path(tmp_path: Path) -> Path:
-    """large 2.1 in autocast, ten objects, for 3 GB: predicted at 1570 MB, at most 1920."""
+    """large 2.1 in autocast, ten objects, for 3 GB: predicted at 1241 MB, at most 1378."""
     path = tmp_path / "plan.yaml"
     planner.plan(vram="3GB", objects=10).save(path)
     return path

@@ -6,17 +6,22 @@ import json
 from pathlib import Path
 from typing import Any
 
+import planner
 from planner.measure.machine import Machine, this_machine
+from planner.memory_model.current import known_model
 from planner.report.doctor import Knowledge, doctor_document
 from tests.measure.recorded import RecordedNvml, record_of
 
+TORCH = known_model().coefficients.versions["torch"]
+"""Of which the memory model's figures are."""
+OTHER_TORCH = "2.13.0"
 VERSIONS = {
-    "torch": "2.15.0", "torchvision": "0.30.0", "sam2": "1.1.0", "av": "14.0.0", "pillow": "12.0.0",
+    "torch": TORCH, "torchvision": "0.30.0", "sam2": "1.1.0", "av": "14.0.0", "pillow": "12.0.0",
     "pycocotools": "2.0.10", "numpy": "2.4.0", "nvidia-ml-py": "13.580.65", "nvidia-cuda-runtime": "13.0.96",
     "nvidia-cuda-runtime-cu12": None,
 }  # fmt: skip
 NOTHING_MEASURED = Knowledge(
-    memory_model="laws-1", profiles=("own",), versions={"torch": "2.15.0"}, fitted=False, corrected_gpus=(),
+    memory_model="laws-1", profiles=("own",), versions={"torch": TORCH}, fitted=False, corrected_gpus=(),
     measured_rows=0,
 )  # fmt: skip
 GPU = {
@@ -82,3 +87,18 @@ def gpu(number: int = 0, **changes: Any) -> dict[str, Any]:
 def written(document: dict[str, Any], path: Path) -> Path:
     path.write_text(json.dumps(document), encoding="utf-8")
     return path
+
+
+def tight_size(plan: planner.Plan) -> str:
+    """A budget, as --vram takes it, under which the plan fits but is not sure to: midway between least and bound."""
+    estimate = plan.estimate
+    assert estimate is not None
+    # Of a card, one twentieth is held back.
+    return f"{(estimate.least_bytes + estimate.upper_bytes) // 2 * 20 // 19 // 1000}kB"
+
+
+def hopeless_size(objects: int = 10) -> str:
+    """A budget, as --vram takes it, under which nothing fits, by what planning says is the least."""
+    smallest = planner.plan(vram="50MB", objects=objects).limits.smallest_total_bytes
+    assert smallest is not None
+    return f"{smallest * 9 // 10 // 1000}kB"

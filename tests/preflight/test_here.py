@@ -79,7 +79,7 @@ def test_the_advice_helps(tmp_path: Path) -> None:
     """What is advised is taken at its word, and fits."""
     path = tmp_path / "plan.yaml"
     planner.plan(vram="1.75GB", objects=10).save(path)
-    least = planner.plan(vram="0.5GB", objects=10).limits.smallest_total_bytes
+    least = planner.plan(vram="50MB", objects=10).limits.smallest_total_bytes
     assert least is not None
     action = checks(str(path), "--vram", f"{(least - 10**6) // 1000}kB", code=3)["memory"]["action"]
     given = re.search(r"Give it (\S+),", action)

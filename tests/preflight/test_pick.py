@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import planner
 from planner.errors import EnvironmentFailure, UsageError
 from tests.conftest import ROOT, invoke
-from tests.preflight.machines import gpu, report, report_of
+from tests.preflight.machines import gpu, hopeless_size, report, report_of
 
 GB = 10**9
 
@@ -81,7 +81,7 @@ def test_no_gpu_is_exit_1_and_too_many_exit_2(plan_path: Path, tmp_path: Path) -
 
 def test_a_plan_that_chose_nothing_has_no_place(tmp_path: Path) -> None:
     path = tmp_path / "plan.yaml"
-    planner.plan(vram="0.5GB", objects=10).save(path)
+    planner.plan(vram=hopeless_size(), objects=10).save(path)
     assert invoke("pick", str(path), "--simulate-gpu", str(report(tmp_path))).code == 3
 
 

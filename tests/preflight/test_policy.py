@@ -26,7 +26,7 @@ allowed_precisions: [autocast_bfloat16, float16]
 """
 BREACHES = {
     "minimum_quality": "minimum_quality: 79.6",
-    "maximum_bytes": "maximum_bytes: 1.5GB",
+    "maximum_bytes": "maximum_bytes: 1GB",
     "required_headroom": "required_headroom: 60%",
     "allowed_variants": "allowed_variants: [tiny, small]",
     "allowed_precisions": "allowed_precisions: [float32]",
@@ -82,7 +82,7 @@ exceptions:
 
 def test_the_exception_that_lasts_longest_counts(tmp_path: Path, plan_path: Path) -> None:
     text = """schema_version: 1
-maximum_bytes: 1.5GB
+maximum_bytes: 1GB
 exceptions:
   - {rule: maximum_bytes, until: 2026-01-01, reason: old}
   - {rule: maximum_bytes, until: 2027-01-01, reason: renewed}
@@ -92,8 +92,8 @@ exceptions:
 
 
 def test_bounds_that_only_the_upper_bound_breaks_are_warnings(tmp_path: Path, plan_path: Path) -> None:
-    assert rules(held(tmp_path, "schema_version: 1\nmaximum_bytes: 1.8GB\n", plan_path)) == {"maximum_bytes": WARN}
-    headroom = "schema_version: 1\nrequired_headroom: 1.2GB\n"
+    assert rules(held(tmp_path, "schema_version: 1\nmaximum_bytes: 1.3GB\n", plan_path)) == {"maximum_bytes": WARN}
+    headroom = "schema_version: 1\nrequired_headroom: 1.7GB\n"
     assert rules(held(tmp_path, headroom, plan_path)) == {"required_headroom": WARN}
 
 

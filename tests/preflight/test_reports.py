@@ -23,7 +23,7 @@ from planner.report.preflight import preflight_document, preflight_report
 from planner.report.sarif import preflight_sarif
 from planner.report.text import Style
 from tests.conftest import invoke, validate
-from tests.preflight.machines import gpu, report
+from tests.preflight.machines import OTHER_TORCH, gpu, report
 
 POLICY = """schema_version: 1
 minimum_quality: 79.9
@@ -38,7 +38,7 @@ exceptions:
 def words(plan_path: Path, tmp_path: Path) -> tuple[str, ...]:
     """A check with everything: passes, warnings, failures, an exception, and what was skipped."""
     (tmp_path / "policy.yaml").write_text(POLICY, encoding="utf-8")
-    machine = report(tmp_path, [gpu(card_free_bytes=2_050_000_000)], {"torch": "2.14.1"})
+    machine = report(tmp_path, [gpu(card_free_bytes=2_050_000_000)], {"torch": OTHER_TORCH})
     return ("check", str(plan_path), "--simulate-gpu", str(machine), "--policy", str(tmp_path / "policy.yaml"))
 
 
