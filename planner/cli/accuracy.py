@@ -6,7 +6,6 @@ import sys
 
 import click
 
-from planner.cli import options
 from planner.cli.output import echo, style_of
 
 FORMS = ("text", "json", "csv")

@@ -212,7 +212,7 @@ def _with_choice(limits: Limits, choice: Choice, workload: Workload, budget: Bud
     for name, holds in (("max_resolution", True), ("sure_resolution", sure)):
         if holds:
             reached[name] = max(getattr(limits, name) or one.resolution, one.resolution)
-    smallest = budget.headroom.budget_for(estimate.total_bytes)
+    smallest = budget.headroom.budget_for(estimate.least_bytes)
     if limits.smallest_total_bytes is None or smallest < limits.smallest_total_bytes:
         reached["smallest_total_bytes"] = smallest
     for name in reached:
