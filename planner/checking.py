@@ -290,7 +290,8 @@ def as_of_today(plan: domain.Plan, workload: Workload, budget: Budget | None) ->
     """
     assert plan.chosen is not None
     gpu, choice = budget.gpu if budget else None, plan.chosen
-    model, configuration = known_model().on(gpu, budget.total_bytes if budget else None), choice.configuration
+    size = (budget or plan.budget).total_bytes  # with no GPU to look at, the one that was planned for
+    model, configuration = known_model().on(gpu, size), choice.configuration
     capability = gpu.capability if gpu else None
     known = known_of(choice.estimate)
     if known is not None and capability in (None, known.exact.capability):
