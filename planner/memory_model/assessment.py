@@ -115,7 +115,7 @@ class Assessment:
 def assess(rows: Sequence[Row], coefficients: Coefficients, catalog: Catalog) -> Assessment:
     """Judge coefficients on rows that they were not made from. Refits the laws some fifteen times: half a minute."""
     held_out = [row for row in rows if row.use == HELD_OUT]
-    fitted = [row for row in rows if row.kind == "rehearsed" and row.use != HELD_OUT]
+    fitted = [row for row in rows if row.campaign and row.use != HELD_OUT]
     model = MemoryModel(coefficients, catalog)
     on = {capability: model.on(name) for capability, name in CARDS.items()}
     named = [_judge(row, on[row.capability or (8, 6)], row.capability) for row in held_out]

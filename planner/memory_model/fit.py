@@ -43,7 +43,7 @@ def fit(
     versions: Mapping[str, str],
 ) -> Coefficients:
     """Coefficients from all rows. Raises PlannerError where a group has no row or too few."""
-    rehearsed = [row for row in rows if row.kind == "rehearsed" and row.use != HELD_OUT]
+    rehearsed = [row for row in rows if row.campaign and row.use != HELD_OUT]
     published = [row for row in rows if row.kind == "published" and row.runtime == RUNTIME and row.use == "fit"]
     groups = fit_laws(rehearsed, catalog)
     groups |= fit_published(published, catalog)

@@ -47,6 +47,8 @@ class Row:
     gpu: str | None
     versions: tuple[tuple[str, str | None], ...]
     """Of torch and of the driver, as the source gives them."""
+    campaign: bool = False
+    """Whether it is of the rehearsals that the laws rest on; a user's own say nothing of a GPU and correct nothing."""
 
     @property
     def group(self) -> Key:
@@ -110,6 +112,7 @@ def rehearsed_rows(runs: Iterable[RehearsedRun], versions: Mapping[str, str]) ->
             rounding=0,
             gpu=None,
             versions=tuple(versions.items()),
+            campaign=True,
         )
         for run in runs
     ]
