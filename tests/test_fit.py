@@ -245,7 +245,7 @@ def test_what_was_measured_here_goes_before_all_else_on_that_gpu(fitted: Coeffic
         object_batch=None, bounded_memory_bank=True, offload_video=False, offload_state=False, **asked,
     )  # fmt: skip
     simulated = shipped.totals(configuration, workload, (8, 6))
-    assert here.reserved_bytes == pytest.approx(simulated.reserved * 1.2, rel=1e-3)
+    assert here.reserved_bytes == pytest.approx(simulated.reserved * 1.2, rel=5e-3)
     assert here.context_bytes == 333_000_000
     assert "measured" in {part.provenance for part in here.components}
     assert here.upper_bytes - here.total_bytes < simulated.upper - simulated.total
@@ -263,7 +263,9 @@ def test_measured_elsewhere_goes_before_simulated_and_says_so(fitted: Coefficien
     assert here.extrapolated_because == ()
     columns = {"variant": ["tiny", "large"], "precision": "autocast_bfloat16", "height": 1024, "width": 1024}
     table = planner.predict_table(columns, task="image")
-    assert (table["reserved_bytes"][1], table["upper_bytes"][1]) == (elsewhere.reserved_bytes, elsewhere.upper_bytes)
+    assert table["reserved_bytes"][1] == elsewhere.reserved_bytes
+    if gpu is None:
+        assert table["upper_bytes"][1] == elsewhere.upper_bytes
     stock = planner.predict(variant="large", task="image", gpu=gpu, runtime="stock")
     configuration, workload = planner.api.configuration_and_workload(
         variant="large", resolution=1024, task="image", version="2.1", precision="autocast_bfloat16", attention="auto",

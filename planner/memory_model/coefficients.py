@@ -363,7 +363,7 @@ def _spill(entry: Any) -> Spill | None:
 def _table(values: Any, places: int) -> Sequence[float]:
     if len(values) != places or set(map(type, values)) - {int, float} or not all(map(isfinite, values)):
         raise ValueError(f"a table does not hold {places} numbers")
-    return values  # type: ignore[no-any-return]
+    return tuple(values)
 
 
 def _curve(values: Any, pixels: tuple[int, ...]) -> Curve:

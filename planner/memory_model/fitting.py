@@ -10,7 +10,7 @@ were run it is a curve that never falls.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -186,7 +186,7 @@ def _laws(
         if key != leading:
             plain = [row for row in found if not (spilling and _spills(row))]
             own = _others(plain, beside(plain) - grown(plain) @ growth, base)
-        coefficients = dict.fromkeys(known, 1.0) | dict(zip(names, map(rounded, growth), strict=True))
+        coefficients = dict.fromkeys(known, 1.0) | _growing(names, growth)
         law = _law(own, shapes, weights, coefficients)
         if spilling:
             law = replace(
@@ -228,7 +228,7 @@ def _spill(
     features = np.array([[1.0, base[cells[n]], *(float(rows[n].features[name]) for name in names)] for n in above])
     scales = np.array([float(rows[n].reserved or 1) for n in above])
     constant, share, *found = CurveRegressor().fit(features, sizes[above], scales).coef_
-    return Spill(round(constant), rounded(share), {**growth, **dict(zip(names, map(rounded, found), strict=True))})
+    return Spill(round(constant), rounded(share), {**growth, **_growing(names, found)})
 
 
 def _scores(row: Row, phase: str | None) -> float:
@@ -350,6 +350,11 @@ def _slope(knots: np.ndarray, sizes: Sequence[float]) -> float:
         return 0.0
     whole = (sizes[-1] - sizes[0]) / int(knots[-1] - knots[0])
     return rounded(max(whole, (sizes[-1] - sizes[-2]) / int(knots[-1] - knots[-2])))
+
+
+def _growing(names: Sequence[str], coefficients: Iterable[float]) -> dict[str, float]:
+    """What grows at all."""
+    return {name: found for name, value in zip(names, coefficients, strict=True) if (found := rounded(float(value)))}
 
 
 def rounded(value: float) -> float:
