@@ -43,6 +43,9 @@ SIDES = range(64, 8192 + 1, 32)
 class Stepping(MemoryModel):
     """Reserved bytes step up and down with the resolution, as real ones do; a third of the cache can be had back."""
 
+    def stepping_pixels(self, runtime: str, task: str) -> int:
+        return 10**12
+
     def totals(self, configuration: Configuration, workload: Workload, *asked: Any) -> Totals:
         found = super().totals(configuration, workload, *asked)
         steps = configuration.resolution[0] * configuration.resolution[1] // 1024
@@ -185,7 +188,7 @@ def test_several_on_one_gpu_count_with_their_totals_and_one_alone_with_its_least
 
     def packed(size: int, streams: int) -> Any:
         return make_packing(
-            [budget(size)], streams, one, lambda gpu: MODEL, lambda room: make_plan(one, room, MODEL, NOBODY)
+            [budget(size)], streams, one, lambda room: MODEL, lambda room, model: make_plan(one, room, model, NOBODY)
         )
 
     assert packed(takes.least, 1).verdict == "tight" and packed(takes.least - 1, 1).verdict == "does_not_fit"

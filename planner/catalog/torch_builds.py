@@ -90,7 +90,10 @@ def installed_build() -> TorchBuild | None:
     """
     from importlib.util import find_spec
 
-    spec = find_spec("torch")
+    try:
+        spec = find_spec("torch")
+    except ImportError:  # somebody's finder refuses it
+        return None
     if spec is None or spec.origin is None:
         return None
     try:

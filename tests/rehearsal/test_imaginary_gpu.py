@@ -56,7 +56,7 @@ def test_without_a_name_it_is_an_8_6():
         ({"capability": (3, 5)}, "3.5.*7.5 and later"),
         ({"capability": (13, 0)}, "13.0"),
         ({"name": "GTX 1080"}, "GeForce GTX 1080 has capability 6.1.*7.5 and later"),
-        ({"total_bytes": 10**8}, "100,000,000 bytes has no room"),
+        ({"total_bytes": 10**7}, "10,000,000 bytes has no room"),
     ],
 )
 def test_a_gpu_that_cannot_be_rehearsed_is_a_usage_error(arguments, says):
