@@ -88,7 +88,9 @@ class Rehearsal:
         """Whether the total lies below the plan's upper bound; None of a program."""
         if self.predicted is None or self.total_bytes is None:
             return None
-        return self.total_bytes <= self.predicted.upper_bytes
+        # Without the context, which is another on another card, and which no rehearsal finds.
+        held = self.total_bytes - (self.context_bytes or 0)
+        return held <= self.predicted.upper_bytes - self.predicted.context_high_bytes
 
     @property
     def exit_code(self) -> int:

@@ -37,7 +37,7 @@ def test_the_plan_of_the_readme_completes_on_a_card_of_2_gb(readme_plan: Path) -
 
 
 def test_a_card_below_the_least_of_the_plan_is_exit_5_with_what_torch_said(readme_plan: Path) -> None:
-    found = invoke("rehearse", str(readme_plan), "--vram", "1.4GB", "--frames", "3")
+    found = invoke("rehearse", str(readme_plan), "--vram", "1.1GB", "--frames", "3")
     assert found.code == 5
     assert found.out.startswith("out of memory on an imaginary ")
     assert "Memory ran out" in found.out
@@ -45,7 +45,7 @@ def test_a_card_below_the_least_of_the_plan_is_exit_5_with_what_torch_said(readm
 
 
 def test_where_memory_runs_out_fallback_steps_down_and_completes(readme_plan: Path) -> None:
-    found = invoke("rehearse", str(readme_plan), "--vram", "1.4GB", "--frames", "3", "--fallback", "--format", "json")
+    found = invoke("rehearse", str(readme_plan), "--vram", "1.1GB", "--frames", "3", "--fallback", "--format", "json")
     assert found.code == 0, found.out
     assert found.document["plan"]["steps"], "it had to step down"
 
