@@ -160,11 +160,11 @@ def test_run_under_a_cap_that_is_too_small_is_exit_5(folder: Path, tmp_path: Pat
     ran = sam2_plan_on_stage(
         "run", str(folder / "image.yaml"), str(folder / "picture.png"), "--out", str(tmp_path / "out"),
         "--point", "20,20", "--random-weights", "--fallback", "--format", "json",
-        variables={"SAM2_PLAN_MEMORY_CAP": "420MB"},
+        variables={"SAM2_PLAN_MEMORY_CAP": "360MB"},
     )  # fmt: skip
     error = document(ran, 5)["error"]
     assert error["code"] == "out_of_memory"
-    assert "SAM2_PLAN_MEMORY_CAP holds this process to 420 MB" in error["message"]
+    assert "SAM2_PLAN_MEMORY_CAP holds this process to 360 MB" in error["message"]
 
 
 def test_confirm_holds_a_plan_to_its_budget_and_says_what_it_took(folder: Path, tmp_path: Path) -> None:
