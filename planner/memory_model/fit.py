@@ -139,10 +139,7 @@ def _beyond(draft: Coefficients, rehearsed: Sequence[Row], catalog: Catalog) -> 
     if not small or not large:
         return 0.0
     model = MemoryModel(replace(draft, groups={**draft.groups, **fit_laws(small, catalog)}), catalog)
-    worst = 0.0
-    for row in large:
-        worst = max(worst, shortfall(row, model))
-    return rounded(worst)
+    return rounded(max(0.0, *(shortfall(row, model) for row in large)))
 
 
 def coefficients_text(c: Coefficients) -> str:

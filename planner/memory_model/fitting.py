@@ -22,7 +22,7 @@ from planner.catalog import Catalog
 from planner.domain import VARIANTS
 from planner.memory_model import arrays
 from planner.memory_model.beyond import USUAL_MASKS_BYTES, is_usual, reserved_scores
-from planner.memory_model.coefficients import Curve, Group, Key, Law, Rehearsed, Spill
+from planner.memory_model.coefficients import Curve, Group, Key, Law, Rehearsed, Spill, generation_of
 from planner.memory_model.estimator import SCORED
 from planner.memory_model.features import (
     FRAMES,
@@ -36,7 +36,7 @@ from planner.memory_model.rows import Row
 
 HELD_WHOLE = {FRAMES: ("init", "encode", "track", "output"), MEMORY_BANK: ("encode", "track", "output")}
 """Arrays that are held whole at the peak of these phases: their own size is known, not regressed."""
-LEADING = "8.6"
+LEADING = generation_of(None)
 """The generation from which others take what they have no rows for."""
 RIDGE = 0.003
 """Relative: where rows leave open which of several terms takes what, all take some, and the outcome is one."""
@@ -52,6 +52,7 @@ SPILLING = {
 UNUSUAL_WEIGHT = 1e-6
 """Of rows of a cell that has usual ones: they say how bytes grow, not where they begin."""
 ABOVE = 1.01
+"""Of the table: what lies less above it may be the allocator's rounding, and no spill."""
 FEWEST_ABOVE = 8
 """Rows that a spill is fitted to: fewer say too little of three or four coefficients."""
 
@@ -175,24 +176,27 @@ def _laws(
         columns = [[float(row.features[name]) for name in names] for row in found]
         return np.array(columns).reshape(len(found), len(names))
 
-    plain = [row for row in first if not (spilling and _spills(row))]
-    base, growth = _within(plain, beside(plain), grown(plain))
+    def tabled(found: Sequence[Row]) -> list[Row]:
+        return [row for row in found if not (spilling and _spills(row))]
+
+    plain = tabled(first)
+    shown = grown(plain)
+    base, growth = _within(plain, beside(plain), shown)
     if like is not None:
-        unseen = np.abs(grown(plain)).max(axis=0) == 0
+        unseen = np.abs(shown).max(axis=0) == 0
         growth[unseen] = [like.growth.get(name, 0.0) for name, missing in zip(names, unseen, strict=True) if missing]
+    coefficients = dict.fromkeys(known, 1.0) | _growing(names, growth)
+    # What spills is no matter of the generation, so it is learnt where most is known.
+    spill = None
+    if spilling:
+        spill = _spill(first, beside(first) - grown(first) @ growth, base, coefficients, spilling, like)
     laws = {}
     for key, found in rows.items():
         own = base
         if key != leading:
-            plain = [row for row in found if not (spilling and _spills(row))]
+            plain = tabled(found)
             own = _others(plain, beside(plain) - grown(plain) @ growth, base)
-        coefficients = dict.fromkeys(known, 1.0) | _growing(names, growth)
-        law = _law(own, shapes, weights, coefficients)
-        if spilling:
-            law = replace(
-                law, spill=_spill(first, beside(first) - grown(first) @ growth, base, law.growth, spilling, like)
-            )
-        laws[key] = law
+        laws[key] = replace(_law(own, shapes, weights, coefficients), spill=spill)
     return laws
 
 
