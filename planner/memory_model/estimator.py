@@ -44,8 +44,6 @@ WIDTH_OF = {
     "autocast_bfloat16": "autocast",
     "float32": "float32",
 }
-GENERATIONS = ((7, 5), (8, 0), (9, 0))
-"""A capability of each kind that estimates differ between; older GPUs run no current torch."""
 MOST = "12.0"
 """The generation that takes most: what bounds a run on a GPU that nobody named."""
 OTHER_GPU = 0.05
@@ -126,15 +124,18 @@ class MemoryModel:
         found = {**elsewhere, **here}
         context = context_on(gpu, budget_bytes=budget_bytes)
         releases = releases_of(self.figures_of, torch, position_tables)
-        model = MemoryModel(self.coefficients, self.catalog, found, context, releases)
-        model._known_curves = self._known_curves  # of the same laws
-        model._known_features = self._known_features
-        return model
+        return self._alike(found, context, releases)
 
     def knowing(self, known: Mapping[Key, Known]) -> MemoryModel:
         """This model with runs whose bytes were found; see planner.memory_model.exact.key_of."""
-        model = MemoryModel(self.coefficients, self.catalog, self.corrections, self.context, self.releases)
-        model.known, model._known_curves = known, self._known_curves
+        model = self._alike(self.corrections, self.context, self.releases)
+        model.known = known
+        return model
+
+    def _alike(self, corrections: Mapping[str, Correction], context: Context | None, releases: Releases) -> MemoryModel:
+        """A model by the same laws, which shares what was worked out of them."""
+        model = MemoryModel(self.coefficients, self.catalog, corrections, context, releases)
+        model._known_curves, model._known_features = self._known_curves, self._known_features
         return model
 
     def estimate(

@@ -9,10 +9,12 @@ from planner.catalog.gpus import find_gpu, same_card
 from planner.domain import Configuration, Estimate, Gpu, Plan
 from planner.errors import UsageError
 from planner.memory_model.current import known_model
-from planner.memory_model.estimator import GENERATIONS
 from planner.placement.nouns import SHARES, Card, Share, ShareTooLarge
 from planner.planning.candidates import what_it_lacks, why_unsupported
 from planner.units import check_size, check_word, exact_size, format_size, parse_size
+
+CAPABILITIES = ((7, 5), (8, 0), (9, 0))
+"""One of each kind that estimates differ between; older GPUs run no current torch."""
 
 
 def chosen_of(plan: Plan) -> tuple[Configuration, Estimate]:
@@ -83,7 +85,7 @@ def _on(plan: Plan, card: Card | None) -> list[Estimate]:
     model = known_model().on(gpu, card.total_bytes if card else plan.budget.total_bytes)
     found = [
         model.estimate(configuration, plan.request.workload, capability)
-        for capability in ((known,) if known else GENERATIONS)
+        for capability in ((known,) if known else CAPABILITIES)
         if why_unsupported(configuration.precision, configuration.attention, capability) is None
     ]
     return found or [planned]  # a plan that says of its own GPU what that cannot run
