@@ -15,12 +15,9 @@ import argparse
 import os
 import random
 import sys
-import threading
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from queue import Empty, Queue
 from typing import Any
 
 from planner import domain
@@ -28,7 +25,7 @@ from planner.commands import describe
 from planner.documents import write
 from planner.domain import Budget, Configuration, Gpu, Headroom, Pins, Plan, Provenance, Request, Workload
 from planner.journal import append, open_journal, read_journal
-from planner.measure.forking import Forks
+from planner.measure.forking import Forks, side_by_side
 from planner.measure.trial import OUT_OF_MEMORY, RAN, Trial
 from planner.memory_model import MemoryModel
 from planner.planning import make_plan
@@ -139,31 +136,12 @@ def answer(forks: Forks, question: Question) -> dict[str, Any]:
 def ask(questions: Sequence[Question], journal: Path, jobs: int) -> dict[str, dict[str, Any]]:
     """All answers by id, running what the journal lacks."""
     known = read_journal(journal)
-    queue: Queue[Question] = Queue()
-    for question in {question.id: question for question in questions if question.id not in known}.values():
-        queue.put(question)
-    total, done, lock = queue.qsize(), Counter[str](), threading.Lock()
-
-    def work() -> None:
-        with Forks() as forks:
-            while True:
-                try:
-                    question = queue.get_nowait()
-                except Empty:
-                    return
-                row = answer(forks, question)
-                with lock:
-                    known[row["id"]] = row
-                    append(file, row)
-                    done["runs"] += 1
-                    print(f"[{done['runs']}/{total}] {row}", file=sys.stderr, flush=True)
-
+    todo = list({question.id: question for question in questions if question.id not in known}.values())
     with open_journal(journal) as file:
-        threads = [threading.Thread(target=work, daemon=True) for _ in range(jobs)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        for number, row in enumerate(side_by_side(todo, answer, jobs), 1):
+            known[row["id"]] = row
+            append(file, row)
+            print(f"[{number}/{len(todo)}] {row}", file=sys.stderr, flush=True)
     return known
 
 

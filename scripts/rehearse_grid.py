@@ -13,19 +13,17 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from queue import Empty, Queue
-from typing import Any, TextIO
+from typing import Any
 from zlib import crc32
 
 from planner.documents import write
 from planner.journal import append, open_journal, read_journal
 from planner.locations import profiles_folder
-from planner.measure.forking import Forks
+from planner.measure.forking import Forks, side_by_side
 from planner.measure.grid import Point, points
 from planner.measure.trial import RAN, Outcome
 from planner.profiles.rehearsed import DRAWN, RehearsedRun, runs_text
@@ -73,30 +71,6 @@ def least_of_row(forks: Forks, point: Point, row: Mapping[str, Any]) -> dict[str
     return {**row, "least": max(least, row["allocated"]), "least_seconds": round(time.perf_counter() - began, 2)}
 
 
-def work(
-    queue: Queue[Point],
-    known: Mapping[str, Mapping[str, Any]],
-    file: TextIO,
-    lock: threading.Lock,
-    done: Counter[str],
-    total: int,
-) -> None:
-    """Take points until none is left: of a `known` one its least is sought, any other is run."""
-    with Forks() as forks:
-        while True:
-            try:
-                point = queue.get_nowait()
-            except Empty:
-                return
-            row = least_of_row(forks, point, known[point.id]) if point.id in known else rehearsed(forks, point)
-            with lock:
-                append(file, row)
-                done["failed" if "error" in row else "ran"] += 1
-                told = row.get("error") or f"{row['reserved'] / 1e6:,.0f} MB reserved"
-                told += f", least {row['least'] / 1e6:,.0f} MB" if "least" in row else ""
-                print(f"[{sum(done.values())}/{total}] {point.id}: {told}, {row['seconds']} s", file=sys.stderr)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what is missing, and write the profiles."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -115,26 +89,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         write_profiles(every, read_journal(options.journal), options.out)
         return 0
     rows = read_journal(options.journal)
-    queue: Queue[Point] = Queue()
-    known: dict[str, dict[str, Any]] = {}
-    todo = [point for point in every if point.id not in rows]
     if options.least:
-        todo = least_points(every, rows)[: options.least]
-        known = {point.id: rows[point.id] for point in todo}
-        todo = [point for point in todo if "least" not in rows[point.id]]
-    for point in todo:
-        queue.put(point)
-    total = len(known) or len(every)
-    done, lock = Counter({"ran": total - len(todo)}), threading.Lock()
+        points_of_least = least_points(every, rows)[: options.least]
+        todo, total = [point for point in points_of_least if "least" not in rows[point.id]], len(points_of_least)
+    else:
+        todo, total = [point for point in every if point.id not in rows], len(every)
+
+    def row_of(forks: Forks, point: Point) -> dict[str, Any]:
+        return least_of_row(forks, point, rows[point.id]) if options.least else rehearsed(forks, point)
+
     with open_journal(options.journal) as file:
-        threads = [
-            threading.Thread(target=work, args=(queue, known, file, lock, done, total), daemon=True)
-            for _ in range(options.jobs)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        for number, row in enumerate(side_by_side(todo, row_of, options.jobs), total - len(todo) + 1):
+            append(file, row)
+            told = row.get("error") or f"{row['reserved'] / 1e6:,.0f} MB reserved"
+            told += f", least {row['least'] / 1e6:,.0f} MB" if "least" in row else ""
+            print(f"[{number}/{total}] {row['id']}: {told}, {row['seconds']} s", file=sys.stderr)
     write_profiles(every, read_journal(options.journal), options.out)
     return 0
 
@@ -144,8 +113,7 @@ def least_points(every: Sequence[Point], rows: Mapping[str, Mapping[str, Any]]) 
 
     Drawn at random and fitted to, and done in seconds, since each takes some ten runs.
     """
-    ran = [point for point in every if "error" not in rows.get(point.id, {"error": 1})]
-    quick = [point for point in ran if point.use == DRAWN and rows[point.id]["seconds"] < QUICK_SECONDS]
+    quick = [point for point in ran(every, rows) if point.use == DRAWN and rows[point.id]["seconds"] < QUICK_SECONDS]
     quick.sort(key=lambda point: crc32(point.id.encode()))
     seen: Counter[tuple[str, str]] = Counter()
     turns = {}
@@ -156,15 +124,16 @@ def least_points(every: Sequence[Point], rows: Mapping[str, Mapping[str, Any]]) 
     return sorted(quick, key=lambda point: turns[point.id])
 
 
+def ran(every: Sequence[Point], rows: Mapping[str, Mapping[str, Any]]) -> list[Point]:
+    """The points that the journal has and that did not fail."""
+    return [point for point in every if point.id in rows and "error" not in rows[point.id]]
+
+
 def write_profiles(every: Sequence[Point], rows: Mapping[str, Mapping[str, Any]], folder: Path) -> None:
     """What ran of the points, a file for each runtime."""
     folder.mkdir(parents=True, exist_ok=True)
     for runtime in ("own", "stock"):
-        points = [
-            point
-            for point in every
-            if point.trial.runtime == runtime and "error" not in rows.get(point.id, {"error": 1})
-        ]
+        points = [point for point in ran(every, rows) if point.trial.runtime == runtime]
         runs = [_run(point, rows[point.id]) for point in points]
         versions: Mapping[str, str] = next(iter(rows[point.id]["versions"] for point in points), {})
         write(folder / f"{runtime}.tsv", runs_text(runs, versions))

@@ -5,12 +5,20 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from queue import Empty, SimpleQueue
 from types import TracebackType
+from typing import TypeVar
 
 from planner.errors import EnvironmentFailure
 from planner.measure.trial import FAILED, Outcome, Trial
 from planner.rehearsal.machine import ImaginaryGpu, imaginary_gpu
 from planner.rehearsal.stage import Stage
+
+COMMAND = [sys.executable, "-m", "planner.measure.forked"]
+Item = TypeVar("Item")
+Found = TypeVar("Found")
 
 
 class Forks:
@@ -19,7 +27,6 @@ class Forks:
     def __init__(self) -> None:
         self._stage: Stage | None = None
         self._process: subprocess.Popen[str] | None = None
-        self._begin: list[str] = [sys.executable, "-m", "planner.measure.forked"]
 
     def __enter__(self) -> Forks:
         self._stage = Stage([imaginary_gpu()]).__enter__()
@@ -55,7 +62,7 @@ class Forks:
         environment = self._stage.environment() | {"OMP_NUM_THREADS": "1"}
         try:
             self._process = subprocess.Popen(
-                self._begin, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
                 env=environment,
             )  # fmt: skip
         except OSError as error:
@@ -70,3 +77,33 @@ class Forks:
                 if pipe is not None:
                     pipe.close()
             self._process = None
+
+
+def side_by_side(items: Iterable[Item], find: Callable[[Forks, Item], Found], jobs: int) -> Iterator[Found]:
+    """What `find` makes of each item, as soon as it is found, in `jobs` threads with forks of their own.
+
+    Raises what `find` raises. Whoever stops asking need not wait: the threads end with the program.
+    """
+    waiting: SimpleQueue[Item] = SimpleQueue()
+    for item in items:
+        waiting.put(item)
+    count = waiting.qsize()
+    done: SimpleQueue[Found | BaseException] = SimpleQueue()
+
+    def work() -> None:
+        try:
+            with Forks() as forks:
+                while True:
+                    done.put(find(forks, waiting.get_nowait()))
+        except Empty:
+            pass
+        except BaseException as error:  # raised where it is asked for
+            done.put(error)
+
+    for _ in range(min(jobs, count)):
+        threading.Thread(target=work, daemon=True).start()
+    for _ in range(count):
+        found = done.get()
+        if isinstance(found, BaseException):
+            raise found
+        yield found
