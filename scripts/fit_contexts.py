@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import difflib
 import json
 import re
 import sys
@@ -21,6 +20,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 import numpy as np
+from committed import is_current
 from sklearn.linear_model import LinearRegression
 
 from planner.catalog.gpu_cards import known_cards, multiprocessors_of
@@ -168,12 +168,9 @@ def main() -> int:
     arguments = parser.parse_args()
     made = text()
     if arguments.check:
-        committed = FILE.read_text(encoding="utf-8")
-        sys.stdout.writelines(
-            difflib.unified_diff(committed.splitlines(True), made.splitlines(True), "committed", "made")
-        )
-        print("the committed contexts are what the table gives" if committed == made else "they differ")
-        return 0 if committed == made else 1
+        current = is_current(FILE, made)
+        print("the committed contexts are what the table gives" if current else "they differ")
+        return 0 if current else 1
     write(FILE, made)
     for one in figures():
         assert _threads_agree(one), f"{one.gpu}: threads of {one.capability}"

@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import sys
+
+from committed import is_current
 
 from planner.documents import write
 from planner.memory_model.coefficients import shipped_file
@@ -22,12 +23,9 @@ def main() -> int:
     text = coefficients_text(fit_known(measurements))
     path = shipped_file()
     if arguments.check:
-        committed = path.read_text(encoding="utf-8")
-        sys.stdout.writelines(
-            difflib.unified_diff(committed.splitlines(True), text.splitlines(True), "committed", "made")
-        )
-        print("the committed coefficients are what the profiles give" if committed == text else "they differ")
-        return 0 if committed == text else 1
+        current = is_current(path, text)
+        print("the committed coefficients are what the profiles give" if current else "they differ")
+        return 0 if current else 1
     write(path, text)
     print(f"{path.name}: fitted to {len(measurements)} measurements")
     return 0

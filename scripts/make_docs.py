@@ -8,11 +8,11 @@ python scripts/make_docs.py --check   exit 1 if they differ from what is committ
 from __future__ import annotations
 
 import argparse
-import difflib
 import sys
 from pathlib import Path
 
 import click
+from committed import is_current
 
 from planner.cli.helptext import HelpContext
 from planner.cli.main import CONTEXT_SETTINGS, cli
@@ -110,11 +110,8 @@ def main() -> int:
         path = DOCS / name
         if not arguments.check:
             write(path, text)
-            continue
-        committed = path.read_text() if path.exists() else ""
-        if committed != text:
+        elif not is_current(path, text):
             stale += 1
-            print("".join(difflib.unified_diff(committed.splitlines(True), text.splitlines(True), name, "made now")))
     print("docs differ: run scripts/make_docs.py" if stale else "docs are up to date")
     return 1 if stale else 0
 
