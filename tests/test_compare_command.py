@@ -16,7 +16,7 @@ from tests.checker import Document
 from tests.conftest import document_of, invoke, validate
 
 PLANS: dict[str, dict[str, Any]] = {
-    "tight": {"vram": "0.8GB", "objects": 10},
+    "tight": {"vram": "0.48GB", "objects": 10},
     "roomy": {"vram": "8GB"},
     "fewer alternatives": {"vram": "8GB", "top": 1},
     "strict": {"vram": "8GB", "strict": True},
@@ -101,7 +101,7 @@ def test_what_differs_is_named_where_it_is() -> None:
     found = compared(planner.plan(**PLANS["tight"]), planner.plan(**PLANS["a picture on a T4"]))
     names = {(entry["section"], entry["name"]) for entry in found["differences"]}
     assert {("request", "task"), ("request", "objects"), ("budget", "gpu name"), ("decision", "verdict")} <= names
-    assert {("chosen", "quality"), ("limits", "max_objects")} <= names
+    assert {("chosen", "variant"), ("chosen", "quality"), ("limits", "max_objects")} <= names
     assert compared(planner.plan(**PLANS["roomy"]), planner.plan(**PLANS["fewer alternatives"]))["elsewhere"] == [
         "alternatives"
     ]
@@ -112,8 +112,8 @@ def test_what_differs_is_named_where_it_is() -> None:
 @pytest.mark.parametrize(
     ("one", "other", "expected"),
     [
-        ("tight", "roomy", ["TIGHT", "FITS", "objects", "10", "upper bound", "Not the same either"]),
-        ("tight", "nothing", ["DOES NOT FIT", "nothing fits", "weights"]),
+        ("tight", "roomy", ["TIGHT", "FITS", "+848 MB", "objects", "10", "upper bound", "Not the same either"]),
+        ("tight", "nothing", ["DOES NOT FIT", "nothing fits 190 MB usable", "weights"]),
         ("roomy", "fewer alternatives", ["are the same", "alternatives"]),
         ("roomy", "a picture on a T4", ["budget: gpu capability", "7.5", "Tesla T4", "video", "image"]),
     ],

@@ -112,7 +112,7 @@ def test_rows_that_were_left_out_come_back(assessment: Assessment) -> None:
     for name in ("own image", "own video", "own automask", "stock image", "stock video", "all"):
         found = by_name[name]
         assert found is not None
-        assert found.median_error < 0.10
+        assert found.median_error < {"own automask": 0.09, "stock video": 0.04}.get(name, 0.035)
         assert (found.covered or 0) / found.rows >= 0.95
     own = by_name["own image"]
     assert own is not None

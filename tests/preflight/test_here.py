@@ -30,7 +30,8 @@ def test_what_this_process_is_held_to_is_judged_too(plan_path: Path, tmp_path: P
     need = plan.estimate
     assert need is not None
     short, code = held_to(plan, machine, "1GB")
-    assert (short.status, code) == (FAIL, 3) and "--vram 1GB --headroom " in short.action
+    # What its context takes beyond that of any card of the cap's size is held back.
+    assert (short.status, code) == (FAIL, 3) and "--vram 1GB --headroom 0.060425564GB " in short.action
     assert document_of(commands(short.action)[0])["request"]["objects"] == plan.request.workload.objects
     # This machine's GPU has a context of its own.
     least, total, upper = (short.figures[f"{name}_bytes"] for name in ("least", "total", "upper"))
