@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from planner.api import Plan
+from planner.api import Plan, known_model
 from planner.brief import brief
+from planner.catalog.gpu_names import same_card
 from planner.catalog.weights import require_checkpoint
 from planner.domain import EXIT_FITS, EXIT_NOT_CONFIRMED, Configuration, Estimate, Workload
 from planner.errors import EnvironmentFailure, UsageError
@@ -16,6 +17,10 @@ from planner.units import check_size, counted, format_size, parse_count, parse_s
 
 FRAMES = 60
 """Of a clip without end: the memory bank is full after 16, and the allocator has what it wants by then."""
+
+
+CONTEXT = "cuda context"
+"""The component of an estimate that hangs on the card."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +109,9 @@ def confirm(
 ) -> Confirmation:
     """Run `plan` in a process of its own, held to its budget, and compare.
 
+    On another GPU than the plan was made for, or of a budget alone, it is held against what is predicted there: the
+    context is that GPU's.
+
     simulate: ask the simulator instead of a GPU. device: index or UUID of the GPU. frames: of a clip without end
     (60 unless told). cap: a size such as "2GB" or bytes; the plan's budget unless told, headroom included, since
     that is what the card has. checkpoint: a file; random weights unless told, on which memory does not depend.
@@ -147,6 +155,7 @@ def confirm(
         recorded = _record(trial, found)
     total = _total(found)
     within = total is None or total <= cap_bytes
+    predicted = _where_it_ran(plan, found)
     ran_frames = count if workload.frames is None else min(workload.frames, found.frames or workload.frames)
     return Confirmation(
         confirmed=found.outcome == RAN and within,
@@ -157,10 +166,10 @@ def confirm(
         workload=workload,
         frames=workload.frames if simulate else ran_frames,
         weights="random" if checkpoint is None else Path(checkpoint).name,
-        predicted=plan.chosen.estimate,
+        predicted=predicted,
         measured=found,
-        components=components_beside(plan.chosen.estimate, found),
-        phases=phases_beside(plan.chosen.estimate, found),
+        components=components_beside(predicted, found),
+        phases=phases_beside(predicted, found),
         recorded=recorded,
     )
 
@@ -172,6 +181,27 @@ def _simulate(trial: Trial, plan: Plan) -> Outcome:
     if found.context_bytes is None or plan.estimate is None:
         return found
     return replace(found, context_bytes=plan.estimate.context_bytes)  # which nothing simulates
+
+
+def _where_it_ran(plan: Plan, found: Outcome) -> Estimate:
+    """The plan's estimate, with the context of the GPU that ran it where the plan was made for another, or for none."""
+    assert plan.chosen is not None
+    estimate, planned = plan.chosen.estimate, plan.budget.gpu
+    if found.gpu is None or (planned is not None and same_card(planned.name, found.gpu)):
+        return estimate
+    there = known_model().on(found.gpu).estimate(plan.chosen.configuration, plan.request.workload, found.capability)
+    more = there.context_bytes - estimate.context_bytes
+    components = tuple(part for part in estimate.components if part.name != CONTEXT)
+    return replace(
+        estimate,
+        context_bytes=there.context_bytes,
+        context_low_bytes=there.context_low_bytes,
+        context_high_bytes=there.context_high_bytes,
+        total_bytes=estimate.total_bytes + more,
+        least_bytes=estimate.least_bytes + more,
+        upper_bytes=estimate.upper_bytes + there.context_high_bytes - estimate.context_high_bytes,
+        components=(*components, *(part for part in there.components if part.name == CONTEXT)),
+    )
 
 
 def _placed(trial: Trial, device: str | int | None, least_bytes: int) -> Trial:
@@ -231,7 +261,7 @@ def components_beside(predicted: Estimate, found: Outcome) -> tuple[Compared, ..
     return (
         Compared("allocated", predicted.allocated_bytes, found.allocated_bytes),
         Compared("allocator cache", predicted.reserved_bytes - predicted.allocated_bytes, cache),
-        Compared("cuda context", predicted.context_bytes, found.context_bytes),
+        Compared(CONTEXT, predicted.context_bytes, found.context_bytes),
         Compared("unaccounted", 0, _unaccounted(found)),
         Compared("total", predicted.total_bytes, _total(found)),
     )

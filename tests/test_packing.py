@@ -98,20 +98,27 @@ def test_a_packing_is_what_trying_every_layout_finds(memory: list[int], streams:
     tried = list(layouts(len(usable), streams))
     share = max(min(size // count for size, count in zip(usable, counts, strict=True) if count) for counts in tried)
     request = {name: value for name, value in asked.items() if name != "headroom"}
-    best = planner.plan(**request, vram=max(share, 10**6), headroom="none").to_dict()
-    if streams > 1 and best["chosen"] and best["estimate"]["total_bytes"] > share:
+    # The context is that of cards of a size, so one that has so much, and the rest of its memory held back.
+    cards = {max(size, share, 10**6) for size in memory}
+    bests = [planner.plan(**request, vram=size, headroom=f"{size - share}B").to_dict() for size in cards]
+    if streams > 1 and any(best["chosen"] and best["estimate"]["total_bytes"] > share for best in bests):
         # What completes only by giving cache back is no choice for several.
         assert not packing["plan"]["chosen"] or packing["plan"]["estimate"]["total_bytes"] <= share
     else:
-        assert packing["plan"]["chosen"] == best["chosen"], "the best configuration that fits so often"
+        assert packing["plan"]["chosen"] in [best["chosen"] for best in bests], "the best that fits so often"
     if packing["plan"]["chosen"] is None:
         assert packing["exit_code"] == 3
         return
-    need = packing["plan"]["estimate"]["least_bytes" if streams == 1 else "total_bytes"]
-    assert {gpu["process_bytes"] for gpu in packing["gpus"]} == {packing["plan"]["estimate"]["total_bytes"]}
-    possible = [c for c in tried if all(n * need <= size for n, size in zip(c, usable, strict=True))]
-    upper = packing["plan"]["estimate"]["upper_bytes"]
-    certain = [c for c in tried if all(n * upper <= size for n, size in zip(c, usable, strict=True))]
+    estimate = packing["plan"]["estimate"]
+    takes = [gpu["process_bytes"] for gpu in packing["gpus"]]
+    assert estimate["total_bytes"] in takes
+    assert max(takes) - min(takes) < estimate["context_high_bytes"], "tensors are the same on all, the context is not"
+    spare = estimate["total_bytes"] - estimate["least_bytes"] if streams == 1 else 0
+    uppers = [gpu["upper_bytes"] for gpu in packing["gpus"]]
+    possible, certain = (
+        [c for c in tried if all(n * need <= size for n, need, size in zip(c, needs, usable, strict=True))]
+        for needs in ([take - spare for take in takes], uppers)
+    )
     assert packing["verdict"] == ("fits" if certain else "tight"), "certain where some layout is"
     possible = certain or possible
     counts = tuple(gpu["streams"] for gpu in packing["gpus"])
@@ -452,7 +459,7 @@ def test_what_comes_next_can_be_pasted_and_names_the_file_that_was_saved(tmp_pat
 @pytest.mark.parametrize(
     ("words", "most"),
     [
-        (("--gpu", "RTX 4090,MX550", "--task", "automask"), 45),
+        (("--gpu", "RTX 4090,MX550", "--task", "automask"), 34),
         (("--gpu", "RTX 3090,GTX 1650", "--task", "image"), None),
         (("--gpu", "H100 PCIe,RTX 3060,T4", "--task", "video"), None),
     ],

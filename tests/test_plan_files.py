@@ -149,7 +149,7 @@ EDITS = [
     (("request", "task"), "videos"),
     (("request", "objects"), 0),
     (("request", "frames"), "many"),
-    (("request", "pins", "variant"), "large"),
+    (("request", "pins", "variant"), "tiny"),
     (("schema_version",), 99),
     (("kind",), "prediction"),
     (("alternatives",), {}),
@@ -232,7 +232,7 @@ def test_require_raises_with_the_rejections_where_nothing_fits(tmp_path: Path) -
 
 def test_require_raises_for_a_tight_choice_under_strict() -> None:
     with pytest.raises(planner.DoesNotFit, match="tight"):
-        planner.plan(vram="0.75GB", objects=10, strict=True).require()
+        planner.plan(vram="0.8GB", objects=10, strict=True, variant="large", resolution=1024).require()
 
 
 def test_a_plan_is_frozen_and_reads_as_documented() -> None:

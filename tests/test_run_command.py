@@ -33,7 +33,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("inputs")
     common: dict[str, Any] = {"frame_size": SIZE, "variant": "tiny", "resolution": 256, "precision": "float32"}
     planner.plan(task="video", objects=2, vram="4GB", **common).save(folder / "plan.yaml")
-    planner.plan(task="video", objects=2, vram="650MB", strict=True, **common).save(folder / "strict.yaml")
+    planner.plan(task="video", objects=2, vram="450MB", strict=True, **common).save(folder / "strict.yaml")
     planner.plan(task="image", objects=2, vram="4GB", **common).save(folder / "image.yaml")
     planner.plan(task="automask", vram="4GB", **common).save(folder / "auto.yaml")
     planner.plan(task="video", vram="100MB").save(folder / "nothing.yaml")

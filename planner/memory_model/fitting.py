@@ -159,7 +159,10 @@ def _laws(
     held = [array for array, phases_of in HELD_WHOLE.items() if phase in phases_of]
     if phase is None and leading[:2] == ("stock", "automask"):
         held.append(OUTPUT_MASKS)  # no block of the decoder's is as large: byte by byte in the rows
-    known = tuple(array for array in held if array in first[0].features)
+    known = {array: 1.0 for array in held if array in first[0].features}
+    if phase is None and like is not None and MEMORY_BANK in like.growth:
+        # It is bfloat16 whatever the width: small blocks, which the allocator packs alike.
+        known[MEMORY_BANK] = like.growth[MEMORY_BANK]
     # Most of the peak of automatic masks are the masks, always.
     spilling = SPILLING.get(leading[:2], ()) if phase is None else ()
     names = [name for name in first[0].features if name not in known and name not in spilling]
@@ -168,7 +171,7 @@ def _laws(
         """Bytes beside the weights, what counts once, and the scores of math attention."""
         sizes = []
         for row in found:
-            once = sum(row.features[name] for name in known)
+            once = sum(share * row.features[name] for name, share in known.items())
             sizes.append(of(row) - weights[row.configuration.variant] - once - _scores(row, phase))
         return np.array(sizes)
 
@@ -185,7 +188,7 @@ def _laws(
     if like is not None:
         unseen = np.abs(shown).max(axis=0) == 0
         growth[unseen] = [like.growth.get(name, 0.0) for name, missing in zip(names, unseen, strict=True) if missing]
-    coefficients = dict.fromkeys(known, 1.0) | _growing(names, growth)
+    coefficients = known | _growing(names, growth)
     # What spills is no matter of the generation, so it is learnt where most is known.
     spill = None
     if spilling:

@@ -15,6 +15,7 @@ from planner.catalog import Catalog
 from planner.domain import VARIANTS
 from planner.errors import PlannerError
 from planner.memory_model.coefficients import OTHER_PROGRAM, Curve, Group, Key, Law
+from planner.memory_model.contexts import context_on
 from planner.memory_model.estimator import MemoryModel
 from planner.memory_model.features import MEMORY_BANK
 from planner.memory_model.fitting import CurveRegressor, rounded
@@ -23,8 +24,6 @@ from planner.units import MAXIMUM_FRAME_SIDE
 
 RUNTIME, WIDTH = "reimplementation", "half"
 FEWEST_IMAGES, FEWEST_TOTALS = 4, 1
-CONTEXT_BYTES = 400_000_000
-"""Assumed, of the totals that were published: their GPU is not named. "around 400MB" in pytorch issue 109888."""
 
 
 def fit_published(rows: Sequence[Row], catalog: Catalog) -> dict[Key, Group]:
@@ -79,12 +78,13 @@ def _reserve(totals: Sequence[Row], catalog: Catalog, curves: Mapping[str, Curve
     A memory bank is held whole: what the allocator keeps beside the tensors of a frame does not grow with objects.
     """
     allocated, held = [], []
+    context = context_on().bytes  # whose GPU is not named, here as in a prediction
     for row in totals:
         allocated.append(row.weights(catalog) + curves[row.configuration.variant].at(row.quantities.pixels))
-        held.append(float((row.total or 0) - CONTEXT_BYTES) - float(row.features[MEMORY_BANK]))
+        held.append(float((row.total or 0) - context) - float(row.features[MEMORY_BANK]))
     described = np.array([[1.0, size] for size in allocated])
     beside = np.array(held) - np.array(allocated)
-    spare, ratio = CurveRegressor().fit(described, beside, np.array(held) + CONTEXT_BYTES).coef_
+    spare, ratio = CurveRegressor().fit(described, beside, np.array(held) + context).coef_
     return round(float(spare)), rounded(1 + float(ratio))
 
 

@@ -46,6 +46,19 @@ def make_packing(
     The GPU of the lowest compute capability decides what can be run, or one that torch has no code for. That nothing
     fits is a Packing, not an error.
     """
+    plan, laid = _laid_out(budgets, streams, request, model_of, plan_with)
+    most = _most(budgets, request, model_of)
+    if laid is None:
+        smallest = _most_laid_out(budgets, most, streams, request, model_of, plan_with)
+        return _nothing_fits(budgets, streams, request, model_of, plan, smallest, warnings)
+    smallest = _most_laid_out(budgets, most, 0, request, model_of, plan_with)
+    return _packed(budgets, streams, request, model_of, plan, *laid, max(streams, smallest), warnings)
+
+
+def _laid_out(
+    budgets: Sequence[Budget], streams: int, request: Request, model_of: ModelOf, plan_with: PlanWith
+) -> tuple[Plan, tuple[list[int], list[Totals]] | None]:
+    """The plan of one process; how many run on each GPU and what one takes there, or None where nothing fits."""
     usable = [budget.usable_bytes for budget in budgets]
     shared = _shared(budgets, streams)
     decides = _decides(shared)
@@ -56,7 +69,7 @@ def make_packing(
         # The headroom was held back of each GPU.
         plan = plan_with(replace(decides, total_bytes=room, headroom=Headroom()), model_of(decides))
         if plan.chosen is None:
-            return _nothing_fits(budgets, streams, request, model_of, plan, warnings)
+            return plan, None
         needs = [_need(budget, plan.chosen.configuration, request, model_of) for budget in budgets]
         # Certain before even: where all of them surely fit in some layout, they do in this one.
         counts = lay_out(usable, [need.upper for need in needs], streams)
@@ -68,9 +81,30 @@ def make_packing(
         extra = [need.total - plan.chosen.estimate.total_bytes for need in needs]
         given = min(size // count - more for size, count, more in zip(usable, counts, extra, strict=True) if count)
         if given >= room:
-            return _packed(budgets, streams, request, model_of, plan, counts, needs, warnings)
+            return plan, (counts, needs)
         # Laid out evenly each has less than that, and fits as well: plan for what it has.
         room = given
+
+
+def _most_laid_out(
+    budgets: Sequence[Budget], most: int, not_so_many: int, request: Request, model_of: ModelOf, plan_with: PlanWith
+) -> int:
+    """The most processes for which a layout is found, of at most `most`; `not_so_many` (0: unknown) have none.
+
+    On cards that differ, what is smallest on one of them need not be on another, and all run the same.
+    """
+    if len({_kind(budget) for budget in budgets}) == 1 or not most:
+        return most
+
+    def fails(streams: int) -> bool:
+        return _laid_out(budgets, streams, request, model_of, plan_with)[1] is None
+
+    # Mostly but a few too many: step down ever faster, then look between.
+    high, step = most + 1 if not not_so_many else min(most + 1, not_so_many), 1
+    low = high - 1
+    while low >= 1 and fails(low):
+        high, low, step = low, low - step, step * 2
+    return bisect_left(range(high), True, lo=max(low, 0) + 1, key=fails) - 1
 
 
 def _shared(budgets: Sequence[Budget], streams: int) -> list[Budget]:
@@ -128,6 +162,7 @@ def _packed(
     plan: Plan,
     counts: Sequence[int],
     needs: Sequence[Totals],
+    smallest: int,
     warnings: Sequence[str],
 ) -> Packing:
     assert plan.chosen is not None
@@ -155,7 +190,7 @@ def _packed(
         gpus=gpus,
         verdict="fits" if certain else "tight",
         max_streams=held,
-        max_streams_smallest=_most(budgets, request, model_of),
+        max_streams_smallest=smallest,
         frames_per_second=None if speed is None else round(speed * sum(gpu.streams > 0 for gpu in gpus), 2),
         frames_per_second_reason=no_speed,
         warnings=tuple(warnings),
@@ -184,11 +219,12 @@ def _nothing_fits(
     request: Request,
     model_of: ModelOf,
     plan: Plan,
+    smallest: int,
     warnings: Sequence[str],
 ) -> Packing:
     return Packing(
         streams=streams,
-        plan=_of_one_process(plan, budgets, None, _what_helps(budgets, streams, request, model_of, plan.strict)),
+        plan=_of_one_process(plan, budgets, None, _what_helps(budgets, streams, request, model_of, plan.strict, smallest)),
         gpus=tuple(
             PackedGpu(
                 budget=budget,
@@ -202,7 +238,7 @@ def _nothing_fits(
         ),
         verdict="does_not_fit",
         max_streams=0,
-        max_streams_smallest=_most(budgets, request, model_of),
+        max_streams_smallest=smallest,
         frames_per_second=None,
         frames_per_second_reason="nothing fits",
         warnings=tuple(warnings),
@@ -282,7 +318,7 @@ def _fewer_for_better(
 
 
 def _what_helps(
-    budgets: Sequence[Budget], streams: int, request: Request, model_of: ModelOf, strict: bool
+    budgets: Sequence[Budget], streams: int, request: Request, model_of: ModelOf, strict: bool, most: int
 ) -> Iterator[Suggestion]:
     """Changes that were verified to give a packing."""
     yield from _more_of_the_host(budgets, streams, request, model_of, strict)
@@ -293,7 +329,6 @@ def _what_helps(
         freed = replace(request, pins=replace(request.pins, **{name: None}))
         if _most(budgets, freed, model_of) >= streams:
             yield Suggestion(f"leave the {name} open", _command(freed, budgets, streams, strict))
-    most = _most(budgets, request, model_of)
     if most:
         yield Suggestion(f"run {_count(most)} at a time", _command(request, budgets, most, strict))
 

@@ -104,7 +104,7 @@ def imaginary_gpu(
     if context is None:
         # The card that stands for a capability is not the one that so many bytes are of.
         of_budget = name is not given and total_bytes is not None
-        context = (context_on(None, capability, total_bytes) if of_budget else context_on(found)).bytes
+        context = (context_on(None, wanted, total_bytes) if of_budget else context_on(found)).bytes
     if context < 0 or neighbour_bytes < 0 or context + neighbour_bytes > total:
         raise UsageError(
             f"A GPU of {total:,} bytes has no room for a CUDA context of {context:,} bytes"

@@ -214,14 +214,14 @@ def test_a_long_clip_of_stock_sam2_runs_out_on_the_frame_that_the_simulator_says
     script = tmp_path / "stock.py"
     script.write_text(STOCK_SCRIPT)
     found = subprocess.run(
-        [sys.executable, "-m", "planner", "rehearse", "--vram", "1.34GB", "--format", "json", "--", sys.executable,
+        [sys.executable, "-m", "planner", "rehearse", "--vram", "1.03GB", "--format", "json", "--", sys.executable,
          str(script), str(tmp_path)],
         capture_output=True, text=True,
     )  # fmt: skip
     assert found.returncode == 5, found.stderr[-2000:]
     last = max(int(line.split()[1]) for line in found.stderr.splitlines() if re.fullmatch(r"frame \d+", line))
     said = planner.simulate(
-        runtime="stock", variant="tiny", resolution=512, frames=CLIP, frame_size=(240, 320), vram="1.34GB", objects=2
+        runtime="stock", variant="tiny", resolution=512, frames=CLIP, frame_size=(240, 320), vram="1.03GB", objects=2
     )
     assert said.runs_out is not None
     assert said.runs_out.frame is not None
