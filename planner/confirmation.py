@@ -6,13 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from planner.api import Plan, known_model
+from planner.api import Plan
 from planner.brief import brief
 from planner.catalog.gpu_names import same_card
 from planner.catalog.weights import require_checkpoint
-from planner.domain import EXIT_FITS, EXIT_NOT_CONFIRMED, Configuration, Estimate, Workload
+from planner.domain import EXIT_FITS, EXIT_NOT_CONFIRMED, Configuration, Estimate, Gpu, Workload
 from planner.errors import EnvironmentFailure, UsageError
 from planner.measure.trial import FAILED, LOST, RAN, Outcome, Trial, run_trial
+from planner.memory_model.current import known_model
 from planner.units import check_size, counted, format_size, parse_count, parse_size
 
 FRAMES = 60
@@ -155,7 +156,7 @@ def confirm(
         recorded = _record(trial, found)
     total = _total(found)
     within = total is None or total <= cap_bytes
-    predicted = _where_it_ran(plan, found)
+    predicted = plan.chosen.estimate if simulate else _where_it_ran(plan, found)
     ran_frames = count if workload.frames is None else min(workload.frames, found.frames or workload.frames)
     return Confirmation(
         confirmed=found.outcome == RAN and within,
@@ -189,7 +190,8 @@ def _where_it_ran(plan: Plan, found: Outcome) -> Estimate:
     estimate, planned = plan.chosen.estimate, plan.budget.gpu
     if found.gpu is None or (planned is not None and same_card(planned.name, found.gpu)):
         return estimate
-    there = known_model().on(found.gpu).estimate(plan.chosen.configuration, plan.request.workload, found.capability)
+    gpu = Gpu(name=found.gpu, total_bytes=found.total_bytes or 0, capability=found.capability)
+    there = known_model().on(gpu).estimate(plan.chosen.configuration, plan.request.workload, found.capability)
     more = there.context_bytes - estimate.context_bytes
     components = tuple(part for part in estimate.components if part.name != CONTEXT)
     return replace(

@@ -13,10 +13,12 @@ import yaml
 
 import planner
 from planner.confirmation import Confirmation, confirm
+from planner.domain import Gpu
 from planner.errors import EnvironmentFailure, FileError, PlannerError
 from planner.locations import user_folder
 from planner.measure.present import present_gpus
 from planner.measure.trial import Outcome, Trial
+from planner.memory_model.contexts import context_on
 from planner.profiles import load_folder
 from planner.report.confirmation import confirmation_document, confirmation_report
 from planner.report.text import Style
@@ -70,7 +72,10 @@ def test_what_ran_below_its_cap_is_confirmed_and_no_more_is_said(plan: planner.P
     components = {one.name: one for one in found.components}
     assert components["unaccounted"].found == 50 * MB == found.unaccounted_bytes
     assert components["total"].found == 1000 * MB
-    assert components["total"].difference == 1000 * MB - plan.chosen.estimate.total_bytes  # type: ignore[union-attr]
+    assert components["total"].difference == 1000 * MB - found.predicted.total_bytes
+    there = context_on(Gpu(name=GPU, total_bytes=0, capability=(8, 6))).bytes
+    assert found.predicted.context_bytes == there != plan.chosen.estimate.context_bytes, "of the GPU that ran it"
+    assert found.predicted.reserved_bytes == plan.chosen.estimate.reserved_bytes
     assert {one.name for one in found.phases} >= {"load", "encode", "track"}
     assert found.recorded is None
 
@@ -95,7 +100,8 @@ def test_what_takes_too_much_is_not_confirmed(plan: planner.Plan, outcome: Outco
 
 def test_a_total_above_the_bound_is_said(plan: planner.Plan) -> None:
     assert plan.chosen is not None
-    found, _ = run(plan, measured(plan.chosen.estimate.upper_bytes + MB), cap="40GB", record=False)
+    bound = run(plan, measured(1000 * MB), record=False)[0].predicted.upper_bytes
+    found, _ = run(plan, measured(bound + MB), cap="40GB", record=False)
     assert found.confirmed
     assert found.within_upper_bound is False
     assert "ABOVE the upper bound" in confirmation_report(found, Style())

@@ -100,7 +100,8 @@ def test_a_packing_is_what_trying_every_layout_finds(memory: list[int], streams:
     request = {name: value for name, value in asked.items() if name != "headroom"}
     # The context is that of cards of a size, so one that has so much, and the rest of its memory held back.
     cards = {max(size, share, 10**6) for size in memory}
-    bests = [planner.plan(**request, vram=size, headroom=f"{size - share}B").to_dict() for size in cards]
+    spare = {size: f"{(size - share) / 10**9:.9f}GB" if size > share else "none" for size in cards}
+    bests = [planner.plan(**request, vram=size, headroom=spare[size]).to_dict() for size in cards]
     if streams > 1 and any(best["chosen"] and best["estimate"]["total_bytes"] > share for best in bests):
         # What completes only by giving cache back is no choice for several.
         assert not packing["plan"]["chosen"] or packing["plan"]["estimate"]["total_bytes"] <= share
@@ -113,11 +114,11 @@ def test_a_packing_is_what_trying_every_layout_finds(memory: list[int], streams:
     takes = [gpu["process_bytes"] for gpu in packing["gpus"]]
     assert estimate["total_bytes"] in takes
     assert max(takes) - min(takes) < estimate["context_high_bytes"], "tensors are the same on all, the context is not"
-    spare = estimate["total_bytes"] - estimate["least_bytes"] if streams == 1 else 0
+    cache = estimate["total_bytes"] - estimate["least_bytes"] if streams == 1 else 0
     uppers = [gpu["upper_bytes"] for gpu in packing["gpus"]]
     possible, certain = (
         [c for c in tried if all(n * need <= size for n, need, size in zip(c, needs, usable, strict=True))]
-        for needs in ([take - spare for take in takes], uppers)
+        for needs in ([take - cache for take in takes], uppers)
     )
     assert packing["verdict"] == ("fits" if certain else "tight"), "certain where some layout is"
     possible = certain or possible

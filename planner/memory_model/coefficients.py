@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
-from math import ceil, isfinite
+from math import ceil, inf, isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from planner.domain import RUNTIMES, TASKS, VARIANTS, Configuration, Workload
 from planner.errors import FileError
 from planner.locations import profiles_folder
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 FITTED_FILE = "memory_model.jsonl"
 """In the user's folder: what `sam2-plan fit` made. A line of JSON for what is common, then one for each group."""
 WIDTHS = ("half", "autocast", "float32")
@@ -144,6 +144,8 @@ class Group:
     """By variant: the places of resolutions that were run on this generation; the others are taken from another."""
     known: Mapping[tuple[str, tuple[int, int]], Mapping[str, Rehearsed]] = field(default_factory=dict)
     """Runs by variant and resolution, then by name_of."""
+    most_reserved: float = inf
+    """The most that any run reserved of what it allocated; math attention keeps scores of every length, and more."""
     largest_pixels: int
     """Of the resolutions that were fitted to, as are the following."""
     largest_objects: int
@@ -322,10 +324,17 @@ def _group(entry: Any) -> Group:
         places=places,
         run={_word(variant, VARIANTS): frozenset(map(int, found)) for variant, found in entry["run"].items()},
         known=_known(entry["known"]),
+        most_reserved=_most(entry["most_reserved"]),
         largest_pixels=pixels[-1],
         largest_objects=int(entry["largest_objects"]),
         largest_frame_pixels=int(entry["largest_frame_pixels"]),
     )
+
+
+def _most(value: Any) -> float:
+    if value is not None and not 1 <= value < inf:
+        raise ValueError(f"{value!r} is no ratio of reserved to allocated bytes")
+    return inf if value is None else float(value)
 
 
 def _known(entries: Any) -> dict[tuple[str, tuple[int, int]], dict[str, Rehearsed]]:

@@ -221,7 +221,7 @@ class MemoryModel:
         if other is group:
             return found
         terms = self._terms(other, configuration, q, capability)
-        upper = self._bound(other, terms, terms.reserved(other.reserved)) + terms.context.high_bytes
+        upper = self._bound(other, terms, _reserved(other, terms, found.allocated)) + terms.context.high_bytes
         return found._replace(upper=max(found.upper, upper))
 
     def predict(
@@ -332,7 +332,7 @@ class MemoryModel:
 
     def _totals(self, group: Group, terms: Terms, known: Rehearsed | None = None) -> Totals:
         allocated = max(terms.allocated(name, law) for name, law in group.phases.items())
-        reserved = max(allocated, terms.reserved(group.reserved))
+        reserved = max(allocated, _reserved(group, terms, allocated))
         least = allocated + ceil((reserved - allocated) * self.coefficients.least[group.runtime, group.task])
         context = terms.context
         if known is not None and not terms.ratios:
@@ -383,6 +383,19 @@ class MemoryModel:
         if workload.frame_size[0] * workload.frame_size[1] > group.largest_frame_pixels:
             reasons.append(f"a larger picture than any that was {group.provenance}")
         return tuple(reasons)
+
+
+def _reserved(group: Group, terms: Terms, allocated: int) -> int:
+    """Reserved bytes in the end, no more of those allocated than any run reserved; math attention keeps more.
+
+    allocated: at least so many, perhaps of another generation.
+    """
+    reserved = terms.reserved(group.reserved)
+    most = group.most_reserved if not terms.ratios else group.most_reserved * terms.ratios[1] / terms.ratios[0]
+    if reserved <= allocated * most or any(terms.scores):  # the first, mostly
+        return reserved
+    held = max(allocated, *(terms.allocated(name, law) for name, law in group.phases.items()))
+    return min(reserved, ceil(held * most))
 
 
 def _totals_of(known: Known, context: Context, share: float) -> Totals:

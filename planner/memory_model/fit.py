@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from math import inf
 from statistics import median
 from typing import Any
 from zlib import crc32
@@ -28,6 +29,7 @@ from planner.memory_model.estimator import MemoryModel
 from planner.memory_model.fitting import LEADING, fit_groups, rounded
 from planner.memory_model.published import RUNTIME, fit_published, published_shortfall
 from planner.memory_model.rows import Row
+from planner.memory_model.widths import ordered_by_width
 from planner.profiles.rehearsed import DRAWN, HELD_OUT
 
 FOLDS = 5
@@ -70,7 +72,7 @@ def fit_laws(rows: Iterable[Row], catalog: Catalog) -> dict[Key, Group]:
     groups: dict[Key, Group] = {}
     for key, found in sorted(by_width.items()):  # autocast, of which most is known, is the first of the widths
         groups |= fit_groups(found, catalog, groups.get((key[0], key[1], "autocast", LEADING)))
-    return dict(sorted(groups.items()))
+    return dict(sorted(ordered_by_width(groups, catalog).items()))
 
 
 def shortfall(row: Row, model: MemoryModel) -> float:
@@ -132,13 +134,20 @@ def margin_of(shortfalls: Sequence[float]) -> Margin:
 
 
 def _beyond(draft: Coefficients, rehearsed: Sequence[Row], catalog: Catalog) -> float:
-    """The worst of the own runtime's larger resolutions, with laws that were fitted to the smaller ones only."""
+    """The worst of the own runtime's larger resolutions, with laws that were fitted to the smaller ones only.
+
+    How much an allocator reserves of what is allocated is no law in the pixels, so that it is taken from all.
+    """
     rows = [row for row in rehearsed if row.runtime == "own"]
     small = [row for row in rows if row.quantities.pixels <= BEYOND_FROM_PIXELS]
     large = [row for row in rows if row.quantities.pixels > BEYOND_FROM_PIXELS]
     if not small or not large:
         return 0.0
-    model = MemoryModel(replace(draft, groups={**draft.groups, **fit_laws(small, catalog)}), catalog)
+    laws = {
+        key: replace(group, most_reserved=draft.groups[key].most_reserved)
+        for key, group in fit_laws(small, catalog).items()
+    }
+    model = MemoryModel(replace(draft, groups={**draft.groups, **laws}), catalog)
     return rounded(max(0.0, *(shortfall(row, model) for row in large)))
 
 
@@ -159,6 +168,7 @@ def _group(group: Group) -> dict[str, Any]:
     return {
         "group": [group.runtime, group.task, group.width, group.generation],
         "provenance": group.provenance,
+        "most_reserved": None if group.most_reserved == inf else group.most_reserved,
         "largest_objects": group.largest_objects,
         "largest_frame_pixels": group.largest_frame_pixels,
         "pixels": list(next(iter(group.reserved.curves.values())).pixels),

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
+from math import ceil, inf
 
 import numpy as np
 from scipy.optimize import nnls
@@ -33,6 +35,7 @@ from planner.memory_model.features import (
     SCALAR,
 )
 from planner.memory_model.rows import Row
+from planner.memory_model.widths import ITEM_BYTES
 
 HELD_WHOLE = {FRAMES: ("init", "encode", "track", "output"), MEMORY_BANK: ("encode", "track", "output")}
 """Arrays that are held whole at the peak of these phases: their own size is known, not regressed."""
@@ -40,7 +43,6 @@ LEADING = generation_of(None)
 """The generation from which others take what they have no rows for."""
 RIDGE = 0.003
 """Relative: where rows leave open which of several terms takes what, all take some, and the outcome is one."""
-_ITEM_BYTES = {"half": 2, "autocast": 4, "float32": 4}
 
 SPILLING = {
     ("own", "image"): (OUTPUT_MASKS,),
@@ -91,7 +93,7 @@ def fit_groups(rows: Mapping[Key, Sequence[Row]], catalog: Catalog, like: Group 
     like: a group of another width, whose growth holds where these rows do not show it.
     """
     leading = next(key for key in rows if key[3] == LEADING)
-    item_bytes = _ITEM_BYTES[leading[2]]
+    item_bytes = ITEM_BYTES[leading[2]]
     weights = {
         variant: float(arrays.weights(*leading[:2], catalog.shapes[variant].parameters, item_bytes))
         for variant in VARIANTS
@@ -105,10 +107,24 @@ def fit_groups(rows: Mapping[Key, Sequence[Row]], catalog: Catalog, like: Group 
 
     by_phase = {name: fitted(lambda row, name=name: row.phases.get(name, 0), name) for name in phases}  # type: ignore[misc]
     reserved = fitted(lambda row: row.reserved or 0, None)
+    most = _most_reserved(chain.from_iterable(rows.values()))
     return {
-        key: _group(key, found, shapes, {name: by_phase[name][key] for name in phases}, reserved[key])
+        key: replace(
+            _group(key, found, shapes, {name: by_phase[name][key] for name in phases}, reserved[key]),
+            most_reserved=most,
+        )
         for key, found in rows.items()
     }
+
+
+def _most_reserved(rows: Iterable[Row]) -> float:
+    """Rounded up, so that no run that was fitted to lies above it."""
+    ratios = [(row.reserved or 0) / row.allocated for row in rows if row.allocated and not _is_math(row)]
+    return ceil(max(ratios) * 1000) / 1000 if ratios else inf
+
+
+def _is_math(row: Row) -> bool:
+    return row.configuration.attention == "math"
 
 
 def _group(key: Key, rows: Sequence[Row], shapes: Sequence[Size], phases: dict[str, Law], reserved: Law) -> Group:

@@ -97,20 +97,31 @@ def _figures(model: MemoryModel, group: Group, most: Group, rows: Mapping[str, n
     of_task = group.runtime, group.task, group.width
     casts, casts_reserved = np.array([model.releases.casts(*of_task, name) for name in VARIANTS]).T[:, rows["variant"]]
 
+    def allocated_of(of: Group, places: _Places) -> np.ndarray:
+        """What is allocated at the peak of the highest phase."""
+        workspace, highest = model.releases.workspace_bytes(None, of.generation), np.zeros(len(weights))
+        for name, law in of.phases.items():
+            apart = 0.0 if name == "load" else workspace + (0.0 if name == "init" else casts)
+            beside = np.maximum(0.0, _value(law, places, grown) + (apart + extra.get(name, 0.0)))
+            highest = np.maximum(highest, np.ceil((weights + beside) * ratios[0]))
+        return highest
+
     def reserved_of(of: Group, places: _Places, least: Any = 0.0) -> tuple[np.ndarray, np.ndarray]:
         """What is reserved, at least so much, and its bound."""
         workspace = model.releases.workspace_bytes(None, of.generation)
         held = weights + _value(of.reserved, places, grown) + (workspace + casts_reserved) + most_scores
-        held = np.maximum(least, np.ceil(held * ratios[1]))
+        held = np.ceil(held * ratios[1])
+        most = of.most_reserved * ratios[1] / ratios[0]
+        above = (held > allocated * most) & (rows["math"] == 0)
+        if above.any():  # no law says more than any run reserved
+            most_of = np.ceil(np.maximum(allocated, allocated_of(of, places)) * most)
+            held = np.where(above, np.minimum(held, most_of), held)
+        held = np.maximum(least, held)
         usual = is_usual(of.task, of.runtime, q, grown, places.run, rows["math"])
         return held, held + np.ceil(held * model.widening(of, q, usual, VECTOR))
 
-    places, workspace = _Places(group, rows), model.releases.workspace_bytes(None, group.generation)
-    allocated = np.zeros(len(weights))
-    for name, law in group.phases.items():
-        apart = 0.0 if name == "load" else workspace + (0.0 if name == "init" else casts)
-        beside = np.maximum(0.0, _value(law, places, grown) + (apart + extra.get(name, 0.0)))
-        allocated = np.maximum(allocated, np.ceil((weights + beside) * ratios[0]))
+    places = _Places(group, rows)
+    allocated = allocated_of(group, places)
     reserved, upper = reserved_of(group, places, allocated)
     if most is not group:
         upper = np.maximum(upper, reserved_of(most, _Places(most, rows))[1])

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from planner.domain import Budget, Choice, Configuration, Limits, Request, Workload
 from planner.memory_model import MemoryModel
 from planner.planning.candidates import (
+    FLOOR_STEPS,
     Member,
     leanest_ways,
     members,
@@ -118,7 +119,8 @@ class Span(NamedTuple):
         # Reserved bytes step with the resolution, so that one may fit above one that does not: down from where not even
         # the tensors fit, which never take less of more pixels.
         usable = self.budget.usable_bytes
-        high = last(lambda n: self._need(lambda way: way.floor_bytes, scaled(shape, n)) <= usable, MOST_STEPS)
+        most_floor = usable * FLOOR_STEPS
+        high = last(lambda n: self._need(lambda way: way.floor_bytes, scaled(shape, n)) <= most_floor, MOST_STEPS)
         most = last(lambda n: self.fits(scaled(shape, n)), high)
         if not self._smooth(shape, most):
             most = next((n for n in range(high, SMALLEST_STEPS - 1, -1) if self.fits(scaled(shape, n))), 0)

@@ -224,7 +224,9 @@ def _nothing_fits(
 ) -> Packing:
     return Packing(
         streams=streams,
-        plan=_of_one_process(plan, budgets, None, _what_helps(budgets, streams, request, model_of, plan.strict, smallest)),
+        plan=_of_one_process(
+            plan, budgets, None, _what_helps(budgets, streams, request, model_of, plan.strict, smallest)
+        ),
         gpus=tuple(
             PackedGpu(
                 budget=budget,

@@ -1,0 +1,54 @@
+"""Wider weights beside narrower ones: beyond what was run, a wider width never takes less and never rises less.
+
+Where the last resolutions that were run lie hangs on chance, as does what the allocator happened to round up there; a
+law that is carried on from them would make float32 cheaper than float16 somewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import pairwise
+
+from planner.catalog import Catalog
+from planner.domain import VARIANTS
+from planner.memory_model import arrays
+from planner.memory_model.coefficients import Curve, Group, Key, Law
+
+ITEM_BYTES = {"half": 2, "autocast": 4, "float32": 4}
+"""Of a weight, the narrowest first."""
+
+
+def ordered_by_width(groups: Mapping[Key, Group], catalog: Catalog) -> dict[Key, Group]:
+    """The groups, those of wider weights raised beyond the last resolution where narrower ones lie above them."""
+    found = dict(groups)
+    for runtime, task, _, generation in groups:
+        for narrow, wide in pairwise(ITEM_BYTES):
+            key = runtime, task, wide, generation
+            one, other = found.get((runtime, task, narrow, generation)), found.get(key)
+            if one is None or other is None:
+                continue
+            spare = {}
+            for variant in VARIANTS:
+                parameters = catalog.shapes[variant].parameters
+                less, more = (arrays.weights(runtime, task, parameters, ITEM_BYTES[name]) for name in (narrow, wide))
+                spare[variant] = float(more - less)
+            phases = {
+                name: _raised(law, one.phases[name], spare) if name in one.phases else law
+                for name, law in other.phases.items()
+            }
+            found[key] = replace(other, phases=phases, reserved=_raised(other.reserved, one.reserved, spare))
+    return found
+
+
+def _raised(law: Law, narrower: Law, spare: Mapping[str, float]) -> Law:
+    """`spare`: bytes that the weights of each variant, which laws do not count, take more."""
+    curves = {
+        variant: _beyond(curve, narrower.curves[variant], spare[variant]) for variant, curve in law.curves.items()
+    }
+    return replace(law, curves=curves)
+
+
+def _beyond(curve: Curve, narrower: Curve, spare: float) -> Curve:
+    last = max(curve.bytes[-1], float(round(narrower.at(curve.pixels[-1]) - spare)))
+    return replace(curve, bytes=(*curve.bytes[:-1], last), slope=max(curve.slope, narrower.slope))
