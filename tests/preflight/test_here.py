@@ -100,8 +100,8 @@ def test_the_advice_is_for_the_input_as_it_is(tmp_path: Path) -> None:
     image = pytest.importorskip("PIL.Image", reason="writes a picture")
     image.new("L", (7000, 5000)).save(tmp_path / "large.png")
     path = tmp_path / "plan.yaml"
-    planner.plan(vram="0.7GB", task="automask", frame_size="480x640").save(path)
-    words = (str(path), "--vram", "0.7GB", "--input", str(tmp_path / "large.png"))
+    planner.plan(vram="0.4GB", task="automask", frame_size="480x640").save(path)
+    words = (str(path), "--vram", "0.4GB", "--input", str(tmp_path / "large.png"))
     found = checks(*words, code=3)["memory"]
     assert "Give it" in found["action"] or "--frame-size 5000x7000" in found["action"]
 
