@@ -133,7 +133,9 @@ def test_a_packing_is_what_trying_every_layout_finds(memory: list[int], streams:
     assert max(counts) == min(map(max, possible)), "laid out evenly"
     assert counts.count(0) == min(one.count(0) for one in possible), "no GPU is idle that need not be"
     assert packing["plan"]["budget"]["total_bytes"] == min(
-        size // count for size, count in zip(usable, counts, strict=True) if count
+        size // count - (take - estimate["total_bytes"])
+        for size, count, take in zip(usable, counts, takes, strict=True)
+        if count
     )
     assert document_faults(packing["plan"]) == []
 

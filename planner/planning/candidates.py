@@ -30,8 +30,8 @@ HALF_CAPABILITY = (8, 0)
 CUDNN_CAPABILITY = (8, 0)
 FLOOR_STEPS = 1.1
 """Relative: what tensors alone take falls by less than this with a larger resolution. Windows are padded, so that those
-of 512x512 take 3.6 MB more than those of 416x640 (rehearsed: tiny, video, float16); where a resolution that was run lies
-beside one that was not, by 7 % at most in 150 random sweeps over resolutions."""
+of 512x512 take 3.6 MB more than those of 416x640 (rehearsed: tiny, video, float16); where a resolution that was run
+lies beside one that was not, by 7 % at most in 150 random sweeps over resolutions."""
 
 
 SURE, SPARE, TIGHT, NOT_AT_ALL = range(4)
