@@ -14,14 +14,11 @@ from planner.domain import EXIT_FITS, EXIT_NOT_CONFIRMED, Configuration, Estimat
 from planner.errors import EnvironmentFailure, UsageError
 from planner.measure.trial import FAILED, LOST, RAN, Outcome, Trial, run_trial
 from planner.memory_model.current import known_model
+from planner.memory_model.estimator import CUDA_CONTEXT
 from planner.units import check_size, counted, format_size, parse_count, parse_size
 
 FRAMES = 60
 """Of a clip without end: the memory bank is full after 16, and the allocator has what it wants by then."""
-
-
-CONTEXT = "cuda context"
-"""The component of an estimate that hangs on the card."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +190,7 @@ def _where_it_ran(plan: Plan, found: Outcome) -> Estimate:
     gpu = Gpu(name=found.gpu, total_bytes=found.total_bytes or 0, capability=found.capability)
     there = known_model().on(gpu).estimate(plan.chosen.configuration, plan.request.workload, found.capability)
     more = there.context_bytes - estimate.context_bytes
-    components = tuple(part for part in estimate.components if part.name != CONTEXT)
+    components = tuple(part for part in estimate.components if part.name != CUDA_CONTEXT)
     return replace(
         estimate,
         context_bytes=there.context_bytes,
@@ -202,7 +199,7 @@ def _where_it_ran(plan: Plan, found: Outcome) -> Estimate:
         total_bytes=estimate.total_bytes + more,
         least_bytes=estimate.least_bytes + more,
         upper_bytes=estimate.upper_bytes + there.context_high_bytes - estimate.context_high_bytes,
-        components=(*components, *(part for part in there.components if part.name == CONTEXT)),
+        components=(*components, *(part for part in there.components if part.name == CUDA_CONTEXT)),
     )
 
 
@@ -263,7 +260,7 @@ def components_beside(predicted: Estimate, found: Outcome) -> tuple[Compared, ..
     return (
         Compared("allocated", predicted.allocated_bytes, found.allocated_bytes),
         Compared("allocator cache", predicted.reserved_bytes - predicted.allocated_bytes, cache),
-        Compared(CONTEXT, predicted.context_bytes, found.context_bytes),
+        Compared(CUDA_CONTEXT, predicted.context_bytes, found.context_bytes),
         Compared("unaccounted", 0, _unaccounted(found)),
         Compared("total", predicted.total_bytes, _total(found)),
     )

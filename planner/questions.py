@@ -187,6 +187,6 @@ def pack(
     with torch_of(simulate_gpu, torch, budgets[0].gpu):
         first = model_of(budgets[0])
         warnings += first.releases.notes(first.figures_of)
-        made = make_packing(budgets, processes, request, model_of, plan_with, warnings)
+        made = make_packing(budgets, processes, request, model_of, plan_with, warnings, strict)
     values = {field.name: getattr(made, field.name) for field in fields(made)}
     return Packing(**(values | {"plan": with_files(made.plan)}))

@@ -32,6 +32,8 @@ VIDEO_PARAMETERS = 7_520_753
 """Of memory attention, memory encoder and object pointers (counted in sam2 1.1.0, version 2.1, the same in every
 variant): the own runtime leaves them out for images and automatic masks (planner/runtime/network.py, place)."""
 FLOAT32, HALF = 4, 2
+WEIGHT_BYTES = {"half": HALF, "autocast": FLOAT32, "float32": FLOAT32}
+"""Of one parameter, by the width of precisions; the narrowest first."""
 
 
 def weights(runtime: str, task: str, parameters: Number, item_bytes: int) -> Number:

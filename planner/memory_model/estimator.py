@@ -48,6 +48,8 @@ MOST = "12.0"
 """The generation that takes most: what bounds a run on a GPU that nobody named."""
 OTHER_GPU = 0.05
 """Assumed, relative to the total: what rows measured on another GPU widen the bound by."""
+CUDA_CONTEXT = "cuda context"
+"""The component that hangs on the card."""
 SCORED = {"encode": 0, "track": 1}
 """Phases in which math attention holds scores, and which of the two."""
 REMAINDER = {"load": "positional tables and copies"}
@@ -173,7 +175,7 @@ class MemoryModel:
         found = host.host_components(configuration, workload, runtime, self.catalog)
         cache = Component("allocator cache", totals.reserved - totals.allocated, origin)
         band = terms.context
-        context = Component("cuda context", totals.context, band.provenance)
+        context = Component(CUDA_CONTEXT, totals.context, band.provenance)
         return Estimate(
             allocated_bytes=totals.allocated,
             reserved_bytes=totals.reserved,
@@ -271,7 +273,7 @@ class MemoryModel:
         return Terms(
             curves=curves,
             quantities=q,
-            weights=arrays.weights(group.runtime, group.task, parameters, 2 if group.width == "half" else 4),
+            weights=arrays.weights(group.runtime, group.task, parameters, arrays.WEIGHT_BYTES[group.width]),
             grown=grown,
             usual=is_usual(group.task, group.runtime, q, grown, run, math),
             apart=self._apart(group, configuration.variant, q.pixels, capability),
@@ -331,7 +333,7 @@ class MemoryModel:
         return known
 
     def _totals(self, group: Group, terms: Terms, known: Rehearsed | None = None) -> Totals:
-        allocated = max(terms.allocated(name, law) for name, law in group.phases.items())
+        allocated = terms.highest(group)
         reserved = max(allocated, _reserved(group, terms, allocated))
         least = allocated + ceil((reserved - allocated) * self.coefficients.least[group.runtime, group.task])
         context = terms.context
@@ -394,8 +396,7 @@ def _reserved(group: Group, terms: Terms, allocated: int) -> int:
     most = group.most_reserved if not terms.ratios else group.most_reserved * terms.ratios[1] / terms.ratios[0]
     if reserved <= allocated * most or any(terms.scores):  # the first, mostly
         return reserved
-    held = max(allocated, *(terms.allocated(name, law) for name, law in group.phases.items()))
-    return min(reserved, ceil(held * most))
+    return min(reserved, ceil(max(allocated, terms.highest(group)) * most))
 
 
 def _totals_of(known: Known, context: Context, share: float) -> Totals:
@@ -436,6 +437,10 @@ class Terms(NamedTuple):
         """Allocated bytes at the peak of a phase."""
         value = self.weights + max(0.0, self.value(law) + self.extra(phase))
         return ceil(value * self.ratios[0] if self.ratios else value)
+
+    def highest(self, group: Group) -> int:
+        """Allocated bytes at the peak of the highest phase."""
+        return max(self.allocated(name, law) for name, law in group.phases.items())
 
     def reserved(self, law: Law) -> int:
         """Reserved bytes in the end."""

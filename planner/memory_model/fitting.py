@@ -35,7 +35,6 @@ from planner.memory_model.features import (
     SCALAR,
 )
 from planner.memory_model.rows import Row
-from planner.memory_model.widths import ITEM_BYTES
 
 HELD_WHOLE = {FRAMES: ("init", "encode", "track", "output"), MEMORY_BANK: ("encode", "track", "output")}
 """Arrays that are held whole at the peak of these phases: their own size is known, not regressed."""
@@ -93,7 +92,7 @@ def fit_groups(rows: Mapping[Key, Sequence[Row]], catalog: Catalog, like: Group 
     like: a group of another width, whose growth holds where these rows do not show it.
     """
     leading = next(key for key in rows if key[3] == LEADING)
-    item_bytes = ITEM_BYTES[leading[2]]
+    item_bytes = arrays.WEIGHT_BYTES[leading[2]]
     weights = {
         variant: float(arrays.weights(*leading[:2], catalog.shapes[variant].parameters, item_bytes))
         for variant in VARIANTS
@@ -109,10 +108,7 @@ def fit_groups(rows: Mapping[Key, Sequence[Row]], catalog: Catalog, like: Group 
     reserved = fitted(lambda row: row.reserved or 0, None)
     most = _most_reserved(chain.from_iterable(rows.values()))
     return {
-        key: replace(
-            _group(key, found, shapes, {name: by_phase[name][key] for name in phases}, reserved[key]),
-            most_reserved=most,
-        )
+        key: _group(key, found, shapes, {name: by_phase[name][key] for name in phases}, reserved[key], most)
         for key, found in rows.items()
     }
 
@@ -127,7 +123,9 @@ def _is_math(row: Row) -> bool:
     return row.configuration.attention == "math"
 
 
-def _group(key: Key, rows: Sequence[Row], shapes: Sequence[Size], phases: dict[str, Law], reserved: Law) -> Group:
+def _group(
+    key: Key, rows: Sequence[Row], shapes: Sequence[Size], phases: dict[str, Law], reserved: Law, most_reserved: float
+) -> Group:
     runtime, task, width, generation = key
     return Group(
         runtime=runtime,
@@ -147,6 +145,7 @@ def _group(key: Key, rows: Sequence[Row], shapes: Sequence[Size], phases: dict[s
             for variant in VARIANTS
         },
         known=_known(rows),
+        most_reserved=most_reserved,
         largest_pixels=shapes[-1][0] * shapes[-1][1],
         largest_objects=max(row.workload.objects for row in rows),
         largest_frame_pixels=max(row.quantities.frame_pixels for row in rows),
@@ -221,7 +220,7 @@ def _laws(
 
 def _spills(row: Row) -> bool:
     """Whether its masks are more than the encoder's leavings may hold, so that it says nothing of a table."""
-    return bool(row.features[OUTPUT_MASKS] > USUAL_MASKS_BYTES or row.configuration.attention == "math")
+    return bool(row.features[OUTPUT_MASKS] > USUAL_MASKS_BYTES or _is_math(row))
 
 
 def _spill(
@@ -241,10 +240,7 @@ def _spill(
     above = [
         number
         for number, row in enumerate(rows)
-        if cells[number] in base
-        and _spills(row)
-        and row.configuration.attention != "math"
-        and sizes[number] > base[cells[number]] * ABOVE
+        if cells[number] in base and _spills(row) and not _is_math(row) and sizes[number] > base[cells[number]] * ABOVE
     ]
     if len(above) < FEWEST_ABOVE:
         return None if like is None else like.spill
@@ -291,8 +287,7 @@ def _within(rows: Sequence[Row], sizes: np.ndarray, grown: np.ndarray) -> tuple[
 
 def _is_usual(row: Row) -> bool:
     """As beyond.is_usual: what a cell is asked for most, and should be told to the byte."""
-    math = row.configuration.attention == "math"
-    return bool(is_usual(row.workload.task, row.runtime, row.quantities, row.features, True, math))
+    return bool(is_usual(row.workload.task, row.runtime, row.quantities, row.features, True, _is_math(row)))
 
 
 def _others(rows: Sequence[Row], rest: np.ndarray, base: Mapping[Cell, float]) -> dict[Cell, float]:

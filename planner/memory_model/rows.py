@@ -87,7 +87,7 @@ class Row:
     def weights(self, catalog: Catalog) -> int:
         """Bytes of the weights on the GPU."""
         parameters = catalog.shapes[self.configuration.variant].parameters
-        return int(arrays.weights(self.runtime, self.workload.task, parameters, 2 if self.group[2] == "half" else 4))
+        return int(arrays.weights(self.runtime, self.workload.task, parameters, arrays.WEIGHT_BYTES[self.group[2]]))
 
 
 def rehearsed_rows(runs: Iterable[RehearsedRun], versions: Mapping[str, str]) -> list[Row]:

@@ -84,7 +84,7 @@ def _figures(model: MemoryModel, group: Group, most: Group, rows: Mapping[str, n
     shapes = [model.catalog.shapes[variant] for variant in VARIANTS]
     parameters = np.array([float(shape.parameters) for shape in shapes])[rows["variant"]]
     heads = np.array([float(shape.global_attention_heads) for shape in shapes])[rows["variant"]]
-    weights = arrays.weights(group.runtime, group.task, parameters, 2 if group.width == "half" else 4)
+    weights = arrays.weights(group.runtime, group.task, parameters, arrays.WEIGHT_BYTES[group.width])
     grown = features(group.runtime, group.task, q, VECTOR)
     scores = Scores(*(np.zeros(1) for _ in Scores._fields))
     if rows["math"].any():
@@ -114,8 +114,8 @@ def _figures(model: MemoryModel, group: Group, most: Group, rows: Mapping[str, n
         most = of.most_reserved * ratios[1] / ratios[0]
         above = (held > allocated * most) & (rows["math"] == 0)
         if above.any():  # no law says more than any run reserved
-            most_of = np.ceil(np.maximum(allocated, allocated_of(of, places)) * most)
-            held = np.where(above, np.minimum(held, most_of), held)
+            highest = allocated if of is group else np.maximum(allocated, allocated_of(of, places))
+            held = np.where(above, np.minimum(held, np.ceil(highest * most)), held)
         held = np.maximum(least, held)
         usual = is_usual(of.task, of.runtime, q, grown, places.run, rows["math"])
         return held, held + np.ceil(held * model.widening(of, q, usual, VECTOR))

@@ -15,30 +15,31 @@ from planner.domain import VARIANTS
 from planner.memory_model import arrays
 from planner.memory_model.coefficients import Curve, Group, Key, Law
 
-ITEM_BYTES = {"half": 2, "autocast": 4, "float32": 4}
-"""Of a weight, the narrowest first."""
-
 
 def ordered_by_width(groups: Mapping[Key, Group], catalog: Catalog) -> dict[Key, Group]:
     """The groups, those of wider weights raised beyond the last resolution where narrower ones lie above them."""
     found = dict(groups)
-    for runtime, task, _, generation in groups:
-        for narrow, wide in pairwise(ITEM_BYTES):
+    for runtime, task, generation in dict.fromkeys((*key[:2], key[3]) for key in groups):
+        for narrow, wide in pairwise(arrays.WEIGHT_BYTES):
             key = runtime, task, wide, generation
             one, other = found.get((runtime, task, narrow, generation)), found.get(key)
             if one is None or other is None:
                 continue
-            spare = {}
-            for variant in VARIANTS:
-                parameters = catalog.shapes[variant].parameters
-                less, more = (arrays.weights(runtime, task, parameters, ITEM_BYTES[name]) for name in (narrow, wide))
-                spare[variant] = float(more - less)
+            spare = {
+                variant: _spare(runtime, task, catalog.shapes[variant].parameters, narrow, wide) for variant in VARIANTS
+            }
             phases = {
                 name: _raised(law, one.phases[name], spare) if name in one.phases else law
                 for name, law in other.phases.items()
             }
             found[key] = replace(other, phases=phases, reserved=_raised(other.reserved, one.reserved, spare))
     return found
+
+
+def _spare(runtime: str, task: str, parameters: int, narrow: str, wide: str) -> float:
+    """Bytes that so many parameters take more in the wider width."""
+    less, more = (arrays.weights(runtime, task, parameters, arrays.WEIGHT_BYTES[width]) for width in (narrow, wide))
+    return float(more - less)
 
 
 def _raised(law: Law, narrower: Law, spare: Mapping[str, float]) -> Law:

@@ -16,10 +16,20 @@ from planner.planning.rejections import reject_all, smallest_estimates
 from planner.planning.stock import stock
 from planner.planning.suggestions import suggestions
 from planner.planning.unnamed import context_warnings
-from planner.planning.weighing import weigh
+from planner.planning.weighing import Weighed, weigh
 from planner.units import format_size
 
 DEFAULT_ALTERNATIVES = 6
+
+
+def choose(request: Request, budget: Budget, model: MemoryModel, strict: bool = False) -> tuple[Weighed, Choice | None]:
+    """Every candidate class weighed against a budget, and the best that fits; strict as of make_plan."""
+    classes = candidate_classes(request, budget, model)
+    weighed = weigh(classes, request, budget.usable_bytes, model.catalog, strict)
+    best = weighed.best
+    if best is None:
+        return weighed, None
+    return weighed, choice(best, weighed.within[id(best)], request.workload, model, budget)
 
 
 def make_plan(
@@ -41,12 +51,7 @@ def make_plan(
     """
     workload, exact = request.workload, provenance.exact is not None
     usable = budget.usable_bytes
-    classes = candidate_classes(request, budget, model)
-    weighed = weigh(classes, request, usable, model.catalog, strict)
-    best = weighed.best
-    chosen = None
-    if best is not None:
-        chosen = choice(best, weighed.within[id(best)], workload, model, budget)
+    weighed, chosen = choose(request, budget, model, strict)
 
     def ways_of(one: CandidateClass, ways: Sequence[tuple[int, bool]]) -> list[Member]:
         asked = one.variant, one.resolution, one.precision, one.attention, workload, model, budget
@@ -82,7 +87,7 @@ def make_plan(
         ),
         command=running_command(request, budget, chosen.configuration, strict, exact) if chosen else None,
         command_reason=None if chosen else "nothing fits",
-        candidates=sum(len(candidate.members) for candidate in classes),
+        candidates=sum(len(candidate.members) for candidate in weighed.classes),
         provenance=provenance,
         explained=explained,
     )

@@ -117,7 +117,7 @@ class Span(NamedTuple):
     def largest_resolution(self, shape: tuple[int, int]) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
         """The largest resolution of a shape, and the largest that surely fits; None: not even the smallest."""
         # Reserved bytes step with the resolution, so that one may fit above one that does not: down from where not even
-        # the tensors fit, which never take less of more pixels.
+        # the tensors fit, which hardly take less of more pixels.
         usable = self.budget.usable_bytes
         most_floor = usable * FLOOR_STEPS
         high = last(lambda n: self._need(lambda way: way.floor_bytes, scaled(shape, n)) <= most_floor, MOST_STEPS)

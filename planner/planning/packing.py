@@ -22,6 +22,7 @@ from planner.domain import Budget, Configuration, Gpu, Headroom, Plan, Request, 
 from planner.memory_model import MemoryModel
 from planner.memory_model.estimator import Totals
 from planner.planning.candidates import leanest_ways, smallest_host_need, smallest_need
+from planner.planning.decide import choose
 from planner.planning.limits import largest_if_any
 from planner.units import MAXIMUM_SIZE_BYTES, exact_size, format_size, rounded_up_size
 
@@ -40,25 +41,29 @@ def make_packing(
     model_of: ModelOf,
     plan_with: PlanWith,
     warnings: Sequence[str] = (),
+    strict: bool = False,
 ) -> Packing:
     """The best configuration of which `streams` processes fit, laid out evenly, so that they surely fit if they can.
+
+    strict: as of make_plan, and of the plans that `plan_with` makes.
 
     The GPU of the lowest compute capability decides what can be run, or one that torch has no code for. That nothing
     fits is a Packing, not an error.
     """
-    plan, laid = _laid_out(budgets, streams, request, model_of, plan_with)
+    own, laid = _laid_out(budgets, streams, request, model_of, strict)
+    plan = plan_with(own, model_of(_decides(budgets)))
     most = _most(budgets, request, model_of)
     if laid is None:
-        smallest = _most_laid_out(budgets, most, streams, request, model_of, plan_with)
+        smallest = _most_laid_out(budgets, min(most, streams - 1), request, model_of, strict)
         return _nothing_fits(budgets, streams, request, model_of, plan, smallest, warnings)
-    smallest = _most_laid_out(budgets, most, 0, request, model_of, plan_with)
-    return _packed(budgets, streams, request, model_of, plan, *laid, max(streams, smallest), warnings)
+    smallest = max(streams, _most_laid_out(budgets, most, request, model_of, strict))
+    return _packed(budgets, streams, request, model_of, plan, *laid, smallest, warnings)
 
 
 def _laid_out(
-    budgets: Sequence[Budget], streams: int, request: Request, model_of: ModelOf, plan_with: PlanWith
-) -> tuple[Plan, tuple[list[int], list[Totals]] | None]:
-    """The plan of one process; how many run on each GPU and what one takes there, or None where nothing fits."""
+    budgets: Sequence[Budget], streams: int, request: Request, model_of: ModelOf, strict: bool
+) -> tuple[Budget, tuple[list[int], list[Totals]] | None]:
+    """What one process is planned for; how many run on each GPU and what one takes there, or None: nothing fits."""
     usable = [budget.usable_bytes for budget in budgets]
     shared = _shared(budgets, streams)
     decides = _decides(shared)
@@ -66,44 +71,41 @@ def _laid_out(
     # have with theirs, and shrink until all fit.
     room = most_room(usable, streams) + _dearest(shared, decides, request, model_of)
     while True:
-        # The headroom was held back of each GPU.
-        plan = plan_with(replace(decides, total_bytes=room, headroom=Headroom()), model_of(decides))
-        if plan.chosen is None:
-            return plan, None
-        needs = [_need(budget, plan.chosen.configuration, request, model_of) for budget in budgets]
+        own = replace(decides, total_bytes=room, headroom=Headroom())  # which was held back of each GPU
+        _, chosen = choose(request, own, model_of(decides), strict)
+        if chosen is None:
+            return own, None
+        needs = [_need(budget, chosen.configuration, request, model_of) for budget in budgets]
         # Certain before even: where all of them surely fit in some layout, they do in this one.
         counts = lay_out(usable, [need.upper for need in needs], streams)
         counts = counts or lay_out(usable, [need.total if streams > 1 else need.least for need in needs], streams)
         if counts is None:
             # A GPU of another generation takes more for the same, so it fits on the one that decides only.
-            room = min(room, plan.chosen.estimate.total_bytes) - 1
+            room = min(room, chosen.estimate.total_bytes) - 1
             continue
-        extra = [need.total - plan.chosen.estimate.total_bytes for need in needs]
+        extra = [need.total - chosen.estimate.total_bytes for need in needs]
         given = min(size // count - more for size, count, more in zip(usable, counts, extra, strict=True) if count)
         if given >= room:
-            return plan, (counts, needs)
+            return own, (counts, needs)
         # Laid out evenly each has less than that, and fits as well: plan for what it has.
         room = given
 
 
-def _most_laid_out(
-    budgets: Sequence[Budget], most: int, not_so_many: int, request: Request, model_of: ModelOf, plan_with: PlanWith
-) -> int:
-    """The most processes for which a layout is found, of at most `most`; `not_so_many` (0: unknown) have none.
+def _most_laid_out(budgets: Sequence[Budget], most: int, request: Request, model_of: ModelOf, strict: bool) -> int:
+    """The most processes, of at most `most`, for which a layout is found.
 
     On cards that differ, what is smallest on one of them need not be on another, and all run the same.
     """
-    if len({_kind(budget) for budget in budgets}) == 1 or not most:
+    if len({_kind(budget) for budget in budgets}) == 1:
         return most
 
     def fails(streams: int) -> bool:
-        return _laid_out(budgets, streams, request, model_of, plan_with)[1] is None
+        return _laid_out(budgets, streams, request, model_of, strict)[1] is None
 
     # Mostly but a few too many: step down ever faster, then look between.
-    high, step = most + 1 if not not_so_many else min(most + 1, not_so_many), 1
-    low = high - 1
+    low, high, step = most, most + 1, 1
     while low >= 1 and fails(low):
-        high, low, step = low, low - step, step * 2
+        low, high, step = low - step, low, step * 2
     return bisect_left(range(high), True, lo=max(low, 0) + 1, key=fails) - 1
 
 

@@ -25,7 +25,10 @@ def held_to(plan: planner.Plan, machine: Path, cap: str) -> Any:
     return next(check for check in found.checks if check.name == "memory cap"), found.exit_code
 
 
-def test_what_this_process_is_held_to_is_judged_too(plan_path: Path, tmp_path: Path) -> None:
+def test_what_this_process_is_held_to_is_judged_too(
+    plan_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # the advice that is followed below saves a plan
     plan, machine = planner.Plan.load(plan_path), report(tmp_path)
     need = plan.estimate
     assert need is not None
