@@ -77,13 +77,17 @@ def _laid_out(
             return own, None
         needs = [_need(budget, chosen.configuration, request, model_of) for budget in budgets]
         # Certain before even: where all of them surely fit in some layout, they do in this one.
-        counts = lay_out(usable, [need.upper for need in needs], streams)
-        counts = counts or lay_out(usable, [need.total if streams > 1 else need.least for need in needs], streams)
+        figures, here = [need.upper for need in needs], chosen.estimate.upper_bytes
+        counts = lay_out(usable, figures, streams)
+        if counts is None:
+            figures, here = [need.total for need in needs], chosen.estimate.total_bytes
+            counts = lay_out(usable, figures if streams > 1 else [need.least for need in needs], streams)
         if counts is None:
             # A GPU of another generation takes more for the same, so it fits on the one that decides only.
             room = min(room, chosen.estimate.total_bytes) - 1
             continue
-        extra = [need.total - chosen.estimate.total_bytes for need in needs]
+        # By the figures it was laid out by: it is then no less certain on the GPU that decides than on the others.
+        extra = [figure - here for figure in figures]
         given = min(size // count - more for size, count, more in zip(usable, counts, extra, strict=True) if count)
         if given >= room:
             return own, (counts, needs)
