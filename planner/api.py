@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from planner import __version__, domain
 from planner.budgets import budget_of, gpus_of, torch_of, with_host
+from planner.catalog.capability import what_it_lacks
 from planner.catalog.torch_rules import build_named, check_code, said
 from planner.commands import describe
 from planner.documents import write
@@ -41,7 +42,6 @@ from planner.memory_model.estimator import runtime_of
 from planner.memory_model.releases import check_tables
 from planner.placing import PlaceablePlan
 from planner.planning import make_plan
-from planner.planning.candidates import what_it_lacks
 from planner.planning.stock import OFFICIAL_PRECISION, OLDER_PRECISION
 from planner.units import (
     check_size,

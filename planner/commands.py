@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from planner.catalog.checkpoints import official_name
 from planner.domain import Budget, Configuration, Gpu, Headroom, Request
+from planner.official import official_name
 from planner.units import AUTO_HEADROOM_PERCENT, exact_size, format_resolution
 
 SAVED = "plan.yaml"

@@ -28,11 +28,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from planner.catalog.capability import why_unsupported
 from planner.documents import write
 from planner.domain import TASKS, VARIANTS, VERSIONS, Configuration, Workload
 from planner.journal import append, open_journal, read_journal
 from planner.measure.trial import RAN, Outcome, Trial, run_trial
-from planner.planning.candidates import why_unsupported
 from planner.rehearsal.machine import imaginary_gpu
 from planner.rehearsal.stage import Stage
 

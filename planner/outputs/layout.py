@@ -13,6 +13,10 @@ from planner.outputs.files import SUFFIX, neighbour_of
 
 SAVES = ("png", "coco", "npz", "overlay")
 """What can be saved: indexed PNGs, one COCO document, NPZs, an overlay picture or video."""
+EARLY_ENDS = (5, 10, 20, 50)
+"""Frames after which the first parts end: at a few seconds a frame, a hundred of them are too much to lose."""
+PART_FRAMES = 100
+"""Frames of one part of a clip, the first ones aside: what a killed run loses at most."""
 _FRAME_FILE = re.compile(r"\.?\d{5,}\.(png|npz)(\.partial)?", re.ASCII)
 
 

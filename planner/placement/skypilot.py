@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from planner import __version__
+from planner.catalog.capability import why_unsupported
 from planner.documents import Fields, read
 from planner.domain import Configuration, Plan
 from planner.errors import UsageError
@@ -19,7 +20,6 @@ from planner.locations import profiles_folder
 from planner.placement.nouns import ANY_HOST, Card, Host, Job, Placement, Share, rounded_up
 from planner.placement.share import allot, cautions
 from planner.placement.tables import listed
-from planner.planning.candidates import why_unsupported
 from planner.runtime.cap import VARIABLE
 from planner.units import exact_size
 

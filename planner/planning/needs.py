@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from planner.answers import Cards, Need, Needed
+from planner.catalog.capability import why_unsupported
 from planner.commands import planning_command
 from planner.domain import VARIANTS, VERSIONS, Budget, Configuration, Gpu, Headroom, Pins, Request
 from planner.errors import UsageError
@@ -19,7 +20,6 @@ from planner.planning.candidates import (
     candidate_classes,
     open_precisions,
     resolutions,
-    why_unsupported,
 )
 from planner.planning.limits import card_size
 from planner.planning.ranking import PRECISION_RANK

@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 
+from planner.catalog.capability import what_it_lacks, why_unsupported
 from planner.commands import describe
 from planner.domain import ATTENTIONS, PRECISIONS, TASKS, VARIANTS, VERSIONS, Configuration, Plan
 from planner.errors import DeviceWarning, EnvironmentFailure, OutOfMemory, UsageError
-from planner.planning.candidates import what_it_lacks, why_unsupported
 from planner.prompts.prompts import Prompt
 from planner.runtime.attention import check_kernel
 from planner.runtime.automatic import AutomaticMask, automask

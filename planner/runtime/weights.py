@@ -16,11 +16,12 @@ from unittest import mock
 import torch
 from sam2.build_sam import HF_MODEL_ID_TO_FILENAMES
 
-from planner.catalog.checkpoints import local_path, official_name
+from planner.catalog.checkpoints import local_path
 from planner.catalog.weight_files import SAFETENSORS, ZIP
 from planner.catalog.weights import Accepted, accept, missing
 from planner.domain import Configuration
 from planner.errors import EnvironmentFailure, FileError, UsageError
+from planner.official import official_name
 from planner.runtime.network import build
 from planner.runtime.safe_files import read_tensors, safe_tensors
 
