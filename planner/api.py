@@ -11,7 +11,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from planner import __version__, domain
+from planner import domain
 from planner.budgets import budget_of, gpus_of, torch_of, with_host
 from planner.catalog.capability import what_it_lacks
 from planner.catalog.torch_rules import build_named, check_code, said
@@ -54,6 +54,7 @@ from planner.units import (
     parse_resolution,
     parse_size,
 )
+from planner.version import __version__
 
 __all__ = ["DoesNotFit", "Plan", "PlannerError", "plan", "predict", "predict_table"]
 

@@ -14,7 +14,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from planner import __version__
 from planner.domain import Asked, Budget, Configuration, Exact, Gpu, Request, Workload
 from planner.errors import EnvironmentFailure, Interrupted, PlannerError, UsageError
 from planner.exact_cache import Cache
@@ -28,6 +27,7 @@ from planner.rehearsal.machine import DEFAULT_CAPABILITY, ImaginaryGpu, imaginar
 from planner.rehearsal.stage import Stage
 from planner.rehearsal.wheels import find_wheels
 from planner.truth import simulation_of
+from planner.version import __version__
 
 Progress = Callable[[int, int, str, Configuration], None]
 """Told before each run: its number, how many there are at most, rehearsed or simulated, and what runs."""

@@ -11,7 +11,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from planner import __version__
 from planner.catalog.capability import why_unsupported
 from planner.documents import Fields, read
 from planner.domain import Configuration, Plan
@@ -22,6 +21,7 @@ from planner.placement.share import allot, cautions
 from planner.placement.tables import listed
 from planner.runtime.cap import VARIABLE
 from planner.units import exact_size
+from planner.version import __version__
 
 SETUP = f'pip install "sam2-plan[run]=={__version__}"\n'
 """Of the release that made the plan: another one may predict other bytes."""
