@@ -27,7 +27,7 @@ from planner.domain import (
     Workload,
 )
 from planner.memory_model import MemoryModel
-from planner.memory_model.estimator import Totals
+from planner.memory_model.terms import Totals
 from planner.planning import make_plan
 from planner.planning.candidates import resolutions
 from planner.planning.needs import needed

@@ -24,8 +24,6 @@ from planner.catalog import Catalog
 from planner.domain import VARIANTS
 from planner.memory_model import arrays
 from planner.memory_model.beyond import USUAL_MASKS_BYTES, is_usual, reserved_scores
-from planner.memory_model.coefficients import Curve, Group, Key, Law, Rehearsed, Spill, generation_of
-from planner.memory_model.estimator import SCORED
 from planner.memory_model.features import (
     FRAMES,
     FURTHER_PASSES,
@@ -34,7 +32,9 @@ from planner.memory_model.features import (
     OUTPUT_MASKS,
     SCALAR,
 )
+from planner.memory_model.laws import Curve, Group, Key, Law, Rehearsed, Spill, generation_of
 from planner.memory_model.rows import Row
+from planner.memory_model.terms import SCORED
 
 HELD_WHOLE = {FRAMES: ("init", "encode", "track", "output"), MEMORY_BANK: ("encode", "track", "output")}
 """Arrays that are held whole at the peak of these phases: their own size is known, not regressed."""

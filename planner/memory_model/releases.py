@@ -11,7 +11,7 @@ from planner.catalog.torch_rules import NEWEST, Release, TorchRules, rules_of, s
 from planner.domain import POSITION_TABLES
 from planner.errors import UsageError
 from planner.memory_model import arrays
-from planner.memory_model.coefficients import GENERATIONS
+from planner.memory_model.laws import GENERATIONS
 from planner.units import check_word
 
 BUILT, USED, NONE = POSITION_TABLES

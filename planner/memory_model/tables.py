@@ -11,10 +11,11 @@ from planner.domain import ATTENTIONS, PRECISIONS, TASKS, VARIANTS
 from planner.errors import UsageError
 from planner.memory_model import arrays
 from planner.memory_model.beyond import Scores, is_usual, math_scores, reserved_scores
-from planner.memory_model.coefficients import WIDTHS, Group, Law, generation_of
 from planner.memory_model.contexts import context_on
-from planner.memory_model.estimator import ENDLESS_FRAMES, MOST, WIDTH_OF
+from planner.memory_model.estimator import MOST
 from planner.memory_model.features import Operations, Quantities, features
+from planner.memory_model.laws import WIDTHS, Group, Law, generation_of
+from planner.memory_model.terms import ENDLESS_FRAMES, WIDTH_OF
 
 if TYPE_CHECKING:
     from planner.memory_model.estimator import MemoryModel

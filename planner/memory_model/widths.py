@@ -13,7 +13,7 @@ from itertools import pairwise
 from planner.catalog import Catalog
 from planner.domain import VARIANTS
 from planner.memory_model import arrays
-from planner.memory_model.coefficients import Curve, Group, Key, Law
+from planner.memory_model.laws import Curve, Group, Key, Law
 
 
 def ordered_by_width(groups: Mapping[Key, Group], catalog: Catalog) -> dict[Key, Group]:

@@ -11,7 +11,7 @@ from planner.commands import planning_command
 from planner.domain import VARIANTS, VERSIONS, Budget, Configuration, Gpu, Headroom, Pins, Request
 from planner.errors import UsageError
 from planner.memory_model import MemoryModel
-from planner.memory_model.estimator import Totals
+from planner.memory_model.terms import Totals
 from planner.planning.candidates import (
     SQUARE_SIDES,
     SURE,

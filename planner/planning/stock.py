@@ -15,7 +15,7 @@ from planner.domain import Budget, Configuration, Request, Stock, Workload
 from planner.memory_model import MemoryModel
 from planner.memory_model.arrays import frames as frame_bytes
 from planner.memory_model.arrays import stock_state
-from planner.memory_model.estimator import Totals
+from planner.memory_model.terms import Totals
 from planner.planning.limits import largest_if_any
 from planner.units import format_size
 

@@ -18,8 +18,8 @@ from planner.catalog import load_catalog
 from planner.catalog.torch_rules import said
 from planner.domain import Component, Configuration, Phase, Workload
 from planner.memory_model.contexts import context_on
-from planner.memory_model.estimator import runtime_of
 from planner.memory_model.host import host_components
+from planner.memory_model.terms import runtime_of
 from planner.simulator import streams
 from planner.simulator.attribution import Holding, Timeline, holding_at, timeline_of
 from planner.simulator.convolutions.workspaces import RULE, Answers
