@@ -40,7 +40,7 @@ from planner.memory_model import MemoryModel
 from planner.memory_model.current import known_model
 from planner.memory_model.releases import check_tables
 from planner.memory_model.terms import runtime_of
-from planner.placing import PlaceablePlan
+from planner.placeable import PlaceablePlan
 from planner.planning import make_plan
 from planner.planning.stock import OFFICIAL_PRECISION, OLDER_PRECISION
 from planner.units import (
