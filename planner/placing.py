@@ -8,14 +8,15 @@ from typing import Any
 
 from planner import domain
 from planner.placement.job import NAME, make_host, make_job
-from planner.placement.nouns import ENGINES, Placement
-from planner.units import check_word
+from planner.placement.nouns import Placement
+from planner.spelling import check_word
+from planner.words import ENGINES, Engine, ShareKind, Sharing
 
 JOB = ("source", "out", "plan_path", "checkpoint", "arguments", "name")
 """Options that say what runs."""
 
 
-def place(plan: domain.Plan, engine: str, **options: Any) -> Placement:
+def place(plan: domain.Plan, engine: Engine, **options: Any) -> Placement:
     """What the engine is handed for a plan; the options are those of the methods below, an unknown one a TypeError.
 
     Raises DoesNotFit for a plan that chose nothing, ShareTooLarge where the card or slice is too small, UsageError for
@@ -63,7 +64,7 @@ class PlaceablePlan(domain.Plan):
 
     __slots__ = ()
 
-    def ray_options(self, *, gpu: str | int | None = None, share: str = "bound") -> dict[str, Any]:
+    def ray_options(self, *, gpu: str | int | None = None, share: ShareKind = "bound") -> dict[str, Any]:
         """For `@ray.remote(**options)`, of tasks and actors: num_gpus, accelerator_type, runtime_env.
 
         accelerator_type only where the GPU has a name. A runtime_env of your own replaces this one: merge its env_vars.
@@ -82,9 +83,9 @@ class PlaceablePlan(domain.Plan):
         out: str = "masks",
         checkpoint: str | None = None,
         arguments: Sequence[str] = (),
-        sharing: str = "whole",
+        sharing: Sharing = "whole",
         gpu: str | int | None = None,
-        share: str = "bound",
+        share: ShareKind = "bound",
         name: str = NAME,
         namespace: str | None = None,
         queue: str | None = None,
@@ -114,7 +115,7 @@ class PlaceablePlan(domain.Plan):
         arguments: Sequence[str] = (),
         gpu: str | int | None = None,
         gpu_type: str | None = None,
-        share: str = "bound",
+        share: ShareKind = "bound",
         shards_per_gpu: int | None = None,
         name: str = NAME,
         time: str | None = None,
@@ -143,7 +144,7 @@ class PlaceablePlan(domain.Plan):
         arguments: Sequence[str] = (),
         image: str | None = None,
         gpu: str | int | None = None,
-        share: str = "bound",
+        share: ShareKind = "bound",
         name: str = NAME,
         memory: str | int | None = None,
         cpus: str | int | None = None,

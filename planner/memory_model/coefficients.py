@@ -11,28 +11,30 @@ from functools import lru_cache
 from itertools import pairwise
 from math import ceil, inf, isfinite
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
-from planner.domain import RUNTIMES, TASKS, VARIANTS, Configuration, Workload
+from planner.domain import Configuration, Workload
 from planner.errors import FileError
 from planner.locations import profiles_folder
+from planner.spelling import check_word
+from planner.words import RUNTIMES, TASKS, VARIANTS, WIDTHS, ProvenanceKind, Runtime, Task, Variant, Width
 
 SCHEMA_VERSION = 5
 FITTED_FILE = "memory_model.jsonl"
 """In the user's folder: what `sam2-plan fit` made. A line of JSON for what is common, then one for each group."""
-WIDTHS = ("half", "autocast", "float32")
-"""Of weights and activations: precisions of one width are alike, byte for byte."""
 GENERATIONS = {"7.5": (7, 5), "8.6": (8, 6), "12.0": (12, 0)}
 """Capabilities that have laws of their own; the others take those of the nearest, which generation_of names."""
 FULL_BANK_FRAMES = 18
 """Of a bounded memory bank: no array grows beyond (its pointers are all there after 16)."""
+LAWS_OF: tuple[ProvenanceKind, ...] = ("rehearsed", "published")
+"""What laws are fitted to."""
 OTHER_PROGRAM = "any"
 """In a generation's place: of the published re-implementation, whose GPU nobody named."""
 REMAKE = "Make it again with sam2-plan fit, or take the file of this release."
 
 
 _KEY = re.compile(r'{"group": \["(\w+)", "(\w+)", "(\w+)", "([\w.]+)"\]')
-Key = tuple[str, str, str, str]
+Key = tuple[Runtime, Task, Width, str]
 
 
 def generation_of(capability: tuple[int, int] | None) -> str:
@@ -99,17 +101,17 @@ class Spill:
 class Law:
     """How one quantity of a runtime, task and width follows from pixels, the variant and the features."""
 
-    curves: Mapping[str, Curve]
+    curves: Mapping[Variant, Curve]
     """By variant: bytes beside the weights and the features."""
     growth: Mapping[str, float]
     """By feature (planner.memory_model.features): bytes for each of its units."""
     spill: Spill | None = None
     """Of reserved bytes; None where everything that grows is added."""
-    tables: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    tables: Mapping[Variant, Sequence[float]] = field(default_factory=dict)
     """By variant: the same as a curve, at each resolution of the group that was run; it may fall from one to the next,
     as what the allocator reserves does."""
 
-    def at(self, variant: str, place: int | None, pixels: float) -> float:
+    def at(self, variant: Variant, place: int | None, pixels: float) -> float:
         """Bytes at the resolution in that place of the group's list, or of None at so many pixels."""
         return self.curves[variant].at(pixels) if place is None else self.tables[variant][place]
 
@@ -127,22 +129,22 @@ class Rehearsed(NamedTuple):
 class Group:
     """The laws of one runtime, task, width and generation of GPUs."""
 
-    runtime: str
-    task: str
-    width: str
+    runtime: Runtime
+    task: Task
+    width: Width
     generation: str
     """One of GENERATIONS, or OTHER_PROGRAM."""
     phases: Mapping[str, Law]
     """Allocated bytes at the peak of each phase, in order, weights not counted."""
     reserved: Law
     """Reserved bytes at the end, weights not counted."""
-    provenance: str
+    provenance: ProvenanceKind
     """Of what was fitted: rehearsed or published."""
     places: Mapping[tuple[int, int], int] = field(default_factory=dict)
     """Where a resolution, shorter side first, stands in the laws' tables."""
-    run: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    run: Mapping[Variant, frozenset[int]] = field(default_factory=dict)
     """By variant: the places of resolutions that were run on this generation; the others are taken from another."""
-    known: Mapping[tuple[str, tuple[int, int]], Mapping[str, Rehearsed]] = field(default_factory=dict)
+    known: Mapping[tuple[Variant, tuple[int, int]], Mapping[str, Rehearsed]] = field(default_factory=dict)
     """Runs by variant and resolution, then by name_of."""
     most_reserved: float = inf
     """The most that any run reserved of what it allocated; math attention keeps scores of every length, and more."""
@@ -152,7 +154,7 @@ class Group:
     largest_frame_pixels: int
     """Of the source's pictures."""
 
-    def was_run(self, variant: str, resolution: tuple[int, int]) -> bool:
+    def was_run(self, variant: Variant, resolution: tuple[int, int]) -> bool:
         """Whether the variant was run at that resolution on this generation."""
         place = self.places.get((min(resolution), max(resolution)))
         return place is not None and place in self.run.get(variant, ())
@@ -189,7 +191,7 @@ class Correction:
     """What rows measured on one GPU say of the laws."""
 
     gpu: str
-    runtime: str
+    runtime: Runtime
     allocated_ratio: float
     reserved_ratio: float
     context_bytes: int | None
@@ -206,9 +208,9 @@ class Coefficients:
 
     groups: Mapping[Key, Group]
     """By runtime, task, width and generation."""
-    margins: Mapping[tuple[str, str, str], Margin]
+    margins: Mapping[tuple[Runtime, Task, str], Margin]
     """By runtime, task and kind (USUAL or OTHER): of reserved bytes."""
-    least: Mapping[tuple[str, str], float]
+    least: Mapping[tuple[Runtime, Task], float]
     """By runtime and task: the share of the cache, what is reserved beyond what is allocated, that a run cannot give
     back when memory runs short."""
     beyond: float
@@ -220,7 +222,7 @@ class Coefficients:
     versions: Mapping[str, str]
     """Of the packages that were rehearsed."""
 
-    def group(self, runtime: str, task: str, width: str, generation: str) -> Group | None:
+    def group(self, runtime: Runtime, task: Task, width: Width, generation: str) -> Group | None:
         """The laws of a generation; where it has none those of most cards, and of the published program its own."""
         for name in (generation, generation_of(None), OTHER_PROGRAM):
             found = self.groups.get((runtime, task, width, name))
@@ -266,7 +268,10 @@ def parse_coefficients(text: str, path: Path | None = None) -> Coefficients:
         raise ValueError(f"schema_version is {value['schema_version']!r}, not {SCHEMA_VERSION}")
     return Coefficients(
         groups=_Groups(lines, path),
-        margins={(*_task(entry), _word(entry["kind"], KINDS)): _margin(entry) for entry in value["margins"]},
+        margins={
+            (*_task(entry), check_word(entry["kind"], "kind of margin", KINDS)): _margin(entry)
+            for entry in value["margins"]
+        },
         least={_task(entry): _number(entry["share"]) for entry in value["least"]},
         beyond=_number(value["beyond"]),
         corrections=tuple(_correction(entry) for entry in value["corrections"]),
@@ -287,7 +292,7 @@ class _Groups(Mapping[Key, Group]):
             found = _KEY.match(line)
             if found is None:
                 raise ValueError(f"a line does not begin with its group: {line[:40]!r}")
-            self._texts[found[1], found[2], found[3], found[4]] = line
+            self._texts[cast(Key, found.groups())] = line
 
     def __getitem__(self, key: Key) -> Group:
         known = self._read.get(key)
@@ -314,15 +319,18 @@ def _group(entry: Any) -> Group:
     places = {(int(short), int(long)): place for place, (short, long) in enumerate(entry["resolutions"])}
     runtime, task, width, generation = entry["group"]
     return Group(
-        runtime=_word(runtime, RUNTIMES),
-        task=_word(task, TASKS),
-        width=_word(width, WIDTHS),
-        generation=_word(generation, (*GENERATIONS, OTHER_PROGRAM)),
+        runtime=check_word(runtime, "runtime", RUNTIMES),
+        task=check_word(task, "task", TASKS),
+        width=check_word(width, "width", WIDTHS),
+        generation=check_word(generation, "generation", (*GENERATIONS, OTHER_PROGRAM)),
         phases={name: _law(law, pixels, len(places)) for name, law in entry["phases"].items()},
         reserved=_law(entry["reserved"], pixels, len(places)),
-        provenance=_word(entry["provenance"], ("rehearsed", "published")),
+        provenance=check_word(entry["provenance"], "provenance", LAWS_OF),
         places=places,
-        run={_word(variant, VARIANTS): frozenset(map(int, found)) for variant, found in entry["run"].items()},
+        run={
+            check_word(variant, "variant", VARIANTS): frozenset(map(int, found))
+            for variant, found in entry["run"].items()
+        },
         known=_known(entry["known"]),
         most_reserved=_most(entry["most_reserved"]),
         largest_pixels=pixels[-1],
@@ -337,8 +345,8 @@ def _most(value: Any) -> float:
     return inf if value is None else float(value)
 
 
-def _known(entries: Any) -> dict[tuple[str, tuple[int, int]], dict[str, Rehearsed]]:
-    found: dict[tuple[str, tuple[int, int]], dict[str, Rehearsed]] = {}
+def _known(entries: Any) -> dict[tuple[Variant, tuple[int, int]], dict[str, Rehearsed]]:
+    found: dict[tuple[Variant, tuple[int, int]], dict[str, Rehearsed]] = {}
     for name, sizes in entries.items():
         variant, _, height, width, _ = name.split(" ", 4)
         allocated, reserved, least = sizes
@@ -387,8 +395,8 @@ def _curve(values: Any, pixels: tuple[int, ...]) -> Curve:
     return Curve(pixels, tuple(sizes), slope)
 
 
-def _task(entry: Any) -> tuple[str, str]:
-    return _word(entry["runtime"], RUNTIMES), _word(entry["task"], TASKS)
+def _task(entry: Any) -> tuple[Runtime, Task]:
+    return check_word(entry["runtime"], "runtime", RUNTIMES), check_word(entry["task"], "task", TASKS)
 
 
 def _margin(entry: Any) -> Margin:
@@ -399,7 +407,7 @@ def _correction(entry: Any) -> Correction:
     context = entry["context_bytes"]
     return Correction(
         gpu=str(entry["gpu"]),
-        runtime=_word(entry["runtime"], RUNTIMES),
+        runtime=check_word(entry["runtime"], "runtime", RUNTIMES),
         allocated_ratio=_number(entry["allocated_ratio"]),
         reserved_ratio=_number(entry["reserved_ratio"]),
         context_bytes=None if context is None else int(context),
@@ -413,9 +421,3 @@ def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
         raise ValueError(f"{value!r} is not a number of 0 or more")
     return value
-
-
-def _word(value: Any, known: tuple[str, ...]) -> str:
-    if value not in known:
-        raise ValueError(f"{value!r} is none of {', '.join(known)}")
-    return str(value)

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from planner.domain import PRECISIONS, VARIANTS, VERSIONS, Budget, Configuration, Pins, Request, Workload
+from planner.domain import Budget, Configuration, Pins, Request, Workload
 from planner.memory_model import MemoryModel
+from planner.memory_model.estimator import WIDTH_OF
 from planner.units import RESOLUTION_STEP, format_size
+from planner.words import PRECISIONS, VARIANTS, VERSIONS, WIDTHS, Attention, Precision, Variant, Version, Width
 
 if TYPE_CHECKING:
     from planner.catalog.torch_builds import TorchBuild
@@ -70,11 +72,11 @@ class Member(NamedTuple):
 class CandidateClass(NamedTuple):
     """Configurations of the same accuracy."""
 
-    variant: str
-    version: str
+    variant: Variant
+    version: Version
     resolution: tuple[int, int]
-    precision: str
-    attention: str
+    precision: Precision
+    attention: Attention
     members: tuple[Member, ...]
     """The most preferred first."""
     unsupported: str | None
@@ -139,11 +141,11 @@ def candidate_classes(request: Request, budget: Budget, model: MemoryModel) -> l
     pins = request.pins
     attention = pins.attention or "auto"
     hosted = budget.host_bytes is not None
-    known: dict[tuple[str, tuple[int, int], str], tuple[tuple[Member, ...], int | None]] = {}
+    known: dict[tuple[Variant, tuple[int, int], Width], tuple[tuple[Member, ...], int | None]] = {}
     classes = []
     for variant, resolution, precision in _open(pins, request):
         # Versions share a shape, and so do the two half precisions: their bytes are worked out once.
-        key = (variant, resolution, width_of(precision))
+        key = (variant, resolution, WIDTH_OF[precision])
         if key not in known:
             asked = (variant, resolution, precision, attention, request.workload, model, budget)
             known[key] = held_by_host(tuple(members(*asked, host=hosted)), budget.host_bytes)
@@ -188,7 +190,12 @@ def smallest_host_need(request: Request, budget: Budget, model: MemoryModel) -> 
 
 
 def _ways_at(
-    variant: str, resolution: tuple[int, int], request: Request, budget: Budget, model: MemoryModel, host: bool = False
+    variant: Variant,
+    resolution: tuple[int, int],
+    request: Request,
+    budget: Budget,
+    model: MemoryModel,
+    host: bool = False,
 ) -> list[Member]:
     """Every way of running a variant at a resolution in each precision that is open and the GPU runs."""
     attention, hosted = request.pins.attention or "auto", host or budget.host_bytes is not None
@@ -200,17 +207,12 @@ def _ways_at(
     ]
 
 
-def one_of_each_width(precisions: Iterable[str]) -> list[str]:
+def one_of_each_width(precisions: Iterable[Precision]) -> list[Precision]:
     """The first of those that take the same bytes, the widths that take least first."""
-    found: dict[str, str] = {}
+    found: dict[Width, Precision] = {}
     for precision in precisions:
-        found.setdefault(width_of(precision), precision)
-    return [found[width] for width in ("float16", "autocast_float16", "float32") if width in found]
-
-
-def width_of(precision: str) -> str:
-    """The precision that stands for all that take the same bytes: the two half ones are of one width."""
-    return precision.replace("bfloat16", "float16")
+        found.setdefault(WIDTH_OF[precision], precision)
+    return [found[width] for width in WIDTHS if width in found]
 
 
 def within_host(ways: Iterable[Member], host_bytes: int | None) -> Iterator[Member]:
@@ -235,7 +237,7 @@ def too_much_for_host(need_bytes: int | None, budget: Budget) -> str | None:
 
 
 def why_unsupported(
-    precision: str, attention: str, capability: tuple[int, int] | None, build: TorchBuild | None = None
+    precision: Precision, attention: Attention, capability: tuple[int, int] | None, build: TorchBuild | None = None
 ) -> str | None:
     """Why a GPU of this capability cannot run the configuration, if it cannot (None: it can, or is not known).
 
@@ -248,7 +250,7 @@ def why_unsupported(
     return why_no_code(capability, build) or what_it_lacks(precision, attention, capability)
 
 
-def what_it_lacks(precision: str, attention: str, capability: tuple[int, int] | None) -> str | None:
+def what_it_lacks(precision: Precision, attention: Attention, capability: tuple[int, int] | None) -> str | None:
     """The same of the GPU itself, whatever torch has code for."""
     if capability is None:
         return None
@@ -262,14 +264,14 @@ def what_it_lacks(precision: str, attention: str, capability: tuple[int, int] | 
     return None
 
 
-def _open(pins: Pins, request: Request) -> Iterator[tuple[str, tuple[int, int], str]]:
+def _open(pins: Pins, request: Request) -> Iterator[tuple[Variant, tuple[int, int], Precision]]:
     for variant in (pins.variant,) if pins.variant else VARIANTS:
         for resolution in resolutions(request):
             for precision in open_precisions(pins):
                 yield variant, resolution, precision
 
 
-def open_precisions(pins: Pins) -> tuple[str, ...]:
+def open_precisions(pins: Pins) -> tuple[Precision, ...]:
     """Those open; flash and cuDNN attention run in half precision only."""
     if pins.precision:
         return (pins.precision,)
@@ -277,10 +279,10 @@ def open_precisions(pins: Pins) -> tuple[str, ...]:
 
 
 def members(
-    variant: str,
+    variant: Variant,
     resolution: tuple[int, int],
-    precision: str,
-    attention: str,
+    precision: Precision,
+    attention: Attention,
     workload: Workload,
     model: MemoryModel,
     budget: Budget,
