@@ -20,17 +20,7 @@ from planner.domain import (
     Request,
     Stock,
 )
-
-ORIGINS = ("predicted", "published")
-OUTCOMES = ("chosen", "fits", "does_not_fit", "unsupported")
-LOST_BY = ("balance", "published", "accuracy", "certainty", "precision", "speed", "bytes", "order")
-"""In what a class that fits loses to the choice. balance: its distance from the knee; published: its accuracy is an
-estimate, the choice's is not; certainty: it fits only tightly, the choice surely; order: all else is the same, and the
-choice stands first in the domain's lists."""
-
-PURPOSES = ("smallest", "official", "other")
-"""Of the budgets that are needed: the least of all that the pins leave open; the official recipe at the native
-resolution; the other precisions and variants there, or at the pinned resolution."""
+from planner.words import LostBy, Origin, Purpose, Runtime, Standing, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +29,7 @@ class Explained:
 
     rank: int
     """1 is what would be preferred to all others, if everything surely fitted."""
-    outcome: str
-    """One of OUTCOMES."""
+    outcome: Standing
     configuration: Configuration
     """What it would run as where it fits, else the smallest of the class."""
     quality: float | None
@@ -61,7 +50,7 @@ class Explained:
     """How large that component is."""
     excess_bytes: int | None
     """How much more that is than in what it is compared with; None of the nearest miss, compared with nothing."""
-    lost_by: str | None
+    lost_by: LostBy | None
     """Of what fits, one of LOST_BY."""
     reason: str
     """All of this in a sentence."""
@@ -87,8 +76,7 @@ class Explained:
 class Beside:
     """What one configuration takes on one runtime, predicted or published. A figure is None where `note` says why."""
 
-    runtime: str
-    """One of planner.domain.RUNTIMES."""
+    runtime: Runtime
     allocated_bytes: int | None
     reserved_bytes: int | None
     total_bytes: int | None
@@ -97,8 +85,7 @@ class Beside:
     upper_bytes: int | None
     """The bound of a prediction; publications have none."""
     host_bytes: int | None
-    origin: str
-    """One of ORIGINS."""
+    origin: Origin
     note: str | None = None
     """Why there are no figures; of a publication what exactly it measured, and where it stands."""
 
@@ -172,8 +159,7 @@ class Carried:
 class Need:
     """The smallest budgets for one class, headroom included. A figure is None where `reasons` says why."""
 
-    purpose: str
-    """One of PURPOSES."""
+    purpose: Purpose
     configuration: Configuration
     """The way of running the class that takes least."""
     need_bytes: int
@@ -205,7 +191,7 @@ class Cards:
 
     total_bytes: int
     """Of the one that has least: sizes that read the same are one."""
-    verdict: str
+    verdict: Verdict
     """fits or tight, as of a plan for each of them."""
     names: tuple[str, ...]
     """The newest compute capability first."""
@@ -219,7 +205,7 @@ class Needed:
 
     request: Request
     headroom: Headroom
-    runtime: str
+    runtime: Runtime
     """own or stock."""
     needs: tuple[Need, ...]
     """The smallest first, then each variant that is open in every precision."""
@@ -325,7 +311,7 @@ class Packing:
     plan: Plan
     """Of one process. Its budget is what each may take, its suggestions and its command are of the packing."""
     gpus: tuple[PackedGpu, ...]
-    verdict: str
+    verdict: Verdict
     """As of a plan: fits where the upper bounds of all processes fit together on each GPU."""
     max_streams: int
     """How many fit with this configuration; 0 where nothing was chosen."""

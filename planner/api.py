@@ -17,24 +17,7 @@ from planner.catalog.capability import what_it_lacks
 from planner.catalog.torch_rules import build_named, check_code, said
 from planner.commands import describe
 from planner.documents import write
-from planner.domain import (
-    ATTENTIONS,
-    PRECISIONS,
-    PREFERENCES,
-    RUNTIMES,
-    TASKS,
-    VARIANTS,
-    VERSIONS,
-    Configuration,
-    Estimate,
-    Gpu,
-    Pins,
-    Provenance,
-    Rejection,
-    Request,
-    Suggestion,
-    Workload,
-)
+from planner.domain import Configuration, Estimate, Gpu, Pins, Provenance, Rejection, Request, Suggestion, Workload
 from planner.errors import PlannerError, UsageError
 from planner.memory_model import MemoryModel
 from planner.memory_model.current import known_model
@@ -43,9 +26,9 @@ from planner.memory_model.terms import runtime_of
 from planner.placeable import PlaceablePlan
 from planner.planning import make_plan
 from planner.planning.stock import OFFICIAL_PRECISION, OLDER_PRECISION
+from planner.spelling import check_word
 from planner.units import (
     check_size,
-    check_word,
     format_size,
     parse_count,
     parse_frame_size,
@@ -55,6 +38,23 @@ from planner.units import (
     parse_size,
 )
 from planner.version import __version__
+from planner.words import (
+    ATTENTIONS,
+    PRECISIONS,
+    PREFERENCES,
+    RUNTIMES,
+    TASKS,
+    VARIANTS,
+    VERSIONS,
+    Attention,
+    PositionTables,
+    Precision,
+    Preference,
+    Runtime,
+    Task,
+    Variant,
+    Version,
+)
 
 __all__ = ["DoesNotFit", "Plan", "PlannerError", "plan", "predict", "predict_table"]
 
@@ -153,19 +153,19 @@ if TYPE_CHECKING:
 
 def plan(
     *,
-    task: str = "video",
+    task: Task = "video",
     objects: int | str = 1,
     frames: int | str | None = None,
     frame_size: tuple[int, int] | str | None = None,
     vram: str | int | None = None,
     gpu: str | None = None,
     device: str | int | None = None,
-    variant: str | None = None,
-    version: str | None = None,
+    variant: Variant | None = None,
+    version: Version | None = None,
     resolution: tuple[int, int] | str | int | None = None,
-    precision: str | None = None,
-    attention: str | None = None,
-    prefer: str = "quality",
+    precision: Precision | None = None,
+    attention: Attention | None = None,
+    prefer: Preference = "quality",
     headroom: str = "auto",
     top: int = 6,
     strict: bool = False,
@@ -217,12 +217,12 @@ def plan(
 
 def predict(
     *,
-    variant: str,
+    variant: Variant,
     resolution: tuple[int, int] | str | int = 1024,
-    task: str = "video",
-    version: str = "2.1",
-    precision: str | None = None,
-    attention: str = "auto",
+    task: Task = "video",
+    version: Version = "2.1",
+    precision: Precision | None = None,
+    attention: Attention = "auto",
     objects: int | str = 1,
     frames: int | str | None = None,
     frame_size: tuple[int, int] | str | None = None,
@@ -232,9 +232,9 @@ def predict(
     offload_state: bool = False,
     gpu: str | None = None,
     vram: str | int | None = None,
-    runtime: str | None = None,
+    runtime: Runtime | None = None,
     torch: str | None = None,
-    position_tables: str = "built",
+    position_tables: PositionTables = "built",
     exact: bool = False,
     progress: Progress | None = None,
 ) -> Estimate:
@@ -279,7 +279,7 @@ def predict(
 
 
 def model_for(
-    gpu: str | None, vram: str | int | None, torch: str | None = None, position_tables: str = "built"
+    gpu: str | None, vram: str | int | None, torch: str | None = None, position_tables: PositionTables = "built"
 ) -> tuple[Gpu | None, MemoryModel]:
     """The card of that name, if any, and the memory model for it, or for a card of that size.
 
@@ -292,7 +292,7 @@ def model_for(
     return card, known_model().on(card, size, torch, position_tables)
 
 
-def check_exact(exact: bool, torch: str | None, runtime: str = "own") -> None:
+def check_exact(exact: bool, torch: str | None, runtime: Runtime = "own") -> None:
     """Raises UsageError for an exact answer about what is not installed here, or not ours."""
     if exact and torch is not None:
         raise UsageError(
@@ -305,7 +305,7 @@ def check_exact(exact: bool, torch: str | None, runtime: str = "own") -> None:
         )
 
 
-def usual_precision(gpu: str | None = None) -> str:
+def usual_precision(gpu: str | None = None) -> Precision:
     """The official recipe on the GPU of that name: in float16 where it has no bfloat16."""
     card = _gpu(gpu)
     lacking = what_it_lacks(OFFICIAL_PRECISION, "auto", card.capability if card else None)
@@ -331,11 +331,11 @@ def _checked_on(card: Gpu, configuration: Configuration, torch: str | None) -> s
     return None
 
 
-def bounded_memory_bank_of(runtime: str | None, bounded: bool = True) -> bool:
+def bounded_memory_bank_of(runtime: Runtime | None, bounded: bool = True) -> bool:
     """The memory bank that goes with a runtime. Raises UsageError for an unknown runtime, or a contradiction."""
     if runtime is None:
         return bounded
-    _word("runtime", runtime, RUNTIMES)
+    check_word(runtime, "runtime", RUNTIMES)
     if runtime != "stock" and not bounded:
         raise UsageError(
             f"The runtime {runtime} and an unbounded memory bank contradict each other.",
@@ -345,7 +345,7 @@ def bounded_memory_bank_of(runtime: str | None, bounded: bool = True) -> bool:
 
 
 def predict_table(
-    columns: dict[str, Any], *, task: str, objects: Any = 1, frames: Any = None, frame_pixels: Any = 1080 * 1920
+    columns: dict[str, Any], *, task: Task, objects: Any = 1, frames: Any = None, frame_pixels: Any = 1080 * 1920
 ) -> dict[str, Any]:
     """Bytes of many configurations at once, as numpy columns: see MemoryModel.predict."""
     return known_model().on(None).predict(columns, task, objects, frames, frame_pixels)
@@ -353,12 +353,12 @@ def predict_table(
 
 def configuration_and_workload(
     *,
-    variant: str,
+    variant: Variant,
     resolution: tuple[int, int] | str | int,
-    task: str,
-    version: str,
-    precision: str,
-    attention: str,
+    task: Task,
+    version: Version,
+    precision: Precision,
+    attention: Attention,
     objects: int | str,
     frames: int | str | None,
     frame_size: tuple[int, int] | str | None,
@@ -396,21 +396,21 @@ def configuration_and_workload(
 
 def request_of(
     *,
-    task: str,
+    task: Task,
     objects: int | str,
     frames: int | str | None,
     frame_size: tuple[int, int] | str | None,
-    variant: str | None,
-    version: str | None,
+    variant: Variant | None,
+    version: Version | None,
     resolution: tuple[int, int] | str | int | None,
-    precision: str | None,
-    attention: str | None,
-    prefer: str = "quality",
+    precision: Precision | None,
+    attention: Attention | None,
+    prefer: Preference = "quality",
 ) -> Request:
     """A checked request of loose values, as plan takes them. Raises UsageError naming the value."""
     pins = _pins(variant, version, resolution, precision, attention)
-    _word("task", task, TASKS)
-    _word("preference", prefer, PREFERENCES)
+    check_word(task, "task", TASKS)
+    check_word(prefer, "preference", PREFERENCES)
     count = parse_count(objects, "objects")
     if task == "automask" and count != 1:
         raise UsageError(f"{count} objects cannot be asked for: automask finds them itself.", "Leave objects out.")
@@ -426,20 +426,21 @@ def request_of(
 
 
 def _pins(
-    variant: str | None,
-    version: str | None,
+    variant: Variant | None,
+    version: Version | None,
     resolution: tuple[int, int] | str | int | None,
-    precision: str | None,
-    attention: str | None,
+    precision: Precision | None,
+    attention: Attention | None,
 ) -> Pins:
-    for what, word, known in (
+    words: tuple[tuple[str, str | None, tuple[str, ...]], ...] = (
         ("variant", variant, VARIANTS),
         ("version", version, VERSIONS),
         ("precision", precision, PRECISIONS),
         ("attention", attention, ATTENTIONS),
-    ):
+    )
+    for what, word, known in words:
         if word is not None:
-            _word(what, word, known)
+            check_word(word, what, known)
     if attention in ("flash", "cudnn") and precision is not None and precision not in HALF_PRECISIONS:
         raise UsageError(
             f"{attention} attention and {precision} contradict each other: the kernel runs in half precision only.",
@@ -462,10 +463,6 @@ def _gpu(name: str | None) -> Gpu | None:
     from planner.catalog.gpus import find_gpu
 
     return find_gpu(name).gpu
-
-
-def _word(what: str, word: str, known: Sequence[str]) -> None:
-    check_word(word, what, known)
 
 
 def check_top(top: int) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from planner import domain
 from planner.commands import PROGRAM
+from planner.words import Engine, ShareKind, Sharing
 
 
 class PlaceablePlan(domain.Plan):
@@ -21,7 +22,7 @@ class PlaceablePlan(domain.Plan):
 
     __slots__ = ()
 
-    def ray_options(self, *, gpu: str | int | None = None, share: str = "bound") -> dict[str, Any]:
+    def ray_options(self, *, gpu: str | int | None = None, share: ShareKind = "bound") -> dict[str, Any]:
         """For `@ray.remote(**options)`, of tasks and actors: num_gpus, accelerator_type, runtime_env.
 
         accelerator_type only where the GPU has a name. A runtime_env of your own replaces this one: merge its env_vars.
@@ -40,9 +41,9 @@ class PlaceablePlan(domain.Plan):
         out: str = "masks",
         checkpoint: str | None = None,
         arguments: Sequence[str] = (),
-        sharing: str = "whole",
+        sharing: Sharing = "whole",
         gpu: str | int | None = None,
-        share: str = "bound",
+        share: ShareKind = "bound",
         name: str = PROGRAM,
         namespace: str | None = None,
         queue: str | None = None,
@@ -72,7 +73,7 @@ class PlaceablePlan(domain.Plan):
         arguments: Sequence[str] = (),
         gpu: str | int | None = None,
         gpu_type: str | None = None,
-        share: str = "bound",
+        share: ShareKind = "bound",
         shards_per_gpu: int | None = None,
         name: str = PROGRAM,
         time: str | None = None,
@@ -101,7 +102,7 @@ class PlaceablePlan(domain.Plan):
         arguments: Sequence[str] = (),
         image: str | None = None,
         gpu: str | int | None = None,
-        share: str = "bound",
+        share: ShareKind = "bound",
         name: str = PROGRAM,
         memory: str | int | None = None,
         cpus: str | int | None = None,
@@ -117,7 +118,7 @@ class PlaceablePlan(domain.Plan):
         return task
 
 
-def _placed(plan: domain.Plan, engine: str, **options: Any) -> Any:
+def _placed(plan: domain.Plan, engine: Engine, **options: Any) -> Any:
     from planner.placing import place  # planning loads no scheduler
 
     return place(plan, engine, **options).manifest

@@ -7,14 +7,15 @@ from typing import Any
 
 from planner import domain
 from planner.placement.job import make_host, make_job
-from planner.placement.nouns import ENGINES, Placement
-from planner.units import check_word
+from planner.placement.nouns import Placement
+from planner.spelling import check_word
+from planner.words import ENGINES, Engine
 
 JOB = ("source", "out", "plan_path", "checkpoint", "arguments", "name")
 """Options that say what runs."""
 
 
-def place(plan: domain.Plan, engine: str, **options: Any) -> Placement:
+def place(plan: domain.Plan, engine: Engine, **options: Any) -> Placement:
     """What the engine is handed for a plan; the options are those of the methods below, an unknown one a TypeError.
 
     Raises DoesNotFit for a plan that chose nothing, ShareTooLarge where the card or slice is too small, UsageError for

@@ -27,6 +27,7 @@ from PIL import Image
 
 import planner
 from planner.domain import Configuration
+from planner.words import Variant
 
 NAMES = {"tiny": "t", "small": "s", "base_plus": "b+", "large": "l"}
 AUTOCAST = {"float32": None, "autocast_bfloat16": torch.bfloat16, "autocast_float16": torch.float16}
@@ -41,7 +42,7 @@ Run = Callable[[], object]
 class Bench:
     """One variant, loaded by both sides."""
 
-    def __init__(self, options: argparse.Namespace, variant: str, folder: Path) -> None:
+    def __init__(self, options: argparse.Namespace, variant: Variant, folder: Path) -> None:
         self.options, self.variant, self.folder = options, variant, folder
         self.device = options.device
         self.picture = numpy.asarray(Image.open(folder / "00000.jpg"))

@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from planner import simulate
-from planner.domain import VARIANTS
 from planner.simulator.extension import extend
 from planner.simulator.settings import checked, trace
+from planner.words import VARIANTS
 
 FRAMES = (50, 500, 5000)
 OBJECTS = (1, 10)

@@ -14,7 +14,6 @@ from scipy.stats import binomtest
 import planner
 import planner.api
 from planner.catalog import load_catalog
-from planner.domain import VARIANTS
 from planner.errors import PlannerError
 from planner.locations import user_folder
 from planner.measure.sweep import keep
@@ -32,6 +31,7 @@ from planner.memory_model.published import fit_published
 from planner.memory_model.rows import Row, rows_of
 from planner.profiles.rehearsed import HELD_OUT
 from planner.report.accuracy import accuracy_report
+from planner.words import VARIANTS
 from tests.conftest import invoke
 
 CATALOG = load_catalog()

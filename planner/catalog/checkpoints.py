@@ -11,12 +11,13 @@ from pathlib import Path
 
 from planner.catalog.variants import check_source
 from planner.documents import Fields, read
-from planner.domain import VARIANTS, VERSIONS, Configuration
+from planner.domain import Configuration
 from planner.errors import FileError
 from planner.locations import profiles_folder
 from planner.official import official_hub_id, official_name
+from planner.words import VARIANTS, VERSIONS, Variant, Version
 
-BLOCKS = {12: "tiny", 16: "small", 24: "base_plus", 48: "large"}
+BLOCKS: dict[int, Variant] = {12: "tiny", 16: "small", 24: "base_plus", 48: "large"}
 """Blocks of the image encoder (sam2/configs, sum of stages)."""
 BLOCK_PREFIX = "image_encoder.trunk.blocks."
 NEWER_ONLY = "no_obj_embed_spatial"
@@ -33,20 +34,17 @@ _CHUNK_BYTES = 2**22
 class Held:
     """What a checkpoint file holds, by the names of its tensors."""
 
-    variant: str | None
+    variant: Variant | None
     """One of VARIANTS; None for a number of blocks that none has."""
-    version: str
-    """One of VERSIONS."""
+    version: Version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Official:
     """A checkpoint as Meta publishes it."""
 
-    variant: str
-    """One of VARIANTS."""
-    version: str
-    """One of VERSIONS."""
+    variant: Variant
+    version: Version
     file_bytes: int
     """Its size."""
     sha256: str | None

@@ -19,6 +19,7 @@ from planner.domain import Configuration
 from planner.errors import FileError
 from planner.locations import profiles_folder
 from planner.official import official_hub_id, official_name
+from planner.words import Variant, Version
 
 WRAPPERS = ("model", "state_dict", "model_state_dict", "model_state", "module", "net", "network", "weights", "params")
 """What programs call the weights beside an optimizer's state; of several in one file the first of these counts."""
@@ -82,7 +83,7 @@ def accept(path: Path, configuration: Configuration) -> Accepted:
 
 
 @lru_cache(maxsize=8)
-def needed_tensors(variant: str, version: str) -> Mapping[str, tuple[int, ...]]:
+def needed_tensors(variant: Variant, version: Version) -> Mapping[str, tuple[int, ...]]:
     """Shapes of a variant's weights by their names, from profiles/tensors.tsv."""
     needed: dict[str, tuple[int, ...]] = {}
     for line in (profiles_folder() / "tensors.tsv").read_text(encoding="ascii").splitlines():

@@ -12,8 +12,8 @@ from planner.cli import options
 from planner.cli.options import Word
 from planner.cli.output import echo
 from planner.errors import UsageError
-from planner.placement.nouns import ENGINES, SHARES, SHARINGS
-from planner.units import check_word
+from planner.spelling import check_word
+from planner.words import ENGINES, SHARES, SHARINGS, Engine
 
 if TYPE_CHECKING:
     from planner.api import Plan
@@ -89,11 +89,12 @@ def command(
 
     plan = Plan.load(plan_path)
     given = {name: value for name, value in asked.items() if value is not None}
-    _check(engine, given, arguments, random_weights)
-    if engine != "ray":
+    scheduler = check_word(engine, "scheduler", ENGINES)
+    _check(scheduler, given, arguments, random_weights)
+    if scheduler != "ray":
         words = (*arguments, *(["--random-weights"] if random_weights else []))
         given = {**_job(plan, plan_path, given, words), **given}
-    found = place(plan, engine, **given)
+    found = place(plan, scheduler, **given)
     text = placement_text(found)
     if path is not None:
         write(Path(path), text)
@@ -125,12 +126,11 @@ def _job(plan: Plan, plan_path: str, given: dict[str, Any], words: tuple[str, ..
     return defaults
 
 
-def _check(engine: str, given: dict[str, Any], arguments: tuple[str, ...], random_weights: bool) -> None:
+def _check(engine: Engine, given: dict[str, Any], arguments: tuple[str, ...], random_weights: bool) -> None:
     """Raises UsageError for what the scheduler has no use for, and for what it cannot do without.
 
     What was not said on the command line is dropped instead: it may be there for another scheduler.
     """
-    check_word(engine, "scheduler", ENGINES)
     foreign = [name for name in given if engine not in OF.get(name, (engine,)) or (engine == "ray" and name in RUN)]
     context = click.get_current_context()
     for name in foreign.copy():

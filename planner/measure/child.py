@@ -29,6 +29,7 @@ from planner.measure.trial import EXCERPT, FAILED, LOST, LOST_WORDS, OUT_OF_MEMO
 from planner.runtime.cuda import out_of_memory
 from planner.runtime.driver import Driver
 from planner.runtime.limiting import hold, uuid_of
+from planner.words import RunOutcome
 
 ROUNDS = 3
 """How often a picture is segmented: from the second on, old features are replaced."""
@@ -136,7 +137,7 @@ def _cap(cap_bytes: int, gauge: Gauge, driver: Driver) -> None:
     hold(gauge.device, cap_bytes, driver.process_bytes(), gauge.context_bytes() or 0)
 
 
-def _kind(error: Exception) -> str:
+def _kind(error: Exception) -> RunOutcome:
     short = isinstance(error, RuntimeError) and out_of_memory(error) is not None
     if short or getattr(error, "code", "") == "out_of_memory":
         return OUT_OF_MEMORY

@@ -15,8 +15,9 @@ from typing import Any
 
 from planner.domain import Configuration, Workload
 from planner.runtime.cap import VARIABLE
+from planner.words import RUN_OUTCOMES, DrivenRuntime, RunOutcome
 
-RAN, OUT_OF_MEMORY, FAILED, LOST = OUTCOMES = ("ran", "out_of_memory", "failed", "lost")
+RAN, OUT_OF_MEMORY, FAILED, LOST = RUN_OUTCOMES
 """lost: the GPU was not there any more."""
 TIMEOUT_SECONDS = 900.0
 EXCERPT = 1500
@@ -28,8 +29,7 @@ LOST_WORDS = ("GPU is lost", "fallen off the bus", "no CUDA-capable device", "un
 class Trial:
     """What is run."""
 
-    runtime: str
-    """own or stock."""
+    runtime: DrivenRuntime
     configuration: Configuration
     workload: Workload
     """A clip without end is run over `frames` frames."""
@@ -77,8 +77,7 @@ class Trial:
 class Outcome:
     """What came of a trial. Bytes are null where nothing counts them (a CPU)."""
 
-    outcome: str
-    """One of OUTCOMES."""
+    outcome: RunOutcome
     allocated_bytes: int | None = None
     """torch.cuda.max_memory_allocated over the run."""
     reserved_bytes: int | None = None

@@ -9,16 +9,15 @@ from functools import lru_cache
 from itertools import pairwise
 from math import inf, isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from planner.domain import RUNTIMES, TASKS, VARIANTS
 from planner.errors import FileError
 from planner.locations import profiles_folder
 from planner.memory_model.laws import (
     GENERATIONS,
     KINDS,
+    LAWS_OF,
     OTHER_PROGRAM,
-    WIDTHS,
     Coefficients,
     Correction,
     Curve,
@@ -29,12 +28,13 @@ from planner.memory_model.laws import (
     Rehearsed,
     Spill,
 )
+from planner.spelling import check_word
+from planner.words import RUNTIMES, TASKS, VARIANTS, WIDTHS, Runtime, Task, Variant
 
 SCHEMA_VERSION = 5
 FITTED_FILE = "memory_model.jsonl"
 """In the user's folder: what `sam2-plan fit` made. A line of JSON for what is common, then one for each group."""
 REMAKE = "Make it again with sam2-plan fit, or take the file of this release."
-
 
 _KEY = re.compile(r'{"group": \["(\w+)", "(\w+)", "(\w+)", "([\w.]+)"\]')
 
@@ -76,7 +76,10 @@ def parse_coefficients(text: str, path: Path | None = None) -> Coefficients:
         raise ValueError(f"schema_version is {value['schema_version']!r}, not {SCHEMA_VERSION}")
     return Coefficients(
         groups=_Groups(lines, path),
-        margins={(*_task(entry), _word(entry["kind"], KINDS)): _margin(entry) for entry in value["margins"]},
+        margins={
+            (*_task(entry), check_word(entry["kind"], "kind of margin", KINDS)): _margin(entry)
+            for entry in value["margins"]
+        },
         least={_task(entry): _number(entry["share"]) for entry in value["least"]},
         beyond=_number(value["beyond"]),
         corrections=tuple(_correction(entry) for entry in value["corrections"]),
@@ -97,7 +100,7 @@ class _Groups(Mapping[Key, Group]):
             found = _KEY.match(line)
             if found is None:
                 raise ValueError(f"a line does not begin with its group: {line[:40]!r}")
-            self._texts[found[1], found[2], found[3], found[4]] = line
+            self._texts[cast(Key, found.groups())] = line
 
     def __getitem__(self, key: Key) -> Group:
         known = self._read.get(key)
@@ -124,15 +127,18 @@ def _group(entry: Any) -> Group:
     places = {(int(short), int(long)): place for place, (short, long) in enumerate(entry["resolutions"])}
     runtime, task, width, generation = entry["group"]
     return Group(
-        runtime=_word(runtime, RUNTIMES),
-        task=_word(task, TASKS),
-        width=_word(width, WIDTHS),
-        generation=_word(generation, (*GENERATIONS, OTHER_PROGRAM)),
+        runtime=check_word(runtime, "runtime", RUNTIMES),
+        task=check_word(task, "task", TASKS),
+        width=check_word(width, "width", WIDTHS),
+        generation=check_word(generation, "generation", (*GENERATIONS, OTHER_PROGRAM)),
         phases={name: _law(law, pixels, len(places)) for name, law in entry["phases"].items()},
         reserved=_law(entry["reserved"], pixels, len(places)),
-        provenance=_word(entry["provenance"], ("rehearsed", "published")),
+        provenance=check_word(entry["provenance"], "provenance", LAWS_OF),
         places=places,
-        run={_word(variant, VARIANTS): frozenset(map(int, found)) for variant, found in entry["run"].items()},
+        run={
+            check_word(variant, "variant", VARIANTS): frozenset(map(int, found))
+            for variant, found in entry["run"].items()
+        },
         known=_known(entry["known"]),
         most_reserved=_most(entry["most_reserved"]),
         largest_pixels=pixels[-1],
@@ -147,8 +153,8 @@ def _most(value: Any) -> float:
     return inf if value is None else float(value)
 
 
-def _known(entries: Any) -> dict[tuple[str, tuple[int, int]], dict[str, Rehearsed]]:
-    found: dict[tuple[str, tuple[int, int]], dict[str, Rehearsed]] = {}
+def _known(entries: Any) -> dict[tuple[Variant, tuple[int, int]], dict[str, Rehearsed]]:
+    found: dict[tuple[Variant, tuple[int, int]], dict[str, Rehearsed]] = {}
     for name, sizes in entries.items():
         variant, _, height, width, _ = name.split(" ", 4)
         allocated, reserved, least = sizes
@@ -197,8 +203,8 @@ def _curve(values: Any, pixels: tuple[int, ...]) -> Curve:
     return Curve(pixels, tuple(sizes), slope)
 
 
-def _task(entry: Any) -> tuple[str, str]:
-    return _word(entry["runtime"], RUNTIMES), _word(entry["task"], TASKS)
+def _task(entry: Any) -> tuple[Runtime, Task]:
+    return check_word(entry["runtime"], "runtime", RUNTIMES), check_word(entry["task"], "task", TASKS)
 
 
 def _margin(entry: Any) -> Margin:
@@ -209,7 +215,7 @@ def _correction(entry: Any) -> Correction:
     context = entry["context_bytes"]
     return Correction(
         gpu=str(entry["gpu"]),
-        runtime=_word(entry["runtime"], RUNTIMES),
+        runtime=check_word(entry["runtime"], "runtime", RUNTIMES),
         allocated_ratio=_number(entry["allocated_ratio"]),
         reserved_ratio=_number(entry["reserved_ratio"]),
         context_bytes=None if context is None else int(context),
@@ -223,9 +229,3 @@ def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
         raise ValueError(f"{value!r} is not a number of 0 or more")
     return value
-
-
-def _word(value: Any, known: tuple[str, ...]) -> str:
-    if value not in known:
-        raise ValueError(f"{value!r} is none of {', '.join(known)}")
-    return str(value)

@@ -30,6 +30,7 @@ from planner.memory_model.terms import (
     runtime_of,
     totals_of,
 )
+from planner.words import PositionTables, Runtime, Task, Variant
 
 if TYPE_CHECKING:
     import numpy
@@ -49,14 +50,14 @@ class MemoryModel:
         self,
         coefficients: Coefficients | None = None,
         catalog: Catalog | None = None,
-        correction: Mapping[str, Correction] | None = None,
+        correction: Mapping[Runtime, Correction] | None = None,
         context: Context | None = None,
         releases: Releases | None = None,
     ) -> None:
         self.coefficients = coefficients or load_coefficients()
         self.catalog = catalog or load_catalog()
         self._known_curves: dict[tuple[int, str, tuple[int, int]], tuple[Mapping[int, float], bool]] = {}
-        self._known_features: dict[tuple[str, str, Quantities], dict[str, Any]] = {}
+        self._known_features: dict[tuple[Runtime, Task, Quantities], dict[str, Any]] = {}
         self._known_differences: dict[tuple[Any, ...], Difference] = {}
         self.corrections = dict(correction or {})
         """By runtime: what was measured on the GPU that is planned for."""
@@ -77,7 +78,7 @@ class MemoryModel:
         gpu: Gpu | str | None,
         budget_bytes: int | None = None,
         torch: str | None = None,
-        position_tables: str = BUILT,
+        position_tables: PositionTables = BUILT,
     ) -> MemoryModel:
         """This model for a GPU, or one of that name: its context, and what was measured there, else on others.
 
@@ -85,7 +86,7 @@ class MemoryModel:
         "2.11"; None is the installed one, else the newest known. position_tables: of POSITION_TABLES, for stock.
         """
         known = self.coefficients.corrections
-        here = {}
+        here: dict[Runtime, Correction] = {}
         if gpu and known:
             name = gpu if isinstance(gpu, str) else gpu.name
             from planner.catalog.gpu_names import same_card  # most plans know of no measurement
@@ -104,7 +105,9 @@ class MemoryModel:
         model.known = known
         return model
 
-    def _alike(self, corrections: Mapping[str, Correction], context: Context | None, releases: Releases) -> MemoryModel:
+    def _alike(
+        self, corrections: Mapping[Runtime, Correction], context: Context | None, releases: Releases
+    ) -> MemoryModel:
         """A model by the same laws, which shares what was worked out of them."""
         model = MemoryModel(self.coefficients, self.catalog, corrections, context, releases)
         model._known_curves, model._known_features = self._known_curves, self._known_features
@@ -115,7 +118,7 @@ class MemoryModel:
         configuration: Configuration,
         workload: Workload,
         capability: tuple[int, int] | None = None,
-        runtime: str | None = None,
+        runtime: Runtime | None = None,
     ) -> Estimate:
         """Bytes at the peak by phase and component. `capability` sets workspace and context, if known.
 
@@ -165,7 +168,9 @@ class MemoryModel:
             exact=known.exact if known else None,
         )
 
-    def host_bytes(self, configuration: Configuration, workload: Workload, runtime: str | None = None) -> int | None:
+    def host_bytes(
+        self, configuration: Configuration, workload: Workload, runtime: Runtime | None = None
+    ) -> int | None:
         """Bytes in the host's memory, as planning asks for them; None where they are not known."""
         return host.host_bytes(configuration, workload, runtime or runtime_of(configuration), self.catalog)
 
@@ -174,7 +179,7 @@ class MemoryModel:
         configuration: Configuration,
         workload: Workload,
         capability: tuple[int, int] | None = None,
-        runtime: str | None = None,
+        runtime: Runtime | None = None,
     ) -> Totals:
         """Only the sums: what planning asks for thousands of times."""
         runtime = runtime or runtime_of(configuration)
@@ -199,7 +204,7 @@ class MemoryModel:
     def predict(
         self,
         columns: Mapping[str, Any],
-        task: str,
+        task: Task,
         objects: Any = 1,
         frames: Any = None,
         frame_pixels: Any = 1080 * 1920,
@@ -214,7 +219,7 @@ class MemoryModel:
 
         return tables.predict(self, columns, task, objects, frames, frame_pixels)
 
-    def _group(self, runtime: str, configuration: Configuration, workload: Workload, generation: str) -> Group:
+    def _group(self, runtime: Runtime, configuration: Configuration, workload: Workload, generation: str) -> Group:
         if workload.frames is None and workload.task == "video" and runtime == "stock":
             raise UsageError(
                 "A clip without end has no peak on an unbounded memory bank: it keeps every frame.",
@@ -272,7 +277,7 @@ class MemoryModel:
         ran = group.known.get((configuration.variant, configuration.resolution)) if self.releases.as_fitted else None
         return ran.get(name_of(configuration, workload, capability)) if ran else None
 
-    def _features(self, runtime: str, task: str, q: Quantities) -> dict[str, Any]:
+    def _features(self, runtime: Runtime, task: Task, q: Quantities) -> dict[str, Any]:
         """Variants and precisions share them, so they are worked out once."""
         known = self._known_features.get((runtime, task, q))
         if known is None:
@@ -281,7 +286,7 @@ class MemoryModel:
             known = self._known_features[runtime, task, q] = features(runtime, task, q, SCALAR)
         return known
 
-    def _apart(self, group: Group, variant: str, pixels: int, capability: tuple[int, int] | None) -> Difference:
+    def _apart(self, group: Group, variant: Variant, pixels: int, capability: tuple[int, int] | None) -> Difference:
         """What the releases that count take more; most models differ in none, and then it hangs on no resolution."""
         key = id(group), variant, capability, pixels if self.releases.tables != BUILT else 0
         known = self._known_differences.get(key)
@@ -291,7 +296,7 @@ class MemoryModel:
             )
         return known
 
-    def _curves(self, group: Group, variant: str, resolution: tuple[int, int]) -> tuple[Mapping[int, float], bool]:
+    def _curves(self, group: Group, variant: Variant, resolution: tuple[int, int]) -> tuple[Mapping[int, float], bool]:
         """What the laws of a group say, by their ids, and whether that was run; the ways of running share them."""
         key = id(group), variant, resolution
         known = self._known_curves.get(key)
@@ -321,13 +326,13 @@ class MemoryModel:
         return reserved + ceil(more)
 
     def usual(
-        self, configuration: Configuration, workload: Workload, capability: tuple[int, int] | None, runtime: str
+        self, configuration: Configuration, workload: Workload, capability: tuple[int, int] | None, runtime: Runtime
     ) -> bool:
         """Whether a run is of the kind that is known best; see beyond.is_usual."""
         group = self._group(runtime, configuration, workload, generation_of(capability))
         return self._terms(group, configuration, quantities(configuration, workload), capability).usual
 
-    def stepping_pixels(self, runtime: str, task: str) -> int:
+    def stepping_pixels(self, runtime: Runtime, task: Task) -> int:
         """The largest resolution that was run: up to there bytes step with the resolution."""
         group = self.coefficients.group(runtime, task, "half", generation_of(None))
         return group.largest_pixels if group else 0

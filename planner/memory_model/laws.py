@@ -9,16 +9,17 @@ from math import ceil, inf
 from typing import NamedTuple
 
 from planner.domain import Configuration, Workload
+from planner.words import ProvenanceKind, Runtime, Task, Variant, Width
 
-WIDTHS = ("half", "autocast", "float32")
-"""Of weights and activations: precisions of one width are alike, byte for byte."""
 GENERATIONS = {"7.5": (7, 5), "8.6": (8, 6), "12.0": (12, 0)}
 """Capabilities that have laws of their own; the others take those of the nearest, which generation_of names."""
 FULL_BANK_FRAMES = 18
 """Of a bounded memory bank: no array grows beyond (its pointers are all there after 16)."""
+LAWS_OF: tuple[ProvenanceKind, ...] = ("rehearsed", "published")
+"""What laws are fitted to."""
 OTHER_PROGRAM = "any"
 """In a generation's place: of the published re-implementation, whose GPU nobody named."""
-Key = tuple[str, str, str, str]
+Key = tuple[Runtime, Task, Width, str]
 
 
 def generation_of(capability: tuple[int, int] | None) -> str:
@@ -85,17 +86,17 @@ class Spill:
 class Law:
     """How one quantity of a runtime, task and width follows from pixels, the variant and the features."""
 
-    curves: Mapping[str, Curve]
+    curves: Mapping[Variant, Curve]
     """By variant: bytes beside the weights and the features."""
     growth: Mapping[str, float]
     """By feature (planner.memory_model.features): bytes for each of its units."""
     spill: Spill | None = None
     """Of reserved bytes; None where everything that grows is added."""
-    tables: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    tables: Mapping[Variant, Sequence[float]] = field(default_factory=dict)
     """By variant: the same as a curve, at each resolution of the group that was run; it may fall from one to the next,
     as what the allocator reserves does."""
 
-    def at(self, variant: str, place: int | None, pixels: float) -> float:
+    def at(self, variant: Variant, place: int | None, pixels: float) -> float:
         """Bytes at the resolution in that place of the group's list, or of None at so many pixels."""
         return self.curves[variant].at(pixels) if place is None else self.tables[variant][place]
 
@@ -113,22 +114,22 @@ class Rehearsed(NamedTuple):
 class Group:
     """The laws of one runtime, task, width and generation of GPUs."""
 
-    runtime: str
-    task: str
-    width: str
+    runtime: Runtime
+    task: Task
+    width: Width
     generation: str
     """One of GENERATIONS, or OTHER_PROGRAM."""
     phases: Mapping[str, Law]
     """Allocated bytes at the peak of each phase, in order, weights not counted."""
     reserved: Law
     """Reserved bytes at the end, weights not counted."""
-    provenance: str
+    provenance: ProvenanceKind
     """Of what was fitted: rehearsed or published."""
     places: Mapping[tuple[int, int], int] = field(default_factory=dict)
     """Where a resolution, shorter side first, stands in the laws' tables."""
-    run: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    run: Mapping[Variant, frozenset[int]] = field(default_factory=dict)
     """By variant: the places of resolutions that were run on this generation; the others are taken from another."""
-    known: Mapping[tuple[str, tuple[int, int]], Mapping[str, Rehearsed]] = field(default_factory=dict)
+    known: Mapping[tuple[Variant, tuple[int, int]], Mapping[str, Rehearsed]] = field(default_factory=dict)
     """Runs by variant and resolution, then by name_of."""
     most_reserved: float = inf
     """The most that any run reserved of what it allocated; math attention keeps scores of every length, and more."""
@@ -138,7 +139,7 @@ class Group:
     largest_frame_pixels: int
     """Of the source's pictures."""
 
-    def was_run(self, variant: str, resolution: tuple[int, int]) -> bool:
+    def was_run(self, variant: Variant, resolution: tuple[int, int]) -> bool:
         """Whether the variant was run at that resolution on this generation."""
         place = self.places.get((min(resolution), max(resolution)))
         return place is not None and place in self.run.get(variant, ())
@@ -175,7 +176,7 @@ class Correction:
     """What rows measured on one GPU say of the laws."""
 
     gpu: str
-    runtime: str
+    runtime: Runtime
     allocated_ratio: float
     reserved_ratio: float
     context_bytes: int | None
@@ -192,9 +193,9 @@ class Coefficients:
 
     groups: Mapping[Key, Group]
     """By runtime, task, width and generation."""
-    margins: Mapping[tuple[str, str, str], Margin]
+    margins: Mapping[tuple[Runtime, Task, str], Margin]
     """By runtime, task and kind (USUAL or OTHER): of reserved bytes."""
-    least: Mapping[tuple[str, str], float]
+    least: Mapping[tuple[Runtime, Task], float]
     """By runtime and task: the share of the cache, what is reserved beyond what is allocated, that a run cannot give
     back when memory runs short."""
     beyond: float
@@ -206,7 +207,7 @@ class Coefficients:
     versions: Mapping[str, str]
     """Of the packages that were rehearsed."""
 
-    def group(self, runtime: str, task: str, width: str, generation: str) -> Group | None:
+    def group(self, runtime: Runtime, task: Task, width: Width, generation: str) -> Group | None:
         """The laws of a generation; where it has none those of most cards, and of the published program its own."""
         for name in (generation, generation_of(None), OTHER_PROGRAM):
             found = self.groups.get((runtime, task, width, name))

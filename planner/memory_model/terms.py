@@ -6,19 +6,20 @@ from collections.abc import Mapping
 from math import ceil
 from typing import Any, NamedTuple
 
-from planner.domain import RUNTIMES, Component, Configuration, Phase, Workload
+from planner.domain import Component, Configuration, Phase, Workload
 from planner.memory_model.beyond import Scores, reserved_scores
 from planner.memory_model.contexts import Context
 from planner.memory_model.exact import Known
 from planner.memory_model.features import ARRAYS, SCALAR, Quantities
 from planner.memory_model.laws import Group, Law
 from planner.memory_model.releases import Difference
+from planner.words import RUNTIMES, Precision, ProvenanceKind, Runtime, Width
 
 OTHER_RUNTIME = RUNTIMES[2]
 """The published re-implementation."""
 ENDLESS_FRAMES = 10**9
 """Stands for a clip without end: more frames than any bounded memory bank keeps."""
-WIDTH_OF = {
+WIDTH_OF: Mapping[Precision, Width] = {
     "float16": "half",
     "bfloat16": "half",
     "autocast_float16": "autocast",
@@ -119,7 +120,7 @@ class Terms(NamedTuple):
         return self.apart.of(phase) + (float(self.scores[SCORED[phase]]) if phase in SCORED else 0.0)
 
 
-def runtime_of(configuration: Configuration) -> str:
+def runtime_of(configuration: Configuration) -> Runtime:
     """Whose code a configuration is for."""
     return "own" if configuration.bounded_memory_bank else "stock"
 
@@ -156,6 +157,6 @@ def phase_of(name: str, whole: int, terms: Terms, group: Group, configuration: C
     return Phase(name=name, components=tuple(part for part in parts if part.bytes))
 
 
-def origin_of(group: Group, ratios: tuple[float, float] | None) -> str:
+def origin_of(group: Group, ratios: tuple[float, float] | None) -> ProvenanceKind:
     """The provenance of what laws say, by the ratios that were measured, if any."""
     return "measured" if ratios else group.provenance

@@ -22,6 +22,7 @@ from planner.placement.tables import listed
 from planner.runtime.cap import VARIABLE
 from planner.units import exact_size
 from planner.version import __version__
+from planner.words import ShareKind
 
 SETUP = f'pip install "sam2-plan[run]=={__version__}"\n'
 """Of the release that made the plan: another one may predict other bytes."""
@@ -75,7 +76,7 @@ def place_on_skypilot(
     *,
     image: str | None = None,
     gpu: str | int | None = None,
-    share: str = "bound",
+    share: ShareKind = "bound",
     host: Host = ANY_HOST,
 ) -> Placement:
     """A task. The current folder goes along as its workdir, so paths are relative to it.

@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from planner.domain import Configuration
 from planner.runtime.attention import RotaryAttention, kernel
+from planner.words import Variant, Version
 
 CONFIG_NAMES = {"tiny": "t", "small": "s", "base_plus": "b+", "large": "l"}
 WEIGHTS = {"bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -135,7 +136,7 @@ def build(configuration: Configuration) -> Any:
     return build_sam2(name, device="cpu", hydra_overrides_extra=overrides)
 
 
-def configuration_file(variant: str, version: str) -> str:
+def configuration_file(variant: Variant, version: Version) -> str:
     """sam2's own name of the configuration file of a variant and version."""
     prefix = "2.1" if version == "2.1" else "2"
     return f"configs/sam{prefix}/sam{prefix}_hiera_{CONFIG_NAMES[variant]}.yaml"

@@ -12,7 +12,7 @@ import torch
 
 from planner.catalog.capability import what_it_lacks, why_unsupported
 from planner.commands import describe
-from planner.domain import ATTENTIONS, PRECISIONS, TASKS, VARIANTS, VERSIONS, Configuration, Plan
+from planner.domain import Configuration, Plan
 from planner.errors import DeviceWarning, EnvironmentFailure, OutOfMemory, UsageError
 from planner.prompts.prompts import Prompt
 from planner.runtime.attention import check_kernel
@@ -26,7 +26,9 @@ from planner.runtime.tracking import Tracking
 from planner.runtime.weights import model_from, random_model
 from planner.sources.frames import open_frames
 from planner.sources.pictures import read_picture
-from planner.units import RESOLUTION_STEP, check_word
+from planner.spelling import check_word
+from planner.units import RESOLUTION_STEP
+from planner.words import ATTENTIONS, PRECISIONS, TASKS, VARIANTS, VERSIONS, Task
 
 DEVICES = ("auto", "cuda", "cuda:N", "mps", "cpu")
 
@@ -53,7 +55,7 @@ def load_session(
     random_weights: bool = False,
     seed: int = 0,
     fallback: bool = False,
-    task: str | None = None,
+    task: Task | None = None,
 ) -> Session:
     """See planner.loading.load, which is planner.load."""
     plan, configuration = _chosen(plan_or_configuration)
@@ -100,7 +102,7 @@ def load_session(
 class Session:
     """A loaded configuration. Made by `planner.load`; one thread at a time."""
 
-    def __init__(self, ladder: Ladder, task: str = "video") -> None:
+    def __init__(self, ladder: Ladder, task: Task = "video") -> None:
         self._task = task
         self._ladder = ladder
 

@@ -8,20 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from planner.catalog.torch_rules import TorchRules, check_code, release_of, rules_of, said
-from planner.domain import ATTENTIONS, PRECISIONS, TASKS, VARIANTS, VERSIONS, Configuration
+from planner.domain import Configuration
 from planner.errors import EnvironmentFailure, UsageError
 from planner.memory_model.releases import check_tables
 from planner.simulator.convolutions.workspaces import ConvolutionWorkspaces
 from planner.simulator.workspaces import Workspaces, version_of, workspaces_for
-from planner.units import (
-    check_size,
-    check_word,
-    parse_count,
-    parse_frame_size,
-    parse_frames,
-    parse_resolution,
-    parse_size,
-)
+from planner.spelling import check_word
+from planner.units import check_size, parse_count, parse_frame_size, parse_frames, parse_resolution, parse_size
+from planner.words import ATTENTIONS, PRECISIONS, TASKS, VARIANTS, VERSIONS
 
 if TYPE_CHECKING:
     from planner.simulator.events import Trace

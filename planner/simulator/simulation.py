@@ -28,6 +28,7 @@ from planner.simulator.extension import Played, extend
 from planner.simulator.least import least_bytes
 from planner.simulator.running_out import RunningOut, running_out
 from planner.simulator.settings import Progress, Traced, checked, trace
+from planner.words import ProvenanceKind
 
 CACHE, CONTEXT = "allocator cache", "CUDA context"
 CONTEXT_NOTE = (
@@ -168,7 +169,7 @@ def simulate(
     context = context_on(None, settings["capability"], settings["vram"])
     context_bytes = context.bytes
     convolutions = traced.convolutions.answers()
-    trust = (
+    trust: ProvenanceKind = (
         "assumed" if convolutions.assumed or workspaces.multiprocessors.origin.provenance == "assumed" else "simulated"
     )
     return Simulation(
@@ -215,7 +216,7 @@ def _runs_out(
     return running_out(trace, traced_frames, frames, limit_bytes, settings["expandable_segments"])
 
 
-def _components(holding: Holding, trust: str) -> tuple[Component, ...]:
+def _components(holding: Holding, trust: ProvenanceKind) -> tuple[Component, ...]:
     """`trust`: the provenance of workspaces."""
     return tuple(
         Component(name, size_bytes, "derived" if name in _DERIVED else trust if name == WORKSPACES else "simulated")
