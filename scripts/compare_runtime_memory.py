@@ -9,15 +9,15 @@ Both sides are traces of the real code on tensors without data (planner.simulate
 from __future__ import annotations
 
 import argparse
-import inspect
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from planner import simulate
-from planner.domain import VARIANTS
+from planner.domain import VARIANTS, Configuration, Workload
+from planner.nouns.run import Run
 from planner.simulator.extension import extend
-from planner.simulator.settings import checked, trace
+from planner.simulator.settings import Conditions, trace
 
 FRAMES = (50, 500, 5000)
 OBJECTS = (1, 10)
@@ -79,15 +79,20 @@ def _rows(variants: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
 def _stock(variant: str, precision: str, objects: int, offload: bool) -> list[int]:
     """Allocated bytes at the peak for each of FRAMES, from one trace."""
     # What planner.simulate does, with the trace kept: it is the same for every length.
-    settings = checked(
-        {
-            name: parameter.default
-            for name, parameter in inspect.signature(simulate).parameters.items()
-            if name != "progress"
-        }
-        | {"variant": variant, "precision": precision, "objects": objects, "offload_video": offload, "frames": 1000}
+    configuration = Configuration(
+        variant=variant,
+        version="2.1",
+        resolution=(1024, 1024),
+        precision=precision,
+        bounded_memory_bank=False,
+        offload_video=offload,
     )
-    traced = trace(settings, None)
+    run = Run(
+        runtime="stock",
+        configuration=configuration,
+        workload=Workload(task="video", objects=objects, frames=max(FRAMES)),
+    )
+    traced = trace(run, Conditions())
     return [extend(traced.trace, traced.frames, frames).player.peaks.highest.allocated_bytes for frames in FRAMES]
 
 

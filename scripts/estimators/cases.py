@@ -150,7 +150,7 @@ ESTIMATORS = (
         title="sam2-plan simulate",
         package=None,
         function="estimators.traced:sam2_plan",
-        imports=("planner.simulator.simulation", "planner.simulator.stock"),
+        imports=("planner.simulator.simulation", "planner.simulator.tracing"),
         what="this project: allocated bytes of planner.simulator; for the CPU the same tracer without the allocator",
     ),
     Estimator(
