@@ -15,9 +15,9 @@ from planner import __version__, domain
 from planner.budgets import budget_of, gpus_of, torch_of, with_host
 from planner.catalog.torch_rules import build_named, check_code, said
 from planner.commands import describe
-from planner.documents import write
 from planner.domain import Configuration, Estimate, Gpu, Pins, Provenance, Rejection, Request, Suggestion, Workload
 from planner.errors import PlannerError, UsageError
+from planner.files import write
 from planner.memory_model import MemoryModel
 from planner.memory_model.current import known_model
 from planner.memory_model.estimator import runtime_of

@@ -28,9 +28,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from planner.documents import write
 from planner.domain import Configuration, Workload
-from planner.journal import append, open_journal, read_journal
+from planner.files import append, open_journal, read_journal, write
 from planner.measure.trial import RAN, Outcome, Trial, run_trial
 from planner.planning.candidates import why_unsupported
 from planner.rehearsal.machine import imaginary_gpu

@@ -76,7 +76,7 @@ def command(
     """Hold the saved PLAN against this machine as it is now, or against a budget, and against a policy."""
     from planner.api import Plan
     from planner.checking import check
-    from planner.documents import write
+    from planner.files import write
 
     forms = [(Path(path), _form_of(path)) for path in paths]
     not_fit = _exit_code(not_fit_exit_code)

@@ -47,7 +47,7 @@ def command(
     """Run PLAN with its budget enforced, and report predicted against measured bytes."""
     from planner.api import Plan
     from planner.confirmation import confirm
-    from planner.documents import write
+    from planner.files import write
     from planner.report.confirmation import confirmation_document, confirmation_report
     from planner.report.document import json_text
 

@@ -41,7 +41,7 @@ torch nor sam2: versions are read from the packages' metadata.
 @shared.output_format
 def command(output: str, path: str | None, simulate_gpu: str | None) -> None:
     """Report the machine: GPUs, versions, what predictions rest on here, and what is not known."""
-    from planner.documents import write
+    from planner.files import write
     from planner.report.doctor import doctor_document, doctor_report
     from planner.report.document import json_text
     from planner.report.machine import read_machine

@@ -36,8 +36,8 @@ Exit codes: 0 fitted (--check: the same); 1 failed (--check: they differ); 2 usa
 @options.output_format
 def command(output: str, profiles: str | None, out: str | None, check: bool) -> None:
     """Refit the memory model to the shipped profiles and your own; prefer what was measured on your GPU."""
-    from planner.documents import write
     from planner.errors import FileError, UsageError
+    from planner.files import write
     from planner.locations import user_folder
     from planner.memory_model.coefficients import FITTED_FILE, load_coefficients, shipped_file
     from planner.memory_model.fit import coefficients_text

@@ -82,7 +82,7 @@ def command(
 ) -> None:  # fmt: skip
     """Write PLAN as what a scheduler takes: options for Ray, a Kubernetes Job, a Slurm script, a SkyPilot task."""
     from planner.api import Plan
-    from planner.documents import write
+    from planner.files import write
     from planner.placing import place
     from planner.report.document import json_text
     from planner.report.placement import placement_document, placement_text

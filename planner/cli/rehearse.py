@@ -78,7 +78,7 @@ def command(context: click.Context, /, output: str, plan_path: str | None, path:
             "Give a plan, or a command: sam2-plan rehearse --gpu NAME -- python track.py",
         )
     from planner.api import Plan
-    from planner.documents import write
+    from planner.files import write
     from planner.rehearsing import rehearse
     from planner.report.document import json_text
     from planner.report.rehearsal import rehearsal_report

@@ -99,7 +99,7 @@ def command(output: str, capability: str, timeline: str | None, **asked: Any) ->
     if timeline is not None:
         from pathlib import Path
 
-        from planner.documents import write
+        from planner.files import write
         from planner.report.simulation import timeline_title
         from planner.simulator.timeline import timeline_svg
 

@@ -11,9 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from planner.documents import write
 from planner.errors import EnvironmentFailure, Interrupted
-from planner.journal import append, open_journal, read_journal
+from planner.files import append, lock, open_journal, read_journal, write
 from planner.measure.record import measurement
 from planner.measure.trial import FAILED, LOST, Outcome, Trial
 from planner.measurement import Measurement
@@ -176,13 +175,8 @@ def _held(path: Path) -> Iterator[None]:
     """Hold a lock file within the block; a killed process lets go. Raises EnvironmentFailure naming who has it."""
     with path.open("a+", encoding="utf-8") as file:
         try:
-            import fcntl
-        except ImportError:  # not on Windows: there sweeps are not kept apart
-            yield
-            return
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            lock(file)
+        except BlockingIOError:
             file.seek(0)
             holder = file.read().strip() or "unknown"
             raise EnvironmentFailure(
