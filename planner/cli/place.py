@@ -10,7 +10,7 @@ from click.core import ParameterSource
 
 from planner.cli import options
 from planner.cli.options import Word
-from planner.cli.output import echo
+from planner.cli.output import answer
 from planner.errors import UsageError
 from planner.spelling import check_word
 from planner.words import ENGINES, SHARES, SHARINGS, Engine
@@ -84,7 +84,6 @@ def command(
     from planner.api import Plan
     from planner.files import write
     from planner.placing import place
-    from planner.report.document import json_text
     from planner.report.placement import placement_document, placement_text
 
     plan = Plan.load(plan_path)
@@ -98,7 +97,7 @@ def command(
     text = placement_text(found)
     if path is not None:
         write(Path(path), text)
-    echo(json_text(placement_document(found)) if output == "json" else text)
+    answer(output, lambda: placement_document(found), lambda style: text)
 
 
 def _job(plan: Plan, plan_path: str, given: dict[str, Any], words: tuple[str, ...]) -> dict[str, Any]:
