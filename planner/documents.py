@@ -164,12 +164,23 @@ class Fields:
             raise self.complaint(f"{key} is {value!r}"[:80], "Write [major, minor].", key)
         return value[0], value[1]
 
-    def texts(self, key: str) -> list[str]:
-        """A list of strings."""
+    @overload
+    def texts(self, key: str) -> list[str]: ...
+
+    @overload
+    def texts(self, key: str, choices: tuple[Word, ...]) -> list[Word]: ...
+
+    def texts(self, key: str, choices: tuple[Word, ...] | None = None) -> list[Word] | list[str]:
+        """A list of strings, each one of `choices` if given."""
         items = self.items(key)
         if not all(isinstance(item, str) for item in items):
             raise self.complaint(f"{key} holds something else than text", "Put each entry in quotes.", key)
-        return items
+        if choices is None:
+            return items
+        return [
+            check_word(item, key, choices, lambda hint, item=item: self.complaint(f"{key} holds {item!r}", hint, key))  # type: ignore[misc]
+            for item in items
+        ]
 
     def names(self) -> tuple[str, ...]:
         """The keys in their order."""

@@ -190,5 +190,8 @@ RunStatus = Literal["running", "finished", "stopped"]
 """stopped: it ended early and cannot be resumed."""
 RUN_STATUSES: tuple[RunStatus, ...] = get_args(RunStatus)
 
+ProgressUnit = Literal["frame", "point"]
+"""What the progress of a run is counted in: frames of a clip, points of automatic masks."""
+
 Form = Literal["text", "json", "markdown", "sarif", "junit", "csv"]
 """What answers are printed and saved as."""

@@ -10,7 +10,7 @@ from planner.commands import describe
 from planner.domain import Configuration
 from planner.words import ExactMethod
 
-DOING = {"rehearsed": "rehearsing", "simulated": "simulating"}
+DOING: dict[ExactMethod, str] = {"rehearsed": "rehearsing", "simulated": "simulating"}
 
 
 @contextmanager

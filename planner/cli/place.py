@@ -39,7 +39,7 @@ cluster, and submits nothing.
 Exit codes: 0 written; 1 it cannot be written; 2 usage: a name, a path or a GPU that the scheduler would refuse;
 3 the plan chose nothing, or its share does not fit that GPU or any slice of it.
 """
-OF = {
+OF: dict[str, tuple[Engine, ...]] = {
     "image": ("kubernetes", "skypilot"),
     "claim": ("kubernetes",),
     "sharing": ("kubernetes",),

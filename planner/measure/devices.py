@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from planner.words import ProcessKind
+
 
 @dataclass(frozen=True, slots=True)
 class GpuProcess:
@@ -12,8 +14,7 @@ class GpuProcess:
 
     pid: int
     """As the driver numbers it; within a container that may be another number than the container's own."""
-    kind: str
-    """compute or graphics."""
+    kind: ProcessKind
     bytes: int | None
     """None where the driver does not say (Windows' own memory management)."""
 

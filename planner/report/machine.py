@@ -15,6 +15,7 @@ from planner.documents import Fields, read
 from planner.measure.devices import GpuProcess, PresentGpu
 from planner.measure.machine import Machine
 from planner.report.document import SCHEMA_VERSION
+from planner.words import PROCESS_KINDS
 
 NOT_A_REPORT = "Make the report again: sam2-plan doctor --format json"
 _PLAIN = (
@@ -123,9 +124,7 @@ def _gpu(fields: Fields) -> PresentGpu:
 
 
 def _process(fields: Fields) -> GpuProcess:
-    return GpuProcess(
-        fields.integer("pid"), fields.text("kind", ("compute", "graphics")), fields.optional_integer("bytes")
-    )
+    return GpuProcess(fields.integer("pid"), fields.text("kind", PROCESS_KINDS), fields.optional_integer("bytes"))
 
 
 def _texts(fields: Fields) -> dict[str, str | None]:
