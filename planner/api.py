@@ -17,7 +17,6 @@ from planner.catalog.torch_rules import build_named, check_code, said
 from planner.commands import describe
 from planner.domain import Configuration, Estimate, Gpu, Pins, Provenance, Rejection, Request, Suggestion, Workload
 from planner.errors import PlannerError, UsageError
-from planner.files import write
 from planner.memory_model import MemoryModel
 from planner.memory_model.current import known_model
 from planner.memory_model.estimator import runtime_of
@@ -125,6 +124,7 @@ class Plan(PlaceablePlan):
 
         Raises EnvironmentFailure where the place cannot be written.
         """
+        from planner.files import write
         from planner.report.document import plan_text
 
         write(Path(path), plan_text(self, Path(path).suffix.lower()))
