@@ -74,7 +74,10 @@ class Fields:
             raise self.complaint(f"{key} must be text, not {_kind(value)}", "Put it in quotes.", key)
         if choices is None:
             return value
-        return check_word(value, key, choices, lambda hint: self.complaint(f"{key} is {value!r}", hint, key))
+        return self._word(key, "is", value, choices)
+
+    def _word(self, key: str, verb: str, value: str, choices: tuple[Word, ...]) -> Word:
+        return check_word(value, key, choices, lambda hint: self.complaint(f"{key} {verb} {value!r}", hint, key))
 
     def integer(self, key: str, minimum: int = 0, maximum: int = 10**40) -> int:
         """A whole number within the limits."""
@@ -177,10 +180,7 @@ class Fields:
             raise self.complaint(f"{key} holds something else than text", "Put each entry in quotes.", key)
         if choices is None:
             return items
-        return [
-            check_word(item, key, choices, lambda hint, item=item: self.complaint(f"{key} holds {item!r}", hint, key))  # type: ignore[misc]
-            for item in items
-        ]
+        return [self._word(key, "holds", item, choices) for item in items]
 
     def names(self) -> tuple[str, ...]:
         """The keys in their order."""

@@ -10,7 +10,18 @@ import click
 from planner.errors import UsageError
 from planner.spelling import check_word
 from planner.units import format_resolution, parse_frame_size, parse_resolution, portrait
-from planner.words import ATTENTIONS, POSITION_TABLES, PRECISIONS, PREFERENCES, TASKS, VARIANTS, VERSIONS, Form
+from planner.words import (
+    ATTENTIONS,
+    DRIVEN_RUNTIMES,
+    POSITION_TABLES,
+    PRECISIONS,
+    PREFERENCES,
+    TASKS,
+    VARIANTS,
+    VERSIONS,
+    Form,
+    Runtime,
+)
 
 Decorator = Callable[[Any], Any]
 
@@ -45,7 +56,7 @@ def stack(*decorators: Decorator) -> Decorator:
     return apply
 
 
-def runtime(known: tuple[str, ...] = ("own", "stock"), words: str = "whose code runs") -> Decorator:
+def runtime(known: tuple[Runtime, ...] = DRIVEN_RUNTIMES, words: str = "whose code runs") -> Decorator:
     """Whose code runs, asked in one way by all that predict, simulate, rehearse or measure."""
     return click.option("--runtime", type=Word(known), default="own", show_default=True, help=words)
 
