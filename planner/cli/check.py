@@ -98,54 +98,23 @@ def command(
 
 def _text(found: Preflight, form: Form, code: int, style: Style, oneline: bool = False) -> str:
     """The report in a form; with `oneline` a line of JSON ends it, or is all of it."""
-    from planner.report.document import one_line
-    from planner.report.preflight import preflight_document
-
-    last = one_line(preflight_document(found, code)) if oneline else ""
-    text = "" if oneline and form == "json" else _RENDER[form](found, code, style)
-    # What a file name holds that is no text must not stop the report.
-    return (text + last).encode("utf-8", "replace").decode("utf-8")
-
-
-def _as_text(found: Preflight, code: int, style: Style) -> str:
-    from planner.report.preflight import preflight_report
-
-    return preflight_report(found, style)
-
-
-def _as_json(found: Preflight, code: int, style: Style) -> str:
-    from planner.report.document import json_text
-    from planner.report.preflight import preflight_document
-
-    return json_text(preflight_document(found, code))
-
-
-def _as_markdown(found: Preflight, code: int, style: Style) -> str:
+    from planner.report.document import json_text, one_line
+    from planner.report.junit import preflight_junit
     from planner.report.markdown import preflight_markdown
-
-    return preflight_markdown(found)
-
-
-def _as_sarif(found: Preflight, code: int, style: Style) -> str:
-    from planner.report.document import json_text
+    from planner.report.preflight import preflight_document, preflight_report
     from planner.report.sarif import preflight_sarif
 
-    return json_text(preflight_sarif(found, code))
-
-
-def _as_junit(found: Preflight, code: int, style: Style) -> str:
-    from planner.report.junit import preflight_junit
-
-    return preflight_junit(found)
-
-
-_RENDER: dict[Form, Callable[[Preflight, int, Style], str]] = {
-    "text": _as_text,
-    "json": _as_json,
-    "markdown": _as_markdown,
-    "sarif": _as_sarif,
-    "junit": _as_junit,
-}
+    render: dict[Form, Callable[[], str]] = {
+        "text": lambda: preflight_report(found, style),
+        "json": lambda: json_text(preflight_document(found, code)),
+        "markdown": lambda: preflight_markdown(found),
+        "sarif": lambda: json_text(preflight_sarif(found, code)),
+        "junit": lambda: preflight_junit(found),
+    }
+    last = one_line(preflight_document(found, code)) if oneline else ""
+    text = "" if oneline and form == "json" else render[form]()
+    # What a file name holds that is no text must not stop the report.
+    return (text + last).encode("utf-8", "replace").decode("utf-8")
 
 
 def _code(found: Preflight, not_fit: int, exit_zero: bool) -> int:
