@@ -16,7 +16,6 @@ from planner.budgets import budget_of, gpus_of, torch_of, with_host
 from planner.catalog.capability import what_it_lacks
 from planner.catalog.torch_rules import build_named, check_code, said
 from planner.commands import describe
-from planner.documents import write
 from planner.domain import Configuration, Estimate, Gpu, Pins, Provenance, Rejection, Request, Suggestion, Workload
 from planner.errors import PlannerError, UsageError
 from planner.memory_model import MemoryModel
@@ -126,6 +125,7 @@ class Plan(PlaceablePlan):
 
         Raises EnvironmentFailure where the place cannot be written.
         """
+        from planner.files import write
         from planner.report.document import plan_text
 
         write(Path(path), plan_text(self, Path(path).suffix.lower()))

@@ -21,9 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from planner.commands import describe
-from planner.documents import write
 from planner.domain import Budget, Configuration, Gpu, Headroom, Pins, Plan, Provenance, Request, Workload
-from planner.journal import append, open_journal, read_journal
+from planner.files import append, open_journal, read_journal, write
 from planner.measure.forking import Forks, side_by_side
 from planner.measure.trial import OUT_OF_MEMORY, RAN, Trial
 from planner.memory_model import MemoryModel

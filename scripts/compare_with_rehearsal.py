@@ -29,9 +29,8 @@ from pathlib import Path
 from typing import Any
 
 from planner.catalog.capability import why_unsupported
-from planner.documents import write
 from planner.domain import Configuration, Workload
-from planner.journal import append, open_journal, read_journal
+from planner.files import append, open_journal, read_journal, write
 from planner.measure.trial import RAN, Outcome, Trial, run_trial
 from planner.rehearsal.machine import imaginary_gpu
 from planner.rehearsal.stage import Stage

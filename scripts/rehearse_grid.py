@@ -20,8 +20,7 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from planner.documents import write
-from planner.journal import append, open_journal, read_journal
+from planner.files import append, open_journal, read_journal, write
 from planner.locations import profiles_folder
 from planner.measure.forking import Forks, side_by_side
 from planner.measure.grid import Point, points

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from planner.cli import options
-from planner.cli.output import ProgressLine, echo, style_of
+from planner.cli.output import ProgressLine, answer
 from planner.errors import EnvironmentFailure, UsageError
 from planner.words import SweepKind
 
@@ -92,7 +91,6 @@ def _sweep(trials: list[Trial], folder: Path, run: Runner, kind: SweepKind, outp
     from importlib.metadata import PackageNotFoundError, version
 
     from planner.measure.sweep import sweep
-    from planner.report.document import json_text
     from planner.report.measure import sweep_document, sweep_report
     from planner.runs.interruption import Interruption
 
@@ -102,12 +100,14 @@ def _sweep(trials: list[Trial], folder: Path, run: Runner, kind: SweepKind, outp
         raise EnvironmentFailure(
             f"Measuring runs SAM 2, which needs {error.name}.", 'Install it with: pip install "sam2-plan[run]"'
         ) from None
-    line = _SweepLine() if sys.stderr.isatty() else None
-    with Interruption() as interruption:
-        swept = sweep(trials, folder, run, kind, line, lambda: interruption.requested, versions)
-    if line:
-        line.end()
-    echo(json_text(sweep_document(swept)) if output == "json" else sweep_report(swept, style_of(sys.stdout)))
+    with ProgressLine() as line, Interruption() as interruption:
+
+        def tell(progress: Progress) -> None:
+            left = "" if progress.seconds_left is None else f", {progress.seconds_left / 60:.0f} min left"
+            line.show(f"[{progress.done}/{progress.total}{left}] {progress.trial.id}: {progress.outcome.outcome}")
+
+        swept = sweep(trials, folder, run, kind, tell, lambda: interruption.requested, versions)
+    answer(output, lambda: sweep_document(swept), lambda style: sweep_report(swept, style))
 
 
 def _gpu(device: str | None) -> tuple[str, Runner]:
@@ -143,30 +143,14 @@ def _rehearser(gpu: str | None) -> Runner:
 def _import(path: Path, folder: Path, output: str) -> None:
     from planner.measure.collected import read_collected
     from planner.measure.sweep import keep
-    from planner.report.document import json_text
     from planner.report.measure import import_document, import_report
 
     found, refused = read_collected(path)
     written = keep(found, folder)
-    if output == "json":
-        echo(json_text(import_document(found, refused, written)))
-    else:
-        echo(import_report(found, refused, written, style_of(sys.stdout)))
+    answer(
+        output,
+        lambda: import_document(found, refused, written),
+        lambda style: import_report(found, refused, written, style),
+    )
     if refused:
         click.get_current_context().exit(2)
-
-
-class _SweepLine:
-    """One line on a terminal's stderr, written over."""
-
-    def __init__(self) -> None:
-        self._line = ProgressLine()
-
-    def __call__(self, progress: Progress) -> None:
-        left = "" if progress.seconds_left is None else f", {progress.seconds_left / 60:.0f} min left"
-        line = f"[{progress.done}/{progress.total}{left}] {progress.trial.id}: {progress.outcome.outcome}"
-        self._line.show(line, always=True)
-
-    def end(self) -> None:
-        """Leave the line."""
-        self._line.end()

@@ -6,10 +6,13 @@ from datetime import date
 
 from planner.measure.trial import RAN, Outcome, Trial
 from planner.measurement import Environment, Figure, Measurement
-from planner.words import Metric, SweepKind
+from planner.words import DrivenRuntime, Metric, SweepKind
 
-IMPLEMENTATIONS = {"own": "the runtime behind planner.load", "stock": "stock predictors of the sam2 package"}
-COMMANDS = {
+IMPLEMENTATIONS: dict[DrivenRuntime, str] = {
+    "own": "the runtime behind planner.load",
+    "stock": "stock predictors of the sam2 package",
+}
+COMMANDS: dict[SweepKind, str] = {
     "measured": "sam2-plan measure",
     "rehearsed": "sam2-plan measure --rehearse",
     "simulated": "sam2-plan measure --simulate",

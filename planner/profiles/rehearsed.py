@@ -77,7 +77,8 @@ def read_runs(path: Path) -> tuple[list[RehearsedRun], dict[str, str]]:
         try:
             runs.append(_run(check_word(path.stem, "runtime", RUNTIMES), row))
         except (ValueError, KeyError, TypeError) as error:
-            raise FileError(f"{path}, row {number}: {error}.", "Make it with scripts/rehearse_grid.py.") from error
+            why = str(error).rstrip(".")
+            raise FileError(f"{path}, row {number}: {why}.", "Make it with scripts/rehearse_grid.py.") from error
     return runs, versions
 
 

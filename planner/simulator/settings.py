@@ -12,12 +12,12 @@ from planner.catalog.torch_rules import TorchRules, check_code, release_of, rule
 from planner.domain import Configuration, Workload
 from planner.errors import EnvironmentFailure, UsageError
 from planner.memory_model.releases import check_tables
-from planner.nouns.run import PROMPTS, Run, Sam2
+from planner.nouns.run import Run, Sam2
 from planner.simulator.convolutions.workspaces import ConvolutionWorkspaces
 from planner.simulator.workspaces import Workspaces, version_of, workspaces_for
 from planner.spelling import check_word
 from planner.units import check_size, parse_count, parse_frame_size, parse_frames, parse_resolution, parse_size
-from planner.words import ATTENTIONS, PRECISIONS, TASKS, VARIANTS, VERSIONS
+from planner.words import ATTENTIONS, DRIVEN_RUNTIMES, PRECISIONS, PROMPTINGS, TASKS, VARIANTS, VERSIONS
 
 if TYPE_CHECKING:
     from planner.simulator.events import Trace
@@ -28,7 +28,6 @@ OWN_TRACED_FRAMES = 26
 """The memory is full from frame 7 on, and pointers from then on are dropped 15 frames later; three more."""
 STOCK_FRAMES = 100
 """Of a stock clip of which nobody says how long it is: it has to end."""
-RUNTIMES = ("own", "stock")
 STOCK_ONLY = ("async_loading", "extension_present", "legacy")
 Progress = Callable[[int, int], None]
 
@@ -73,8 +72,8 @@ def checked(settings: dict[str, Any]) -> dict[str, Any]:
         "version": VERSIONS,
         "precision": PRECISIONS,
         "attention": ATTENTIONS,
-        "prompt": PROMPTS,
-        "runtime": RUNTIMES,
+        "prompt": PROMPTINGS,
+        "runtime": DRIVEN_RUNTIMES,
     }
     if settings["stock"] is not None:
         settings["runtime"] = "stock" if settings["stock"] else "own"
