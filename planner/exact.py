@@ -27,7 +27,7 @@ from planner.rehearsal.building import libraries, why_not_rehearsing
 from planner.rehearsal.machine import DEFAULT_CAPABILITY, ImaginaryGpu, imaginary_gpu
 from planner.rehearsal.stage import Stage
 from planner.rehearsal.wheels import find_wheels
-from planner.truth import simulation_of
+from planner.simulator.simulation import simulate_run
 
 Progress = Callable[[int, int, str, Configuration], None]
 """Told before each run: its number, how many there are at most, rehearsed or simulated, and what runs."""
@@ -151,7 +151,7 @@ class Runs:
 
     def _simulate(self, trial: Trial) -> Known | None:
         try:
-            found = simulation_of(trial, self.means.capability)
+            found = simulate_run(trial, capability=self.means.capability)
         except EnvironmentFailure:
             raise
         except PlannerError as error:

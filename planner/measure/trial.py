@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from planner.domain import Configuration, Workload
@@ -40,6 +40,11 @@ class Trial(Run):
     plan: str | None = None
     """A saved plan whose choice this is: where memory runs out, what it falls back to is tried. None: nothing is."""
 
+    @classmethod
+    def of(cls, run: Run, **how: Any) -> Trial:
+        """A run as a process does it; `how` are the other fields."""
+        return cls(**{one.name: getattr(run, one.name) for one in fields(Run)}, **how)
+
     @property
     def id(self) -> str:
         """A name that says all of it, the same in every sweep."""
@@ -56,7 +61,7 @@ class Trial(Run):
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Trial:
         """What to_dict gave."""
-        known = {name: value[name] for name in value if name in Trial.__dataclass_fields__}
+        known = {name: value[name] for name in value if name in {one.name for one in fields(cls)}}
         known["configuration"] = Configuration(**_with_tuple(value["configuration"], "resolution"))
         known["workload"] = Workload(**_with_tuple(value["workload"], "frame_size"))
         known["sam2"] = Sam2(**value.get("sam2", {}))

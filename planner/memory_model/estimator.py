@@ -27,6 +27,7 @@ from planner.memory_model.contexts import Context, context_on
 from planner.memory_model.exact import Key, Known, key_of, phases_of
 from planner.memory_model.features import ARRAYS, SCALAR, Operations, Quantities, features
 from planner.memory_model.releases import BUILT, Difference, Releases, releases_as_fitted, releases_of
+from planner.nouns.run import runtime_of
 
 if TYPE_CHECKING:
     import numpy
@@ -465,11 +466,6 @@ class Terms(NamedTuple):
     def extra(self, phase: str) -> float:
         """What was not fitted: workspaces and copies by the release that counts, scores of math attention."""
         return self.apart.of(phase) + (float(self.scores[SCORED[phase]]) if phase in SCORED else 0.0)
-
-
-def runtime_of(configuration: Configuration) -> str:
-    """Whose code a configuration is for."""
-    return "own" if configuration.bounded_memory_bank else "stock"
 
 
 def quantities(configuration: Configuration, workload: Workload) -> Quantities:

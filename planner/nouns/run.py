@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -70,3 +71,26 @@ class Run:
         words += ["offload-video"] * c.offload_video + ["offload-state"] * c.offload_state
         words += [self.prompt] * (self.prompt != "box")
         return "-".join(words)
+
+
+def runtime_of(configuration: Configuration) -> str:
+    """Whose code a configuration is for."""
+    return "own" if configuration.bounded_memory_bank else "stock"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What a run took of a GPU, in bytes; None where nobody counted."""
+
+    allocated_bytes: int | None = None
+    """Tensors, at the highest moment."""
+    reserved_bytes: int | None = None
+    """What the caching allocator held."""
+    context_bytes: int | None = None
+    """The CUDA context and loaded kernels, outside the allocator."""
+    total_bytes: int | None = None
+    """Of the process, where that was counted as a whole."""
+    least_bytes: int | None = None
+    """Reserved bytes with which it still completes, where they were sought."""
+    phases: Mapping[str, int] = field(default_factory=dict)
+    """Allocated bytes at the peak of each phase, where known."""

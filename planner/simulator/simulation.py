@@ -27,7 +27,7 @@ from planner.simulator.events import FRAMES, OUTPUTS, WEIGHTS, WORKSPACES, Trace
 from planner.simulator.extension import Played, extend
 from planner.simulator.least import least_bytes
 from planner.simulator.running_out import RunningOut, running_out
-from planner.simulator.settings import Progress, Traced, checked, conditions_of, run_of, trace
+from planner.simulator.settings import Progress, Traced, asked_of, checked, conditions_of, run_of, trace
 
 CACHE, CONTEXT = "allocator cache", "CUDA context"
 CONTEXT_NOTE = (
@@ -206,6 +206,11 @@ def simulate(
         seconds=round(time.perf_counter() - began, 3),
         provenance=_provenance(traced, played.estimated_frames, convolutions),
     )
+
+
+def simulate_run(run: Run, **more: Any) -> Simulation:
+    """`simulate`, of a Run; `more` are the arguments that describe no run. Raises as it does."""
+    return simulate(**asked_of(run), **more)
 
 
 def _runs_out(
