@@ -24,8 +24,8 @@ from planner import domain
 from planner.commands import describe
 from planner.documents import write
 from planner.domain import Budget, Configuration, Gpu, Headroom, Pins, Plan, Provenance, Request, Workload
-from planner.journal import append, open_journal, read_journal
-from planner.measure.forking import Forks, side_by_side
+from planner.journal import read_journal
+from planner.measure.forking import Forks, kept
 from planner.measure.trial import OUT_OF_MEMORY, RAN, Trial
 from planner.memory_model import MemoryModel
 from planner.nouns.run import Run
@@ -138,11 +138,9 @@ def ask(questions: Sequence[Question], journal: Path, jobs: int) -> dict[str, di
     """All answers by id, running what the journal lacks."""
     known = read_journal(journal)
     todo = list({question.id: question for question in questions if question.id not in known}.values())
-    with open_journal(journal) as file:
-        for number, row in enumerate(side_by_side(todo, answer, jobs), 1):
-            known[row["id"]] = row
-            append(file, row)
-            print(f"[{number}/{len(todo)}] {row}", file=sys.stderr, flush=True)
+    for number, row in enumerate(kept(journal, todo, answer, jobs), 1):
+        known[row["id"]] = row
+        print(f"[{number}/{len(todo)}] {row}", file=sys.stderr, flush=True)
     return known
 
 

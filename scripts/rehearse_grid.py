@@ -21,9 +21,9 @@ from typing import Any
 from zlib import crc32
 
 from planner.documents import write
-from planner.journal import append, open_journal, read_journal
+from planner.journal import read_journal
 from planner.locations import profiles_folder
-from planner.measure.forking import Forks, side_by_side
+from planner.measure.forking import Forks, kept
 from planner.measure.grid import Point, points
 from planner.measure.trial import RAN, Outcome, Trial
 from planner.nouns.run import Usage
@@ -100,12 +100,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def row_of(forks: Forks, point: Point) -> dict[str, Any]:
         return least_of_row(forks, point, rows[point.id]) if options.least else rehearsed(forks, point)
 
-    with open_journal(options.journal) as file:
-        for number, row in enumerate(side_by_side(todo, row_of, options.jobs), total - len(todo) + 1):
-            append(file, row)
-            told = row.get("error") or f"{row['reserved'] / 1e6:,.0f} MB reserved"
-            told += f", least {row['least'] / 1e6:,.0f} MB" if "least" in row else ""
-            print(f"[{number}/{total}] {row['id']}: {told}, {row['seconds']} s", file=sys.stderr)
+    for number, row in enumerate(kept(options.journal, todo, row_of, options.jobs), total - len(todo) + 1):
+        told = row.get("error") or f"{row['reserved'] / 1e6:,.0f} MB reserved"
+        told += f", least {row['least'] / 1e6:,.0f} MB" if "least" in row else ""
+        print(f"[{number}/{total}] {row['id']}: {told}, {row['seconds']} s", file=sys.stderr)
     write_profiles(every, read_journal(options.journal), options.out)
     return 0
 

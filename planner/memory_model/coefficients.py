@@ -13,7 +13,7 @@ from math import ceil, inf, isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from planner.domain import RUNTIMES, TASKS, VARIANTS, Configuration, Workload
+from planner.domain import RUNTIMES, TASKS, VARIANTS
 from planner.errors import FileError
 from planner.locations import profiles_folder
 
@@ -24,8 +24,6 @@ WIDTHS = ("half", "autocast", "float32")
 """Of weights and activations: precisions of one width are alike, byte for byte."""
 GENERATIONS = {"7.5": (7, 5), "8.6": (8, 6), "12.0": (12, 0)}
 """Capabilities that have laws of their own; the others take those of the nearest, which generation_of names."""
-FULL_BANK_FRAMES = 18
-"""Of a bounded memory bank: no array grows beyond (its pointers are all there after 16)."""
 OTHER_PROGRAM = "any"
 """In a generation's place: of the published re-implementation, whose GPU nobody named."""
 REMAKE = "Make it again with sam2-plan fit, or take the file of this release."
@@ -40,21 +38,6 @@ def generation_of(capability: tuple[int, int] | None) -> str:
     if capability is None or capability[0] == 8:
         return "8.6"
     return "7.5" if capability[0] < 8 else "12.0"
-
-
-def name_of(configuration: Configuration, workload: Workload, capability: tuple[int, int]) -> str:
-    """What two runs of one group have in common that take the same bytes."""
-    c, w = configuration, workload
-    frames = w.frames
-    if w.task != "video":
-        frames = 1
-    elif c.bounded_memory_bank and (frames is None or frames > FULL_BANK_FRAMES):
-        frames = FULL_BANK_FRAMES  # no clip is longer for the memory bank
-    words = (
-        c.variant, c.version, *c.resolution, c.attention, w.objects, c.object_batch, frames, *w.frame_size,
-        int(c.offload_video), int(c.offload_state), *capability,
-    )  # fmt: skip
-    return " ".join(map(str, words))
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,13 +21,12 @@ from planner.memory_model.coefficients import (
     Rehearsed,
     generation_of,
     load_coefficients,
-    name_of,
 )
 from planner.memory_model.contexts import Context, context_on
 from planner.memory_model.exact import Key, Known, key_of, phases_of
 from planner.memory_model.features import ARRAYS, SCALAR, Operations, Quantities, features
 from planner.memory_model.releases import BUILT, Difference, Releases, releases_as_fitted, releases_of
-from planner.nouns.run import runtime_of
+from planner.nouns.run import name_of, runtime_of
 
 if TYPE_CHECKING:
     import numpy
