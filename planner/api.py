@@ -33,12 +33,12 @@ from planner.domain import (
     Request,
     Suggestion,
     Workload,
+    runtime_of,
 )
 from planner.errors import PlannerError, UsageError
 from planner.memory_model import MemoryModel
 from planner.memory_model.current import known_model
 from planner.memory_model.releases import check_tables
-from planner.nouns.run import runtime_of
 from planner.placing import PlaceablePlan
 from planner.planning import make_plan
 from planner.planning.candidates import what_it_lacks

@@ -8,7 +8,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from planner.catalog import Catalog, load_catalog
-from planner.domain import RUNTIMES, Component, Configuration, Estimate, Gpu, Phase, Workload
+from planner.domain import RUNTIMES, Component, Configuration, Estimate, Gpu, Phase, Workload, name_of, runtime_of
 from planner.errors import UsageError
 from planner.memory_model import arrays, host
 from planner.memory_model.beyond import NO_SCORES, Scores, is_beyond, is_usual, math_scores, reserved_scores
@@ -26,7 +26,6 @@ from planner.memory_model.contexts import Context, context_on
 from planner.memory_model.exact import Key, Known, key_of, phases_of
 from planner.memory_model.features import ARRAYS, SCALAR, Operations, Quantities, features
 from planner.memory_model.releases import BUILT, Difference, Releases, releases_as_fitted, releases_of
-from planner.nouns.run import name_of, runtime_of
 
 if TYPE_CHECKING:
     import numpy

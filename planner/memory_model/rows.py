@@ -8,13 +8,14 @@ from functools import cached_property
 from typing import Any
 
 from planner.catalog import Catalog, load_catalog
+from planner.domain import name_of
 from planner.measurement import Measurement
 from planner.memory_model import arrays
 from planner.memory_model.beyond import NO_SCORES, Scores, math_scores
 from planner.memory_model.coefficients import OTHER_PROGRAM, Key, generation_of
 from planner.memory_model.estimator import OTHER_RUNTIME, WIDTH_OF, quantities
 from planner.memory_model.features import SCALAR, Quantities, features
-from planner.nouns.run import Run, Usage, name_of
+from planner.nouns.run import Run, Usage
 from planner.profiles.conversion import run_of, usage_of
 from planner.profiles.rehearsed import RehearsedRun
 
@@ -54,7 +55,7 @@ class Row:
 
     @property
     def name(self) -> str:
-        """See planner.nouns.run.name_of."""
+        """See planner.domain.name_of."""
         return name_of(self.run.configuration, self.run.workload, self.capability or (0, 0))
 
     @cached_property

@@ -32,10 +32,6 @@ PromptKind = Literal["box", "point", "mask"]
 PROMPTS: tuple[PromptKind, ...] = get_args(PromptKind)
 
 
-FULL_BANK_FRAMES = 18
-"""Of a bounded memory bank: no array grows beyond (its pointers are all there after 16)."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sam2:
     """Which sam2 package the stock predictors are of, and how its user calls them, as far as that changes bytes."""
@@ -77,26 +73,6 @@ class Run:
         said = ((one.name, getattr(self.sam2, one.name), one.default) for one in fields(Sam2))
         words += [f"{name}={value}" for name, value, usual in said if value != usual]
         return "-".join(words)
-
-
-def name_of(configuration: Configuration, workload: Workload, capability: tuple[int, int]) -> str:
-    """What two runs of one group have in common that take the same bytes."""
-    c, w = configuration, workload
-    frames = w.frames
-    if w.task != "video":
-        frames = 1
-    elif c.bounded_memory_bank and (frames is None or frames > FULL_BANK_FRAMES):
-        frames = FULL_BANK_FRAMES  # no clip is longer for the memory bank
-    words = (
-        c.variant, c.version, *c.resolution, c.attention, w.objects, c.object_batch, frames, *w.frame_size,
-        int(c.offload_video), int(c.offload_state), *capability,
-    )  # fmt: skip
-    return " ".join(map(str, words))
-
-
-def runtime_of(configuration: Configuration) -> str:
-    """Whose code a configuration is for."""
-    return "own" if configuration.bounded_memory_bank else "stock"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
