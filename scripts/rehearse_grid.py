@@ -50,12 +50,11 @@ def rehearsed(forks: Forks, point: Point) -> dict[str, Any]:
 def _figures(found: Outcome) -> dict[str, Any]:
     if found.outcome != RAN:
         return {"error": found.error or found.outcome}
-    phases = {name: phase["allocated_bytes"] for name, phase in found.phases.items()}
     versions = {name: value for name, value in found.versions.items() if name != "driver"}
     return {
         "allocated": found.allocated_bytes,
         "reserved": found.reserved_bytes,
-        "phases": phases,
+        "phases": found.usage.phases,
         "versions": versions,
     }
 

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from planner.domain import Configuration, Workload
-from planner.nouns.run import Run, Sam2
+from planner.nouns.run import Run, Sam2, Usage
 from planner.runtime.cap import VARIABLE
 
 RAN, OUT_OF_MEMORY, FAILED, LOST = OUTCOMES = ("ran", "out_of_memory", "failed", "lost")
@@ -113,6 +113,16 @@ class Outcome:
     phase: str | None = None
     """In which it ended, where it did not run through."""
     error: str | None = None
+
+    @property
+    def usage(self) -> Usage:
+        """What the run took."""
+        return Usage(
+            allocated_bytes=self.allocated_bytes,
+            reserved_bytes=self.reserved_bytes,
+            context_bytes=self.context_bytes,
+            phases={name: peak["allocated_bytes"] for name, peak in self.phases.items()},
+        )
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Outcome:

@@ -19,7 +19,7 @@ from planner.catalog.torch_rules import said
 from planner.domain import Component, Phase
 from planner.memory_model.contexts import context_on
 from planner.memory_model.host import host_components
-from planner.nouns.run import PHASES, Run
+from planner.nouns.run import PHASES, Run, Usage
 from planner.simulator import streams
 from planner.simulator.attribution import Holding, Timeline, holding_at, timeline_of
 from planner.simulator.convolutions.workspaces import RULE, Answers
@@ -85,6 +85,16 @@ class Simulation:
     """Of the traced part."""
     seconds: float
     provenance: Mapping[str, Any]
+
+    @property
+    def usage(self) -> Usage:
+        """What the run would take."""
+        return Usage(
+            allocated_bytes=self.allocated_bytes,
+            reserved_bytes=self.reserved_bytes,
+            context_bytes=self.context_bytes,
+            phases={phase.name: phase.allocated_bytes for phase in self.phases},
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON can hold them; the timeline is left to `timeline`."""
