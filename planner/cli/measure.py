@@ -76,12 +76,13 @@ def command(
     if rows:
         _import(Path(rows), folder, output)
         return
+    from planner.measure import backends
     from planner.measure.sweeps import preset as trials_of
     from planner.measure.sweeps import sweep_file
     from planner.rehearsal.stage import on_a_stage
 
     trials = sweep_file(Path(ranges), runtime) if ranges else trials_of(preset or "quick", runtime)
-    uuid, run = ("cuda", _simulator() if simulating else _rehearser(gpu)) if simulating or rehearsing else _gpu(device)
+    uuid, run = backends.chosen(device, simulate=simulating, rehearse=rehearsing, gpu=gpu)
     kind: SweepKind = "simulated" if simulating else "rehearsed" if rehearsing or on_a_stage(os.environ) else "measured"
     trials = [replace(trial, device=uuid) for trial in trials]
     _sweep(trials, folder, run, kind, output)
@@ -108,36 +109,6 @@ def _sweep(trials: list[Trial], folder: Path, run: Runner, kind: SweepKind, outp
 
         swept = sweep(trials, folder, run, kind, tell, lambda: interruption.requested, versions)
     answer(output, lambda: sweep_document(swept), lambda style: sweep_report(swept, style))
-
-
-def _gpu(device: str | None) -> tuple[str, Runner]:
-    """The GPU that is asked for, and what runs trials on it. Raises EnvironmentFailure where there is none."""
-    from planner.measure.present import find_present, inspect, present_gpus
-    from planner.measure.trial import run_trial
-    from planner.measure.watch import watched
-
-    gpus = present_gpus()
-    if not gpus:
-        raise EnvironmentFailure(
-            "No GPU was found on this machine, so there is nothing to measure.",
-            "With --rehearse they run on an imaginary GPU, with --simulate the simulator answers; the rows say so.",
-        )
-    uuid = find_present(device, gpus).uuid
-    if uuid is None:
-        raise EnvironmentFailure("The driver does not say which GPU it is.", "Update the driver.")
-    return uuid, watched(uuid, run_trial, inspect)
-
-
-def _simulator() -> Runner:
-    from planner.truth import simulated
-
-    return simulated
-
-
-def _rehearser(gpu: str | None) -> Runner:
-    from planner.rehearsing import rehearser
-
-    return rehearser(gpu)
 
 
 def _import(path: Path, folder: Path, output: str) -> None:
