@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Remake the generated docs: docs/cli.md from the program, docs/accuracy.md from the profiles.
+"""Remake the generated docs: docs/cli.md and docs/python.md from the program, docs/accuracy.md from the profiles.
 
 python scripts/make_docs.py           write them
 python scripts/make_docs.py --check   exit 1 if they differ from what is committed
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 from committed import is_current
+from python_reference import python_reference
 
 from planner.cli.helptext import HelpContext
 from planner.cli.main import CONTEXT_SETTINGS, cli
@@ -106,7 +107,8 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="compare, write nothing")
     arguments = parser.parse_args()
     stale = 0
-    for name, text in (("cli.md", cli_reference()), ("accuracy.md", accuracy_page())):
+    pages = {"cli.md": cli_reference(), "python.md": f"{MADE}\n\n{python_reference()}", "accuracy.md": accuracy_page()}
+    for name, text in pages.items():
         path = DOCS / name
         if not arguments.check:
             write(path, text)

@@ -48,7 +48,7 @@ class Check:
     """One question, and what was found."""
 
     name: str
-    """Such as memory, checkpoint or policy.minimum_quality."""
+    """The name of the check, such as memory, checkpoint or policy.minimum_quality."""
     status: str
     """One of STATUSES."""
     found: str
@@ -56,7 +56,7 @@ class Check:
     action: str | None = None
     """What to do; None where nothing is to be done."""
     exit_code: int = EXIT_FAILED
-    """What a failure means, by the contract: does not fit, a bad file, or the environment."""
+    """What a failure means: 3 it does not fit, 2 a bad file, 1 the environment."""
     figures: Mapping[str, Any] = field(default_factory=dict)
     """The same for programs: plain data, bytes under names that end in _bytes."""
     excepted: PolicyException | None = None
@@ -75,24 +75,24 @@ class Preflight:
     budget: Budget | None
     """What the memory was held against; None where there is no GPU."""
     workload: Workload
-    """The plan's, with the size and length of the input where one was read."""
+    """The plan's workload, with the size and length of the input where one was read."""
     estimate: Estimate | None
-    """As predicted now, for that workload; None for a plan that chose nothing."""
+    """What is predicted now, for that workload; None for a plan that chose nothing."""
     checks: tuple[Check, ...]
     policy: str | None
     """The file of the policy."""
     policy_mode: str | None
     """One of planner.preflight.policy.MODES."""
     waited_seconds: float
-    """For memory to be freed."""
+    """How long was waited for memory to be freed."""
     strict: bool
-    """Whether a warning is exit code 4."""
+    """Whether warnings count (exit code 4)."""
     replayed: str | None
     """The doctor report that stood for the machine."""
 
     @property
     def status(self) -> str:
-        """The worst of the checks; what was skipped counts for nothing."""
+        """The worst of the checks; those that were skipped do not count."""
         found = {check.status for check in self.checks}
         return FAIL if FAIL in found else WARN if WARN in found else PASS
 
@@ -103,21 +103,21 @@ class Preflight:
 
     @property
     def exit_code(self) -> int:
-        """The exit code of the contract."""
+        """0: it holds; 3, 2 or 1, in this order: a check failed so; 4: there are warnings, and they count."""
         codes = {check.exit_code for check in self.failed}
         if codes:
             return next(code for code in GRAVITY if code in codes)
         return EXIT_WARNING if self.strict and self.status == WARN else EXIT_FITS
 
     def require(self) -> Preflight:
-        """This, or NotReady where the exit code is not 0."""
+        """This report. Raises NotReady where its exit code is not 0."""
         if self.exit_code == EXIT_FITS:
             return self
         raise NotReady(self)
 
 
 class NotReady(PlannerError):
-    """The plan does not hold here and now. Carries the pre-flight, whose checks say why."""
+    """The plan does not hold here and now; `preflight` has the report, whose checks say why."""
 
     code = "not_ready"
 

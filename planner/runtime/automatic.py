@@ -43,12 +43,12 @@ Box: TypeAlias = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AutomaticMask:
-    """A mask that nobody asked for."""
+    """A mask of a picture that was found without a prompt."""
 
     rle: dict[str, Any] = field(repr=False)
     """COCO run-length encoding: size [H, W] and counts."""
     area: int
-    """Pixels."""
+    """In pixels."""
     bbox: tuple[float, float, float, float]
     """x, y, width, height in pixels."""
     predicted_iou: float
