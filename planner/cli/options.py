@@ -52,7 +52,7 @@ def runtime(known: tuple[str, ...] = ("own", "stock"), words: str = "whose code 
 torch = click.option(
     "--torch",
     metavar="VERSION",
-    help="release of torch whose rules count: 2.11, 2.14.1+cu130  [default: the installed one]",
+    help="torch release whose rules count: 2.11, 2.14.1+cu130  [default: the installed one]",
 )
 
 position_tables = click.option(
@@ -106,7 +106,7 @@ budget = stack(
 
 packing = stack(
     click.option(
-        "--gpus", metavar="N", help="pack streams onto N GPUs: those present, N of the budget, or --vram 8GB,24GB"
+        "--gpus", metavar="N", help="pack streams onto N GPUs: those present, N times the budget, or --vram 8GB,24GB"
     ),
     click.option("--streams", metavar="N", help="independent streams to run, each a process  [default: one per GPU]"),
 )

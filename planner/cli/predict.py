@@ -36,7 +36,7 @@ Exit codes: 0 predicted; 1 failed; 2 usage. Writes nothing; --exact writes its f
 @click.option(
     "--precision",
     type=options.Word(PRECISIONS),
-    help="precision of weights and activations  [default: autocast_bfloat16, else autocast_float16]",
+    help="precision of weights and activations  [default: autocast_bfloat16; autocast_float16 on GPUs without it]",
 )
 @click.option("--attention", type=options.Word(ATTENTIONS), default="auto", show_default=True, help="attention kernel")
 @click.option("--task", type=options.Word(TASKS), default="video", show_default=True, help="what SAM 2 is to do")
