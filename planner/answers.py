@@ -20,17 +20,7 @@ from planner.domain import (
     Request,
     Stock,
 )
-
-ORIGINS = ("predicted", "published")
-OUTCOMES = ("chosen", "fits", "does_not_fit", "unsupported")
-LOST_BY = ("balance", "published", "accuracy", "certainty", "precision", "speed", "bytes", "order")
-"""In what a class that fits loses to the choice. balance: its distance from the knee; published: its accuracy is an
-estimate, the choice's is not; certainty: it fits only tightly, the choice surely; order: all else is the same, and the
-choice stands first in the domain's lists."""
-
-PURPOSES = ("smallest", "official", "other")
-"""Of the budgets that are needed: the least of all that the pins leave open; the official recipe at the native
-resolution; the other precisions and variants there, or at the pinned resolution."""
+from planner.words import LostBy, Origin, Purpose, Runtime, Standing, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +29,7 @@ class Explained:
 
     rank: int
     """1 for the class that would be preferred to all others, if everything surely fitted."""
-    outcome: str
-    """One of OUTCOMES."""
+    outcome: Standing
     configuration: Configuration
     """The way it would run where it fits, else the smallest of the class."""
     quality: float | None
@@ -63,8 +52,8 @@ class Explained:
     excess_bytes: int | None
     """By how much it is larger than what it is compared with; None for the nearest miss, which is compared with
     nothing."""
-    lost_by: str | None
-    """One of LOST_BY where it fits and was not chosen; else None."""
+    lost_by: LostBy | None
+    """In what it loses to the choice; None unless it fits and was not chosen."""
     reason: str
     """All of this in a sentence."""
     quality_reason: str | None = None
@@ -90,8 +79,7 @@ class Explained:
 class Beside:
     """What one configuration takes on one runtime, predicted or published. A figure is None where `note` says why."""
 
-    runtime: str
-    """One of planner.domain.RUNTIMES."""
+    runtime: Runtime
     allocated_bytes: int | None
     reserved_bytes: int | None
     total_bytes: int | None
@@ -100,8 +88,7 @@ class Beside:
     upper_bytes: int | None
     """The bound of a prediction; publications have none."""
     host_bytes: int | None
-    origin: str
-    """One of ORIGINS."""
+    origin: Origin
     note: str | None = None
     """Why there are no figures; for a publication what exactly it measured, and where it stands."""
 
@@ -176,8 +163,7 @@ class Carried:
 class Need:
     """The smallest budgets for one candidate class, headroom included. A figure is None where `reasons` says why."""
 
-    purpose: str
-    """One of PURPOSES."""
+    purpose: Purpose
     configuration: Configuration
     """The way of running the class that takes least."""
     need_bytes: int
@@ -209,7 +195,7 @@ class Cards:
 
     total_bytes: int
     """Memory of the card that has least of them: sizes that read the same are one."""
-    verdict: str
+    verdict: Verdict
     """fits or tight, as a plan for each of them would say."""
     names: tuple[str, ...]
     """The newest compute capability first."""
@@ -223,7 +209,7 @@ class Needed:
 
     request: Request
     headroom: Headroom
-    runtime: str
+    runtime: Runtime
     """own or stock."""
     needs: tuple[Need, ...]
     """The smallest first, then each variant that is open in every precision."""
@@ -331,7 +317,7 @@ class Packing:
     """The plan of one process. Its budget is what each may take; its suggestions and its command are for the
     packing."""
     gpus: tuple[PackedGpu, ...]
-    verdict: str
+    verdict: Verdict
     """fits where the upper bounds of all processes fit together on each GPU, else tight, or does_not_fit."""
     max_streams: int
     """How many fit with this configuration; 0 where nothing was chosen."""

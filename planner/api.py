@@ -11,41 +11,24 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from planner import __version__, domain
+from planner import domain
 from planner.budgets import budget_of, gpus_of, torch_of, with_host
+from planner.catalog.capability import what_it_lacks
 from planner.catalog.torch_rules import build_named, check_code, said
 from planner.commands import describe
 from planner.documents import write
-from planner.domain import (
-    ATTENTIONS,
-    PRECISIONS,
-    PREFERENCES,
-    RUNTIMES,
-    TASKS,
-    VARIANTS,
-    VERSIONS,
-    Configuration,
-    Estimate,
-    Gpu,
-    Pins,
-    Provenance,
-    Rejection,
-    Request,
-    Suggestion,
-    Workload,
-)
+from planner.domain import Configuration, Estimate, Gpu, Pins, Provenance, Rejection, Request, Suggestion, Workload
 from planner.errors import PlannerError, UsageError
 from planner.memory_model import MemoryModel
 from planner.memory_model.current import known_model
-from planner.memory_model.estimator import runtime_of
 from planner.memory_model.releases import check_tables
-from planner.placing import PlaceablePlan
+from planner.memory_model.terms import runtime_of
+from planner.placeable import PlaceablePlan
 from planner.planning import make_plan
-from planner.planning.candidates import what_it_lacks
 from planner.planning.stock import OFFICIAL_PRECISION, OLDER_PRECISION
+from planner.spelling import check_word
 from planner.units import (
     check_size,
-    check_word,
     format_size,
     parse_count,
     parse_frame_size,
@@ -53,6 +36,24 @@ from planner.units import (
     parse_headroom,
     parse_resolution,
     parse_size,
+)
+from planner.version import __version__
+from planner.words import (
+    ATTENTIONS,
+    PRECISIONS,
+    PREFERENCES,
+    RUNTIMES,
+    TASKS,
+    VARIANTS,
+    VERSIONS,
+    Attention,
+    PositionTables,
+    Precision,
+    Preference,
+    Runtime,
+    Task,
+    Variant,
+    Version,
 )
 
 __all__ = ["DoesNotFit", "Plan", "PlannerError", "plan", "predict", "predict_table"]
@@ -161,19 +162,19 @@ if TYPE_CHECKING:
 
 def plan(
     *,
-    task: str = "video",
+    task: Task = "video",
     objects: int | str = 1,
     frames: int | str | None = None,
     frame_size: tuple[int, int] | str | None = None,
     vram: str | int | None = None,
     gpu: str | None = None,
     device: str | int | None = None,
-    variant: str | None = None,
-    version: str | None = None,
+    variant: Variant | None = None,
+    version: Version | None = None,
     resolution: tuple[int, int] | str | int | None = None,
-    precision: str | None = None,
-    attention: str | None = None,
-    prefer: str = "quality",
+    precision: Precision | None = None,
+    attention: Attention | None = None,
+    prefer: Preference = "quality",
     headroom: str = "auto",
     top: int = 6,
     strict: bool = False,
@@ -237,12 +238,12 @@ def plan(
 
 def predict(
     *,
-    variant: str,
+    variant: Variant,
     resolution: tuple[int, int] | str | int = 1024,
-    task: str = "video",
-    version: str = "2.1",
-    precision: str | None = None,
-    attention: str = "auto",
+    task: Task = "video",
+    version: Version = "2.1",
+    precision: Precision | None = None,
+    attention: Attention = "auto",
     objects: int | str = 1,
     frames: int | str | None = None,
     frame_size: tuple[int, int] | str | None = None,
@@ -252,9 +253,9 @@ def predict(
     offload_state: bool = False,
     gpu: str | None = None,
     vram: str | int | None = None,
-    runtime: str | None = None,
+    runtime: Runtime | None = None,
     torch: str | None = None,
-    position_tables: str = "built",
+    position_tables: PositionTables = "built",
     exact: bool = False,
     progress: Progress | None = None,
 ) -> Estimate:
@@ -309,7 +310,7 @@ def predict(
 
 
 def model_for(
-    gpu: str | None, vram: str | int | None, torch: str | None = None, position_tables: str = "built"
+    gpu: str | None, vram: str | int | None, torch: str | None = None, position_tables: PositionTables = "built"
 ) -> tuple[Gpu | None, MemoryModel]:
     """The card of that name, if any, and the memory model for it, or for a card of that size.
 
@@ -322,7 +323,7 @@ def model_for(
     return card, known_model().on(card, size, torch, position_tables)
 
 
-def check_exact(exact: bool, torch: str | None, runtime: str = "own") -> None:
+def check_exact(exact: bool, torch: str | None, runtime: Runtime = "own") -> None:
     """Raises UsageError for an exact answer about what is not installed here, or not ours."""
     if exact and torch is not None:
         raise UsageError(
@@ -335,7 +336,7 @@ def check_exact(exact: bool, torch: str | None, runtime: str = "own") -> None:
         )
 
 
-def usual_precision(gpu: str | None = None) -> str:
+def usual_precision(gpu: str | None = None) -> Precision:
     """The official recipe on the GPU of that name: in float16 where it has no bfloat16."""
     card = _gpu(gpu)
     lacking = what_it_lacks(OFFICIAL_PRECISION, "auto", card.capability if card else None)
@@ -361,11 +362,11 @@ def _checked_on(card: Gpu, configuration: Configuration, torch: str | None) -> s
     return None
 
 
-def bounded_memory_bank_of(runtime: str | None, bounded: bool = True) -> bool:
+def bounded_memory_bank_of(runtime: Runtime | None, bounded: bool = True) -> bool:
     """The memory bank that goes with a runtime. Raises UsageError for an unknown runtime, or a contradiction."""
     if runtime is None:
         return bounded
-    _word("runtime", runtime, RUNTIMES)
+    check_word(runtime, "runtime", RUNTIMES)
     if runtime != "stock" and not bounded:
         raise UsageError(
             f"The runtime {runtime} and an unbounded memory bank contradict each other.",
@@ -375,7 +376,7 @@ def bounded_memory_bank_of(runtime: str | None, bounded: bool = True) -> bool:
 
 
 def predict_table(
-    columns: dict[str, Any], *, task: str, objects: Any = 1, frames: Any = None, frame_pixels: Any = 1080 * 1920
+    columns: dict[str, Any], *, task: Task, objects: Any = 1, frames: Any = None, frame_pixels: Any = 1080 * 1920
 ) -> dict[str, Any]:
     """The bytes of many configurations at once: 1-D int64 arrays by name, each as long as the longest column.
 
@@ -395,12 +396,12 @@ def predict_table(
 
 def configuration_and_workload(
     *,
-    variant: str,
+    variant: Variant,
     resolution: tuple[int, int] | str | int,
-    task: str,
-    version: str,
-    precision: str,
-    attention: str,
+    task: Task,
+    version: Version,
+    precision: Precision,
+    attention: Attention,
     objects: int | str,
     frames: int | str | None,
     frame_size: tuple[int, int] | str | None,
@@ -438,21 +439,21 @@ def configuration_and_workload(
 
 def request_of(
     *,
-    task: str,
+    task: Task,
     objects: int | str,
     frames: int | str | None,
     frame_size: tuple[int, int] | str | None,
-    variant: str | None,
-    version: str | None,
+    variant: Variant | None,
+    version: Version | None,
     resolution: tuple[int, int] | str | int | None,
-    precision: str | None,
-    attention: str | None,
-    prefer: str = "quality",
+    precision: Precision | None,
+    attention: Attention | None,
+    prefer: Preference = "quality",
 ) -> Request:
     """A checked request of loose values, as plan takes them. Raises UsageError naming the value."""
     pins = _pins(variant, version, resolution, precision, attention)
-    _word("task", task, TASKS)
-    _word("preference", prefer, PREFERENCES)
+    check_word(task, "task", TASKS)
+    check_word(prefer, "preference", PREFERENCES)
     count = parse_count(objects, "objects")
     if task == "automask" and count != 1:
         raise UsageError(f"{count} objects cannot be asked for: automask finds them itself.", "Leave objects out.")
@@ -468,20 +469,21 @@ def request_of(
 
 
 def _pins(
-    variant: str | None,
-    version: str | None,
+    variant: Variant | None,
+    version: Version | None,
     resolution: tuple[int, int] | str | int | None,
-    precision: str | None,
-    attention: str | None,
+    precision: Precision | None,
+    attention: Attention | None,
 ) -> Pins:
-    for what, word, known in (
+    words: tuple[tuple[str, str | None, tuple[str, ...]], ...] = (
         ("variant", variant, VARIANTS),
         ("version", version, VERSIONS),
         ("precision", precision, PRECISIONS),
         ("attention", attention, ATTENTIONS),
-    ):
+    )
+    for what, word, known in words:
         if word is not None:
-            _word(what, word, known)
+            check_word(word, what, known)
     if attention in ("flash", "cudnn") and precision is not None and precision not in HALF_PRECISIONS:
         raise UsageError(
             f"{attention} attention and {precision} contradict each other: the kernel runs in half precision only.",
@@ -504,10 +506,6 @@ def _gpu(name: str | None) -> Gpu | None:
     from planner.catalog.gpus import find_gpu
 
     return find_gpu(name).gpu
-
-
-def _word(what: str, word: str, known: Sequence[str]) -> None:
-    check_word(word, what, known)
 
 
 def check_top(top: int) -> None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import yaml
 
 from planner.errors import EnvironmentFailure, FileError
+from planner.spelling import Word, check_word, remedy
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -61,14 +62,20 @@ class Fields:
             raise self.complaint(f"{self.what} has no {key!r}", f"Add a line {key}: ...{null}")
         return self._value[key]
 
-    def text(self, key: str, choices: Sequence[str] | None = None) -> str:
+    @overload
+    def text(self, key: str) -> str: ...
+
+    @overload
+    def text(self, key: str, choices: tuple[Word, ...]) -> Word: ...
+
+    def text(self, key: str, choices: tuple[Word, ...] | None = None) -> Word | str:
         """A non-empty string, one of `choices` if given."""
         value = self.any(key)
         if not isinstance(value, str) or not value:
             raise self.complaint(f"{key} must be text, not {_kind(value)}", "Put it in quotes.", key)
-        if choices is not None and value not in choices:
-            raise self.complaint(f"{key} is {value!r}", f"Use one of: {', '.join(choices)}.", key)
-        return value
+        if choices is None:
+            return value
+        return check_word(value, key, choices, lambda hint: self.complaint(f"{key} is {value!r}", hint, key))
 
     def integer(self, key: str, minimum: int = 0, maximum: int = 10**40) -> int:
         """A whole number within the limits."""
@@ -129,9 +136,17 @@ class Fields:
         """True where the key holds null, which then counts as read."""
         return self.any(key, nullable=True) is None
 
-    def optional_text(self, key: str, choices: Sequence[str] | None = None) -> str | None:
+    @overload
+    def optional_text(self, key: str) -> str | None: ...
+
+    @overload
+    def optional_text(self, key: str, choices: tuple[Word, ...]) -> Word | None: ...
+
+    def optional_text(self, key: str, choices: tuple[Word, ...] | None = None) -> Word | str | None:
         """Text, or null."""
-        return None if self.or_none(key) else self.text(key, choices)
+        if self.or_none(key):
+            return None
+        return self.text(key) if choices is None else self.text(key, choices)
 
     def optional_integer(self, key: str, minimum: int = 0) -> int | None:
         """A whole number, or null."""
@@ -170,14 +185,8 @@ class Fields:
         """Complain of keys that nobody asked for: most are misspelt. `known`: those that might have been there."""
         for key in self._value:
             if key not in self._seen:
-                from difflib import get_close_matches  # only those who misspell pay for it
-
-                names = {*self._seen, *known}
-                near = get_close_matches(key, names, n=1)
-                hint = f"Did you mean {near[0]}? " if near else ""
-                raise self.complaint(
-                    f"{self.what} has an unknown {key[:60]!r}", f"{hint}Known here: {', '.join(sorted(names))}.", key
-                )
+                hint = remedy(key, sorted({*self._seen, *known}), "Known here")
+                raise self.complaint(f"{self.what} has an unknown {key[:60]!r}", hint, key)
 
 
 class EmptyFile(FileError):

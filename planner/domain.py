@@ -12,31 +12,22 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from planner.brief import brief
+from planner.words import (
+    Attention,
+    BudgetSource,
+    ExactMethod,
+    HostSource,
+    Precision,
+    Preference,
+    ProvenanceKind,
+    Task,
+    Variant,
+    Verdict,
+    Version,
+)
 
 if TYPE_CHECKING:
     from planner.answers import Explained
-
-TASKS = ("video", "image", "automask")
-VARIANTS = ("tiny", "small", "base_plus", "large")
-VERSIONS = ("2.1", "2.0")
-PRECISIONS = ("autocast_bfloat16", "autocast_float16", "float32", "float16", "bfloat16")
-ATTENTIONS = ("auto", "flash", "efficient", "cudnn", "math")
-RUNTIMES = ("own", "stock", "reimplementation")
-"""Whose code runs: that of planner.load, the predictors of the sam2 package, or another program that was published."""
-POSITION_TABLES = ("built", "used", "none")
-"""When the stock predictors make the tables of positions that they keep: with the model (sam2 since December 2024), at
-their first use (before), or never (forks that keep none)."""
-PREFERENCES = ("quality", "speed", "balanced")
-VERDICTS = ("fits", "tight", "does_not_fit")
-BUDGET_SOURCES = ("vram", "gpu", "device")
-HOST_SOURCES = ("given", "machine")
-"""Whether the user said how much memory the host has, or the machine of the GPU did."""
-PROVENANCES = ("measured", "rehearsed", "published", "simulated", "derived", "assumed")
-"""measured: on a GPU by this project; rehearsed: torch's own bytes, on an imaginary GPU, or fitted to them; published:
-from a cited publication or fitted to one; simulated: traced; derived: the size of a known array, or what a law of
-published figures says of another GPU; assumed: a stated allowance that nothing measured supports yet."""
-
-EXACT_METHODS = ("rehearsed", "simulated")
 
 EXIT_FITS, EXIT_FAILED, EXIT_USAGE, EXIT_DOES_NOT_FIT, EXIT_WARNING, EXIT_NOT_CONFIRMED = range(6)
 
@@ -45,8 +36,7 @@ EXIT_FITS, EXIT_FAILED, EXIT_USAGE, EXIT_DOES_NOT_FIT, EXIT_WARNING, EXIT_NOT_CO
 class Workload:
     """What the user wants done."""
 
-    task: str
-    """One of TASKS."""
+    task: Task
     objects: int = 1
     """Objects tracked in a video, or prompted in one image. Automatic masks have none."""
     frames: int | None = 1
@@ -59,16 +49,15 @@ class Workload:
 class Configuration:
     """How it is done."""
 
-    variant: str
-    """One of VARIANTS."""
-    version: str
-    """The version of the checkpoints: one of VERSIONS."""
+    variant: Variant
+    version: Version
+    """The version of the checkpoints."""
     resolution: tuple[int, int]
     """What SAM 2 computes at, height and width in pixels: multiples of 32."""
-    precision: str
-    """One of PRECISIONS. The autocast ones keep float32 weights."""
-    attention: str = "auto"
-    """One of ATTENTIONS: the scaled-dot-product kernel; auto is what torch picks."""
+    precision: Precision
+    """The autocast ones keep float32 weights."""
+    attention: Attention = "auto"
+    """The scaled-dot-product kernel; auto is what torch picks."""
     object_batch: int = 1
     """Objects (automask: points) of one pass through the mask decoder."""
     bounded_memory_bank: bool = True
@@ -124,13 +113,12 @@ class Budget:
 
     total_bytes: int
     headroom: Headroom
-    source: str
-    """One of BUDGET_SOURCES."""
+    source: BudgetSource
     gpu: Gpu | None = None
     host_bytes: int | None = None
     """Memory of the host that may be used; None where nobody said, and another machine may be meant."""
-    host_source: str | None = None
-    """One of HOST_SOURCES; None where host_bytes is None."""
+    host_source: HostSource | None = None
+    """None where host_bytes is None."""
     shared: bool = field(default=False, compare=False)
     """Whether it is part of a GPU on which further processes run. These give no cache back for the sake of this one,
     so a configuration counts with its total, not with its least. Set while several are packed; not kept with a
@@ -159,12 +147,12 @@ class Budget:
 class Pins:
     """What the user fixed; None is free. A pin is never overridden."""
 
-    variant: str | None = None
-    version: str | None = None
+    variant: Variant | None = None
+    version: Version | None = None
     resolution: tuple[int, int] | None = None
     """Height and width in pixels."""
-    precision: str | None = None
-    attention: str | None = None
+    precision: Precision | None = None
+    attention: Attention | None = None
 
     def given(self) -> dict[str, object]:
         """The pins that are set, by name."""
@@ -178,8 +166,7 @@ class Request:
 
     workload: Workload
     pins: Pins = field(default_factory=Pins)
-    prefer: str = "quality"
-    """One of PREFERENCES."""
+    prefer: Preference = "quality"
     frame_size_assumed: bool = False
     """True where the user named no frame size and the workload holds the default."""
 
@@ -191,8 +178,7 @@ class Component:
     name: str
     """Such as weights, memory bank, activations or allocator cache."""
     bytes: int
-    provenance: str
-    """One of PROVENANCES."""
+    provenance: ProvenanceKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,8 +199,7 @@ class Phase:
 class Exact:
     """How the bytes of an exact answer were found: by a run of this very configuration without a GPU."""
 
-    method: str
-    """One of EXACT_METHODS."""
+    method: ExactMethod
     gpu: str | None
     """The imaginary GPU that it was rehearsed on; None for a simulation."""
     capability: tuple[int, int]
@@ -307,12 +292,12 @@ class Choice:
     """Why `frames_per_second` is None."""
 
     @property
-    def variant(self) -> str:
+    def variant(self) -> Variant:
         """The variant of the configuration."""
         return self.configuration.variant
 
     @property
-    def version(self) -> str:
+    def version(self) -> Version:
         """The version of the checkpoints."""
         return self.configuration.version
 
@@ -322,12 +307,12 @@ class Choice:
         return self.configuration.resolution
 
     @property
-    def precision(self) -> str:
+    def precision(self) -> Precision:
         """The precision of the configuration."""
         return self.configuration.precision
 
     @property
-    def attention(self) -> str:
+    def attention(self) -> Attention:
         """The attention kernel of the configuration."""
         return self.configuration.attention
 
@@ -429,8 +414,7 @@ class Plan:
 
     request: Request
     budget: Budget
-    verdict: str
-    """One of VERDICTS."""
+    verdict: Verdict
     strict: bool
     """Whether a choice that fits only tightly counts as a failure (exit code 4)."""
     chosen: Choice | None

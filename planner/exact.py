@@ -14,7 +14,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from planner import __version__
 from planner.domain import Asked, Budget, Configuration, Exact, Gpu, Request, Workload
 from planner.errors import EnvironmentFailure, Interrupted, PlannerError, UsageError
 from planner.exact_cache import Cache
@@ -28,8 +27,10 @@ from planner.rehearsal.machine import DEFAULT_CAPABILITY, ImaginaryGpu, imaginar
 from planner.rehearsal.stage import Stage
 from planner.rehearsal.wheels import find_wheels
 from planner.truth import simulation_of
+from planner.version import __version__
+from planner.words import ExactMethod
 
-Progress = Callable[[int, int, str, Configuration], None]
+Progress = Callable[[int, int, ExactMethod, Configuration], None]
 """Told before each run: its number, how many there are at most, rehearsed or simulated, and what runs."""
 ROOM = 4
 """The imaginary GPU has so many times the budget: what is asked for is the need with room to spare, and what needs
@@ -39,7 +40,7 @@ BEHIND = 10**6
 """How often an event answers that it is not done yet, on a GPU that is as far behind as can be."""
 LIBRARY_VARIABLES = ("PYTORCH_", "TORCH_", "CUBLAS_", "CUBLASLT_", "CUDNN_", "NVIDIA_TF32_OVERRIDE", "SAM2_PLAN_CUDNN")
 """What begins so in the environment may change what torch asks for."""
-CODE = ("runtime", "simulator", "rehearsal", "measure/child.py", "measure/gauge.py")
+CODE = ("runtime", "driving", "simulator", "rehearsal", "measure/child.py", "measure/gauge.py")
 """Whose files decide the bytes of an answer."""
 AUTOMASK = "how many automatic masks pass depends on values, which a rehearsal lacks; it is taken that all do"
 _FORMAT = 1
@@ -115,7 +116,7 @@ class Runs:
 
     def run(self, configuration: Configuration, number: int, most: int) -> Known | None:
         """Rehearse it, or simulate it where it cannot be, and keep the answer. Raises Interrupted."""
-        method = "rehearsed" if self.means.card else "simulated"
+        method: ExactMethod = "rehearsed" if self.means.card else "simulated"
         if self._progress:
             self._progress(number, most, method, configuration)
         trial = Trial(runtime="own", configuration=configuration, workload=self.workload, frames=SETTLED_FRAMES)
@@ -161,7 +162,7 @@ class Runs:
         exact = self._exact("simulated", self.workload.frames)
         return _whole(found.allocated_bytes, found.reserved_bytes, found.reserved_upper_bytes, phases, exact)
 
-    def _exact(self, method: str, frames: int | None) -> Exact:
+    def _exact(self, method: ExactMethod, frames: int | None) -> Exact:
         means = self.means
         return Exact(
             method=method,

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from planner.documents import write
-from planner.domain import EXACT_METHODS, Exact
+from planner.domain import Exact
 from planner.errors import EnvironmentFailure
 from planner.memory_model.exact import Known
+from planner.words import EXACT_METHODS
 
 FOLDER = "exact"
 _MOST_BYTES = 100_000

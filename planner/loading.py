@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from planner.domain import Configuration, Plan
 from planner.errors import EnvironmentFailure
+from planner.words import Task
 
 if TYPE_CHECKING:
     from planner.runtime.session import Session
@@ -22,7 +23,7 @@ def load(
     random_weights: bool = False,
     seed: int = 0,
     fallback: bool = False,
-    task: str | None = None,
+    task: Task | None = None,
 ) -> Session:
     """A plan's configuration on a device, ready to run, as a planner.Session.
 

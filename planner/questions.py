@@ -21,7 +21,19 @@ from planner.planning.comparison import compare_plans
 from planner.planning.needs import needed
 from planner.planning.packing import make_packing
 from planner.planning.reach import carried
-from planner.units import check_word, parse_count, parse_headroom
+from planner.spelling import check_word
+from planner.units import parse_count, parse_headroom
+from planner.words import (
+    DRIVEN_RUNTIMES,
+    Attention,
+    PositionTables,
+    Precision,
+    Preference,
+    Runtime,
+    Task,
+    Variant,
+    Version,
+)
 
 MAXIMUM_STREAMS = 10_000
 
@@ -39,15 +51,15 @@ def limits(
     gpu: str | None = None,
     device: str | int | None = None,
     headroom: str = "auto",
-    task: str = "video",
+    task: Task = "video",
     objects: int | str = 1,
     frames: int | str | None = None,
     frame_size: tuple[int, int] | str | None = None,
-    variant: str | None = None,
-    version: str | None = None,
+    variant: Variant | None = None,
+    version: Version | None = None,
     resolution: tuple[int, int] | str | int | None = None,
-    precision: str | None = None,
-    attention: str | None = None,
+    precision: Precision | None = None,
+    attention: Attention | None = None,
     simulate_gpu: str | Path | None = None,
     host_memory: str | int | None = None,
 ) -> Carried:
@@ -74,16 +86,16 @@ def limits(
 def need(
     *,
     headroom: str = "auto",
-    runtime: str = "own",
-    task: str = "video",
+    runtime: Runtime = "own",
+    task: Task = "video",
     objects: int | str = 1,
     frames: int | str | None = None,
     frame_size: tuple[int, int] | str | None = None,
-    variant: str | None = None,
-    version: str | None = None,
+    variant: Variant | None = None,
+    version: Version | None = None,
     resolution: tuple[int, int] | str | int | None = None,
-    precision: str | None = None,
-    attention: str | None = None,
+    precision: Precision | None = None,
+    attention: Attention | None = None,
     top: int = 5,
 ) -> Needed:
     """The smallest budgets for a request, and the cards known by name that have them.
@@ -100,7 +112,7 @@ def need(
         smallest = planner.need(variant="large", objects=50, top=0).needs[0]
         print(smallest.budget_bytes, smallest.sure_budget_bytes)
     """
-    check_word(runtime, "runtime", ("own", "stock"))
+    check_word(runtime, "runtime", DRIVEN_RUNTIMES)
     check_top(top)
     request = request_of(
         task=task, objects=objects, frames=frames, frame_size=frame_size, variant=variant, version=version,
@@ -115,7 +127,7 @@ def runtimes(
     gpu: str | None = None,
     vram: str | int | None = None,
     torch: str | None = None,
-    position_tables: str = "built",
+    position_tables: PositionTables = "built",
 ) -> tuple[Beside, ...]:
     """What one configuration takes on our runtime and on stock's, and what was published of it; torch as of predict."""
     from planner.locations import profiles_folder
@@ -153,16 +165,16 @@ def pack(
     gpu: Several | None = None,
     device: Several | None = None,
     headroom: str = "auto",
-    task: str = "video",
+    task: Task = "video",
     objects: int | str = 1,
     frames: int | str | None = None,
     frame_size: tuple[int, int] | str | None = None,
-    variant: str | None = None,
-    version: str | None = None,
+    variant: Variant | None = None,
+    version: Version | None = None,
     resolution: tuple[int, int] | str | int | None = None,
-    precision: str | None = None,
-    attention: str | None = None,
-    prefer: str = "quality",
+    precision: Precision | None = None,
+    attention: Attention | None = None,
+    prefer: Preference = "quality",
     top: int = 6,
     strict: bool = False,
     explain: bool = False,

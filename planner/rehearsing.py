@@ -12,7 +12,7 @@ from typing import Any
 from planner.api import Plan
 from planner.brief import brief
 from planner.confirmation import FRAMES, Compared, components_beside, phases_beside
-from planner.domain import EXIT_FITS, EXIT_NOT_CONFIRMED, RUNTIMES, Configuration, Estimate, Workload
+from planner.domain import EXIT_FITS, EXIT_NOT_CONFIRMED, Configuration, Estimate, Workload
 from planner.errors import EnvironmentFailure, UsageError
 from planner.measure.sweeps import trials
 from planner.measure.trial import FAILED, LOST, RAN, Outcome, Trial, run_trial
@@ -21,7 +21,9 @@ from planner.rehearsal.least import least_of
 from planner.rehearsal.machine import ImaginaryGpu, imaginary_gpu
 from planner.rehearsal.programs import Moment, Notes, Performance, perform
 from planner.rehearsal.stage import Stage, Use
-from planner.units import check_size, check_word, parse_capability, parse_count, parse_size
+from planner.spelling import check_word
+from planner.units import check_size, parse_capability, parse_count, parse_size
+from planner.words import DRIVEN_RUNTIMES, Runtime
 
 EXIT_FAILED = 1
 Tried = Callable[[int, bool], None]
@@ -61,7 +63,7 @@ class Rehearsal:
     """What limits the figures."""
 
     # Of a plan
-    runtime: str | None = None
+    runtime: Runtime | None = None
     """Whose code ran."""
     configuration: Configuration | None = None
     workload: Workload | None = None
@@ -112,7 +114,7 @@ def rehearse(
     gpu: str | Sequence[str] | None = None,
     vram: int | str | None = None,
     capability: str | tuple[int, int] | None = None,
-    runtime: str = "own",
+    runtime: Runtime = "own",
     frames: int | str | None = None,
     fallback: bool = False,
     least: bool = False,
@@ -179,11 +181,11 @@ def _card_of(plan: Plan, gpu: Any, vram: Any, capability: Any) -> ImaginaryGpu:
     return imaginary_gpu(capability=_capability(capability), total_bytes=total, context_bytes=context)
 
 
-def _trial_of(plan: Plan, runtime: str, frames: int | str | None) -> Trial:
+def _trial_of(plan: Plan, runtime: Runtime, frames: int | str | None) -> Trial:
     """The plan's run; on the stock predictors with what of its configuration they know."""
     chosen, workload = plan.chosen, plan.request.workload
     assert chosen is not None
-    check_word(runtime, "runtime", RUNTIMES[:2])
+    check_word(runtime, "runtime", DRIVEN_RUNTIMES)
     if frames is not None and workload.task != "video":
         raise UsageError(f"frames={frames} is for videos; the plan is for {workload.task}.", "Leave frames out.")
     count = FRAMES if frames is None else parse_count(frames, "frames")

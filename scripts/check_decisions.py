@@ -20,7 +20,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from planner import domain
 from planner.commands import describe
 from planner.documents import write
 from planner.domain import Budget, Configuration, Gpu, Headroom, Pins, Plan, Provenance, Request, Workload
@@ -31,6 +30,7 @@ from planner.memory_model import MemoryModel
 from planner.planning import make_plan
 from planner.rehearsal.machine import imaginary_gpu
 from planner.units import format_size
+from planner.words import PREFERENCES, TASKS, VARIANTS
 
 BAND = 0.1
 """What is predicted to need more than this beyond the budget is taken not to complete."""
@@ -84,7 +84,7 @@ def find(name: str, model: MemoryModel) -> tuple[Gpu, MemoryModel]:
 
 
 def _decision(chance: random.Random, card: Gpu, model: MemoryModel) -> Decision:
-    task = chance.choices(domain.TASKS, (5, 3, 2))[0]
+    task = chance.choices(TASKS, (5, 3, 2))[0]
     workload = Workload(
         task=task,
         objects=1 if task == "automask" else chance.choices(OBJECTS, OBJECT_WEIGHTS)[0],
@@ -92,7 +92,7 @@ def _decision(chance: random.Random, card: Gpu, model: MemoryModel) -> Decision:
         frame_size=chance.choice(SIZES),
     )
     pins = Pins(
-        variant=chance.choice(domain.VARIANTS) if chance.random() < 0.25 else None,
+        variant=chance.choice(VARIANTS) if chance.random() < 0.25 else None,
         precision=chance.choice(("float16", "float32")) if chance.random() < 0.15 else None,
         resolution=chance.choice(((512, 512), (1024, 1024), (1536, 1536))) if chance.random() < 0.1 else None,
     )
@@ -100,7 +100,7 @@ def _decision(chance: random.Random, card: Gpu, model: MemoryModel) -> Decision:
     total = round(0.5e9 * (4 if chance.random() < 0.6 else 160) ** chance.random())
     gpu = replace(card, total_bytes=total)
     budget = Budget(total_bytes=total, headroom=Headroom(percent=5.0), source="gpu", gpu=gpu)
-    request = Request(workload=workload, pins=pins, prefer=chance.choice(domain.PREFERENCES))
+    request = Request(workload=workload, pins=pins, prefer=chance.choice(PREFERENCES))
     plan = make_plan(request, budget, model, PROVENANCE, top=0)
     usable = budget.usable_bytes
 

@@ -28,20 +28,21 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from planner.catalog.capability import why_unsupported
 from planner.documents import write
-from planner.domain import TASKS, VARIANTS, VERSIONS, Configuration, Workload
+from planner.domain import Configuration, Workload
 from planner.journal import append, open_journal, read_journal
 from planner.measure.trial import RAN, Outcome, Trial, run_trial
-from planner.planning.candidates import why_unsupported
 from planner.rehearsal.machine import imaginary_gpu
 from planner.rehearsal.stage import Stage
+from planner.words import DRIVEN_RUNTIMES, TASKS, VARIANTS, VERSIONS, Attention, DrivenRuntime, Precision
 
 SEED = 12
 COUNT = 150
 CAPABILITIES = ("7.5", "8.0", "8.6", "8.9", "9.0", "10.0", "12.0")
 SOURCES = ((480, 854), (720, 1280), (1080, 1920), (1920, 1080), (1440, 2560), (2160, 3840))
-STOCK_PRECISIONS = ("autocast_bfloat16", "autocast_float16", "float32")
-OWN_PRECISIONS = (*STOCK_PRECISIONS, "float16", "bfloat16")
+STOCK_PRECISIONS: tuple[Precision, ...] = ("autocast_bfloat16", "autocast_float16", "float32")
+OWN_PRECISIONS: tuple[Precision, ...] = (*STOCK_PRECISIONS, "float16", "bfloat16")
 ENOUGH_BYTES = 300 * 2**30
 """Of the imaginary GPU: nothing runs out, so that the allocator never gives cache back."""
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "rehearsing.md"
@@ -54,7 +55,7 @@ COLUMNS = ("id", "allocated", "simulated less", "%", "reserved", "simulated less
 class Case:
     """One run, for both sides."""
 
-    runtime: str
+    runtime: DrivenRuntime
     configuration: Configuration
     workload: Workload
     capability: str
@@ -84,11 +85,11 @@ def draw(count: int, seed: int) -> list[Case]:
 
 
 def _case(chance: random.Random) -> Case | None:
-    runtime, capability = chance.choice(("own", "stock")), chance.choice(CAPABILITIES)
+    runtime, capability = chance.choice(DRIVEN_RUNTIMES), chance.choice(CAPABILITIES)
     task = chance.choices(TASKS, (3, 5, 2) if TASKS[0] == "image" else (5, 3, 2))[0]
     own = runtime == "own"
     precision = chance.choice(OWN_PRECISIONS if own else STOCK_PRECISIONS)
-    attention = chance.choice(("auto",) * 6 + ("efficient", "math")) if own else "auto"
+    attention: Attention = chance.choice(("auto",) * 6 + ("efficient", "math")) if own else "auto"
     major, minor = map(int, capability.split("."))
     # Stock asks nobody whether the GPU can: bfloat16 before 8.0 is slow there, not refused.
     if own and why_unsupported(precision, attention, (major, minor)):

@@ -16,10 +16,10 @@ import pytest
 import planner
 from planner import Plan
 from planner.cli.main import COMMANDS
-from planner.domain import PRECISIONS
 from planner.memory_model.known import assess_known
 from planner.report.accuracy import accuracy_report
 from planner.report.layout import Style
+from planner.words import PRECISIONS
 from tests.conftest import ROOT, invoke
 
 WIDTHS = (60, 80, 120, 200)

@@ -12,12 +12,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from planner.catalog.checkpoints import EXPECTED, HUB_ID, held_of, local_path, official_hub_id, official_name
+from planner.catalog.checkpoints import EXPECTED, HUB_ID, held_of, local_path
 from planner.catalog.pickles import ITEM_BYTES, Tensor
 from planner.catalog.weight_files import AGAIN, CUT, ZIP, Contents, look_into, refusal, shown
 from planner.domain import Configuration
 from planner.errors import FileError
 from planner.locations import profiles_folder
+from planner.official import official_hub_id, official_name
+from planner.words import Variant, Version
 
 WRAPPERS = ("model", "state_dict", "model_state_dict", "model_state", "module", "net", "network", "weights", "params")
 """What programs call the weights beside an optimizer's state; of several in one file the first of these counts."""
@@ -81,7 +83,7 @@ def accept(path: Path, configuration: Configuration) -> Accepted:
 
 
 @lru_cache(maxsize=8)
-def needed_tensors(variant: str, version: str) -> Mapping[str, tuple[int, ...]]:
+def needed_tensors(variant: Variant, version: Version) -> Mapping[str, tuple[int, ...]]:
     """Shapes of a variant's weights by their names, from profiles/tensors.tsv."""
     needed: dict[str, tuple[int, ...]] = {}
     for line in (profiles_folder() / "tensors.tsv").read_text(encoding="ascii").splitlines():

@@ -12,8 +12,8 @@ import click
 
 from planner.cli import options
 from planner.cli.output import ProgressLine, echo, style_of
-from planner.domain import VARIANTS, VERSIONS
 from planner.errors import UsageError
+from planner.words import VARIANTS, VERSIONS
 
 if TYPE_CHECKING:
     from planner.catalog.checkpoints import Official
@@ -86,7 +86,7 @@ def _asked(plan_path: str | None, variant: str | None, version: str | None, one:
     """The files that are meant; exactly `one` for a download. Raises UsageError for none and for several."""
     from planner.catalog.checkpoints import official_checkpoints
     from planner.domain import Configuration
-    from planner.units import check_word
+    from planner.spelling import check_word
 
     planned: Configuration | None = None
     if plan_path is not None:

@@ -13,6 +13,7 @@ import click
 from planner.cli import options
 from planner.cli.output import ProgressLine, echo, style_of
 from planner.errors import EnvironmentFailure, UsageError
+from planner.words import SweepKind
 
 if TYPE_CHECKING:
     from planner.measure.sweep import Progress, Runner
@@ -80,12 +81,12 @@ def command(
 
     trials = sweep_file(Path(ranges), runtime) if ranges else trials_of(preset or "quick", runtime)
     uuid, run = ("cuda", _simulator() if simulating else _rehearser(gpu)) if simulating or rehearsing else _gpu(device)
-    kind = "simulated" if simulating else "rehearsed" if rehearsing or on_a_stage(os.environ) else "measured"
+    kind: SweepKind = "simulated" if simulating else "rehearsed" if rehearsing or on_a_stage(os.environ) else "measured"
     trials = [replace(trial, device=uuid) for trial in trials]
     _sweep(trials, folder, run, kind, output)
 
 
-def _sweep(trials: list[Trial], folder: Path, run: Runner, kind: str, output: str) -> None:
+def _sweep(trials: list[Trial], folder: Path, run: Runner, kind: SweepKind, output: str) -> None:
     from importlib.metadata import PackageNotFoundError, version
 
     from planner.measure.sweep import sweep

@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from planner.domain import ATTENTIONS, POSITION_TABLES, PRECISIONS, PREFERENCES, TASKS, VARIANTS, VERSIONS
 from planner.errors import UsageError
 from planner.units import format_resolution, parse_frame_size, parse_resolution, portrait
+from planner.words import ATTENTIONS, POSITION_TABLES, PRECISIONS, PREFERENCES, TASKS, VARIANTS, VERSIONS
 
 Decorator = Callable[[Any], Any]
 

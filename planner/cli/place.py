@@ -12,8 +12,8 @@ from planner.cli import options
 from planner.cli.options import Word
 from planner.cli.output import echo
 from planner.errors import UsageError
-from planner.placement.nouns import ENGINES, SHARES, SHARINGS
-from planner.units import check_word
+from planner.spelling import check_word
+from planner.words import ENGINES, SHARES, SHARINGS, Engine
 
 if TYPE_CHECKING:
     from planner.api import Plan
@@ -90,11 +90,12 @@ def command(
 
     plan = Plan.load(plan_path)
     given = {name: value for name, value in asked.items() if value is not None}
-    _check(engine, given, arguments, random_weights)
-    if engine != "ray":
+    scheduler = check_word(engine, "scheduler", ENGINES)
+    _check(scheduler, given, arguments, random_weights)
+    if scheduler != "ray":
         words = (*arguments, *(["--random-weights"] if random_weights else []))
         given = {**_job(plan, plan_path, given, words), **given}
-    found = place(plan, engine, **given)
+    found = place(plan, scheduler, **given)
     text = placement_text(found)
     if path is not None:
         write(Path(path), text)
@@ -105,13 +106,13 @@ def _job(plan: Plan, plan_path: str, given: dict[str, Any], words: tuple[str, ..
     """What runs, with its defaults. Raises UsageError for an input that is not said, or what `run` would not parse."""
     from planner.cli.run import check as check_run
     from planner.cli.run import command as run
-    from planner.placement.job import NAME
+    from planner.commands import PROGRAM
 
     if "source" not in given:
         raise UsageError("There is nothing to run on: no input was given.", "Give --input as the worker sees it.")
     if "--help" in words:  # click would print it, and end
         raise UsageError("--help stands among the arguments of the run.", "See: sam2-plan run --help")
-    defaults = {"out": "masks", "checkpoint": None, "name": NAME, "plan_path": plan_path, "arguments": words}
+    defaults = {"out": "masks", "checkpoint": None, "name": PROGRAM, "plan_path": plan_path, "arguments": words}
     try:
         with run.make_context("run", ["plan.yaml", "input", "--out", "masks", *words]) as context:
             prompted = any(context.params[name] for name in ("points", "boxes", "masks", "prompts_path"))
@@ -126,12 +127,11 @@ def _job(plan: Plan, plan_path: str, given: dict[str, Any], words: tuple[str, ..
     return defaults
 
 
-def _check(engine: str, given: dict[str, Any], arguments: tuple[str, ...], random_weights: bool) -> None:
+def _check(engine: Engine, given: dict[str, Any], arguments: tuple[str, ...], random_weights: bool) -> None:
     """Raises UsageError for what the scheduler has no use for, and for what it cannot do without.
 
     What was not said on the command line is dropped instead: it may be there for another scheduler.
     """
-    check_word(engine, "scheduler", ENGINES)
     foreign = [name for name in given if engine not in OF.get(name, (engine,)) or (engine == "ray" and name in RUN)]
     context = click.get_current_context()
     for name in foreign.copy():

@@ -9,7 +9,7 @@ import click
 
 from planner.cli import options
 from planner.cli.output import echo, style_of
-from planner.domain import ATTENTIONS, PRECISIONS, RUNTIMES, TASKS, VARIANTS, VERSIONS
+from planner.words import ATTENTIONS, PRECISIONS, RUNTIMES, TASKS, VARIANTS, VERSIONS, PositionTables, Runtime
 
 EPILOG = """\b
 Examples:
@@ -55,11 +55,11 @@ Exit codes: 0 predicted; 1 failed; 2 usage. Writes nothing; --exact writes its f
 @options.output_format
 def command(
     output: str,
-    runtime: str,
+    runtime: Runtime,
     gpu: str | None,
     vram: str | None,
     torch: str | None,
-    position_tables: str,
+    position_tables: PositionTables,
     exact: bool,
     **asked: Any,
 ) -> None:

@@ -11,6 +11,7 @@ import click
 from planner.cli import options
 from planner.cli.output import ProgressLine, echo, style_of, telling
 from planner.errors import DeviceWarning, Interrupted, UsageError
+from planner.words import Task
 
 if TYPE_CHECKING:
     from planner.runs.nouns import Progress
@@ -123,7 +124,7 @@ def command(
         echo(run_report(summary, style_of(sys.stdout)))
 
 
-def check(given: Mapping[str, Any], task: str) -> None:
+def check(given: Mapping[str, Any], task: Task) -> None:
     """Raise UsageError for options that a run of that task would refuse, as far as no file and no GPU is needed."""
     from planner.outputs.layout import check_saves
     from planner.runs.arguments import check_options

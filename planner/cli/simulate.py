@@ -10,9 +10,9 @@ from click.core import ParameterSource
 
 from planner.cli import options
 from planner.cli.output import echo, style_of
-from planner.domain import ATTENTIONS, PRECISIONS, TASKS, VARIANTS, VERSIONS
 from planner.errors import UsageError
 from planner.units import parse_capability
+from planner.words import ATTENTIONS, PRECISIONS, TASKS, VARIANTS, VERSIONS
 
 EPILOG = """\b
 Examples:

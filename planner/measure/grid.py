@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from planner.domain import VARIANTS, VERSIONS, Configuration, Request, Workload
+from planner.catalog.capability import what_it_lacks
+from planner.domain import Configuration, Request, Workload
 from planner.measure.trial import Trial
-from planner.planning.candidates import POINT_BATCHES, SQUARE_SIDES, resolutions, what_it_lacks
-from planner.profiles.rehearsed import DRAWN, FIT, HELD_OUT
+from planner.planning.candidates import POINT_BATCHES, SQUARE_SIDES, resolutions
+from planner.profiles.rehearsed import DRAWN, FIT, HELD_OUT, RehearsedUse
+from planner.words import DRIVEN_RUNTIMES, VARIANTS, VERSIONS, DrivenRuntime, Precision
 
 AMPERE, TURING, BLACKWELL = (8, 6), (7, 5), (12, 0)
 VGA, SD, HD, FULL_HD, PORTRAIT, QUAD_HD, ULTRA_HD = (
@@ -41,7 +43,7 @@ class Point:
 
     trial: Trial
     capability: tuple[int, int]
-    use: str
+    use: RehearsedUse
     """FIT, DRAWN or HELD_OUT."""
 
     @property
@@ -73,7 +75,7 @@ def shapes() -> list[Size]:
     return sorted(found)
 
 
-def _point(runtime: str, task: str, capability: tuple[int, int] = AMPERE, **fields: Any) -> Point:
+def _point(runtime: DrivenRuntime, task: str, capability: tuple[int, int] = AMPERE, **fields: Any) -> Point:
     """A point for the fit. `fields` are of a configuration or a workload."""
     own = runtime == "own"
     batch = 64 if task == "automask" else 1
@@ -88,8 +90,8 @@ def _point(runtime: str, task: str, capability: tuple[int, int] = AMPERE, **fiel
     return Point(trial, capability, FIT)
 
 
-def _widths(capability: tuple[int, int]) -> tuple[str, ...]:
-    autocast = "autocast_bfloat16" if capability >= (8, 0) else "autocast_float16"
+def _widths(capability: tuple[int, int]) -> tuple[Precision, ...]:
+    autocast: Precision = "autocast_bfloat16" if capability >= (8, 0) else "autocast_float16"
     return autocast, "float16", "float32"
 
 
@@ -120,8 +122,8 @@ def _capabilities() -> Iterator[Point]:
         for task in ("image", "video"):
             precision = _widths(capability)[number]
             yield _point("own", task, capability, variant=variant, precision=precision, resolution=(side, side))
-    for capability, variant, side in product(((9, 0), (10, 0)), ("tiny", "large"), (512, 1024)):
-        for runtime in ("own", "stock"):
+    for capability, variant, side in product(((9, 0), (10, 0)), (VARIANTS[0], VARIANTS[-1]), (512, 1024)):
+        for runtime in DRIVEN_RUNTIMES:
             yield _point(
                 runtime, "image", capability, variant=variant, precision="autocast_bfloat16", resolution=(side, side)
             )
@@ -155,7 +157,7 @@ def _growth() -> Iterator[Point]:
             "own", "video", variant=variant, precision="autocast_bfloat16", resolution=(side, side), objects=10,
             object_batch=batch,
         )  # fmt: skip
-    for runtime, task, source in product(("own", "stock"), ("image", "automask"), (TWENTY_FOUR, HUNDRED)):
+    for runtime, task, source in product(DRIVEN_RUNTIMES, ("image", "automask"), (TWENTY_FOUR, HUNDRED)):
         if (runtime, task, source) != ("stock", "automask", HUNDRED):
             for variant in ("tiny", "large"):
                 yield _point(
@@ -187,7 +189,7 @@ def _stock_growth(of: dict[str, Any]) -> Iterator[Point]:
         yield _point("stock", "automask", object_batch=batch, **of)
 
 
-def _draw(count: int, chance: random.Random, use: str) -> list[Point]:
+def _draw(count: int, chance: random.Random, use: RehearsedUse) -> list[Point]:
     found: dict[str, Point] = {}
     while len(found) < count:
         point = _drawn(chance, use)
@@ -196,7 +198,7 @@ def _draw(count: int, chance: random.Random, use: str) -> list[Point]:
     return list(found.values())
 
 
-def _drawn(chance: random.Random, use: str) -> Point | None:
+def _drawn(chance: random.Random, use: RehearsedUse) -> Point | None:
     """A run as people ask for it; None of what the GPU cannot run."""
     capability = chance.choices(list(DRAWN_CAPABILITIES), list(DRAWN_CAPABILITIES.values()))[0]
     task = chance.choices(("video", "image", "automask"), (5, 3, 2))[0]
@@ -241,7 +243,7 @@ def _trial(own: bool, configuration: dict[str, Any], workload: dict[str, Any]) -
     )
 
 
-def _drawn_precision(chance: random.Random, own: bool, capability: tuple[int, int]) -> str:
+def _drawn_precision(chance: random.Random, own: bool, capability: tuple[int, int]) -> Precision:
     autocast, half, full = _widths(capability)
     if own:
         if capability >= (8, 0):

@@ -6,6 +6,7 @@ from datetime import date
 
 from planner.measure.trial import RAN, Outcome, Trial
 from planner.measurement import Environment, Figure, Measurement
+from planner.words import Metric, SweepKind
 
 IMPLEMENTATIONS = {"own": "the runtime behind planner.load", "stock": "stock predictors of the sam2 package"}
 COMMANDS = {
@@ -15,7 +16,7 @@ COMMANDS = {
 }
 
 
-def measurement(trial: Trial, outcome: Outcome, kind: str, profile: str) -> Measurement:
+def measurement(trial: Trial, outcome: Outcome, kind: SweepKind, profile: str) -> Measurement:
     """One row of a profile; what did not run is a reference, and so is what nothing counted."""
     configuration, workload = trial.configuration, trial.workload
     figures = tuple(_figures(outcome))
@@ -64,7 +65,7 @@ def measurement(trial: Trial, outcome: Outcome, kind: str, profile: str) -> Meas
 
 
 def _figures(outcome: Outcome) -> list[Figure]:
-    found: list[tuple[str, int | None, str | None]] = [
+    found: list[tuple[Metric, int | None, str | None]] = [
         ("allocated", outcome.allocated_bytes, None),
         ("reserved", outcome.reserved_bytes, None),
         ("context", outcome.context_bytes, None),
@@ -79,7 +80,7 @@ def _figures(outcome: Outcome) -> list[Figure]:
     return [exact(metric, size, phase) for metric, size, phase in found if size is not None]
 
 
-def exact(metric: str, size_bytes: int, phase: str | None = None) -> Figure:
+def exact(metric: Metric, size_bytes: int, phase: str | None = None) -> Figure:
     """A peak as it was counted."""
     return Figure(
         metric=metric,

@@ -18,6 +18,7 @@ from planner.measure.record import measurement
 from planner.measure.trial import FAILED, LOST, Outcome, Trial
 from planner.measurement import Measurement
 from planner.profiles import profile_text
+from planner.words import SweepKind
 
 Runner = Callable[[Trial], Outcome]
 Stopping = Callable[[], bool]
@@ -56,7 +57,7 @@ def sweep(
     trials: Sequence[Trial],
     folder: Path,
     run: Runner,
-    kind: str,
+    kind: SweepKind,
     progress: Callable[[Progress], None] | None = None,
     stopping: Stopping = lambda: False,
     versions: Mapping[str, str] | None = None,
@@ -106,7 +107,7 @@ def sweep(
     return Swept(tuple(found), ran, tuple(profiles))
 
 
-def keep(found: Sequence[tuple[Trial, Outcome]], folder: Path, kind: str = "measured") -> list[Path]:
+def keep(found: Sequence[tuple[Trial, Outcome]], folder: Path, kind: SweepKind = "measured") -> list[Path]:
     """Add runs to the journal, and write the profiles of their GPUs.
 
     A newer run of the same trial takes the older's place. Raises EnvironmentFailure as `sweep` does.
@@ -146,7 +147,7 @@ def _row(trial: Trial, outcome: Outcome) -> dict[str, Any]:
     return {"id": trial.id, "trial": trial.to_dict(), "outcome": asdict(outcome)}
 
 
-def write_profiles(rows: Any, folder: Path, kind: str) -> list[Path]:
+def write_profiles(rows: Any, folder: Path, kind: SweepKind) -> list[Path]:
     """A profile for each GPU of the rows, from all of them. Rows of a CPU, which nothing counts, are left out."""
     by_gpu: dict[str, list[Measurement]] = {}
     for row in rows:
@@ -161,7 +162,7 @@ def write_profiles(rows: Any, folder: Path, kind: str) -> list[Path]:
     return written
 
 
-def _measurement(row: dict[str, Any], kind: str) -> Measurement:
+def _measurement(row: dict[str, Any], kind: SweepKind) -> Measurement:
     trial, outcome = Trial.from_dict(row["trial"]), Outcome.from_dict(row["outcome"])
     return measurement(trial, outcome, kind, f"{kind}-{_slug(outcome.gpu)}")
 

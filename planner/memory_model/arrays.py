@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from planner.words import Runtime, Task, Width
+
 Number = Any
 """An int or float, or a numpy array of them."""
 
@@ -32,11 +34,11 @@ VIDEO_PARAMETERS = 7_520_753
 """Of memory attention, memory encoder and object pointers (counted in sam2 1.1.0, version 2.1, the same in every
 variant): the own runtime leaves them out for images and automatic masks (planner/runtime/network.py, place)."""
 FLOAT32, HALF = 4, 2
-WEIGHT_BYTES = {"half": HALF, "autocast": FLOAT32, "float32": FLOAT32}
+WEIGHT_BYTES: dict[Width, int] = {"half": HALF, "autocast": FLOAT32, "float32": FLOAT32}
 """Of one parameter, by the width of precisions; the narrowest first."""
 
 
-def weights(runtime: str, task: str, parameters: Number, item_bytes: int) -> Number:
+def weights(runtime: Runtime, task: Task, parameters: Number, item_bytes: int) -> Number:
     """Weights on the GPU."""
     left_out = VIDEO_PARAMETERS if runtime == "own" and task != "video" else 0
     return (parameters - left_out) * item_bytes

@@ -12,13 +12,13 @@ from scipy.stats import beta
 
 from planner.catalog import Catalog
 from planner.catalog.gpus import find_gpu
-from planner.domain import PRECISIONS
-from planner.memory_model.coefficients import Coefficients
 from planner.memory_model.estimator import MemoryModel
 from planner.memory_model.fit import fit_laws
+from planner.memory_model.laws import Coefficients
 from planner.memory_model.rows import Row
 from planner.profiles.public import PublicRow, read_public_rows
 from planner.profiles.rehearsed import HELD_OUT
+from planner.words import PRECISIONS
 
 CARDS_GB = (2, 3, 4, 6, 8, 12, 16, 24, 48, 80)
 """Sizes on which verdicts are judged, 10^9 bytes."""

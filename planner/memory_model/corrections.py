@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from statistics import median
 
-from planner.memory_model.coefficients import Correction, Margin
 from planner.memory_model.contexts import context_on
 from planner.memory_model.estimator import MemoryModel
 from planner.memory_model.fitting import rounded
+from planner.memory_model.laws import Correction, Margin
 from planner.memory_model.rows import Row
+from planner.words import Runtime
 
 FEWEST_ROWS = 3
 """Of one GPU and runtime: fewer say too little to move a prediction."""
@@ -20,7 +21,7 @@ OTHER_VERSIONS = 0.05
 
 def corrections_of(rows: Iterable[Row], model: MemoryModel) -> Iterator[Correction]:
     """One for each GPU and runtime with enough measured rows, in order of their names."""
-    by_gpu: dict[tuple[str, str], list[Row]] = {}
+    by_gpu: dict[tuple[str, Runtime], list[Row]] = {}
     for row in rows:
         if row.kind == "measured" and row.use == "fit" and row.gpu and row.allocated and row.reserved:
             by_gpu.setdefault((row.gpu, row.runtime), []).append(row)
@@ -29,7 +30,7 @@ def corrections_of(rows: Iterable[Row], model: MemoryModel) -> Iterator[Correcti
             yield _correction(gpu, runtime, found, model)
 
 
-def _correction(gpu: str, runtime: str, rows: Sequence[Row], model: MemoryModel) -> Correction:
+def _correction(gpu: str, runtime: Runtime, rows: Sequence[Row], model: MemoryModel) -> Correction:
     """The medians of measured over predicted; the margin is the worst row predicted without it."""
     allocated, reserved = _ratios(rows, model)
     contexts = [row.context for row in rows if row.context is not None]

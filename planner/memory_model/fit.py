@@ -11,10 +11,13 @@ from typing import Any
 from zlib import crc32
 
 from planner.catalog import Catalog
-from planner.memory_model.coefficients import (
+from planner.memory_model.coefficients import SCHEMA_VERSION
+from planner.memory_model.corrections import corrections_of
+from planner.memory_model.estimator import MemoryModel
+from planner.memory_model.fitting import LEADING, fit_groups, rounded
+from planner.memory_model.laws import (
     KINDS,
     OTHER,
-    SCHEMA_VERSION,
     USUAL,
     Coefficients,
     Correction,
@@ -24,13 +27,11 @@ from planner.memory_model.coefficients import (
     Margin,
     conformal_rank,
 )
-from planner.memory_model.corrections import corrections_of
-from planner.memory_model.estimator import MemoryModel
-from planner.memory_model.fitting import LEADING, fit_groups, rounded
 from planner.memory_model.published import RUNTIME, fit_published, published_shortfall
 from planner.memory_model.rows import Row
 from planner.memory_model.widths import ordered_by_width
 from planner.profiles.rehearsed import DRAWN, HELD_OUT
+from planner.words import Runtime, Task, Width
 
 FOLDS = 5
 BEYOND_FROM_PIXELS = 1024 * 1024
@@ -66,7 +67,7 @@ def fit(
 
 def fit_laws(rows: Iterable[Row], catalog: Catalog) -> dict[Key, Group]:
     """The groups of rows that were rehearsed."""
-    by_width: dict[tuple[str, ...], dict[Key, list[Row]]] = {}
+    by_width: dict[tuple[Runtime, Task, Width], dict[Key, list[Row]]] = {}
     for row in sorted(rows, key=lambda row: row.id):
         by_width.setdefault(row.group[:3], {}).setdefault(row.group, []).append(row)
     groups: dict[Key, Group] = {}
@@ -98,9 +99,9 @@ def out_of_fold(rows: Sequence[Row], coefficients: Coefficients, catalog: Catalo
         yield from ((row, model) for row in fold)
 
 
-def _least(rows: Sequence[Row], groups: Mapping[Key, Group]) -> dict[tuple[str, str], float]:
+def _least(rows: Sequence[Row], groups: Mapping[Key, Group]) -> dict[tuple[Runtime, Task], float]:
     """By runtime and task: the median share of the cache that a run needs; where nobody sought it all of it."""
-    shares: dict[tuple[str, str], list[float]] = {key[:2]: [] for key in groups}
+    shares: dict[tuple[Runtime, Task], list[float]] = {key[:2]: [] for key in groups}
     for row in rows:
         if row.least is not None and row.use != HELD_OUT:
             cache = (row.reserved or 0) - (row.allocated or 0)
@@ -110,9 +111,9 @@ def _least(rows: Sequence[Row], groups: Mapping[Key, Group]) -> dict[tuple[str, 
 
 def _margins(
     draft: Coefficients, rehearsed: Sequence[Row], published: Sequence[Row], catalog: Catalog
-) -> dict[tuple[str, str, str], Margin]:
+) -> dict[tuple[Runtime, Task, str], Margin]:
     """By runtime, task and kind, from rows that were predicted without them."""
-    found: dict[tuple[str, str, str], list[float]] = {key: [] for key in draft.margins}
+    found: dict[tuple[Runtime, Task, str], list[float]] = {key: [] for key in draft.margins}
     for row, model in out_of_fold(rehearsed, draft, catalog):
         kind = USUAL if model.usual(row.configuration, row.workload, row.capability, row.runtime) else OTHER
         found[row.runtime, row.workload.task, kind].append(shortfall(row, model))

@@ -21,20 +21,13 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.isotonic import isotonic_regression
 
 from planner.catalog import Catalog
-from planner.domain import VARIANTS
 from planner.memory_model import arrays
 from planner.memory_model.beyond import USUAL_MASKS_BYTES, is_usual, reserved_scores
-from planner.memory_model.coefficients import Curve, Group, Key, Law, Rehearsed, Spill, generation_of
-from planner.memory_model.estimator import SCORED
-from planner.memory_model.features import (
-    FRAMES,
-    FURTHER_PASSES,
-    LENGTHENED,
-    MEMORY_BANK,
-    OUTPUT_MASKS,
-    SCALAR,
-)
+from planner.memory_model.features import FRAMES, FURTHER_PASSES, LENGTHENED, MEMORY_BANK, OUTPUT_MASKS, SCALAR
+from planner.memory_model.laws import Curve, Group, Key, Law, Rehearsed, Spill, generation_of
 from planner.memory_model.rows import Row
+from planner.memory_model.terms import SCORED
+from planner.words import VARIANTS, Variant
 
 HELD_WHOLE = {FRAMES: ("init", "encode", "track", "output"), MEMORY_BANK: ("encode", "track", "output")}
 """Arrays that are held whole at the peak of these phases: their own size is known, not regressed."""
@@ -58,7 +51,7 @@ FEWEST_ABOVE = 8
 """Rows that a spill is fitted to: fewer say too little of three or four coefficients."""
 
 Size = tuple[int, int]
-Cell = tuple[str, Size]
+Cell = tuple[Variant, Size]
 """A variant and a resolution, shorter side first."""
 
 
@@ -94,7 +87,7 @@ def fit_groups(rows: Mapping[Key, Sequence[Row]], catalog: Catalog, like: Group 
     leading = next(key for key in rows if key[3] == LEADING)
     item_bytes = arrays.WEIGHT_BYTES[leading[2]]
     weights = {
-        variant: float(arrays.weights(*leading[:2], catalog.shapes[variant].parameters, item_bytes))
+        variant: float(arrays.weights(leading[0], leading[1], catalog.shapes[variant].parameters, item_bytes))
         for variant in VARIANTS
     }
     shapes = sorted({row.shape for row in rows[leading]}, key=lambda size: (size[0] * size[1], size))
@@ -164,7 +157,7 @@ def _laws(
     rows: Mapping[Key, Sequence[Row]],
     leading: Key,
     shapes: Sequence[Size],
-    weights: Mapping[str, float],
+    weights: Mapping[Variant, float],
     of: Callable[[Row], float],
     phase: str | None,
     like: Law | None,
@@ -318,14 +311,14 @@ def _nearby(cell: Cell, own: Mapping[Cell, float], base: Mapping[Cell, float]) -
 
 
 def _law(
-    table: Mapping[Cell, float], shapes: Sequence[Size], weights: Mapping[str, float], growth: Mapping[str, float]
+    table: Mapping[Cell, float], shapes: Sequence[Size], weights: Mapping[Variant, float], growth: Mapping[str, float]
 ) -> Law:
     tables = {variant: _complete(variant, table, shapes, weights) for variant in VARIANTS}
     return Law(curves=_curves(tables, shapes, weights), growth=growth, tables=tables)
 
 
 def _complete(
-    variant: str, table: Mapping[Cell, float], shapes: Sequence[Size], weights: Mapping[str, float]
+    variant: Variant, table: Mapping[Cell, float], shapes: Sequence[Size], weights: Mapping[Variant, float]
 ) -> tuple[float, ...]:
     """A variant's table at all shapes; where none was run of it, what lies between its neighbours."""
     known = sorted(
@@ -342,12 +335,12 @@ def _complete(
 
 
 def _curves(
-    tables: Mapping[str, Sequence[float]], shapes: Sequence[Size], weights: Mapping[str, float]
-) -> dict[str, Curve]:
+    tables: Mapping[Variant, Sequence[float]], shapes: Sequence[Size], weights: Mapping[Variant, float]
+) -> dict[Variant, Curve]:
     """Through the middle of a table, never falling; a larger variant, weights included, never below a smaller one."""
     pixels = np.array([short * long for short, long in shapes])
     knots, of, count = np.unique(pixels, return_inverse=True, return_counts=True)
-    curves: dict[str, Curve] = {}
+    curves: dict[Variant, Curve] = {}
     for rank, variant in enumerate(VARIANTS):
         means = np.bincount(of, tables[variant]) / count
         smooth = isotonic_regression(means, sample_weight=count.astype(float))

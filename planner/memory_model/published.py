@@ -12,17 +12,18 @@ from dataclasses import replace
 import numpy as np
 
 from planner.catalog import Catalog
-from planner.domain import VARIANTS
 from planner.errors import PlannerError
-from planner.memory_model.coefficients import OTHER_PROGRAM, Curve, Group, Key, Law
 from planner.memory_model.contexts import context_on
 from planner.memory_model.estimator import MemoryModel
 from planner.memory_model.features import MEMORY_BANK
 from planner.memory_model.fitting import CurveRegressor, rounded
+from planner.memory_model.laws import OTHER_PROGRAM, Curve, Group, Key, Law
 from planner.memory_model.rows import Row
 from planner.units import MAXIMUM_FRAME_SIDE
+from planner.words import VARIANTS, Runtime, Task, Variant, Width
 
-RUNTIME, WIDTH = "reimplementation", "half"
+RUNTIME: Runtime = "reimplementation"
+WIDTH: Width = "half"
 FEWEST_IMAGES, FEWEST_TOTALS = 4, 1
 
 
@@ -38,7 +39,7 @@ def fit_published(rows: Sequence[Row], catalog: Catalog) -> dict[Key, Group]:
     knots = sorted({row.quantities.pixels for row in images})
     channels = {variant: catalog.shapes[variant].embed_dim for variant in VARIANTS}
 
-    def describe(pixels: int, variant: str) -> list[float]:
+    def describe(pixels: int, variant: Variant) -> list[float]:
         step = 1.0 if len(knots) == 1 else min(max((pixels - knots[0]) / (knots[1] - knots[0]), 0.0), 1.0)
         return [1.0, step, pixels, pixels * channels[variant]]
 
@@ -46,15 +47,16 @@ def fit_published(rows: Sequence[Row], catalog: Catalog) -> dict[Key, Group]:
     peaks = np.array([float(row.allocated or 0) for row in images])
     beside = peaks - np.array([float(row.weights(catalog)) for row in images])
     learnt = CurveRegressor().fit(described, beside, peaks)
-    curves = {}
+    curves: dict[Variant, Curve] = {}
     for variant in VARIANTS:
         sizes = learnt.predict(np.array([describe(pixels, variant) for pixels in knots]))
         slope = learnt.coef_[2] + learnt.coef_[3] * channels[variant]
         curves[variant] = Curve(tuple(knots), tuple(float(round(size)) for size in sizes), rounded(slope))
     # One object's memory bank is part of what was measured of a video; further ones add theirs.
     spare, ratio = _reserve(totals, catalog, curves)
-    groups = {}
-    for task, growth in (("image", {}), ("video", {MEMORY_BANK: 1.0})):
+    growths: dict[Task, dict[str, float]] = {"image": {}, "video": {MEMORY_BANK: 1.0}}
+    groups: dict[Key, Group] = {}
+    for task, growth in growths.items():
         allocated = Law(curves, growth)
         groups[RUNTIME, task, WIDTH, OTHER_PROGRAM] = Group(
             runtime=RUNTIME,
@@ -72,7 +74,7 @@ def fit_published(rows: Sequence[Row], catalog: Catalog) -> dict[Key, Group]:
     return groups
 
 
-def _reserve(totals: Sequence[Row], catalog: Catalog, curves: Mapping[str, Curve]) -> tuple[float, float]:
+def _reserve(totals: Sequence[Row], catalog: Catalog, curves: Mapping[Variant, Curve]) -> tuple[float, float]:
     """Reserved bytes as a constant and a ratio of those of encoding, from totals with context and memory bank off.
 
     A memory bank is held whole: what the allocator keeps beside the tensors of a frame does not grow with objects.
@@ -93,7 +95,7 @@ def _reserved(law: Law, catalog: Catalog, spare: float, ratio: float) -> Law:
 
     A law does not count the weights, so their share goes on the curve.
     """
-    curves = {}
+    curves: dict[Variant, Curve] = {}
     for variant, curve in law.curves.items():
         constant = spare + (ratio - 1) * catalog.shapes[variant].parameters * 2
         sizes = tuple(float(round(size * ratio + constant)) for size in curve.bytes)

@@ -13,6 +13,7 @@ from planner.planning.ranking import lost_by, speed
 from planner.planning.rejections import EstimateOf, what_it_needs
 from planner.planning.weighing import Weighed
 from planner.units import format_size
+from planner.words import Standing
 
 REASONS = {
     "balance": "farther from the knee between accuracy and speed",
@@ -42,6 +43,7 @@ def explain_all(
     for rank, candidate in enumerate(ordered, 1):
         member = within.get(id(candidate))
         component = excess = lost = None
+        outcome: Standing
         if candidate.unsupported:
             outcome, reason = "unsupported", candidate.unsupported
         elif member is None:

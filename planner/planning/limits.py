@@ -9,6 +9,7 @@ from itertools import chain
 from math import inf
 from typing import NamedTuple
 
+from planner.catalog.capability import why_unsupported
 from planner.domain import Budget, Choice, Configuration, Limits, Request, Workload
 from planner.memory_model import MemoryModel
 from planner.planning.candidates import (
@@ -18,11 +19,11 @@ from planner.planning.candidates import (
     members,
     one_of_each_width,
     open_precisions,
-    why_unsupported,
     within_host,
 )
 from planner.planning.unnamed import smallest_budget
 from planner.units import MAXIMUM_COUNT, MAXIMUM_SIDE, MINIMUM_SIDE, RESOLUTION_STEP, format_size
+from planner.words import Attention, Precision, Variant
 
 CARD_SIZES = {
     1: 1024, 2: 2047, 3: 3072, 4: 4094, 5: 5120, 6: 6141, 8: 8140, 10: 10235, 11: 11264, 12: 12211, 16: 15356,
@@ -48,10 +49,10 @@ ANY_OBJECTS = {
 class Span(NamedTuple):
     """One variant in some precisions, in every way of running it, on a workload and within a budget."""
 
-    variant: str
-    precisions: tuple[str, ...]
+    variant: Variant
+    precisions: tuple[Precision, ...]
     """Those that are open and that the GPU runs."""
-    attention: str
+    attention: Attention
     workload: Workload
     budget: Budget
     model: MemoryModel

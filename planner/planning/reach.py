@@ -7,13 +7,14 @@ from dataclasses import replace
 from itertools import chain
 
 from planner.answers import Carried, Reach
-from planner.domain import VARIANTS, VERSIONS, Budget, Configuration, Request, Workload
+from planner.domain import Budget, Configuration, Request, Workload
 from planner.memory_model import MemoryModel
 from planner.planning.candidates import CandidateClass, candidate_classes
 from planner.planning.limits import SMALLEST_STEPS, Span, how_short, objects_of, scaled
 from planner.planning.ranking import PRECISION_RANK
 from planner.planning.stock import NATIVE, stock
 from planner.units import format_resolution
+from planner.words import VARIANTS, VERSIONS
 
 SQUARE = (1, 1)
 

@@ -20,9 +20,9 @@ from planner.domain import (
     Workload,
 )
 from planner.errors import PlannerError
+from planner.words import CHECK_STATUSES, CheckStatus, PolicyMode, PolicyRule
 
-PASS, WARN, FAIL, SKIP = STATUSES = ("pass", "warn", "fail", "skip")
-"""skip: not looked at, and `found` says why."""
+PASS, WARN, FAIL, SKIP = CHECK_STATUSES
 ELSEWHERE = "the memory is given, so this need not be the machine that will run the plan"
 NO_GPU_NAMED = "no GPU is named, only a budget"
 """Why nothing of a machine, and of its GPU, is looked at."""
@@ -35,8 +35,7 @@ machine."""
 class PolicyException:
     """A rule that is set aside for a time."""
 
-    rule: str
-    """One of planner.preflight.policy.RULES."""
+    rule: PolicyRule
     until: date
     """The last day on which it holds."""
     reason: str
@@ -49,8 +48,7 @@ class Check:
 
     name: str
     """The name of the check, such as memory, checkpoint or policy.minimum_quality."""
-    status: str
-    """One of STATUSES."""
+    status: CheckStatus
     found: str
     """What was found, in a sentence without a full stop."""
     action: str | None = None
@@ -81,8 +79,7 @@ class Preflight:
     checks: tuple[Check, ...]
     policy: str | None
     """The file of the policy."""
-    policy_mode: str | None
-    """One of planner.preflight.policy.MODES."""
+    policy_mode: PolicyMode | None
     waited_seconds: float
     """How long was waited for memory to be freed."""
     strict: bool
@@ -91,7 +88,7 @@ class Preflight:
     """The doctor report that stood for the machine."""
 
     @property
-    def status(self) -> str:
+    def status(self) -> CheckStatus:
         """The worst of the checks; those that were skipped do not count."""
         found = {check.status for check in self.checks}
         return FAIL if FAIL in found else WARN if WARN in found else PASS

@@ -6,24 +6,28 @@ from itertools import pairwise
 from pathlib import Path
 
 from planner.documents import Fields, parse, read
-from planner.domain import ATTENTIONS, PRECISIONS, RUNTIMES, TASKS, VARIANTS, VERSIONS
-from planner.measurement import (
+from planner.measurement import Environment, Figure, Measurement
+from planner.units import UNITS, resolution_field
+from planner.words import (
+    ATTENTIONS,
     FIGURE_KINDS,
     METRICS,
-    OUTCOMES,
+    PRECISIONS,
     PROFILE_KINDS,
     RELATIONS,
+    RUN_OUTCOMES,
+    RUNTIMES,
+    TASKS,
+    UNIT_NAMES,
     USES,
-    Environment,
-    Figure,
-    Measurement,
+    VARIANTS,
+    VERSIONS,
+    ProfileKind,
 )
-from planner.units import UNITS, resolution_field
 
 SCHEMA_VERSION = 1
 LATER = ("uuid", "capability")
 """Of an environment, in profiles since they can be measured."""
-UNIT_NAMES = ("B", "kB", "MB", "GB", "KiB", "MiB", "GiB")
 
 
 def load_folder(folder: Path) -> list[Measurement]:
@@ -66,11 +70,11 @@ def _measurements(fields: Fields) -> list[Measurement]:
 
 
 def _measurement(
-    entry: Fields, profile: str, kind: str, environment: Environment, url: str | None, date: str | None
+    entry: Fields, profile: str, kind: ProfileKind, environment: Environment, url: str | None, date: str | None
 ) -> Measurement:
     workload, configuration = entry.fields("workload"), entry.fields("configuration")
     figures = tuple(_figure(item) for item in entry.entries("figures"))
-    outcome = entry.text("outcome", OUTCOMES) if "outcome" in entry else "ran"
+    outcome = entry.text("outcome", RUN_OUTCOMES) if "outcome" in entry else "ran"
     if not figures and outcome == "ran":
         raise entry.complaint("a measurement has no figures", "Add at least one figure.", "figures")
     _check_order(entry, figures)

@@ -12,17 +12,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
-from planner.domain import ATTENTIONS, PRECISIONS, TASKS, VARIANTS, VERSIONS, Configuration, Workload
+from planner.domain import Configuration, Workload
 from planner.errors import FileError
+from planner.spelling import check_word
+from planner.words import ATTENTIONS, PRECISIONS, RUNTIMES, TASKS, VARIANTS, VERSIONS, Runtime
 
 COLUMNS = (
     "use", "task", "variant", "version", "height", "width", "precision", "attention", "capability", "objects", "batch",
     "frames", "frame_height", "frame_width", "offload_video", "offload_state", "allocated", "reserved", "least",
     "phases",
 )  # fmt: skip
-USES = FIT, DRAWN, HELD_OUT = "fit", "drawn", "held_out"
+RehearsedUse = Literal["fit", "drawn", "held_out"]
+USES: tuple[RehearsedUse, ...] = get_args(RehearsedUse)
+FIT, DRAWN, HELD_OUT = USES
 _VERSION = re.compile(r"# (\w+) (\S+)")
 
 
@@ -30,8 +34,8 @@ _VERSION = re.compile(r"# (\w+) (\S+)")
 class RehearsedRun:
     """One line. Bytes as torch's allocator counted them."""
 
-    runtime: str
-    use: str
+    runtime: Runtime
+    use: RehearsedUse
     """fit (laid out for it), drawn (at random, fitted to as well) or held_out (drawn and kept apart to judge)."""
     configuration: Configuration
     workload: Workload
@@ -71,7 +75,7 @@ def read_runs(path: Path) -> tuple[list[RehearsedRun], dict[str, str]]:
     runs = []
     for number, row in enumerate(rows, 2):
         try:
-            runs.append(_run(path.stem, row))
+            runs.append(_run(check_word(path.stem, "runtime", RUNTIMES), row))
         except (ValueError, KeyError, TypeError) as error:
             raise FileError(f"{path}, row {number}: {error}.", "Make it with scripts/rehearse_grid.py.") from error
     return runs, versions
@@ -89,25 +93,25 @@ def _cells(run: RehearsedRun) -> list[str]:
     return [str(value) for value in values]
 
 
-def _run(runtime: str, row: Mapping[str, str]) -> RehearsedRun:
+def _run(runtime: Runtime, row: Mapping[str, str]) -> RehearsedRun:
     major, minor = row["capability"].split(".")
     phases = dict(part.split("=") for part in row["phases"].split())
     return RehearsedRun(
         runtime=runtime,
-        use=_word(row["use"], USES),
+        use=check_word(row["use"], "use", USES),
         configuration=Configuration(
-            variant=_word(row["variant"], VARIANTS),
-            version=_word(row["version"], VERSIONS),
+            variant=check_word(row["variant"], "variant", VARIANTS),
+            version=check_word(row["version"], "version", VERSIONS),
             resolution=(int(row["height"]), int(row["width"])),
-            precision=_word(row["precision"], PRECISIONS),
-            attention=_word(row["attention"], ATTENTIONS),
+            precision=check_word(row["precision"], "precision", PRECISIONS),
+            attention=check_word(row["attention"], "attention", ATTENTIONS),
             object_batch=int(row["batch"]),
             bounded_memory_bank=runtime == "own",
             offload_video=row["offload_video"] == "1",
             offload_state=row["offload_state"] == "1",
         ),
         workload=Workload(
-            task=_word(row["task"], TASKS),
+            task=check_word(row["task"], "task", TASKS),
             objects=int(row["objects"]),
             frames=int(row["frames"]),
             frame_size=(int(row["frame_height"]), int(row["frame_width"])),
@@ -118,9 +122,3 @@ def _run(runtime: str, row: Mapping[str, str]) -> RehearsedRun:
         least_bytes=int(row["least"]) if row["least"] else None,
         phases={name: int(size) for name, size in phases.items()},
     )
-
-
-def _word(value: str, known: tuple[str, ...]) -> str:
-    if value not in known:
-        raise ValueError(f"{value!r} is none of {', '.join(known)}")
-    return value

@@ -55,7 +55,7 @@ class ImaginaryGpu:
 
     name: str
     capability: tuple[int, int]
-    """One of ARCHITECTURES."""
+    """Compute capability, (major, minor)."""
     multiprocessors: int
     threads_per_multiprocessor: int
     total_bytes: int

@@ -17,6 +17,7 @@ from planner.report.document import (
 )
 from planner.report.text import Style, head
 from planner.units import MAXIMUM_SIDE, format_resolution, format_size
+from planner.words import Task
 
 
 def carried_document(carried: Carried) -> dict[str, Any]:
@@ -57,9 +58,9 @@ def carried_report(carried: Carried, style: Style) -> str:
     return style.page(found)
 
 
-def _row(one: Reach, task: str) -> list[str]:
+def _row(one: Reach, task: Task) -> list[str]:
     configuration = one.configuration
-    cells = [configuration.variant, configuration.precision]
+    cells: list[str] = [configuration.variant, configuration.precision]
     if one.need_bytes is None:
         return [*cells, one.reasons["need_bytes"], *[""] * (7 if task == "video" else 4)]
     takes = format_size(one.need_bytes)
@@ -86,7 +87,7 @@ def _size(size: tuple[int, int] | None, name: str, one: Reach) -> str:
     return "none" if size is None else f"{'~' if name in one.extrapolated else ''}{format_resolution(size)}"
 
 
-def _notes(carried: Carried, task: str) -> list[str]:
+def _notes(carried: Carried, task: Task) -> list[str]:
     """What a reader of the table has to know, each only where it applies."""
     reach = carried.reach
     notes = ["surely: with the upper bound too"]

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from planner.documents import Fields, read
-from planner.measure.devices import GpuProcess, PresentGpu
-from planner.measure.machine import Machine
+from planner.measure.devices import GpuProcess, Machine, PresentGpu
 from planner.report.document import SCHEMA_VERSION
 
 NOT_A_REPORT = "Make the report again: sam2-plan doctor --format json"

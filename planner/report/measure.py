@@ -13,8 +13,9 @@ from planner.measurement import Measurement
 from planner.report.document import SCHEMA_VERSION
 from planner.report.layout import Style
 from planner.units import format_size
+from planner.words import Metric
 
-METRICS = ("allocated", "reserved", "context", "process")
+METRICS: tuple[Metric, ...] = ("allocated", "reserved", "context", "process")
 
 
 def sweep_document(swept: Swept) -> dict[str, Any]:

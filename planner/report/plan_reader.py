@@ -5,20 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from planner.answers import LOST_BY, OUTCOMES, Explained
+from planner.answers import Explained
 from planner.documents import Fields, read
 from planner.domain import (
-    ATTENTIONS,
-    BUDGET_SOURCES,
-    EXACT_METHODS,
-    HOST_SOURCES,
-    PRECISIONS,
-    PREFERENCES,
-    PROVENANCES,
-    TASKS,
-    VARIANTS,
-    VERDICTS,
-    VERSIONS,
     Asked,
     Budget,
     Choice,
@@ -41,6 +30,21 @@ from planner.domain import (
 )
 from planner.report.document import SCHEMA_VERSION, UNLIMITED, plan_document
 from planner.units import MAXIMUM_COUNT, resolution_field
+from planner.words import (
+    ATTENTIONS,
+    BUDGET_SOURCES,
+    EXACT_METHODS,
+    HOST_SOURCES,
+    LOST_BY,
+    PRECISIONS,
+    PREFERENCES,
+    PROVENANCES,
+    STANDINGS,
+    TASKS,
+    VARIANTS,
+    VERDICTS,
+    VERSIONS,
+)
 
 EDITED = "Make the plan again; a plan is not edited by hand."
 ADDED = frozenset(
@@ -332,7 +336,7 @@ def _rejection(fields: Fields) -> Rejection:
 def _explained(fields: Fields) -> Explained:
     return Explained(
         rank=fields.integer("rank", minimum=1),
-        outcome=fields.text("outcome", OUTCOMES),
+        outcome=fields.text("outcome", STANDINGS),
         configuration=_configuration(fields.fields("configuration")),
         quality=None if fields.or_none("quality") else fields.number("quality", 0, 100),
         quality_is_estimate=fields.boolean("quality_is_estimate"),

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from planner import __version__
 from planner.commands import describe
-from planner.preflight.nouns import ELSEWHERE, FAIL, NO_GPU_NAMED, PASS, SKIP, STATUSES, WARN, Check, Preflight
+from planner.preflight.nouns import ELSEWHERE, FAIL, NO_GPU_NAMED, PASS, SKIP, WARN, Check, Preflight
 from planner.report.document import (
     SCHEMA_VERSION,
     UNLIMITED,
@@ -17,6 +16,8 @@ from planner.report.document import (
 )
 from planner.report.layout import Style
 from planner.units import format_size
+from planner.version import __version__
+from planner.words import CHECK_STATUSES
 
 MARKS = {PASS: "ok", WARN: "warn", FAIL: "FAIL"}
 _COLOURS = {PASS: "green", WARN: "yellow", FAIL: "red"}
@@ -49,7 +50,7 @@ def preflight_document(found: Preflight, exit_code: int | None = None) -> dict[s
         "waited_seconds": found.waited_seconds,
         "replayed": found.replayed,
         "checks": [_check(check) for check in found.checks],
-        "counts": {status: sum(check.status == status for check in found.checks) for status in STATUSES},
+        "counts": {status: sum(check.status == status for check in found.checks) for status in CHECK_STATUSES},
     }
 
 

@@ -13,6 +13,7 @@ from planner.errors import EnvironmentFailure, FileError, UsageError
 from planner.outputs.layout import Layout
 from planner.runs.identity import require_same
 from planner.runs.record import Record, read_record
+from planner.words import Save
 
 OTHERWISE = "Give another folder, or --overwrite to delete that run and start again."
 
@@ -129,7 +130,7 @@ def _frames(record: Record) -> range:
     return range(record.last_frame - record.frames + 1, record.last_frame + 1)
 
 
-def _spoken_of(layout: Layout, record: Record, saves: Sequence[str]) -> Iterator[Path]:
+def _spoken_of(layout: Layout, record: Record, saves: Sequence[Save]) -> Iterator[Path]:
     """The files without which a run cannot go on, or is not finished; those of frames are counted instead."""
     if record.status == "finished":
         yield from (layout.answer(save, record.identity["task"]) for save in saves)

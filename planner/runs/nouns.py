@@ -10,17 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from planner.domain import Configuration, Plan
 from planner.outputs.annotation import RANDOM_WEIGHTS, Annotations, Mark
+from planner.outputs.layout import PART_FRAMES
+from planner.words import Save, Task
 
 if TYPE_CHECKING:
     import numpy as np
 
     from planner.runtime.session import Session
     from planner.sources.frames import Frames
-
-EARLY_ENDS = (5, 10, 20, 50)
-"""Frames after which the first parts end: at a few seconds a frame, a hundred of them are too much to lose."""
-PART_FRAMES = 100
-"""Frames of one part of a clip, the first ones aside: what a killed run loses at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +70,8 @@ class Job:
     """The folder that the files go to."""
     prompts: tuple[Any, ...]
     """planner.prompts.prompts.Prompt."""
-    saves: tuple[str, ...]
-    """Of planner.outputs.layout.SAVES, in that order."""
+    saves: tuple[Save, ...]
+    """In the order of SAVES."""
     weights: Weights
     load: Callable[[Plan], Session]
     """Loads what a plan chose, from those weights."""
@@ -125,7 +122,7 @@ class Job:
         return Annotations(marks=marks, note="" if self.weights.checkpoint else RANDOM_WEIGHTS)
 
     @property
-    def task(self) -> str:
+    def task(self) -> Task:
         """Of the plan."""
         return self.plan.request.workload.task
 
@@ -149,7 +146,7 @@ class Job:
 class WrittenFiles:
     """What a run left for one of its saves."""
 
-    save: str
+    save: Save
     """Of planner.outputs.layout.SAVES."""
     path: Path
     """A file, or the folder of files per frame."""
@@ -180,7 +177,7 @@ class RunSummary:
 
     already_finished: bool
     """An earlier call had done it all; this one did nothing."""
-    task: str
+    task: Task
     source: str
     out: Path
     configuration: Configuration

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from planner.domain import Plan
 from planner.errors import FileError, UsageError
 from planner.loading import load
-from planner.outputs.layout import Layout, check_saves
+from planner.outputs.layout import PART_FRAMES, Layout, check_saves
 from planner.runs.arguments import (
     check_options,
     check_start,
@@ -25,7 +25,6 @@ from planner.runs.clip import plan_after, run_clip
 from planner.runs.folder import claim, held_folder, require_apart
 from planner.runs.identity import identity_of
 from planner.runs.nouns import (
-    PART_FRAMES,
     Job,
     Progress,
     RunMemory,
@@ -37,6 +36,7 @@ from planner.runs.picture import run_picture
 from planner.runs.record import Record
 from planner.sources.opening import open_picture, orientation_of
 from planner.units import counted, format_resolution
+from planner.words import Save, Task
 
 if TYPE_CHECKING:
     from planner.runtime.session import Session
@@ -248,7 +248,7 @@ def _summary(job: Job, layout: Layout, record: Record, before: int, finished: bo
     )
 
 
-def _written(layout: Layout, save: str, task: str) -> WrittenFiles:
+def _written(layout: Layout, save: Save, task: Task) -> WrittenFiles:
     path = layout.answer(save, task)
     ending = f".{save}"
     files = [child for child in path.iterdir() if child.suffix == ending] if path.is_dir() else [path]

@@ -16,6 +16,7 @@ from planner.runtime.cuda import out_of_memory
 from planner.runtime.limiting import MemoryCap
 from planner.runtime.network import Network
 from planner.units import format_size
+from planner.words import Task
 
 Load = Callable[[Configuration], Network]
 
@@ -44,7 +45,7 @@ class Ladder:
         plan: Plan | None,
         *,
         fallback: bool,
-        task: str,
+        task: Task,
         cap: MemoryCap | None = None,
     ) -> None:
         """Loads `configuration`, or with `fallback` the next that can be loaded. Raises OutOfMemory, as `load` does."""
@@ -145,7 +146,7 @@ class Ladder:
         )
 
 
-def rungs(configuration: Configuration, plan: Plan | None, task: str) -> Iterator[Configuration]:
+def rungs(configuration: Configuration, plan: Plan | None, task: Task) -> Iterator[Configuration]:
     """Smaller configurations, the least loss first: fewer objects at once, the bank on the host, then the plan's."""
     if configuration.object_batch > 1:
         configuration = replace(configuration, object_batch=1)

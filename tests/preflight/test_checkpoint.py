@@ -21,9 +21,10 @@ import planner
 from planner.catalog.checkpoints import official_sums
 from planner.catalog.pickles import read_pickle
 from planner.catalog.weights import accept, needed_tensors
-from planner.domain import VARIANTS, VERSIONS, Configuration
+from planner.domain import Configuration
 from planner.errors import FileError
 from planner.preflight.nouns import FAIL, PASS, WARN
+from planner.words import VARIANTS, VERSIONS
 from tests.checkpoint_files import LEGACY_HEAD, Fake, Name, legacy, pickled, safetensors, weights, zipped
 from tests.preflight.machines import report
 from tests.preflight.test_check import checks
@@ -274,7 +275,7 @@ def test_what_the_hub_has_cached_is_judged_as_any_file(
 def test_fetching_needs_a_package_where_the_plan_will_run(
     plan_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from planner.measure.machine import Machine
+    from planner.measure.devices import Machine
     from planner.report.machine import read_machine
 
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
