@@ -75,7 +75,8 @@ def _entry(name: str, thing: Any, *, value: bool = False) -> list[str]:
         if value:  # which are made by the functions above, not by their classes
             methods = [method for method in methods if inspect.isfunction(vars(base)[method])]
         if methods and base is not thing and base.__name__ != name:
-            parts += _prose(base)
+            summary, *rest = _prose(base)
+            parts += [f"#### {summary.rstrip('.')}", *rest]
         for method in methods:
             function = getattr(thing, method)
             parts += [f"#### `{name}.{method}`", "", *_called(f"{name}.{method}", function), *_prose(function)]
