@@ -242,7 +242,7 @@ def _record(trial: Trial, found: Outcome) -> Path | None:
 
 
 def _total(found: Outcome) -> int | None:
-    """Of the process: as the driver says, else allocator and context."""
+    """Bytes of the process: as the driver says, else allocator and context."""
     if found.process_bytes is not None:
         return found.process_bytes
     if found.reserved_bytes is None or found.context_bytes is None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from planner.answers import Comparison
 
 SAME_DECISION, OTHER_DECISION = 3, 4
-"""Of --exit-code: 1 and 2 stay what they are everywhere, a failure and a mistake in the call."""
+"""Exit codes of --exit-code: 1 and 2 stay what they are everywhere, a failure and a mistake in the call."""
 EPILOG = """\b
 Examples:
   sam2-plan --vram 2GB -o small.yaml && sam2-plan --vram 8GB -o large.yaml

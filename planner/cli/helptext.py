@@ -36,7 +36,7 @@ SECTIONS = {
         "accuracy": "How far predictions are off",
     },
 }
-"""Of each command a summary that fits beside its name at 60 columns; in order of use."""
+"""For each command a summary that fits beside its name at 60 columns; in order of use."""
 OTHERS = "Others"
 
 

@@ -28,9 +28,9 @@ class Row:
     configuration: Configuration
     workload: Workload
     capability: tuple[int, int] | None
-    """Of the GPU; None where nobody said."""
+    """Compute capability of the GPU; None where nobody said."""
     kind: ProfileKind
-    """Of the profile: measured, published or rehearsed."""
+    """The kind of the profile: measured, published or rehearsed."""
     use: str
     phases: dict[str, int]
     """Allocated bytes at the peak of each phase, where known."""
@@ -40,14 +40,14 @@ class Row:
     """Reserved bytes with which it still completes, where they were sought."""
     context: int | None
     total: int | None
-    """Of the process; what is known of allocated, reserved and total depends on the source."""
+    """Bytes of the process; which of allocated, reserved and total are known depends on the source."""
     tensors: int | None
     """Live tensors at the peak, without rounding and workspaces."""
     rounding: int
     """Half a step of what the source rounds to."""
     gpu: str | None
     versions: tuple[tuple[str, str | None], ...]
-    """Of torch and of the driver, as the source gives them."""
+    """Versions of torch and of the driver, as the source gives them."""
     campaign: bool = False
     """Whether it is of the rehearsals that the laws rest on; a user's own say nothing of a GPU and correct nothing."""
 
@@ -79,7 +79,7 @@ class Row:
 
     @cached_property
     def scores(self) -> Scores:
-        """Of math attention."""
+        """The scores of math attention."""
         if self.configuration.attention != "math":
             return NO_SCORES
         heads = load_catalog().shapes[self.configuration.variant].global_attention_heads

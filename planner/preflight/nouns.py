@@ -27,7 +27,7 @@ ELSEWHERE = "the memory is given, so this need not be the machine that will run 
 NO_GPU_NAMED = "no GPU is named, only a budget"
 """Why nothing of a machine, and of its GPU, is looked at."""
 GRAVITY = (EXIT_DOES_NOT_FIT, EXIT_USAGE, EXIT_FAILED)
-"""Of several failures the first of these decides: what does not fit is cured by no retry, a bad file by no other
+"""Which of several failures decides, the gravest first: what does not fit is cured by no retry, a bad file by no other
 machine."""
 
 

@@ -27,7 +27,7 @@ from planner.words import (
 
 SCHEMA_VERSION = 1
 LATER = ("uuid", "capability")
-"""Of an environment, in profiles since they can be measured."""
+"""Keys of an environment that only profiles with measurements have."""
 
 
 def load_folder(folder: Path) -> list[Measurement]:

@@ -12,7 +12,7 @@ from planner.errors import UsageError
 from planner.memory_model.contexts import context_on
 
 MOST_GPUS = 8
-"""Of one stage; sources/stage.h, STAGE_GPUS."""
+"""Most GPUs of one stage; sources/stage.h, STAGE_GPUS."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,7 +30,7 @@ from planner.runtime.network import Network
 from planner.runtime.segmentation import Asked, picture_features, predict
 
 ENLARGED_BYTES = 64 * 2**20
-"""Of masks at the picture's size at once; one mask at least."""
+"""Bytes of masks at the picture's size at once; one mask at least."""
 STABILITY_OFFSET = 1.0
 """Default of SAM2AutomaticMaskGenerator."""
 CROP_OVERLAP = 512 / 1500

@@ -150,7 +150,7 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
         self._masks = self._answers(shot.frame)
 
     def _answers(self, frame: int) -> dict[int, numpy.ndarray]:
-        """Of all objects on `frame`; one at a time is on the device at the source's size."""
+        """Answers for all objects on `frame`; one at a time is on the device at the source's size."""
         found = {}
         for name in self._tracker.memories:
             scores = None if self._is_over(name, frame) else self._tracker.scores(name, frame)
