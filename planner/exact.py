@@ -233,7 +233,7 @@ def _card(gpu: Gpu | None, room_bytes: int) -> tuple[ImaginaryGpu | None, str | 
 
 
 def _version(package: str) -> str | None:
-    """Of an installed package that can be imported; None where it cannot."""
+    """Version of an installed package that can be imported; None where it cannot."""
     try:
         found = importlib.util.find_spec(package) is not None
         return importlib.metadata.version(package) if found else None
@@ -242,7 +242,7 @@ def _version(package: str) -> str | None:
 
 
 def _digest() -> str:
-    """Of the code whose runs are asked about: another release may take other bytes."""
+    """Digest of the code whose runs are asked about: another release may take other bytes."""
     here, digest = Path(__file__).resolve().parent, hashlib.sha256()
     for name in CODE:
         place = here / name

@@ -31,7 +31,7 @@ class Trial(Run):
     """A run, and how a process is to do it. A clip without end is run over `frames` frames."""
 
     frames: int = 30
-    """Of a clip without end: the memory bank is full after 16."""
+    """How many frames of a clip without end are run: the memory bank is full after 16."""
     cap_bytes: int | None = None
     """What the process may take on the GPU, context included; None: all there is."""
     device: str = "cuda"
@@ -86,23 +86,23 @@ class Outcome:
     context_bytes: int | None = None
     """Taken on the GPU beside what the allocator holds; null where the process was not alone."""
     process_bytes: int | None = None
-    """Of the process, as the driver says."""
+    """What the process takes on the GPU, as the driver says."""
     total_bytes: int | None = None
-    """Of the GPU."""
+    """Memory of the GPU."""
     phases: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """By phase in order: allocated_bytes and reserved_bytes at its peak."""
     alone: bool | None = None
     """Whether no other process had memory on the GPU; null where that cannot be seen."""
     seconds_per_frame: float | None = None
-    """Median, after the first two."""
+    """Median, without the first two frames."""
     frames: int | None = None
     """How many were run."""
     retries: int | None = None
     """How often the allocator gave its cache back before the driver had enough."""
     kernels_per_frame: float | None = None
-    """Launched: median, after the first two. Known of a rehearsal."""
+    """How many kernels a frame launched: median, after the first two. Known for rehearsals only."""
     imaginary: bool = False
-    """Whether the GPU was: rehearsed, then, not measured."""
+    """Whether the GPU was imaginary: rehearsed then, not measured."""
     steps: tuple[str, ...] = ()
     """What fallback stepped down to, in order."""
     gpu: str | None = None
@@ -111,7 +111,7 @@ class Outcome:
     versions: Mapping[str, str | None] = field(default_factory=dict)
     """torch, cuda, cudnn, driver, sam2."""
     phase: str | None = None
-    """In which it ended, where it did not run through."""
+    """The phase in which it ended, where it did not run to the end."""
     error: str | None = None
 
     @property

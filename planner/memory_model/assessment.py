@@ -55,7 +55,7 @@ class Score:
 
     rows: int
     median_error: float
-    """Of the unsigned errors."""
+    """Median of the unsigned errors."""
     p95_error: float
     within: float
     """Share of the rows with an error of at most CLOSE."""

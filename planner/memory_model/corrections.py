@@ -14,7 +14,7 @@ from planner.memory_model.rows import Row
 from planner.words import Runtime
 
 FEWEST_ROWS = 3
-"""Of one GPU and runtime: fewer say too little to move a prediction."""
+"""Fewest rows of one GPU and runtime: fewer say too little to move a prediction."""
 OTHER_VERSIONS = 0.05
 """Assumed, relative: what rows of another torch or driver than most widen the bound by."""
 

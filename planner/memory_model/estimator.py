@@ -320,7 +320,7 @@ class MemoryModel:
         return Totals(allocated, reserved, context.bytes, upper + context.high_bytes, least + context.bytes)
 
     def _bound(self, group: Group, terms: Terms, reserved: int) -> int:
-        """Of reserved bytes."""
+        """The bound of reserved bytes."""
         more: float = reserved * self.widening(group, terms.quantities, terms.usual, SCALAR)
         return reserved + ceil(more)
 

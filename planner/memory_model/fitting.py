@@ -44,9 +44,9 @@ SPILLING = {
 }
 """By runtime and task: what takes blocks that the encoder left before it takes more."""
 UNUSUAL_WEIGHT = 1e-6
-"""Of rows of a cell that has usual ones: they say how bytes grow, not where they begin."""
+"""Weight of other rows in a cell that has usual ones: they say how bytes grow, not where they begin."""
 ABOVE = 1.01
-"""Of the table: what lies less above it may be the allocator's rounding, and no spill."""
+"""How far above the table: what lies less above it may be the allocator's rounding, and no spill."""
 FEWEST_ABOVE = 8
 """Rows that a spill is fitted to: fewer say too little of three or four coefficients."""
 
@@ -267,7 +267,7 @@ def _within(rows: Sequence[Row], sizes: np.ndarray, grown: np.ndarray) -> tuple[
     weight = scales**-2.0
 
     def means(columns: np.ndarray) -> np.ndarray:
-        """Of each cell, (cells, ...): weighted by how little a byte is to a row."""
+        """Means of each cell, (cells, ...): weighted by how little a byte is to a row."""
         sums = np.zeros((len(names), *columns.shape[1:]))
         np.add.at(sums, of, columns * (weight if columns.ndim == 1 else weight[:, None]))
         total = np.bincount(of, weight)

@@ -29,9 +29,9 @@ class Row:
     run: Run
     usage: Usage
     capability: tuple[int, int] | None
-    """Of the GPU; None where nobody said."""
+    """Compute capability of the GPU; None where nobody said."""
     kind: ProfileKind
-    """Of the profile: measured, published or rehearsed."""
+    """The kind of the profile: measured, published or rehearsed."""
     use: str
     tensors: int | None
     """Live tensors at the peak, without rounding and workspaces."""
@@ -39,7 +39,7 @@ class Row:
     """Half a step of what the source rounds to."""
     gpu: str | None
     versions: tuple[tuple[str, str | None], ...]
-    """Of torch and of the driver, as the source gives them."""
+    """Versions of torch and of the driver, as the source gives them."""
     campaign: bool = False
     """Whether it is of the rehearsals that the laws rest on; a user's own say nothing of a GPU and correct nothing."""
 
@@ -71,7 +71,7 @@ class Row:
 
     @cached_property
     def scores(self) -> Scores:
-        """Of math attention."""
+        """The scores of math attention."""
         if self.run.configuration.attention != "math":
             return NO_SCORES
         heads = load_catalog().shapes[self.run.configuration.variant].global_attention_heads

@@ -55,7 +55,7 @@ class Run:
     workload: Workload
     prompt: PromptKind = "box"
     sam2: Sam2 = field(default_factory=Sam2)
-    """Of the stock predictors."""
+    """How the stock predictors are called."""
 
     @property
     def id(self) -> str:

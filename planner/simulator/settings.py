@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from planner.simulator.events import Trace
 
 TRACED_FRAMES = 20
-"""Of a video: the bank is full from frame 16 (pointers) on; three more frames show that nothing changes."""
+"""Frames of a video: the bank is full from frame 16 (pointers) on; three more frames show that nothing changes."""
 OWN_TRACED_FRAMES = 26
 """The memory is full from frame 7 on, and pointers from then on are dropped 15 frames later; three more."""
 STOCK_FRAMES = 100
-"""Of a stock clip of which nobody says how long it is: it has to end."""
+"""Length of a stock clip where nobody says it: it has to end."""
 STOCK_ONLY = ("async_loading", "extension_present", "legacy")
 POINTS_PER_BATCH = 64
 OF_CONFIGURATION, OF_WORKLOAD, OF_SAM2 = (
@@ -47,7 +47,7 @@ class Conditions:
     torch: str | None = None
     """The version whose rules count; None is the installed one."""
     kept_fraction: float = 1.0
-    """Of automatic masks, the share that passes each filter; 1.0 is the worst case."""
+    """The share of automatic masks that passes each filter; 1.0 is the worst case."""
     full_trace: bool = False
     """Every frame of a long clip is run, and nothing repeated."""
 
@@ -63,9 +63,9 @@ class Traced:
     convolutions: ConvolutionWorkspaces
     """The workspaces of its convolutions, and who said them."""
     versions: dict[str, str]
-    """Of the packages whose code the trace depends on."""
+    """Versions of the packages whose code the trace depends on."""
     rules: TorchRules
-    """Of the release of torch that counts, which need not be the installed one."""
+    """Rules of the release of torch that counts, which need not be the installed one."""
 
 
 def checked(settings: dict[str, Any]) -> dict[str, Any]:
