@@ -16,13 +16,22 @@ from planner.budgets import budget_of, gpus_of, torch_of, with_host
 from planner.catalog.capability import what_it_lacks
 from planner.catalog.torch_rules import build_named, check_code, said
 from planner.commands import describe
-from planner.documents import write
-from planner.domain import Configuration, Estimate, Gpu, Pins, Provenance, Rejection, Request, Suggestion, Workload
+from planner.domain import (
+    Configuration,
+    Estimate,
+    Gpu,
+    Pins,
+    Provenance,
+    Rejection,
+    Request,
+    Suggestion,
+    Workload,
+    runtime_of,
+)
 from planner.errors import PlannerError, UsageError
 from planner.memory_model import MemoryModel
 from planner.memory_model.current import known_model
 from planner.memory_model.releases import check_tables
-from planner.memory_model.terms import runtime_of
 from planner.placeable import PlaceablePlan
 from planner.planning import make_plan
 from planner.planning.stock import OFFICIAL_PRECISION, OLDER_PRECISION
@@ -132,6 +141,7 @@ class Plan(PlaceablePlan):
 
         Raises EnvironmentFailure where the file cannot be written.
         """
+        from planner.files import write
         from planner.report.document import plan_text
 
         write(Path(path), plan_text(self, Path(path).suffix.lower()))

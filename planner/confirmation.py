@@ -177,7 +177,7 @@ def confirm(
 
 
 def _simulate(trial: Trial, plan: Plan) -> Outcome:
-    from planner.truth import simulated
+    from planner.measure.backends import simulated
 
     found = simulated(trial, plan.budget.capability or (8, 6))
     if found.context_bytes is None or plan.estimate is None:

@@ -15,6 +15,7 @@ from planner.brief import brief
 from planner.words import (
     Attention,
     BudgetSource,
+    DrivenRuntime,
     ExactMethod,
     HostSource,
     Precision,
@@ -28,6 +29,9 @@ from planner.words import (
 
 if TYPE_CHECKING:
     from planner.answers import Explained
+
+FULL_BANK_FRAMES = 18
+"""Frames after which a bounded memory bank is full and no array grows (its pointers are all there after 16)."""
 
 EXIT_FITS, EXIT_FAILED, EXIT_USAGE, EXIT_DOES_NOT_FIT, EXIT_WARNING, EXIT_NOT_CONFIRMED = range(6)
 
@@ -66,6 +70,26 @@ class Configuration:
     """Decoded frames stay on the host. Makes no difference to a bounded memory bank, which streams them."""
     offload_state: bool = False
     """The memory bank stays on the host."""
+
+
+def name_of(configuration: Configuration, workload: Workload, capability: tuple[int, int]) -> str:
+    """What two runs of one group have in common that take the same bytes."""
+    c, w = configuration, workload
+    frames = w.frames
+    if w.task != "video":
+        frames = 1
+    elif c.bounded_memory_bank and (frames is None or frames > FULL_BANK_FRAMES):
+        frames = FULL_BANK_FRAMES  # no clip is longer for the memory bank
+    words = (
+        c.variant, c.version, *c.resolution, c.attention, w.objects, c.object_batch, frames, *w.frame_size,
+        int(c.offload_video), int(c.offload_state), *capability,
+    )  # fmt: skip
+    return " ".join(map(str, words))
+
+
+def runtime_of(configuration: Configuration) -> DrivenRuntime:
+    """Whose code a configuration is for."""
+    return "own" if configuration.bounded_memory_bank else "stock"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

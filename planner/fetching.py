@@ -22,7 +22,7 @@ from urllib.request import Request, urlopen
 
 from planner.catalog.checkpoints import Official, sum_of
 from planner.errors import EnvironmentFailure, Interrupted, UsageError
-from planner.outputs.files import sync_folder
+from planner.files import lock, sync_folder
 from planner.units import format_size
 from planner.version import __version__
 
@@ -295,13 +295,10 @@ def _held(part: Path) -> Iterator[None]:
 def _locked(file: IO[bytes], part: Path) -> bool:
     """Lock an open file; False where there are no locks. Raises UsageError if another download has it, or had."""
     try:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not lock(file):
+            return False
     except BlockingIOError:
         raise UsageError(f"Another download is writing to {part}.", "Wait until it is done.") from None
-    except (ImportError, OSError):  # Windows; a file system without locks
-        return False
     if not part.exists() or not os.path.samestat(part.stat(), os.fstat(file.fileno())):
         raise UsageError(f"Another download has just ended with {part}.", "Give the same command again.")
     return True

@@ -265,17 +265,6 @@ def _rehearse_plan(
     )
 
 
-def rehearser(gpu: str | None = None) -> Callable[[Trial], Outcome]:
-    """What runs trials, each in a fresh process on an imaginary GPU of that name (24 GB of capability 8.6 of None)."""
-    card = imaginary_gpu(gpu)
-
-    def run(trial: Trial) -> Outcome:
-        with Stage([card]) as stage:
-            return run_trial(trial, environment=stage.environment())
-
-    return run
-
-
 # -- a program ------------------------------------------------------------------------------------------
 
 

@@ -78,7 +78,6 @@ EXACT_METHODS: tuple[ExactMethod, ...] = get_args(ExactMethod)
 
 Origin = Literal["predicted", "published"]
 """Where the figures of a runtime come from that stands beside the one asked about."""
-ORIGINS: tuple[Origin, ...] = get_args(Origin)
 
 Standing = Literal["chosen", "fits", "does_not_fit", "unsupported"]
 """What became of a candidate."""
@@ -93,7 +92,6 @@ LOST_BY: tuple[LostBy, ...] = get_args(LostBy)
 Purpose = Literal["smallest", "official", "other"]
 """What a needed budget is for: the least of all that the pins leave open; the official recipe at the native
 resolution; the other precisions and variants there, or at the pinned resolution."""
-PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
 
 # Profiles and measurements.
 
@@ -119,7 +117,6 @@ PROFILE_KINDS: tuple[ProfileKind, ...] = get_args(ProfileKind)
 
 SweepKind = Literal["measured", "rehearsed", "simulated"]
 """What a sweep ran on: a GPU, an imaginary one, or the simulator."""
-SWEEP_KINDS: tuple[SweepKind, ...] = get_args(SweepKind)
 
 RunOutcome = Literal["ran", "out_of_memory", "failed", "lost"]
 """How a measured run ended; lost: with its GPU."""
@@ -189,6 +186,9 @@ SAVES: tuple[Save, ...] = get_args(Save)
 RunStatus = Literal["running", "finished", "stopped"]
 """stopped: it ended early and cannot be resumed."""
 RUN_STATUSES: tuple[RunStatus, ...] = get_args(RunStatus)
+
+ProgressUnit = Literal["frame", "point"]
+"""What the progress of a run is counted in: frames of a clip, points of automatic masks."""
 
 Form = Literal["text", "json", "markdown", "sarif", "junit", "csv"]
 """What answers are printed and saved as."""

@@ -16,7 +16,7 @@ import inspect
 import sys
 
 from planner.catalog.torch_rules import rules_of
-from planner.documents import write
+from planner.files import write
 from planner.locations import profiles_folder
 from planner.measurement import Measurement
 from planner.profiles import load_profile

@@ -17,7 +17,7 @@ from python_reference import python_reference
 
 from planner.cli.helptext import HelpContext
 from planner.cli.main import CONTEXT_SETTINGS, cli
-from planner.documents import write
+from planner.files import write
 from planner.memory_model.known import assess_known
 from planner.report.accuracy import accuracy_report
 

@@ -14,8 +14,8 @@ from collections import defaultdict
 from itertools import groupby
 from pathlib import Path
 
-from planner.documents import write
 from planner.domain import Configuration
+from planner.files import write
 from planner.runtime.network import build
 from planner.words import VARIANTS, VERSIONS
 

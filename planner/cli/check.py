@@ -14,13 +14,14 @@ from planner.cli.output import ProgressLine, echo, report_error, style_of
 from planner.domain import EXIT_FAILED
 from planner.errors import PlannerError, UsageError
 from planner.report.layout import Style
+from planner.words import Form
 
 if TYPE_CHECKING:
     from planner.checking import Preflight
     from planner.preflight.nouns import Check
 
-FORMS = ("text", "json", "markdown", "sarif", "junit")
-ENDINGS = {".txt": "text", ".json": "json", ".md": "markdown", ".sarif": "sarif", ".xml": "junit"}
+FORMS: tuple[Form, ...] = ("text", "json", "markdown", "sarif", "junit")
+ENDINGS: dict[str, Form] = {".txt": "text", ".json": "json", ".md": "markdown", ".sarif": "sarif", ".xml": "junit"}
 EPILOG = """\b
 Examples:
   sam2-plan check plan.yaml                                     on this machine, as it is now
@@ -64,30 +65,23 @@ Changes nothing on the GPU.
     help=f"save the report, in the format of its ending: {', '.join(ENDINGS)} (repeatable)",
 )
 @click.option("--oneline", is_flag=True, help="print the report as JSON too, on the last line of stdout")
-@click.option(
-    "--format", "output", type=click.Choice(FORMS), default="text", show_default=True,
-    help="what stdout holds; json is one document, for errors too",
-)  # fmt: skip
+@options.form(FORMS, "what stdout holds; json is one document, for errors too")
 def command(
-    output: str, plan_path: str, paths: tuple[str, ...], oneline: bool, save: str | None, exit_zero: bool,
+    output: Form, plan_path: str, paths: tuple[str, ...], oneline: bool, save: str | None, exit_zero: bool,
     not_fit_exit_code: str | None, **asked: Any,
 ) -> None:  # fmt: skip
     """Check whether the saved PLAN holds on this machine now, or for a budget, and under a policy."""
     from planner.api import Plan
     from planner.checking import check
-    from planner.documents import write
+    from planner.files import write
 
     forms = [(Path(path), _form_of(path)) for path in paths]
     not_fit = _exit_code(not_fit_exit_code)
     plan = Plan.load(plan_path)
-    line = ProgressLine() if sys.stderr.isatty() else None
-    try:
+    with ProgressLine() as line:
         found = check(
             plan, name=plan_path, saves=options.words_of(save), waiting=_waiting(line), hashing=_hashing(line), **asked
         )
-    finally:
-        if line:
-            line.end()
     code = _code(found, not_fit, exit_zero)
     unwritten = []
     for path, form in forms:
@@ -101,56 +95,25 @@ def command(
     click.get_current_context().exit(code or (EXIT_FAILED if unwritten else 0))
 
 
-def _text(found: Preflight, form: str, code: int, style: Style, oneline: bool = False) -> str:
+def _text(found: Preflight, form: Form, code: int, style: Style, oneline: bool = False) -> str:
     """The report in a form; with `oneline` a line of JSON ends it, or is all of it."""
-    from planner.report.document import one_line
-    from planner.report.preflight import preflight_document
-
-    last = one_line(preflight_document(found, code)) if oneline else ""
-    text = "" if oneline and form == "json" else _RENDER[form](found, code, style)
-    # What a file name holds that is no text must not stop the report.
-    return (text + last).encode("utf-8", "replace").decode("utf-8")
-
-
-def _as_text(found: Preflight, code: int, style: Style) -> str:
-    from planner.report.preflight import preflight_report
-
-    return preflight_report(found, style)
-
-
-def _as_json(found: Preflight, code: int, style: Style) -> str:
-    from planner.report.document import json_text
-    from planner.report.preflight import preflight_document
-
-    return json_text(preflight_document(found, code))
-
-
-def _as_markdown(found: Preflight, code: int, style: Style) -> str:
+    from planner.report.document import json_text, one_line
+    from planner.report.junit import preflight_junit
     from planner.report.markdown import preflight_markdown
-
-    return preflight_markdown(found)
-
-
-def _as_sarif(found: Preflight, code: int, style: Style) -> str:
-    from planner.report.document import json_text
+    from planner.report.preflight import preflight_document, preflight_report
     from planner.report.sarif import preflight_sarif
 
-    return json_text(preflight_sarif(found, code))
-
-
-def _as_junit(found: Preflight, code: int, style: Style) -> str:
-    from planner.report.junit import preflight_junit
-
-    return preflight_junit(found)
-
-
-_RENDER: dict[str, Callable[[Preflight, int, Style], str]] = {
-    "text": _as_text,
-    "json": _as_json,
-    "markdown": _as_markdown,
-    "sarif": _as_sarif,
-    "junit": _as_junit,
-}
+    render: dict[Form, Callable[[], str]] = {
+        "text": lambda: preflight_report(found, style),
+        "json": lambda: json_text(preflight_document(found, code)),
+        "markdown": lambda: preflight_markdown(found),
+        "sarif": lambda: json_text(preflight_sarif(found, code)),
+        "junit": lambda: preflight_junit(found),
+    }
+    last = one_line(preflight_document(found, code)) if oneline else ""
+    text = "" if oneline and form == "json" else render[form]()
+    # What a file name holds that is no text must not stop the report.
+    return (text + last).encode("utf-8", "replace").decode("utf-8")
 
 
 def _code(found: Preflight, not_fit: int, exit_zero: bool) -> int:
@@ -159,7 +122,7 @@ def _code(found: Preflight, not_fit: int, exit_zero: bool) -> int:
     return not_fit if found.exit_code == 3 else found.exit_code
 
 
-def _form_of(path: str) -> str:
+def _form_of(path: str) -> Form:
     ending = Path(path).suffix.lower()
     if ending not in ENDINGS:
         forms = ", ".join(f"{end} ({form})" for end, form in ENDINGS.items())
@@ -175,20 +138,15 @@ def _exit_code(text: str | None) -> int:
     return int(text)
 
 
-def _waiting(line: ProgressLine | None) -> Callable[[Check, float, float], None] | None:
+def _waiting(line: ProgressLine) -> Callable[[Check, float, float], None]:
     from planner.units import format_size
 
     def tell(memory: Check, waited: float, seconds: float) -> None:
         short = format_size(memory.figures["short_by_bytes"])
-        if line:
-            line.show(f"waiting for {short} more of the GPU's memory: {waited:.0f} s of {seconds:.0f} s", True)
+        line.show(f"waiting for {short} more of the GPU's memory: {waited:.0f} s of {seconds:.0f} s")
 
     return tell
 
 
-def _hashing(line: ProgressLine | None) -> Callable[[int, int], None] | None:
-    def tell(done: int, total: int) -> None:
-        if line:
-            line.show(f"hashing the checkpoint: {done / max(total, 1):.0%}", done >= total)
-
-    return tell
+def _hashing(line: ProgressLine) -> Callable[[int, int], None]:
+    return lambda done, total: line.show(f"hashing the checkpoint: {done / max(total, 1):.0%}", done >= total)

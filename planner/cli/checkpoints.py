@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from planner.cli import options
-from planner.cli.output import ProgressLine, echo, style_of
+from planner.cli.output import ProgressLine, answer
 from planner.errors import UsageError
 from planner.words import VARIANTS, VERSIONS
 
@@ -57,7 +56,6 @@ def command(
 ) -> None:
     """List the official checkpoints with size, SHA-256 and address, of all variants or what PLAN needs; fetch one."""
     from planner.report.checkpoints import checkpoints_document, checkpoints_report, fetched_report
-    from planner.report.document import json_text
 
     if folder is not None and not download:
         raise UsageError("--to is where a download goes, and there is none.", "Add --download.")
@@ -69,17 +67,13 @@ def command(
     if download:
         from planner.fetching import fetch
 
-        line = ProgressLine() if sys.stderr.isatty() else None
-        try:
+        with ProgressLine() as line:
             fetched = fetch(found[0], Path(folder or "."), base=base, progress=_progress(line, found[0].name))
-        finally:
-            if line:
-                line.end()
-    if output == "json":
-        echo(json_text(checkpoints_document(found, base, fetched)))
-    else:
-        style = style_of(sys.stdout)
-        echo(fetched_report(fetched, style) if fetched else checkpoints_report(found, base, style))
+    answer(
+        output,
+        lambda: checkpoints_document(found, base, fetched),
+        lambda style: fetched_report(fetched, style) if fetched else checkpoints_report(found, base, style),
+    )
 
 
 def _asked(plan_path: str | None, variant: str | None, version: str | None, one: bool) -> list[Official]:
@@ -118,9 +112,7 @@ def _asked(plan_path: str | None, variant: str | None, version: str | None, one:
     return meant
 
 
-def _progress(line: ProgressLine | None, name: str) -> Callable[[str, int, int], None] | None:
-    if line is None:
-        return None
+def _progress(line: ProgressLine, name: str) -> Callable[[str, int, int], None]:
     from planner.report.checkpoints import download_line
 
     began: list[tuple[float, int]] = []

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from planner.cli import options
-from planner.cli.output import echo, style_of
+from planner.cli.output import answer
 
 if TYPE_CHECKING:
     from planner.answers import Comparison
@@ -42,13 +41,9 @@ def command(context: click.Context, /, output: str, first: str, second: str, det
     from planner.report.comparison import comparison_document, comparison_report
 
     found = compare(Plan.load(first), Plan.load(second))
-    if output == "json":
-        from planner.report.document import json_text
-
-        echo(json_text(comparison_document(found)))
-    else:
-        names = (Path(first).name, Path(second).name)
-        echo(comparison_report(found, names if names[0] != names[1] else (first, second), style_of(sys.stdout)))
+    names = (Path(first).name, Path(second).name)
+    names = names if names[0] != names[1] else (first, second)
+    answer(output, lambda: comparison_document(found), lambda style: comparison_report(found, names, style))
     context.exit(_exit_code(found) if detailed else 0)
 
 

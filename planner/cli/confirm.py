@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import click
 
 from planner.cli import options
-from planner.cli.output import echo, style_of
+from planner.cli.output import answer
 
 EPILOG = """\b
 Examples:
@@ -47,9 +44,7 @@ def command(
     """Run PLAN with its budget enforced, and compare measured with predicted bytes."""
     from planner.api import Plan
     from planner.confirmation import confirm
-    from planner.documents import write
     from planner.report.confirmation import confirmation_document, confirmation_report
-    from planner.report.document import json_text
 
     found = confirm(
         Plan.load(plan_path),
@@ -60,8 +55,5 @@ def command(
         checkpoint=checkpoint,
         record=not no_record,
     )
-    document = json_text(confirmation_document(found))
-    if path:
-        write(Path(path), document)
-    echo(document if output == "json" else confirmation_report(found, style_of(sys.stdout)))
+    answer(output, lambda: confirmation_document(found), lambda style: confirmation_report(found, style), path)
     click.get_current_context().exit(found.exit_code)

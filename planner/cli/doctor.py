@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from planner.cli import options as shared
-from planner.cli.output import echo, style_of
+from planner.cli.output import answer
 from planner.cli.settings import variables
 from planner.errors import PlannerError
 
@@ -41,19 +40,18 @@ sam2: versions are read from the packages' metadata.
 @shared.output_format
 def command(output: str, path: str | None, simulate_gpu: str | None) -> None:
     """Report on this machine: GPUs, versions, what predictions rest on here, and what is not known."""
-    from planner.documents import write
     from planner.report.doctor import doctor_document, doctor_report
-    from planner.report.document import json_text
     from planner.report.machine import read_machine
 
     machine = _this_machine() if simulate_gpu is None else read_machine(Path(simulate_gpu))
     environment = os.environ if simulate_gpu is None else {}
     known, options = _knowledge(), variables(click.get_current_context())
-    text = json_text(doctor_document(machine, known, environment, options))
-    if path is not None:
-        write(Path(path), text)
-    style = style_of(sys.stdout)
-    echo(text if output == "json" else doctor_report(machine, known, environment, style, options))
+    answer(
+        output,
+        lambda: doctor_document(machine, known, environment, options),
+        lambda style: doctor_report(machine, known, environment, style, options),
+        path,
+    )
 
 
 def _this_machine() -> Machine:

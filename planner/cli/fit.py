@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from planner.cli import options
-from planner.cli.output import echo, style_of
+from planner.cli.output import answer
 
 EPILOG = """\b
 Examples:
@@ -36,14 +35,13 @@ Exit codes: 0 fitted (--check: the same); 1 failed (--check: they differ); 2 usa
 @options.output_format
 def command(output: str, profiles: str | None, out: str | None, check: bool) -> None:
     """Refit the memory model to the shipped profiles and your own; measurements of your GPU come first."""
-    from planner.documents import write
     from planner.errors import FileError, UsageError
+    from planner.files import write
     from planner.locations import user_folder
     from planner.memory_model.coefficients import FITTED_FILE, load_coefficients, shipped_file
     from planner.memory_model.fit import coefficients_text
     from planner.memory_model.known import fit_known, shipped_measurements
     from planner.profiles import load_folder
-    from planner.report.document import json_text
     from planner.report.fit import fit_document, fit_report
 
     if check and (profiles or out):
@@ -57,7 +55,7 @@ def command(output: str, profiles: str | None, out: str | None, check: bool) -> 
     text = coefficients_text(fitted)
     if check:
         same = shipped_file().read_text(encoding="utf-8") == text
-        echo(json_text({"schema_version": 1, "kind": "fit", "same": same}) if output == "json" else _same(same))
+        answer(output, lambda: {"schema_version": 1, "kind": "fit", "same": same}, lambda style: _same(same))
         click.get_current_context().exit(0 if same else 1)
     path = Path(out) if out else user_folder() / FITTED_FILE
     # Rows that change no figure must not pin this release's coefficients for the next one.
@@ -67,10 +65,8 @@ def command(output: str, profiles: str | None, out: str | None, check: bool) -> 
         path.parent.mkdir(parents=True, exist_ok=True)
         write(path, text)
     kept = None if written else path if path.is_file() else None
-    if output == "json":
-        echo(json_text(fit_document(fitted, own, path if written else None, kept)))
-    else:
-        echo(fit_report(fitted, own, path if written else None, kept, style_of(sys.stdout)))
+    made = fitted, own, path if written else None, kept
+    answer(output, lambda: fit_document(*made), lambda style: fit_report(*made, style))
 
 
 def _same(same: bool) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
 
 from planner.cli import options
-from planner.cli.output import echo, style_of
+from planner.cli.output import answer
 
 EPILOG = """\b
 Examples:
@@ -37,10 +36,5 @@ def command(output: str, **asked: Any) -> None:
     from planner.report.carried import carried_document, carried_report
 
     found = limits(**asked)
-    if output == "json":
-        from planner.report.document import json_text
-
-        echo(json_text(carried_document(found)))
-    else:
-        echo(carried_report(found, style_of(sys.stdout)))
+    answer(output, lambda: carried_document(found), lambda style: carried_report(found, style))
     click.get_current_context().exit(found.exit_code)

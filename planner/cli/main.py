@@ -13,9 +13,10 @@ import click
 
 from planner.cli import options, settings
 from planner.cli.helptext import in_order, write_commands
-from planner.cli.output import OutputFailure, echo, open_what_is_closed, report_error, style_of
+from planner.cli.output import OutputFailure, answer, open_what_is_closed, report_error
 from planner.domain import EXIT_USAGE
 from planner.errors import EnvironmentFailure, Interrupted, PlannerError, UsageError
+from planner.report.layout import Style
 from planner.version import __version__
 
 CONTEXT_SETTINGS: dict[str, Any] = {"max_content_width": 110, "help_option_names": ["-h", "--help"]}
@@ -53,7 +54,6 @@ COMMANDS = {
     "place": "planner.cli.place",
     "rehearse": "planner.cli.rehearse",
 }
-
 
 VERSION_HINT = "It pins the version of the checkpoints: 2.0 or 2.1. This program's own version: sam2-plan -V"
 MEANT = {
@@ -153,22 +153,21 @@ def cli(context: click.Context, /, output: str, path: str | None, exit_zero: boo
                 "--exact is for a plan of one process on one GPU.",
                 "Plan for one; on others of its kind each process takes the same.",
             )
-        from planner.cli.packing import answer
+        from planner.cli.packing import pack_streams
 
-        code = answer(asked, output, path)
+        code = pack_streams(asked, output, path)
         context.exit(0 if exit_zero and code in (3, 4) else code)
     del asked["gpus"], asked["streams"]
     plan = _exact_plan(asked) if asked["exact"] else planner.plan(**asked)
     if path is not None:
         plan.save(path)
-    if output == "json":
-        from planner.report.document import json_text
 
-        echo(json_text(plan.to_dict()))
-    else:
+    def text(style: Style) -> str:
         from planner.report.text import plan_report
 
-        echo(plan_report(plan, style_of(sys.stdout), path))
+        return plan_report(plan, style, path)
+
+    answer(output, plan.to_dict, text)
     context.exit(0 if exit_zero and plan.exit_code in (3, 4) else plan.exit_code)
 
 

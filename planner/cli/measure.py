@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from planner.cli import options
-from planner.cli.output import ProgressLine, echo, style_of
+from planner.cli.output import ProgressLine, answer
 from planner.errors import EnvironmentFailure, UsageError
 from planner.words import SweepKind
 
@@ -75,12 +74,13 @@ def command(
     if rows:
         _import(Path(rows), folder, output)
         return
+    from planner.measure import backends
     from planner.measure.sweeps import preset as trials_of
     from planner.measure.sweeps import sweep_file
     from planner.rehearsal.stage import on_a_stage
 
     trials = sweep_file(Path(ranges), runtime) if ranges else trials_of(preset or "quick", runtime)
-    uuid, run = ("cuda", _simulator() if simulating else _rehearser(gpu)) if simulating or rehearsing else _gpu(device)
+    uuid, run = backends.chosen(device, simulate=simulating, rehearse=rehearsing, gpu=gpu)
     kind: SweepKind = "simulated" if simulating else "rehearsed" if rehearsing or on_a_stage(os.environ) else "measured"
     trials = [replace(trial, device=uuid) for trial in trials]
     _sweep(trials, folder, run, kind, output)
@@ -90,7 +90,6 @@ def _sweep(trials: list[Trial], folder: Path, run: Runner, kind: SweepKind, outp
     from importlib.metadata import PackageNotFoundError, version
 
     from planner.measure.sweep import sweep
-    from planner.report.document import json_text
     from planner.report.measure import sweep_document, sweep_report
     from planner.runs.interruption import Interruption
 
@@ -100,71 +99,27 @@ def _sweep(trials: list[Trial], folder: Path, run: Runner, kind: SweepKind, outp
         raise EnvironmentFailure(
             f"Measuring runs SAM 2, which needs {error.name}.", 'Install it with: pip install "sam2-plan[run]"'
         ) from None
-    line = _SweepLine() if sys.stderr.isatty() else None
-    with Interruption() as interruption:
-        swept = sweep(trials, folder, run, kind, line, lambda: interruption.requested, versions)
-    if line:
-        line.end()
-    echo(json_text(sweep_document(swept)) if output == "json" else sweep_report(swept, style_of(sys.stdout)))
+    with ProgressLine() as line, Interruption() as interruption:
 
+        def tell(progress: Progress) -> None:
+            left = "" if progress.seconds_left is None else f", {progress.seconds_left / 60:.0f} min left"
+            line.show(f"[{progress.done}/{progress.total}{left}] {progress.trial.id}: {progress.outcome.outcome}")
 
-def _gpu(device: str | None) -> tuple[str, Runner]:
-    """The GPU that is asked for, and what runs trials on it. Raises EnvironmentFailure where there is none."""
-    from planner.measure.present import find_present, inspect, present_gpus
-    from planner.measure.trial import run_trial
-    from planner.measure.watch import watched
-
-    gpus = present_gpus()
-    if not gpus:
-        raise EnvironmentFailure(
-            "No GPU was found on this machine, so there is nothing to measure.",
-            "With --rehearse they run on an imaginary GPU, with --simulate the simulator answers; the rows say so.",
-        )
-    uuid = find_present(device, gpus).uuid
-    if uuid is None:
-        raise EnvironmentFailure("The driver does not say which GPU it is.", "Update the driver.")
-    return uuid, watched(uuid, run_trial, inspect)
-
-
-def _simulator() -> Runner:
-    from planner.truth import simulated
-
-    return simulated
-
-
-def _rehearser(gpu: str | None) -> Runner:
-    from planner.rehearsing import rehearser
-
-    return rehearser(gpu)
+        swept = sweep(trials, folder, run, kind, tell, lambda: interruption.requested, versions)
+    answer(output, lambda: sweep_document(swept), lambda style: sweep_report(swept, style))
 
 
 def _import(path: Path, folder: Path, output: str) -> None:
     from planner.measure.collected import read_collected
     from planner.measure.sweep import keep
-    from planner.report.document import json_text
     from planner.report.measure import import_document, import_report
 
     found, refused = read_collected(path)
     written = keep(found, folder)
-    if output == "json":
-        echo(json_text(import_document(found, refused, written)))
-    else:
-        echo(import_report(found, refused, written, style_of(sys.stdout)))
+    answer(
+        output,
+        lambda: import_document(found, refused, written),
+        lambda style: import_report(found, refused, written, style),
+    )
     if refused:
         click.get_current_context().exit(2)
-
-
-class _SweepLine:
-    """One line on a terminal's stderr, written over."""
-
-    def __init__(self) -> None:
-        self._line = ProgressLine()
-
-    def __call__(self, progress: Progress) -> None:
-        left = "" if progress.seconds_left is None else f", {progress.seconds_left / 60:.0f} min left"
-        line = f"[{progress.done}/{progress.total}{left}] {progress.trial.id}: {progress.outcome.outcome}"
-        self._line.show(line, always=True)
-
-    def end(self) -> None:
-        """Leave the line."""
-        self._line.end()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
 
 from planner.cli import options
-from planner.cli.output import echo, style_of
+from planner.cli.output import answer
 
 EPILOG = """\b
 Examples:
@@ -46,9 +45,4 @@ def command(output: str, **asked: Any) -> None:
     from planner.report.needed import needed_document, needed_report
 
     found = need(**asked)
-    if output == "json":
-        from planner.report.document import json_text
-
-        echo(json_text(needed_document(found)))
-    else:
-        echo(needed_report(found, style_of(sys.stdout)))
+    answer(output, lambda: needed_document(found), lambda style: needed_report(found, style))

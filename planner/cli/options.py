@@ -8,8 +8,20 @@ from typing import Any
 import click
 
 from planner.errors import UsageError
+from planner.spelling import check_word
 from planner.units import format_resolution, parse_frame_size, parse_resolution, portrait
-from planner.words import ATTENTIONS, POSITION_TABLES, PRECISIONS, PREFERENCES, TASKS, VARIANTS, VERSIONS
+from planner.words import (
+    ATTENTIONS,
+    DRIVEN_RUNTIMES,
+    POSITION_TABLES,
+    PRECISIONS,
+    PREFERENCES,
+    TASKS,
+    VARIANTS,
+    VERSIONS,
+    Form,
+    Runtime,
+)
 
 Decorator = Callable[[Any], Any]
 
@@ -44,7 +56,7 @@ def stack(*decorators: Decorator) -> Decorator:
     return apply
 
 
-def runtime(known: tuple[str, ...] = ("own", "stock"), words: str = "whose code runs") -> Decorator:
+def runtime(known: tuple[Runtime, ...] = DRIVEN_RUNTIMES, words: str = "whose code runs") -> Decorator:
     """Whose code runs, asked in one way by all that predict, simulate, rehearse or measure."""
     return click.option("--runtime", type=Word(known), default="own", show_default=True, help=words)
 
@@ -60,10 +72,24 @@ position_tables = click.option(
     help="when stock builds them: with the model (since 12/2024), at first use (before), never (forks)",
 )  # fmt: skip
 
-output_format = click.option(
-    "--format", "output", type=click.Choice(("text", "json")), default="text", show_default=True,
-    help="text for people, json for programs (one document, for errors too)",
-)  # fmt: skip
+
+class _Form(click.Choice[str]):
+    """What an answer is printed as. Checked here: nobody behind the command line knows of it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The word as it was given."""
+        try:
+            return check_word(value, "format", tuple(self.choices))
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
+
+
+def form(known: tuple[Form, ...], words: str) -> Decorator:
+    """What the answer is printed as."""
+    return click.option("--format", "output", type=_Form(known), default="text", show_default=True, help=words)
+
+
+output_format = form(("text", "json"), "text for people, json for programs (one document, for errors too)")
 
 workload = stack(
     click.option("--task", type=Word(TASKS), default="video", show_default=True, help="what SAM 2 is to do"),

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from planner.cli import options
-from planner.cli.output import echo
+from planner.cli.output import answer
 
 EPILOG = """\b
 Examples:
@@ -37,13 +37,8 @@ def command(output: str, plan_path: str, by_index: bool, **asked: Any) -> None:
     """Print which GPU has room for PLAN now, as CUDA_VISIBLE_DEVICES takes it."""
     from planner.api import Plan
     from planner.picking import pick
+    from planner.report.pick import pick_document
 
     found = pick(Plan.load(plan_path), **asked)
     value = found.indexes if by_index else found.value
-    if output == "json":
-        from planner.report.document import json_text
-        from planner.report.pick import pick_document
-
-        echo(json_text(pick_document(found, value)))
-    else:
-        echo(f"{value}\n")
+    answer(output, lambda: pick_document(found, value), lambda style: f"{value}\n")

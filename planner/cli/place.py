@@ -10,7 +10,7 @@ from click.core import ParameterSource
 
 from planner.cli import options
 from planner.cli.options import Word
-from planner.cli.output import echo
+from planner.cli.output import answer
 from planner.errors import UsageError
 from planner.spelling import check_word
 from planner.words import ENGINES, SHARES, SHARINGS, Engine
@@ -38,7 +38,7 @@ Prints the manifest, with notes in its comments. Writes only the file of -o, ask
 Exit codes: 0 written; 1 it cannot be written; 2 usage: a name, a path or a GPU that the scheduler would refuse;
 3 the plan chose nothing, or its share does not fit the GPU or any slice of it.
 """
-OF = {
+OF: dict[str, tuple[Engine, ...]] = {
     "image": ("kubernetes", "skypilot"),
     "claim": ("kubernetes",),
     "sharing": ("kubernetes",),
@@ -83,9 +83,8 @@ def command(
 ) -> None:  # fmt: skip
     """Write PLAN for a scheduler: options for Ray, a Kubernetes Job, a Slurm script or a SkyPilot task."""
     from planner.api import Plan
-    from planner.documents import write
+    from planner.files import write
     from planner.placing import place
-    from planner.report.document import json_text
     from planner.report.placement import placement_document, placement_text
 
     plan = Plan.load(plan_path)
@@ -99,7 +98,7 @@ def command(
     text = placement_text(found)
     if path is not None:
         write(Path(path), text)
-    echo(json_text(placement_document(found)) if output == "json" else text)
+    answer(output, lambda: placement_document(found), lambda style: text)
 
 
 def _job(plan: Plan, plan_path: str, given: dict[str, Any], words: tuple[str, ...]) -> dict[str, Any]:

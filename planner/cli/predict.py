@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
 
 from planner.cli import options
-from planner.cli.output import echo, style_of
+from planner.cli.output import answer
+from planner.report.layout import Style
 from planner.words import ATTENTIONS, PRECISIONS, RUNTIMES, TASKS, VARIANTS, VERSIONS, PositionTables, Runtime
 
 EPILOG = """\b
@@ -73,6 +73,8 @@ def command(
     from planner.api import bounded_memory_bank_of, configuration_and_workload, usual_precision
     from planner.cli.exact import telling_progress
     from planner.questions import runtimes
+    from planner.report.document import prediction_document
+    from planner.report.prediction import prediction_report
 
     given = asked["precision"]
     asked["precision"] = given or usual_precision(gpu)
@@ -82,16 +84,13 @@ def command(
         estimate = planner.predict(**asked, **whose, runtime=runtime, exact=exact, progress=progress)
     configuration, workload = configuration_and_workload(**asked)
     beside = runtimes(configuration, workload, **whose)
-    if output == "json":
-        from planner.report.document import json_text, prediction_document
+    made = configuration, workload, estimate, runtime, beside
 
-        echo(json_text(prediction_document(configuration, workload, estimate, runtime, beside)))
-    else:
-        from planner.report.prediction import prediction_report
+    def text(style: Style) -> str:
+        notes = [] if gpu is None else _notes(gpu, None if given else asked["precision"])
+        return prediction_report(*made, style, gpu) + "".join(f"! {note}\n" for note in notes)
 
-        echo(prediction_report(configuration, workload, estimate, runtime, beside, style_of(sys.stdout), gpu))
-        if gpu is not None:
-            echo("".join(f"! {note}\n" for note in _notes(gpu, None if given else asked["precision"])))
+    answer(output, lambda: prediction_document(*made), text)
 
 
 def _notes(gpu: str, taken: str | None) -> list[str]:

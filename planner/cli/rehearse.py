@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
 
 from planner.cli import options
-from planner.cli.output import ProgressLine, echo, style_of
+from planner.cli.output import ProgressLine, answer
 from planner.errors import UsageError
 from planner.units import format_size
 
@@ -82,31 +81,18 @@ def command(context: click.Context, /, output: str, plan_path: str | None, path:
             "Give a plan, or a command: sam2-plan rehearse --gpu NAME -- python track.py",
         )
     from planner.api import Plan
-    from planner.documents import write
     from planner.rehearsing import rehearse
-    from planner.report.document import json_text
     from planner.report.rehearsal import rehearsal_report
 
-    line = ProgressLine() if sys.stderr.isatty() else None
+    with ProgressLine() as line:
 
-    def tried(memory_bytes: int, completed: bool) -> None:
-        if line:
+        def tried(memory_bytes: int, completed: bool) -> None:
             line.show(f"least: {format_size(memory_bytes)} {'completes' if completed else 'is too little'}", False)
 
-    try:
         found = rehearse(
-            list(program) if plan_path is None else Plan.load(plan_path),
-            output=_stderr(),
-            tried=tried,
-            **asked,
+            list(program) if plan_path is None else Plan.load(plan_path), output=_stderr(), tried=tried, **asked
         )
-    finally:
-        if line:
-            line.end()
-    document = json_text(found.to_dict())
-    if path:
-        write(Path(path), document)
-    echo(document if output == "json" else rehearsal_report(found, style_of(sys.stdout)))
+    answer(output, found.to_dict, lambda style: rehearsal_report(found, style), path)
     context.exit(found.exit_code)
 
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import click
 
 from planner.cli import options
-from planner.cli.output import ProgressLine, echo, style_of, telling
+from planner.cli.output import ProgressLine, answer, telling
 from planner.errors import DeviceWarning, Interrupted, UsageError
 from planner.words import Task
-
-if TYPE_CHECKING:
-    from planner.runs.nouns import Progress
 
 EPILOG = """\b
 Examples:
@@ -93,35 +89,24 @@ def command(
     plan = Plan.load(plan_path)
     if plan.chosen is None:
         plan.require()
+    from planner.report.run import progress_line, run_document, run_report
     from planner.runs.run import run
 
-    line = ProgressLine() if sys.stderr.isatty() else None
     try:
-        with telling(DeviceWarning):
+        with ProgressLine() as line, telling(DeviceWarning):
             summary = run(
                 plan,
                 source,
                 saves=options.words_of(save),
                 prompts=_prompts(points, boxes, masks, ends, prompts_path, start),
                 start=start,
-                progress=_progress(line),
+                progress=lambda progress: line.show(progress_line(progress), progress.done == progress.total),
                 **asked,
             )
     except KeyboardInterrupt:
         hint = f"What was complete is kept in {asked['out']}; the same command goes on from there."
         raise Interrupted("Stopped at once.", hint) from None
-    finally:
-        if line:
-            line.end()
-    if output == "json":
-        from planner.report.document import json_text
-        from planner.report.run import run_document
-
-        echo(json_text(run_document(summary)))
-    else:
-        from planner.report.run import run_report
-
-        echo(run_report(summary, style_of(sys.stdout)))
+    answer(output, lambda: run_document(summary), lambda style: run_report(summary, style))
 
 
 def check(given: Mapping[str, Any], task: Task) -> None:
@@ -158,14 +143,3 @@ def _prompts(
     from pathlib import Path
 
     return Path(path)
-
-
-def _progress(line: ProgressLine | None) -> Callable[[Progress], None] | None:
-    if line is None:
-        return None
-    from planner.report.run import progress_line
-
-    def tell(progress: Progress) -> None:
-        line.show(progress_line(progress), progress.done == progress.total)
-
-    return tell

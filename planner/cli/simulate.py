@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
 from planner.cli import options
-from planner.cli.output import echo, style_of
+from planner.cli.output import ProgressLine, answer
 from planner.errors import UsageError
 from planner.units import parse_capability
-from planner.words import ATTENTIONS, PRECISIONS, TASKS, VARIANTS, VERSIONS
+from planner.words import ATTENTIONS, PRECISIONS, PROMPTINGS, TASKS, VARIANTS, VERSIONS
 
 EPILOG = """\b
 Examples:
@@ -59,7 +58,7 @@ Needs the extra: pip install "sam2-plan[sam2]". Runs the code of the sam2 packag
 @click.option("--frame-size", metavar="HxW", default="1080x1920", show_default=True, help="size of the source pictures")
 @click.option(
     "--prompt",
-    type=options.Word(("box", "point", "mask")),
+    type=options.Word(PROMPTINGS),
     default="box",
     show_default=True,
     help="how objects are prompted",
@@ -94,42 +93,24 @@ def command(output: str, capability: str, timeline: str | None, **asked: Any) ->
 
     Models under torch.compile (vos_optimized, compile_image_encoder) are not covered.
     """
+    from planner.report.simulation import simulation_document, simulation_report, timeline_title
     from planner.simulator.simulation import simulate
 
     said = click.get_current_context().get_parameter_source("runtime") is ParameterSource.COMMANDLINE
     if asked["stock"] is not None and said and (asked["runtime"] == "stock") is not asked["stock"]:
         alias = "--stock" if asked["stock"] else "--own"
         raise UsageError(f"{alias} and --runtime {asked['runtime']} contradict each other.", "Give one of them.")
-    progress = _Progress() if sys.stderr.isatty() else None
-    try:
-        found = simulate(**asked, capability=parse_capability(capability), progress=progress)
-    finally:
-        if progress:
-            progress.end()
+    with ProgressLine() as line:
+        found = simulate(
+            **asked,
+            capability=parse_capability(capability),
+            progress=lambda done, total: line.show(f"traced {done} of {total}"),
+        )
     if timeline is not None:
         from pathlib import Path
 
-        from planner.documents import write
-        from planner.report.simulation import timeline_title
+        from planner.files import write
         from planner.simulator.timeline import timeline_svg
 
         write(Path(timeline), timeline_svg(found.timeline, timeline_title(found)))
-    if output == "json":
-        from planner.report.document import json_text
-        from planner.report.simulation import simulation_document
-
-        echo(json_text(simulation_document(found)))
-    else:
-        from planner.report.simulation import simulation_report
-
-        echo(simulation_report(found, style_of(sys.stdout)))
-
-
-class _Progress:
-    """A line on the terminal that is written over."""
-
-    def __call__(self, done: int, total: int) -> None:
-        click.echo(f"\rtraced {done} of {total}", nl=False, err=True)
-
-    def end(self) -> None:
-        click.echo("\r" + " " * 40 + "\r", nl=False, err=True)
+    answer(output, lambda: simulation_document(found), lambda style: simulation_report(found, style))

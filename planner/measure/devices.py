@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from planner.words import ProcessKind
+
 
 def least_known(*sizes: int | None) -> int | None:
     """The smallest of those that are known; None where none is."""
@@ -17,8 +19,7 @@ class GpuProcess:
 
     pid: int
     """As the driver numbers it; within a container that may be another number than the container's own."""
-    kind: str
-    """compute or graphics."""
+    kind: ProcessKind
     bytes: int | None
     """None where the driver does not say (Windows' own memory management)."""
 

@@ -53,8 +53,7 @@ PRESETS = {"quick": _QUICK, "standard": _STANDARD, "full": _FULL}
 
 def preset(name: str, runtime: str, device: str = "cuda") -> list[Trial]:
     """The trials of a preset, each once. Raises UsageError for an unknown one."""
-    if name not in PRESETS:
-        raise UsageError(f"{name!r} is not a preset.", f"Use one of: {', '.join(PRESETS)}.")
+    check_word(name, "preset", tuple(PRESETS))
     return _once(trial for ranges in PRESETS[name] for trial in trials(ranges, runtime, device))
 
 

@@ -10,11 +10,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from planner.domain import Configuration, Workload
-from planner.nouns.run import Run, Sam2
+from planner.nouns.run import Run, Sam2, Usage
 from planner.runtime.cap import VARIABLE
 from planner.words import RUN_OUTCOMES, RunOutcome
 
@@ -41,6 +41,11 @@ class Trial(Run):
     plan: str | None = None
     """A saved plan whose choice this is: where memory runs out, what it falls back to is tried. None: nothing is."""
 
+    @classmethod
+    def of(cls, run: Run, **how: Any) -> Trial:
+        """A run as a process does it; `how` are the other fields."""
+        return cls(**{one.name: getattr(run, one.name) for one in fields(Run)}, **how)
+
     @property
     def id(self) -> str:
         """A name that says all of it, the same in every sweep."""
@@ -57,7 +62,7 @@ class Trial(Run):
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Trial:
         """What to_dict gave."""
-        known = {name: value[name] for name in value if name in Trial.__dataclass_fields__}
+        known = {name: value[name] for name in value if name in {one.name for one in fields(cls)}}
         known["configuration"] = Configuration(**_with_tuple(value["configuration"], "resolution"))
         known["workload"] = Workload(**_with_tuple(value["workload"], "frame_size"))
         known["sam2"] = Sam2(**value.get("sam2", {}))
@@ -108,6 +113,16 @@ class Outcome:
     phase: str | None = None
     """The phase in which it ended, where it did not run to the end."""
     error: str | None = None
+
+    @property
+    def usage(self) -> Usage:
+        """What the run took."""
+        return Usage(
+            allocated_bytes=self.allocated_bytes,
+            reserved_bytes=self.reserved_bytes,
+            context_bytes=self.context_bytes,
+            phases={name: peak["allocated_bytes"] for name, peak in self.phases.items()},
+        )
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Outcome:

@@ -62,7 +62,7 @@ def _load(path: Path, written: int) -> Coefficients:
     except OSError as error:
         raise FileError(f"{path}: cannot be read: {error.strerror}.", REMAKE) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise FileError(f"{path}: not a file of coefficients: {error}.", REMAKE) from error
+        raise FileError(f"{path}: not a file of coefficients: {str(error).rstrip('.')}.", REMAKE) from error
 
 
 def parse_coefficients(text: str, path: Path | None = None) -> Coefficients:
@@ -109,8 +109,8 @@ class _Groups(Mapping[Key, Group]):
             try:
                 known = self._read[key] = _group(json.loads(text))
             except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-                where = self._path or "the coefficients"
-                raise FileError(f"{where}: the group {' '.join(key)} cannot be read: {error}.", REMAKE) from error
+                where, why = self._path or "the coefficients", str(error).rstrip(".")
+                raise FileError(f"{where}: the group {' '.join(key)} cannot be read: {why}.", REMAKE) from error
         return known
 
     def __iter__(self) -> Iterator[Key]:

@@ -8,13 +8,10 @@ from dataclasses import dataclass, field
 from math import ceil, inf
 from typing import NamedTuple
 
-from planner.domain import Configuration, Workload
 from planner.words import ProvenanceKind, Runtime, Task, Variant, Width
 
 GENERATIONS = {"7.5": (7, 5), "8.6": (8, 6), "12.0": (12, 0)}
 """Capabilities that have laws of their own; the others take those of the nearest, which generation_of names."""
-FULL_BANK_FRAMES = 18
-"""Frames after which a bounded memory bank is full and no array grows (its pointers are all there after 16)."""
 LAWS_OF: tuple[ProvenanceKind, ...] = ("rehearsed", "published")
 """What laws are fitted to."""
 OTHER_PROGRAM = "any"
@@ -27,21 +24,6 @@ def generation_of(capability: tuple[int, int] | None) -> str:
     if capability is None or capability[0] == 8:
         return "8.6"
     return "7.5" if capability[0] < 8 else "12.0"
-
-
-def name_of(configuration: Configuration, workload: Workload, capability: tuple[int, int]) -> str:
-    """What two runs of one group have in common that take the same bytes."""
-    c, w = configuration, workload
-    frames = w.frames
-    if w.task != "video":
-        frames = 1
-    elif c.bounded_memory_bank and (frames is None or frames > FULL_BANK_FRAMES):
-        frames = FULL_BANK_FRAMES  # no clip is longer for the memory bank
-    words = (
-        c.variant, c.version, *c.resolution, c.attention, w.objects, c.object_batch, frames, *w.frame_size,
-        int(c.offload_video), int(c.offload_state), *capability,
-    )  # fmt: skip
-    return " ".join(map(str, words))
 
 
 @dataclass(frozen=True, slots=True)

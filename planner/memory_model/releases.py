@@ -133,7 +133,7 @@ class Releases(NamedTuple):
         return tuple(notes)
 
 
-WORDS = {
+WORDS: dict[PositionTables, str] = {
     USED: "makes with the model only since December 2024",
     NONE: "keeps, as forks have it",
 }

@@ -8,10 +8,10 @@ from fractions import Fraction
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from planner.files import failing_as, sync_folder, whole_file
 from planner.outputs.annotation import Annotations, annotate
 from planner.outputs.behind import Behind
 from planner.outputs.coco import CocoPart, image_entry, join_coco_parts, mask_entry
-from planner.outputs.files import failing_as, sync_folder, whole_file
 from planner.outputs.labels import Masks, write_label_png
 from planner.outputs.layout import Layout
 from planner.outputs.npz import write_npz

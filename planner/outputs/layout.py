@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from planner.errors import UsageError
-from planner.outputs.files import SUFFIX, neighbour_of
+from planner.files import SUFFIX, neighbour_of
 from planner.spelling import check_word
 from planner.words import SAVES, Save, Task
 

@@ -13,9 +13,9 @@ from planner.planning.ranking import lost_by, speed
 from planner.planning.rejections import EstimateOf, what_it_needs
 from planner.planning.weighing import Weighed
 from planner.units import format_size
-from planner.words import Standing
+from planner.words import LostBy, Standing
 
-REASONS = {
+REASONS: dict[LostBy, str] = {
     "balance": "farther from the knee between accuracy and speed",
     "published": "an estimate of accuracy never outranks a published one",
     "speed": "slower",
@@ -134,7 +134,7 @@ def _why_it_breaks(
 
 
 def _why_it_lost(
-    lost: str,
+    lost: LostBy,
     loser: tuple[CandidateClass, Member],
     winner: tuple[CandidateClass, Member],
     workload: Workload,

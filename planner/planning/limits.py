@@ -23,7 +23,7 @@ from planner.planning.candidates import (
 )
 from planner.planning.unnamed import smallest_budget
 from planner.units import MAXIMUM_COUNT, MAXIMUM_SIDE, MINIMUM_SIDE, RESOLUTION_STEP, format_size
-from planner.words import Attention, Precision, Variant
+from planner.words import Attention, Precision, Task, Variant
 
 CARD_SIZES = {
     1: 1024, 2: 2047, 3: 3072, 4: 4094, 5: 5120, 6: 6141, 8: 8140, 10: 10235, 11: 11264, 12: 12211, 16: 15356,
@@ -39,7 +39,7 @@ SMALLEST_STEPS, MOST_STEPS = MINIMUM_SIDE // RESOLUTION_STEP, MAXIMUM_SIDE // RE
 STEPS = 1.2
 """Relative: what is needed steps up and down by less than this from one resolution, or width of weights, to the next.
 Rehearsed pictures of the own runtime reserve 178, 218 and 193 MB at 512, 576 and 640."""
-ANY_OBJECTS = {
+ANY_OBJECTS: dict[Task, str] = {
     "image": "objects of an image are predicted one by one: any number",
     "automask": "automatic masks are found, not asked for",
 }

@@ -13,8 +13,9 @@ from planner.documents import Fields, read
 from planner.domain import Headroom
 from planner.errors import UsageError
 from planner.preflight.nouns import PolicyException
+from planner.spelling import Word
 from planner.units import check_size, parse_headroom, parse_size
-from planner.words import POLICY_MODES, POLICY_RULES, PRECISIONS, VARIANTS, PolicyMode, PolicyRule
+from planner.words import POLICY_MODES, POLICY_RULES, PRECISIONS, VARIANTS, PolicyMode, PolicyRule, Precision, Variant
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
@@ -31,8 +32,8 @@ class Policy:
     """That the process may take on the GPU, its CUDA context included."""
     required_headroom: Headroom | None = None
     """That must be left of the memory that there is: bytes, or a percentage of it."""
-    allowed_variants: tuple[str, ...] | None = None
-    allowed_precisions: tuple[str, ...] | None = None
+    allowed_variants: tuple[Variant, ...] | None = None
+    allowed_precisions: tuple[Precision, ...] | None = None
     exceptions: tuple[PolicyException, ...] = ()
 
     def exception_for(self, rule: PolicyRule) -> PolicyException | None:
@@ -82,11 +83,8 @@ def _headroom(fields: Fields, key: str) -> Headroom:
         raise fields.complaint(f"{key}: {error.message.rstrip('.')}", error.hint, key) from None
 
 
-def _words(fields: Fields, key: str, known: tuple[str, ...]) -> tuple[str, ...]:
-    words = fields.texts(key)
-    for word in words:
-        if word not in known:
-            raise fields.complaint(f"{key} holds {word!r}", f"Use: {', '.join(known)}.", key)
+def _words(fields: Fields, key: str, known: tuple[Word, ...]) -> tuple[Word, ...]:
+    words = fields.texts(key, known)
     if not words:
         raise fields.complaint(f"{key} is empty, which nothing obeys", "Name what is allowed, or leave it out.", key)
     return tuple(words)

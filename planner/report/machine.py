@@ -14,6 +14,7 @@ from typing import Any
 from planner.documents import Fields, read
 from planner.measure.devices import GpuProcess, Machine, PresentGpu
 from planner.report.document import SCHEMA_VERSION
+from planner.words import PROCESS_KINDS
 
 NOT_A_REPORT = "Make the report again: sam2-plan doctor --format json"
 _PLAIN = (
@@ -122,9 +123,7 @@ def _gpu(fields: Fields) -> PresentGpu:
 
 
 def _process(fields: Fields) -> GpuProcess:
-    return GpuProcess(
-        fields.integer("pid"), fields.text("kind", ("compute", "graphics")), fields.optional_integer("bytes")
-    )
+    return GpuProcess(fields.integer("pid"), fields.text("kind", PROCESS_KINDS), fields.optional_integer("bytes"))
 
 
 def _texts(fields: Fields) -> dict[str, str | None]:

@@ -12,8 +12,9 @@ from planner.placement.nouns import Placement
 from planner.report.document import SCHEMA_VERSION, configuration_document
 from planner.runtime.cap import VARIABLE
 from planner.units import exact_size, format_size
+from planner.words import Engine
 
-FORMATS = {"ray": "options", "kubernetes": "documents", "slurm": "script", "skypilot": "task"}
+FORMATS: dict[Engine, str] = {"ray": "options", "kubernetes": "documents", "slurm": "script", "skypilot": "task"}
 """What the manifest of each engine is."""
 NO_CARD = "neither the plan nor the command names a GPU: any that holds the share will do"
 NO_NAME = "only its memory was given"

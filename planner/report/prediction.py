@@ -13,7 +13,7 @@ from planner.units import format_size
 from planner.words import Runtime
 
 LABEL = 20
-RUNTIMES_IN_WORDS = {
+RUNTIMES_IN_WORDS: dict[Runtime, str] = {
     "own": "the runtime of sam2-plan run",
     "stock": "the stock predictors of the sam2 package",
     "reimplementation": "a published re-implementation (sam2 issue 118)",

@@ -17,11 +17,15 @@ from planner.report.document import (
 from planner.report.layout import Style
 from planner.units import format_size
 from planner.version import __version__
-from planner.words import CHECK_STATUSES
+from planner.words import CHECK_STATUSES, CheckStatus
 
-MARKS = {PASS: "ok", WARN: "warn", FAIL: "FAIL"}
-_COLOURS = {PASS: "green", WARN: "yellow", FAIL: "red"}
-_SUMMARIES = {PASS: "the plan holds", WARN: "the plan holds, with warnings", FAIL: "the plan does not hold"}
+MARKS: dict[CheckStatus, str] = {PASS: "ok", WARN: "warn", FAIL: "FAIL"}
+_COLOURS: dict[CheckStatus, str] = {PASS: "green", WARN: "yellow", FAIL: "red"}
+_SUMMARIES: dict[CheckStatus, str] = {
+    PASS: "the plan holds",
+    WARN: "the plan holds, with warnings",
+    FAIL: "the plan does not hold",
+}
 
 
 def preflight_document(found: Preflight, exit_code: int | None = None) -> dict[str, Any]:

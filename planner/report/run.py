@@ -9,12 +9,13 @@ from planner.domain import Configuration
 from planner.report.document import SCHEMA_VERSION, configuration_document
 from planner.report.layout import Style, table
 from planner.units import counted, format_resolution, format_size
+from planner.words import Save
 
 if TYPE_CHECKING:
     from planner.runs.nouns import Progress, RunSummary, WrittenFiles
 
 NO_TIME = "no time was taken"
-_WHAT = {"png": "indexed PNG", "coco": "COCO RLE", "npz": "NPZ", "overlay": "overlay"}
+_WHAT: dict[Save, str] = {"png": "indexed PNG", "coco": "COCO RLE", "npz": "NPZ", "overlay": "overlay"}
 
 
 def run_document(summary: RunSummary) -> dict[str, Any]:

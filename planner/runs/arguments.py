@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from planner.sources.frames import Frames
 
 MOST_POINTS_PER_SIDE, MOST_CROP_LAYERS = 256, 4
-NEEDED = {"png": ("PIL",), "coco": ("pycocotools.mask",), "npz": ("numpy",), "overlay": ("PIL", "av")}
+NEEDED: dict[Save, tuple[str, ...]] = {
+    "png": ("PIL",),
+    "coco": ("pycocotools.mask",),
+    "npz": ("numpy",),
+    "overlay": ("PIL", "av"),
+}
 
 
 def require_libraries(saves: Sequence[Save]) -> None:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from planner.domain import Configuration, Plan
 from planner.errors import FileError, Interrupted, PlannerError, UsageError
+from planner.files import failing_as
 from planner.outputs.clip import ClipPart, join_clip
-from planner.outputs.files import failing_as
 from planner.outputs.layout import EARLY_ENDS, Layout
 from planner.outputs.overlay_video import frame_rate
 from planner.prompts.ends import ends_of

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from planner.domain import Configuration, Plan
 from planner.outputs.annotation import RANDOM_WEIGHTS, Annotations, Mark
 from planner.outputs.layout import PART_FRAMES
-from planner.words import Save, Task
+from planner.words import ProgressUnit, Save, Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,8 +42,7 @@ class Progress:
     """Frames tracked (automatic masks: points)."""
     total: int | None
     """Out of how many; None where that is not known."""
-    unit: str
-    """frame or point."""
+    unit: ProgressUnit
     per_second: float | None
     """Units a second since this call began; None before there are any."""
     seconds_left: float | None
@@ -92,7 +91,9 @@ class Job:
     part_frames: int = PART_FRAMES
     """Frames of one part."""
 
-    def tell(self, session: Session, unit: str, done: int, here: int, total: int | None, seconds: float) -> None:
+    def tell(
+        self, session: Session, unit: ProgressUnit, done: int, here: int, total: int | None, seconds: float
+    ) -> None:
         """Say how far the run is: `done` of `total` units, `here` of them in the `seconds` since this call began."""
         if self.progress is None:
             return

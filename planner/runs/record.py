@@ -10,7 +10,7 @@ from typing import IO, Any
 
 from planner.documents import Fields
 from planner.errors import FileError
-from planner.outputs.files import sync_folder, write_whole
+from planner.files import sync_folder, write_whole
 from planner.words import RUN_STATUSES, RunStatus
 
 VERSION = 1

@@ -27,7 +27,7 @@ from planner.runtime.watch import SILENT, Watch
 from planner.runtime.weights import model_from, random_model
 from planner.sources.frames import open_frames
 from planner.sources.pictures import read_picture
-from planner.spelling import check_word
+from planner.spelling import check_word, remedy
 from planner.units import RESOLUTION_STEP
 from planner.words import ATTENTIONS, PRECISIONS, TASKS, VARIANTS, VERSIONS, Task
 
@@ -289,9 +289,9 @@ def find_device(name: str, plan: Plan | None = None) -> torch.device:
     try:
         device = torch.device(name)
     except (RuntimeError, TypeError) as error:
-        raise UsageError(f"{name!r} is not a device.", f"Choose from {', '.join(DEVICES)}.") from error
+        raise UsageError(f"{name!r} is not a device.", remedy(name, DEVICES)) from error
     if device.type not in ("cuda", "mps", "cpu"):
-        raise UsageError(f"{name!r} is not a device that is supported.", f"Choose from {', '.join(DEVICES)}.")
+        raise UsageError(f"{name!r} is not a device that is supported.", remedy(name, DEVICES))
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (device.index or 0) >= count:

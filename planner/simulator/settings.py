@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +12,12 @@ from planner.catalog.torch_rules import TorchRules, check_code, release_of, rule
 from planner.domain import Configuration, Workload
 from planner.errors import EnvironmentFailure, UsageError
 from planner.memory_model.releases import check_tables
-from planner.nouns.run import PROMPTS, Run, Sam2
+from planner.nouns.run import Run, Sam2
 from planner.simulator.convolutions.workspaces import ConvolutionWorkspaces
 from planner.simulator.workspaces import Workspaces, version_of, workspaces_for
 from planner.spelling import check_word
 from planner.units import check_size, parse_count, parse_frame_size, parse_frames, parse_resolution, parse_size
-from planner.words import ATTENTIONS, PRECISIONS, TASKS, VARIANTS, VERSIONS
+from planner.words import ATTENTIONS, DRIVEN_RUNTIMES, PRECISIONS, PROMPTINGS, TASKS, VARIANTS, VERSIONS
 
 if TYPE_CHECKING:
     from planner.simulator.events import Trace
@@ -28,8 +28,13 @@ OWN_TRACED_FRAMES = 26
 """The memory is full from frame 7 on, and pointers from then on are dropped 15 frames later; three more."""
 STOCK_FRAMES = 100
 """Length of a stock clip where nobody says it: it has to end."""
-RUNTIMES = ("own", "stock")
 STOCK_ONLY = ("async_loading", "extension_present", "legacy")
+POINTS_PER_BATCH = 64
+OF_CONFIGURATION, OF_WORKLOAD, OF_SAM2 = (
+    [one.name for one in fields(noun) if one.name not in ("object_batch", "bounded_memory_bank")]
+    for noun in (Configuration, Workload, Sam2)
+)
+"""Arguments that are asked by the names of the nouns' fields; the two that are left out follow from others."""
 Progress = Callable[[int, int], None]
 
 
@@ -73,8 +78,8 @@ def checked(settings: dict[str, Any]) -> dict[str, Any]:
         "version": VERSIONS,
         "precision": PRECISIONS,
         "attention": ATTENTIONS,
-        "prompt": PROMPTS,
-        "runtime": RUNTIMES,
+        "prompt": PROMPTINGS,
+        "runtime": DRIVEN_RUNTIMES,
     }
     if settings["stock"] is not None:
         settings["runtime"] = "stock" if settings["stock"] else "own"
@@ -139,17 +144,32 @@ def _pair(value: Any, parse: Callable[[str], tuple[int, int]]) -> tuple[int, int
 def run_of(asked: Mapping[str, Any]) -> Run:
     """The run that `checked` arguments describe."""
     own, automask = not asked["stock"], asked["task"] == "automask"
-    names = ("variant", "version", "resolution", "precision", "attention", "offload_video", "offload_state")
     configuration = Configuration(
-        **{name: asked[name] for name in names},
+        **{name: asked[name] for name in OF_CONFIGURATION},
         object_batch=asked["points_per_batch"] if automask else asked["object_batch"],
         bounded_memory_bank=own,
     )
-    workload = Workload(**{name: asked[name] for name in ("task", "objects", "frames", "frame_size")})
-    sam2 = Sam2(**{name: asked[name] for name in (*STOCK_ONLY, "position_tables")})
+    workload = Workload(**{name: asked[name] for name in OF_WORKLOAD})
+    sam2 = Sam2(**{name: asked[name] for name in OF_SAM2})
     return Run(
         runtime=asked["runtime"], configuration=configuration, workload=workload, prompt=asked["prompt"], sam2=sam2
     )
+
+
+def asked_of(run: Run) -> dict[str, Any]:
+    """The arguments of `simulate` that ask for a run."""
+    automask, stock = run.workload.task == "automask", run.runtime == "stock"
+    asked = {name: getattr(run.configuration, name) for name in OF_CONFIGURATION}
+    asked |= {name: getattr(run.workload, name) for name in OF_WORKLOAD}
+    asked |= {name: getattr(run.sam2, name) for name in OF_SAM2}
+    batch = run.configuration.object_batch
+    return asked | {
+        "runtime": run.runtime,
+        "prompt": run.prompt,
+        "frames": "unlimited" if run.workload.task == "video" and run.workload.frames is None else run.workload.frames,
+        "object_batch": 1 if automask or stock else batch,
+        "points_per_batch": batch if automask else POINTS_PER_BATCH,
+    }
 
 
 def conditions_of(asked: Mapping[str, Any]) -> Conditions:

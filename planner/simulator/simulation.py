@@ -19,7 +19,7 @@ from planner.catalog.torch_rules import said
 from planner.domain import Component, Phase
 from planner.memory_model.contexts import context_on
 from planner.memory_model.host import host_components
-from planner.nouns.run import PHASES, Run
+from planner.nouns.run import PHASES, Run, Usage
 from planner.simulator import streams
 from planner.simulator.attribution import Holding, Timeline, holding_at, timeline_of
 from planner.simulator.convolutions.workspaces import RULE, Answers
@@ -27,7 +27,7 @@ from planner.simulator.events import FRAMES, OUTPUTS, WEIGHTS, WORKSPACES, Trace
 from planner.simulator.extension import Played, extend
 from planner.simulator.least import least_bytes
 from planner.simulator.running_out import RunningOut, running_out
-from planner.simulator.settings import Progress, Traced, checked, conditions_of, run_of, trace
+from planner.simulator.settings import Progress, Traced, asked_of, checked, conditions_of, run_of, trace
 from planner.words import ProvenanceKind
 
 CACHE, CONTEXT = "allocator cache", "CUDA context"
@@ -86,6 +86,16 @@ class Simulation:
     """Who holds memory over the traced part."""
     seconds: float
     provenance: Mapping[str, Any]
+
+    @property
+    def usage(self) -> Usage:
+        """What the run would take."""
+        return Usage(
+            allocated_bytes=self.allocated_bytes,
+            reserved_bytes=self.reserved_bytes,
+            context_bytes=self.context_bytes,
+            phases={phase.name: phase.allocated_bytes for phase in self.phases},
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The simulation as plain data, as `sam2-plan simulate --format json` prints it; without the timeline."""
@@ -218,6 +228,11 @@ def simulate(
         seconds=round(time.perf_counter() - began, 3),
         provenance=_provenance(traced, played.estimated_frames, convolutions),
     )
+
+
+def simulate_run(run: Run, **more: Any) -> Simulation:
+    """`simulate`, of a Run; `more` are the arguments that describe no run. Raises as it does."""
+    return simulate(**asked_of(run), **more)
 
 
 def _runs_out(

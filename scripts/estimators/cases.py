@@ -194,7 +194,8 @@ TRUTH = Estimator(
 def cases(quick: bool = False) -> list[Case]:
     """All cases in the order of the table; `quick` keeps tiny at 512."""
     found = []
-    variants, sides = ("tiny", "large"), (512, 1024)
+    variants: tuple[Variant, ...] = ("tiny", "large")
+    sides: tuple[int, ...] = (512, 1024)
     for device, truth in ((CPU, CPU_RUN), (CUDA, NO_TRUTH)):
         for precision in ("float32", "autocast_bfloat16"):
             for variant in variants:

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import pytest
 
 from planner.errors import EnvironmentFailure, FileError, Interrupted
-from planner.journal import read_journal
+from planner.files import read_journal
 from planner.measure.sweep import keep, sweep
 from planner.measure.trial import Outcome, Trial
 from planner.measure.watch import watched
