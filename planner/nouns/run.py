@@ -84,7 +84,7 @@ class Usage:
     context_bytes: int | None = None
     """The CUDA context and loaded kernels, outside the allocator."""
     total_bytes: int | None = None
-    """Of the process, where that was counted as a whole."""
+    """Bytes of the process, where that was counted as a whole."""
     least_bytes: int | None = None
     """Reserved bytes with which it still completes, where they were sought."""
     phases: Mapping[str, int] = field(default_factory=dict)

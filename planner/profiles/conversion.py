@@ -14,7 +14,7 @@ CONFIGURATION = tuple(field.name for field in fields(Configuration))
 WORKLOAD = tuple(field.name for field in fields(Workload))
 """Names that stand in a profile as they do in the nouns."""
 VERSION = "2.1"
-"""Of what names none."""
+"""The version of what names none."""
 
 
 def fields_of(run: Run) -> dict[str, Any]:
