@@ -11,19 +11,19 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from planner import __version__, domain
+from planner import domain
 from planner.budgets import budget_of, gpus_of, torch_of, with_host
+from planner.catalog.capability import what_it_lacks
 from planner.catalog.torch_rules import build_named, check_code, said
 from planner.commands import describe
 from planner.domain import Configuration, Estimate, Gpu, Pins, Provenance, Rejection, Request, Suggestion, Workload
 from planner.errors import PlannerError, UsageError
 from planner.memory_model import MemoryModel
 from planner.memory_model.current import known_model
-from planner.memory_model.estimator import runtime_of
 from planner.memory_model.releases import check_tables
-from planner.placing import PlaceablePlan
+from planner.memory_model.terms import runtime_of
+from planner.placeable import PlaceablePlan
 from planner.planning import make_plan
-from planner.planning.candidates import what_it_lacks
 from planner.planning.stock import OFFICIAL_PRECISION, OLDER_PRECISION
 from planner.spelling import check_word
 from planner.units import (
@@ -36,6 +36,7 @@ from planner.units import (
     parse_resolution,
     parse_size,
 )
+from planner.version import __version__
 from planner.words import (
     ATTENTIONS,
     PRECISIONS,

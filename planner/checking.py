@@ -22,8 +22,8 @@ from planner.catalog.figures import worth
 from planner.catalog.torch_builds import TorchBuild, build_in, judging
 from planner.domain import EXIT_DOES_NOT_FIT, Budget, Choice, Gpu, Request, Workload
 from planner.errors import UsageError
-from planner.measure.devices import PresentGpu
-from planner.measure.machine import Machine, this_machine
+from planner.measure.devices import Machine, PresentGpu
+from planner.measure.machine import this_machine
 from planner.measure.present import as_gpu, find_present
 from planner.memory_model.current import known_model
 from planner.memory_model.exact import key_of, known_of

@@ -14,7 +14,7 @@ from planner.domain import EXIT_FITS, EXIT_NOT_CONFIRMED, Configuration, Estimat
 from planner.errors import EnvironmentFailure, UsageError
 from planner.measure.trial import FAILED, LOST, RAN, Outcome, Trial, run_trial
 from planner.memory_model.current import known_model
-from planner.memory_model.estimator import CUDA_CONTEXT
+from planner.memory_model.terms import CUDA_CONTEXT
 from planner.units import check_size, counted, format_size, parse_count, parse_size
 
 FRAMES = 60

@@ -14,7 +14,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from planner import __version__
 from planner.domain import Asked, Budget, Configuration, Exact, Gpu, Request, Workload
 from planner.errors import EnvironmentFailure, Interrupted, PlannerError, UsageError
 from planner.exact_cache import Cache
@@ -28,6 +27,7 @@ from planner.rehearsal.machine import DEFAULT_CAPABILITY, ImaginaryGpu, imaginar
 from planner.rehearsal.stage import Stage
 from planner.rehearsal.wheels import find_wheels
 from planner.truth import simulation_of
+from planner.version import __version__
 from planner.words import ExactMethod
 
 Progress = Callable[[int, int, ExactMethod, Configuration], None]
@@ -40,7 +40,7 @@ BEHIND = 10**6
 """How often an event answers that it is not done yet, on a GPU that is as far behind as can be."""
 LIBRARY_VARIABLES = ("PYTORCH_", "TORCH_", "CUBLAS_", "CUBLASLT_", "CUDNN_", "NVIDIA_TF32_OVERRIDE", "SAM2_PLAN_CUDNN")
 """What begins so in the environment may change what torch asks for."""
-CODE = ("runtime", "simulator", "rehearsal", "measure/child.py", "measure/gauge.py")
+CODE = ("runtime", "driving", "simulator", "rehearsal", "measure/child.py", "measure/gauge.py")
 """Whose files decide the bytes of an answer."""
 AUTOMASK = "how many automatic masks pass depends on values, which a rehearsal lacks; it is taken that all do"
 _FORMAT = 1

@@ -20,11 +20,11 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
-from planner import __version__
 from planner.catalog.checkpoints import Official, sum_of
 from planner.errors import EnvironmentFailure, Interrupted, UsageError
 from planner.files import lock, sync_folder
 from planner.units import format_size
+from planner.version import __version__
 
 TIMEOUT_SECONDS = 30.0
 """Of each silence: to connect, and between two pieces."""

@@ -34,7 +34,8 @@ import yaml
 
 import planner
 from planner.cli.main import main as sam2_plan
-from planner.measure.machine import Machine, this_machine
+from planner.measure.devices import Machine
+from planner.measure.machine import this_machine
 
 SECONDS = 1.0
 SOUND_PLANS: tuple[dict[str, Any], ...] = (

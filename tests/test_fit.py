@@ -21,11 +21,12 @@ from planner.measure.sweeps import trials
 from planner.measure.trial import Outcome, Trial
 from planner.memory_model import MemoryModel, load_coefficients
 from planner.memory_model.assessment import Assessment, Judged, assess, interval, score
-from planner.memory_model.coefficients import GENERATIONS, KINDS, Coefficients, Margin, shipped_file
+from planner.memory_model.coefficients import shipped_file
 from planner.memory_model.contexts import context_on
 from planner.memory_model.current import known_model
 from planner.memory_model.fit import coefficients_text, margin_of
 from planner.memory_model.known import assess_known, fit_known, rows_below, shipped_measurements, shipped_runs
+from planner.memory_model.laws import GENERATIONS, KINDS, Coefficients, Margin
 from planner.memory_model.published import fit_published
 from planner.memory_model.rows import Row, rows_of
 from planner.profiles.rehearsed import HELD_OUT

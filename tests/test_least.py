@@ -16,7 +16,7 @@ import planner
 from planner.documents import dump
 from planner.domain import Budget, Configuration, Gpu, Headroom, Pins, Provenance, Request, Workload
 from planner.memory_model import MemoryModel
-from planner.memory_model.estimator import Totals
+from planner.memory_model.terms import Totals
 from planner.planning import make_plan
 from planner.planning.candidates import resolutions
 from planner.planning.needs import needed

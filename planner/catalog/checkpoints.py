@@ -14,6 +14,7 @@ from planner.documents import Fields, read
 from planner.domain import Configuration
 from planner.errors import FileError
 from planner.locations import profiles_folder
+from planner.official import official_hub_id, official_name
 from planner.words import VARIANTS, VERSIONS, Variant, Version
 
 BLOCKS: dict[int, Variant] = {12: "tiny", 16: "small", 24: "base_plus", 48: "large"}
@@ -25,7 +26,6 @@ EXPECTED = "image_encoder.trunk.patch_embed.proj.weight"
 HUB_ID = re.compile(r"facebook/sam2(\.1)?-hiera-[a-z-]+", re.ASCII)
 """Official ids (sam2.build_sam.HF_MODEL_ID_TO_FILENAMES)."""
 HEX_DIGITS = 64
-_FAMILIES = {"2.1": "sam2.1", "2.0": "sam2"}
 """Of names and ids."""
 _CHUNK_BYTES = 2**22
 
@@ -59,12 +59,12 @@ class Official:
     @property
     def name(self) -> str:
         """Of the file."""
-        return _name(self.variant, self.version)
+        return official_name(self)
 
     @property
     def hub_id(self) -> str:
         """On the hub."""
-        return _hub_id(self.variant, self.version)
+        return official_hub_id(self)
 
     def address(self, base: str | None = None) -> str:
         """Where it is fetched from: Meta's address, or the same path below another base.
@@ -75,30 +75,11 @@ class Official:
         return chosen if chosen.endswith(".pt") else f"{chosen}/{self.folder}/{self.name}"
 
 
-def official_name(configuration: Configuration) -> str:
-    """File name of the official checkpoint."""
-    return _name(configuration.variant, configuration.version)
-
-
 def local_path(configuration: Configuration, checkpoint: str | Path) -> Path:
     """Where `checkpoint`, a file or a folder of official files, would be; it need not be there."""
     # os.path, because pathlib raises for a user that is not known and a folder that may not be looked into.
     path = Path(os.path.expanduser(checkpoint))
     return path / official_name(configuration) if os.path.isdir(path) else path
-
-
-def official_hub_id(configuration: Configuration) -> str:
-    """The id of the official checkpoint on the hub."""
-    return _hub_id(configuration.variant, configuration.version)
-
-
-def _name(variant: Variant, version: Version) -> str:
-    """As in sam2.build_sam.HF_MODEL_ID_TO_FILENAMES; so is the id."""
-    return f"{_FAMILIES[version]}_hiera_{variant}.pt"
-
-
-def _hub_id(variant: Variant, version: Version) -> str:
-    return f"facebook/{_FAMILIES[version]}-hiera-{variant.replace('_', '-')}"
 
 
 @lru_cache(maxsize=1)

@@ -15,7 +15,7 @@ from planner.cli.settings import variables
 from planner.errors import PlannerError
 
 if TYPE_CHECKING:
-    from planner.measure.machine import Machine
+    from planner.measure.devices import Machine
     from planner.report.doctor import Knowledge
 
 EPILOG = """\b

@@ -11,13 +11,13 @@ from typing import Any
 
 import click
 
-from planner import __version__
 from planner.cli import options, settings
 from planner.cli.helptext import in_order, write_commands
 from planner.cli.output import OutputFailure, answer, open_what_is_closed, report_error
 from planner.domain import EXIT_USAGE
 from planner.errors import EnvironmentFailure, Interrupted, PlannerError, UsageError
 from planner.report.layout import Style
+from planner.version import __version__
 
 CONTEXT_SETTINGS: dict[str, Any] = {"max_content_width": 110, "help_option_names": ["-h", "--help"]}
 EPILOG = """\b

@@ -104,13 +104,13 @@ def _job(plan: Plan, plan_path: str, given: dict[str, Any], words: tuple[str, ..
     """What runs, with its defaults. Raises UsageError for an input that is not said, or what `run` would not parse."""
     from planner.cli.run import check as check_run
     from planner.cli.run import command as run
-    from planner.placement.job import NAME
+    from planner.commands import PROGRAM
 
     if "source" not in given:
         raise UsageError("There is nothing to run on: no input was given.", "Give --input as the worker sees it.")
     if "--help" in words:  # click would print it, and end
         raise UsageError("--help stands among the arguments of the run.", "See: sam2-plan run --help")
-    defaults = {"out": "masks", "checkpoint": None, "name": NAME, "plan_path": plan_path, "arguments": words}
+    defaults = {"out": "masks", "checkpoint": None, "name": PROGRAM, "plan_path": plan_path, "arguments": words}
     try:
         with run.make_context("run", ["plan.yaml", "input", "--out", "masks", *words]) as context:
             prompted = any(context.params[name] for name in ("points", "boxes", "masks", "prompts_path"))

@@ -8,6 +8,11 @@ from dataclasses import dataclass, field
 from planner.words import ProcessKind
 
 
+def least_known(*sizes: int | None) -> int | None:
+    """The smallest of those that are known; None where none is."""
+    return min((size for size in sizes if size is not None), default=None)
+
+
 @dataclass(frozen=True, slots=True)
 class GpuProcess:
     """A process that holds memory on the GPU."""
@@ -87,3 +92,36 @@ class PresentGpu:
             return self.card_free_bytes
         used = sum(process.bytes or 0 for process in self.processes or ())
         return max(0, min(self.card_free_bytes, self.limit_bytes - used))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What a plan would meet. What is None has its reason in `reasons`, under its name."""
+
+    system: str
+    """Name and release of the operating system."""
+    architecture: str
+    """Of the processor, such as x86_64."""
+    processors: int | None
+    python: str
+    """Version of the interpreter."""
+    container: str | None
+    """docker, podman or kubernetes; None (without a reason) where no sign of a container is seen."""
+    host_bytes: int | None
+    """Of memory."""
+    host_free_bytes: int | None
+    """What the system says is available of it."""
+    host_limit_bytes: int | None
+    """What a control group leaves this process of it; None (without a reason) where it sets no limit."""
+    gpus: tuple[PresentGpu, ...]
+    """Those that CUDA would show this process, in its order."""
+    versions: Mapping[str, str | None]
+    """Of PACKAGES; None is not installed."""
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    replayed: str | None = None
+    """The file of the report that this was read from; None for the machine itself."""
+
+    @property
+    def host_usable_bytes(self) -> int | None:
+        """Host memory that is free and allowed."""
+        return least_known(self.host_free_bytes, self.host_limit_bytes)

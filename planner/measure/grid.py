@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
+from planner.catalog.capability import what_it_lacks
 from planner.domain import Configuration, Request, Workload
 from planner.measure.trial import Trial
-from planner.planning.candidates import POINT_BATCHES, SQUARE_SIDES, resolutions, what_it_lacks
+from planner.planning.candidates import POINT_BATCHES, SQUARE_SIDES, resolutions
 from planner.profiles.rehearsed import DRAWN, FIT, HELD_OUT, RehearsedUse
 from planner.words import DRIVEN_RUNTIMES, VARIANTS, VERSIONS, DrivenRuntime, Precision
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from planner.errors import UsageError
-from planner.measure.devices import Limits
+from planner.measure.devices import Limits, least_known
 
 MPS_LIMIT = "CUDA_MPS_PINNED_DEVICE_MEM_LIMIT"
 HAMI_LIMIT = re.compile(r"CUDA_DEVICE_MEMORY_LIMIT(?:_(\d{1,4}))?", re.ASCII)
@@ -110,11 +110,6 @@ def usable_host_bytes(root: Path = Path("/")) -> int | None:
     """Host memory that is free and allowed: what the system says is available, within a control group's limit."""
     host = host_memory(root)
     return least_known(host[1] if host else None, _host_bytes(root))
-
-
-def least_known(*sizes: int | None) -> int | None:
-    """The smallest of those that are known; None where none is."""
-    return min((size for size in sizes if size is not None), default=None)
 
 
 def container_of(environment: Mapping[str, str], root: Path = Path("/")) -> str | None:

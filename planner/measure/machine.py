@@ -9,12 +9,11 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from planner.measure.devices import PresentGpu
-from planner.measure.limits import container_of, host_memory, least_known, read_limits
+from planner.measure.devices import Machine
+from planner.measure.limits import container_of, host_memory, read_limits
 from planner.measure.present import look
 
 PACKAGES = (
@@ -31,39 +30,6 @@ PACKAGES = (
 )
 """Whose versions decide whether a plan runs, and in how many bytes. Wheels of torch bring the CUDA runtime under one
 of the last two names."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Machine:
-    """What a plan would meet. What is None has its reason in `reasons`, under its name."""
-
-    system: str
-    """Name and release of the operating system."""
-    architecture: str
-    """Of the processor, such as x86_64."""
-    processors: int | None
-    python: str
-    """Version of the interpreter."""
-    container: str | None
-    """docker, podman or kubernetes; None (without a reason) where no sign of a container is seen."""
-    host_bytes: int | None
-    """Of memory."""
-    host_free_bytes: int | None
-    """What the system says is available of it."""
-    host_limit_bytes: int | None
-    """What a control group leaves this process of it; None (without a reason) where it sets no limit."""
-    gpus: tuple[PresentGpu, ...]
-    """Those that CUDA would show this process, in its order."""
-    versions: Mapping[str, str | None]
-    """Of PACKAGES; None is not installed."""
-    reasons: Mapping[str, str] = field(default_factory=dict)
-    replayed: str | None = None
-    """The file of the report that this was read from; None for the machine itself."""
-
-    @property
-    def host_usable_bytes(self) -> int | None:
-        """Host memory that is free and allowed."""
-        return least_known(self.host_free_bytes, self.host_limit_bytes)
 
 
 def this_machine(binding: Any = None, environment: Mapping[str, str] | None = None, root: Path = Path("/")) -> Machine:

@@ -14,8 +14,9 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from planner.domain import Configuration, Workload
+from planner.nouns.run import Run, Sam2
 from planner.runtime.cap import VARIABLE
-from planner.words import RUN_OUTCOMES, DrivenRuntime, RunOutcome
+from planner.words import RUN_OUTCOMES, RunOutcome
 
 RAN, OUT_OF_MEMORY, FAILED, LOST = RUN_OUTCOMES
 """lost: the GPU was not there any more."""
@@ -26,13 +27,9 @@ LOST_WORDS = ("GPU is lost", "fallen off the bus", "no CUDA-capable device", "un
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
-    """What is run."""
+class Trial(Run):
+    """A run, and how a process is to do it. A clip without end is run over `frames` frames."""
 
-    runtime: DrivenRuntime
-    configuration: Configuration
-    workload: Workload
-    """A clip without end is run over `frames` frames."""
     frames: int = 30
     """Of a clip without end: the memory bank is full after 16."""
     cap_bytes: int | None = None
@@ -46,31 +43,30 @@ class Trial:
 
     @property
     def id(self) -> str:
-        """A name that says all fields, the same in every sweep."""
-        c, w = self.configuration, self.workload
-        words = [self.runtime, w.task, c.variant, c.version, f"{c.resolution[0]}x{c.resolution[1]}", c.precision]
-        words += [c.attention] * (c.attention != "auto")
-        words += [f"{w.frame_size[0]}x{w.frame_size[1]}", f"{w.objects}o", f"{c.object_batch}b"]
-        if w.task == "video":
-            words += [f"{w.frames}f" if w.frames else "endless"]
-        words += ["offload-video"] * c.offload_video + ["offload-state"] * c.offload_state
+        """A name that says all of it, the same in every sweep."""
+        words = [super(Trial, self).id]
         words += [f"cap{self.cap_bytes}"] * (self.cap_bytes is not None)
         words += ["fallback"] * (self.plan is not None)
         return "-".join(words)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data."""
-        return asdict(self)
+        """Plain data. Of the run without what is usual and rows of earlier versions do not have."""
+        usual = {"prompt": "box", "sam2": asdict(Sam2())}
+        return {name: value for name, value in asdict(self).items() if name not in usual or value != usual[name]}
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Trial:
         """What to_dict gave."""
-        configuration, workload = dict(value["configuration"]), dict(value["workload"])
-        configuration["resolution"] = tuple(configuration["resolution"])
-        workload["frame_size"] = tuple(workload["frame_size"])
-        rest = {name: value[name] for name in ("runtime", "frames", "cap_bytes", "device", "checkpoint")}
-        rest["plan"] = value.get("plan")  # rows of earlier versions do not have it
-        return cls(configuration=Configuration(**configuration), workload=Workload(**workload), **rest)
+        known = {name: value[name] for name in value if name in Trial.__dataclass_fields__}
+        known["configuration"] = Configuration(**_with_tuple(value["configuration"], "resolution"))
+        known["workload"] = Workload(**_with_tuple(value["workload"], "frame_size"))
+        known["sam2"] = Sam2(**value.get("sam2", {}))
+        return cls(**known)
+
+
+def _with_tuple(value: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """JSON has no tuples."""
+    return {**value, name: tuple(value[name])}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

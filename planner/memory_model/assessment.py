@@ -12,9 +12,9 @@ from scipy.stats import beta
 
 from planner.catalog import Catalog
 from planner.catalog.gpus import find_gpu
-from planner.memory_model.coefficients import Coefficients
 from planner.memory_model.estimator import MemoryModel
 from planner.memory_model.fit import fit_laws
+from planner.memory_model.laws import Coefficients
 from planner.memory_model.rows import Row
 from planner.profiles.public import PublicRow, read_public_rows
 from planner.profiles.rehearsed import HELD_OUT

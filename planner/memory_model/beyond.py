@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from planner.memory_model import arrays
-from planner.memory_model.coefficients import Group
 from planner.memory_model.features import OUTPUT_MASKS, POINTS, Operations, Quantities
+from planner.memory_model.laws import Group
 from planner.words import Runtime, Task
 
 USUAL_FRAME_PIXELS = 1080 * 1920

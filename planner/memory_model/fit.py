@@ -11,10 +11,13 @@ from typing import Any
 from zlib import crc32
 
 from planner.catalog import Catalog
-from planner.memory_model.coefficients import (
+from planner.memory_model.coefficients import SCHEMA_VERSION
+from planner.memory_model.corrections import corrections_of
+from planner.memory_model.estimator import MemoryModel
+from planner.memory_model.fitting import LEADING, fit_groups, rounded
+from planner.memory_model.laws import (
     KINDS,
     OTHER,
-    SCHEMA_VERSION,
     USUAL,
     Coefficients,
     Correction,
@@ -24,9 +27,6 @@ from planner.memory_model.coefficients import (
     Margin,
     conformal_rank,
 )
-from planner.memory_model.corrections import corrections_of
-from planner.memory_model.estimator import MemoryModel
-from planner.memory_model.fitting import LEADING, fit_groups, rounded
 from planner.memory_model.published import RUNTIME, fit_published, published_shortfall
 from planner.memory_model.rows import Row
 from planner.memory_model.widths import ordered_by_width

@@ -23,17 +23,10 @@ from sklearn.isotonic import isotonic_regression
 from planner.catalog import Catalog
 from planner.memory_model import arrays
 from planner.memory_model.beyond import USUAL_MASKS_BYTES, is_usual, reserved_scores
-from planner.memory_model.coefficients import Curve, Group, Key, Law, Rehearsed, Spill, generation_of
-from planner.memory_model.estimator import SCORED
-from planner.memory_model.features import (
-    FRAMES,
-    FURTHER_PASSES,
-    LENGTHENED,
-    MEMORY_BANK,
-    OUTPUT_MASKS,
-    SCALAR,
-)
+from planner.memory_model.features import FRAMES, FURTHER_PASSES, LENGTHENED, MEMORY_BANK, OUTPUT_MASKS, SCALAR
+from planner.memory_model.laws import Curve, Group, Key, Law, Rehearsed, Spill, generation_of
 from planner.memory_model.rows import Row
+from planner.memory_model.terms import SCORED
 from planner.words import VARIANTS, Variant
 
 HELD_WHOLE = {FRAMES: ("init", "encode", "track", "output"), MEMORY_BANK: ("encode", "track", "output")}

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from planner.catalog.torch_rules import NEWEST, Release, TorchRules, rules_of, said
 from planner.errors import UsageError
 from planner.memory_model import arrays
-from planner.memory_model.coefficients import GENERATIONS
+from planner.memory_model.laws import GENERATIONS
 from planner.spelling import check_word
 from planner.words import POSITION_TABLES, PositionTables, Runtime, Task, Variant, Width
 

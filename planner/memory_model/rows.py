@@ -12,9 +12,9 @@ from planner.domain import Configuration, Workload
 from planner.measurement import Measurement
 from planner.memory_model import arrays
 from planner.memory_model.beyond import NO_SCORES, Scores, math_scores
-from planner.memory_model.coefficients import OTHER_PROGRAM, Key, generation_of, name_of
-from planner.memory_model.estimator import OTHER_RUNTIME, WIDTH_OF, quantities, runtime_of
 from planner.memory_model.features import SCALAR, Quantities, features
+from planner.memory_model.laws import OTHER_PROGRAM, Key, generation_of, name_of
+from planner.memory_model.terms import OTHER_RUNTIME, WIDTH_OF, quantities, runtime_of
 from planner.profiles.rehearsed import RehearsedRun
 from planner.words import ProfileKind, Runtime
 

@@ -10,10 +10,11 @@ import numpy as np
 from planner.errors import UsageError
 from planner.memory_model import arrays
 from planner.memory_model.beyond import Scores, is_usual, math_scores, reserved_scores
-from planner.memory_model.coefficients import Group, Law, generation_of
 from planner.memory_model.contexts import context_on
-from planner.memory_model.estimator import ENDLESS_FRAMES, MOST, WIDTH_OF
+from planner.memory_model.estimator import MOST
 from planner.memory_model.features import Operations, Quantities, features
+from planner.memory_model.laws import Group, Law, generation_of
+from planner.memory_model.terms import ENDLESS_FRAMES, WIDTH_OF
 from planner.spelling import check_word
 from planner.words import ATTENTIONS, DRIVEN_RUNTIMES, PRECISIONS, TASKS, VARIANTS, WIDTHS, Task
 

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from planner.catalog import Catalog
 from planner.memory_model import arrays
-from planner.memory_model.coefficients import Curve, Group, Key, Law
+from planner.memory_model.laws import Curve, Group, Key, Law
 from planner.words import VARIANTS, Runtime, Task, Variant, Width
 
 

@@ -13,6 +13,10 @@ from planner.files import SUFFIX, neighbour_of
 from planner.spelling import check_word
 from planner.words import SAVES, Save, Task
 
+EARLY_ENDS = (5, 10, 20, 50)
+"""Frames after which the first parts end: at a few seconds a frame, a hundred of them are too much to lose."""
+PART_FRAMES = 100
+"""Frames of one part of a clip, the first ones aside: what a killed run loses at most."""
 _FRAME_FILE = re.compile(r"\.?\d{5,}\.(png|npz)(\.partial)?", re.ASCII)
 
 

@@ -12,13 +12,13 @@ import re
 from dataclasses import replace
 from typing import Any
 
+from planner.catalog.capability import HALF_CAPABILITY, why_unsupported
 from planner.domain import EXIT_DOES_NOT_FIT, EXIT_USAGE, Configuration, Plan
 from planner.errors import UsageError
 from planner.placement.job import label
 from planner.placement.mig import smallest_profile
 from planner.placement.nouns import ANY_HOST, Card, Host, Job, Placement, Share
 from planner.placement.share import allot, cautions
-from planner.planning.candidates import HALF_CAPABILITY, why_unsupported
 from planner.runtime.cap import VARIABLE
 from planner.spelling import check_word
 from planner.units import exact_size

@@ -5,12 +5,12 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
+from planner.catalog.capability import what_it_lacks, why_unsupported
 from planner.catalog.gpus import find_gpu, same_card
 from planner.domain import Configuration, Estimate, Gpu, Plan
 from planner.errors import UsageError
 from planner.memory_model.current import known_model
 from planner.placement.nouns import Card, Share, ShareTooLarge
-from planner.planning.candidates import what_it_lacks, why_unsupported
 from planner.spelling import check_word
 from planner.units import check_size, exact_size, format_size, parse_size
 from planner.words import SHARES, ShareKind

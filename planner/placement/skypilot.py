@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from planner import __version__
+from planner.catalog.capability import why_unsupported
 from planner.documents import Fields, read
 from planner.domain import Configuration, Plan
 from planner.errors import UsageError
@@ -19,9 +19,9 @@ from planner.locations import profiles_folder
 from planner.placement.nouns import ANY_HOST, Card, Host, Job, Placement, Share, rounded_up
 from planner.placement.share import allot, cautions
 from planner.placement.tables import listed
-from planner.planning.candidates import why_unsupported
 from planner.runtime.cap import VARIABLE
 from planner.units import exact_size
+from planner.version import __version__
 from planner.words import ShareKind
 
 SETUP = f'pip install "sam2-plan[run]=={__version__}"\n'

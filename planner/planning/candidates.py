@@ -7,16 +7,14 @@ costs no accuracy (objects per pass, where the memory bank lies).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from planner.catalog.capability import why_unsupported
 from planner.domain import Budget, Configuration, Pins, Request, Workload
 from planner.memory_model import MemoryModel
-from planner.memory_model.estimator import WIDTH_OF
+from planner.memory_model.terms import WIDTH_OF
 from planner.units import RESOLUTION_STEP, format_size
 from planner.words import PRECISIONS, VARIANTS, VERSIONS, WIDTHS, Attention, Precision, Variant, Version, Width
-
-if TYPE_CHECKING:
-    from planner.catalog.torch_builds import TorchBuild
 
 SQUARE_SIDES = (512, 640, 768, 896, 1024, 1280, 1536, 2048)
 """512 to 1024 is what the paper's ablation covers; more is weighed so that it can be explained."""
@@ -27,14 +25,10 @@ VIDEO_OBJECT_BATCHES = (8, 4, 2)
 """Passes of several objects that are offered, the largest first."""
 POINT_BATCHES = (64, 32, 16, 8, 4, 2, 1)
 """64 is the stock default: points_per_batch of SAM2AutomaticMaskGenerator."""
-HALF_CAPABILITY = (8, 0)
-"""bfloat16 and flash attention from Ampere on (aten/src/ATen/native/transformers/cuda/sdp_utils.cpp)."""
-CUDNN_CAPABILITY = (8, 0)
 FLOOR_STEPS = 1.1
 """Relative: what tensors alone take falls by less than this with a larger resolution. Windows are padded, so that those
 of 512x512 take 3.6 MB more than those of 416x640 (rehearsed: tiny, video, float16); where a resolution that was run
 lies beside one that was not, by 7 % at most in 150 random sweeps over resolutions."""
-
 
 SURE, SPARE, TIGHT, NOT_AT_ALL = range(4)
 """How surely a member fits, the best first: with its upper bound; by its prediction, with room to spare; only because
@@ -234,34 +228,6 @@ def too_much_for_host(need_bytes: int | None, budget: Budget) -> str | None:
         return None
     short = format_size(need_bytes - budget.host_bytes)
     return f"the host would hold {format_size(need_bytes)}, {short} more than its {format_size(budget.host_bytes)}"
-
-
-def why_unsupported(
-    precision: Precision, attention: Attention, capability: tuple[int, int] | None, build: TorchBuild | None = None
-) -> str | None:
-    """Why a GPU of this capability cannot run the configuration, if it cannot (None: it can, or is not known).
-
-    build: the torch that is to run it; left out, the one that is installed here, else the newest known.
-    """
-    if capability is None:
-        return None
-    from planner.catalog.torch_builds import why_no_code  # whoever plans for a budget alone needs it not
-
-    return why_no_code(capability, build) or what_it_lacks(precision, attention, capability)
-
-
-def what_it_lacks(precision: Precision, attention: Attention, capability: tuple[int, int] | None) -> str | None:
-    """The same of the GPU itself, whatever torch has code for."""
-    if capability is None:
-        return None
-    of = f"this GPU has {capability[0]}.{capability[1]}"
-    if "bfloat16" in precision and capability < HALF_CAPABILITY:
-        return f"bfloat16 needs compute capability 8.0, {of}"
-    if attention == "flash" and capability < HALF_CAPABILITY:
-        return f"flash attention needs compute capability 8.0, {of}"
-    if attention == "cudnn" and capability < CUDNN_CAPABILITY:
-        return f"cudnn attention needs compute capability 8.0, {of}"
-    return None
 
 
 def _open(pins: Pins, request: Request) -> Iterator[tuple[Variant, tuple[int, int], Precision]]:

@@ -9,6 +9,7 @@ from itertools import chain
 from math import inf
 from typing import NamedTuple
 
+from planner.catalog.capability import why_unsupported
 from planner.domain import Budget, Choice, Configuration, Limits, Request, Workload
 from planner.memory_model import MemoryModel
 from planner.planning.candidates import (
@@ -18,7 +19,6 @@ from planner.planning.candidates import (
     members,
     one_of_each_width,
     open_precisions,
-    why_unsupported,
     within_host,
 )
 from planner.planning.unnamed import smallest_budget

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from planner.answers import Cards, Need, Needed
+from planner.catalog.capability import why_unsupported
 from planner.commands import planning_command
 from planner.domain import Budget, Configuration, Gpu, Headroom, Pins, Request
 from planner.errors import UsageError
 from planner.memory_model import MemoryModel
-from planner.memory_model.estimator import Totals
+from planner.memory_model.terms import Totals
 from planner.planning.candidates import (
     SQUARE_SIDES,
     SURE,
@@ -19,7 +20,6 @@ from planner.planning.candidates import (
     candidate_classes,
     open_precisions,
     resolutions,
-    why_unsupported,
 )
 from planner.planning.limits import card_size
 from planner.planning.ranking import PRECISION_RANK

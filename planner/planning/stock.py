@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from planner.catalog.capability import why_unsupported
 from planner.catalog.figures import OFFICIAL_PRECISION as OFFICIAL_PRECISION
 from planner.domain import Budget, Configuration, Request, Stock, Workload
 from planner.memory_model import MemoryModel
 from planner.memory_model.arrays import frames as frame_bytes
 from planner.memory_model.arrays import stock_state
-from planner.memory_model.estimator import Totals
-from planner.planning.candidates import why_unsupported
+from planner.memory_model.terms import Totals
 from planner.planning.limits import largest_if_any
 from planner.units import format_size
 from planner.words import Precision

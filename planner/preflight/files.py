@@ -11,14 +11,13 @@ from planner.catalog.checkpoints import (
     HEX_DIGITS,
     HUB_ID,
     local_path,
-    official_hub_id,
-    official_name,
     official_sums,
     sum_of,
 )
 from planner.catalog.weights import accept, missing
 from planner.domain import EXIT_FAILED, EXIT_USAGE, Configuration, Workload
 from planner.errors import FileError, PlannerError, UsageError
+from planner.official import official_hub_id, official_name
 from planner.preflight.nouns import FAIL, PASS, SKIP, WARN, Check
 from planner.sources.probe import Probe, probe_clip, probe_picture
 from planner.units import counted, format_resolution

@@ -6,7 +6,7 @@ import re
 
 from planner.catalog.gpus import same_card
 from planner.domain import Budget, Plan
-from planner.measure.machine import Machine
+from planner.measure.devices import Machine
 from planner.preflight.nouns import FAIL, NO_GPU_NAMED, PASS, SKIP, WARN, Check
 
 OLDEST = {"torch": (2, 5, 1), "sam2": (1, 1, 0)}

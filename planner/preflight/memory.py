@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from planner.catalog.capability import what_it_lacks, why_unsupported
 from planner.catalog.torch_builds import TorchBuild
 from planner.commands import SAVED, describe, planning_command
 from planner.domain import EXIT_DOES_NOT_FIT, Budget, Choice, Estimate, Exact, Headroom, Request
-from planner.measure.devices import PresentGpu
-from planner.measure.machine import Machine
+from planner.measure.devices import Machine, PresentGpu
 from planner.memory_model.current import known_model
-from planner.planning.candidates import smallest_need, what_it_lacks, why_unsupported
+from planner.planning.candidates import smallest_need
 from planner.planning.unnamed import smallest_budget
 from planner.preflight.nouns import FAIL, PASS, WARN, Check
 from planner.runtime.cap import VARIABLE

@@ -10,15 +10,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from planner import __version__
 from planner.catalog.torch_builds import build_in, why_no_code
-from planner.measure.devices import PresentGpu
+from planner.measure.devices import Machine, PresentGpu
 from planner.measure.limits import limits_memory
-from planner.measure.machine import Machine
 from planner.report.document import SCHEMA_VERSION
 from planner.report.layout import Style
 from planner.report.machine import machine_document, pseudonyms
 from planner.units import format_size
+from planner.version import __version__
 
 NO_LIMIT = ("limit_bytes",)
 """What is null because it is not there, not because it is not known."""

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from planner.documents import Fields, read
-from planner.measure.devices import GpuProcess, PresentGpu
-from planner.measure.machine import Machine
+from planner.measure.devices import GpuProcess, Machine, PresentGpu
 from planner.report.document import SCHEMA_VERSION
 from planner.words import PROCESS_KINDS
 

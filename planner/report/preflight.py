@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from planner import __version__
 from planner.commands import describe
 from planner.preflight.nouns import ELSEWHERE, FAIL, NO_GPU_NAMED, PASS, SKIP, WARN, Check, Preflight
 from planner.report.document import (
@@ -17,6 +16,7 @@ from planner.report.document import (
 )
 from planner.report.layout import Style
 from planner.units import format_size
+from planner.version import __version__
 from planner.words import CHECK_STATUSES, CheckStatus
 
 MARKS: dict[CheckStatus, str] = {PASS: "ok", WARN: "warn", FAIL: "FAIL"}

@@ -19,11 +19,11 @@ from planner.domain import Configuration, Plan
 from planner.errors import FileError, Interrupted, PlannerError, UsageError
 from planner.files import failing_as
 from planner.outputs.clip import ClipPart, join_clip
-from planner.outputs.layout import Layout
+from planner.outputs.layout import EARLY_ENDS, Layout
 from planner.outputs.overlay_video import frame_rate
 from planner.prompts.ends import ends_of
 from planner.runs.interruption import Interruption
-from planner.runs.nouns import EARLY_ENDS, Job, plain_configuration
+from planner.runs.nouns import Job, plain_configuration
 from planner.runs.record import Record
 from planner.units import counted
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from planner.domain import Configuration, Plan
 from planner.outputs.annotation import RANDOM_WEIGHTS, Annotations, Mark
+from planner.outputs.layout import PART_FRAMES
 from planner.words import ProgressUnit, Save, Task
 
 if TYPE_CHECKING:
@@ -17,11 +18,6 @@ if TYPE_CHECKING:
 
     from planner.runtime.session import Session
     from planner.sources.frames import Frames
-
-EARLY_ENDS = (5, 10, 20, 50)
-"""Frames after which the first parts end: at a few seconds a frame, a hundred of them are too much to lose."""
-PART_FRAMES = 100
-"""Frames of one part of a clip, the first ones aside: what a killed run loses at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from planner.domain import Plan
 from planner.errors import FileError, UsageError
 from planner.loading import load
-from planner.outputs.layout import Layout, check_saves
+from planner.outputs.layout import PART_FRAMES, Layout, check_saves
 from planner.runs.arguments import (
     check_options,
     check_start,
@@ -25,7 +25,6 @@ from planner.runs.clip import plan_after, run_clip
 from planner.runs.folder import claim, held_folder, require_apart
 from planner.runs.identity import identity_of
 from planner.runs.nouns import (
-    PART_FRAMES,
     Job,
     Progress,
     RunMemory,

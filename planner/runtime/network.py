@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from planner.domain import Configuration
 from planner.runtime.attention import RotaryAttention, kernel
+from planner.runtime.watch import SILENT, Watch, phase
 from planner.words import Variant, Version
 
 CONFIG_NAMES = {"tiny": "t", "small": "s", "base_plus": "b+", "large": "l"}
@@ -41,9 +42,17 @@ class Network:
     """
 
     def __init__(
-        self, model: Any, configuration: Configuration, device: torch.device, *, contexts: Context | None = None
+        self,
+        model: Any,
+        configuration: Configuration,
+        device: torch.device,
+        *,
+        contexts: Context | None = None,
+        watch: Watch = SILENT,
     ) -> None:
         self.model = model
+        self.watch = watch
+        """Told what is done with it."""
         self.configuration = configuration
         self.device = device
         self.resolution = configuration.resolution
@@ -81,6 +90,7 @@ class Network:
         """`x` in the type of the weights; as it is under float32 and autocast."""
         return x.to(self.dtype) if self.half else x
 
+    @phase("output", "outputs")
     def enlarge(self, masks: Tensor, size: tuple[int, int]) -> Tensor:
         """Mask scores N×M×h×w at `size`, float32, as sam2 resizes them."""
         if masks.shape[-2:] == size:

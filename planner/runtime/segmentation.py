@@ -18,6 +18,7 @@ from planner.runtime.encoder import Features, encode
 from planner.runtime.heads import CLAMP, MASK_SCORE, to_network
 from planner.runtime.network import Network
 from planner.runtime.prepare import prepare_picture
+from planner.runtime.watch import phase
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -104,6 +105,7 @@ def segment(
     )
 
 
+@phase("prompt")
 def predict(network: Network, features: Features, asked: Asked, multimask: bool) -> tuple[Tensor, Tensor]:
     """(N×M×4h×4w float32 scores of pixels, N×M quality) of one pass (SAM2ImagePredictor._predict)."""
     model = network.model

@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 
+from planner.catalog.capability import what_it_lacks, why_unsupported
 from planner.commands import describe
 from planner.domain import Configuration, Plan
 from planner.errors import DeviceWarning, EnvironmentFailure, OutOfMemory, UsageError
-from planner.planning.candidates import what_it_lacks, why_unsupported
 from planner.prompts.prompts import Prompt
 from planner.runtime.attention import check_kernel
 from planner.runtime.automatic import AutomaticMask, automask
@@ -23,6 +23,7 @@ from planner.runtime.limiting import MemoryCap, cap_on, uuid_of
 from planner.runtime.network import AUTOCAST, WEIGHTS, Network, place
 from planner.runtime.segmentation import Segmentation, segment
 from planner.runtime.tracking import Tracking
+from planner.runtime.watch import SILENT, Watch
 from planner.runtime.weights import model_from, random_model
 from planner.sources.frames import open_frames
 from planner.sources.pictures import read_picture
@@ -56,8 +57,9 @@ def load_session(
     seed: int = 0,
     fallback: bool = False,
     task: Task | None = None,
+    watch: Watch = SILENT,
 ) -> Session:
-    """See planner.loading.load, which is planner.load."""
+    """See planner.loading.load, which is planner.load. `watch` is told of what the session does."""
     plan, configuration = _chosen(plan_or_configuration)
     if (checkpoint is None) != random_weights:
         raise UsageError(
@@ -73,7 +75,7 @@ def load_session(
         check_configuration(wanted, where)
         model = random_model(wanted, seed) if checkpoint is None else model_from(wanted, checkpoint)
         place(model, wanted, where, video=task == "video")
-        return Network(model, wanted, where)
+        return Network(model, wanted, where, watch=watch)
 
     def guarded(action: Callable[[Configuration], Any], wanted: Configuration) -> Any:
         try:

@@ -57,7 +57,7 @@ class Tracker:
         self.history = history
         self.memories: dict[int, ObjectMemory] = {}
         self._pointers = REMEMBERED_POINTERS + 1 if length is None else min(length, REMEMBERED_POINTERS + 1)
-        self._shelf = Shelf(network.device, offload=network.configuration.offload_state)
+        self._shelf = Shelf(network.device, offload=network.configuration.offload_state, watch=network.watch)
         self._features: tuple[int, Features] | None = None
         self._fill = _hole_filler()
 
@@ -68,6 +68,10 @@ class Tracker:
 
         On a frame that the object was tracked on this is a correction: it builds on the mask and the memory there.
         """
+        with self.network.watch.phase("prompt"):
+            self._prompt(prompt, picture)
+
+    def _prompt(self, prompt: Prompt, picture: Callable[[], Tensor]) -> None:
         memory = self.memories.setdefault(prompt.object, ObjectMemory())
         frame = prompt.frame
         features = self._encoded(frame, picture)

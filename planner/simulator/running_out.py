@@ -19,7 +19,7 @@ class RunningOut:
     """The request that a limit did not allow."""
 
     phase: str
-    """One of PHASES."""
+    """A planner.nouns.run.PhaseName."""
     frame: int | None
     """From 0; None where no frame of a video had been begun."""
     requested_bytes: int

@@ -10,24 +10,24 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from planner.brief import brief
 from planner.catalog import load_catalog
 from planner.catalog.torch_rules import said
-from planner.domain import Component, Configuration, Phase, Workload
+from planner.domain import Component, Phase
 from planner.memory_model.contexts import context_on
-from planner.memory_model.estimator import runtime_of
 from planner.memory_model.host import host_components
+from planner.nouns.run import PHASES, Run
 from planner.simulator import streams
 from planner.simulator.attribution import Holding, Timeline, holding_at, timeline_of
 from planner.simulator.convolutions.workspaces import RULE, Answers
-from planner.simulator.events import FRAMES, OUTPUTS, PHASES, WEIGHTS, WORKSPACES, Trace
+from planner.simulator.events import FRAMES, OUTPUTS, WEIGHTS, WORKSPACES, Trace
 from planner.simulator.extension import Played, extend
 from planner.simulator.least import least_bytes
 from planner.simulator.running_out import RunningOut, running_out
-from planner.simulator.settings import Progress, Traced, checked, trace
+from planner.simulator.settings import Progress, Traced, checked, conditions_of, run_of, trace
 from planner.words import ProvenanceKind
 
 CACHE, CONTEXT = "allocator cache", "CUDA context"
@@ -154,11 +154,13 @@ def simulate(
     UnknownOperation where the code does what the tracer cannot follow.
     """
     began = time.perf_counter()
-    settings = checked(dict(locals()))
-    traced = trace(settings, progress)
+    asked = checked(dict(locals()))
+    run = run_of(asked)
+    traced = trace(run, conditions_of(asked), progress)
     workspaces = traced.workspaces
     traced_frames = traced.frames
-    wanted = traced_frames if task != "video" else settings["frames"] or max(traced_frames, ENDLESS_FRAMES)
+    video = run.workload.task == "video"
+    wanted = (run.workload.frames or max(traced_frames, ENDLESS_FRAMES)) if video else traced_frames
     played = extend(traced.trace, traced_frames, wanted, expandable_segments)
     holding = holding_at(traced.trace, played, played.player.peaks.highest, wanted, traced_frames)
     reserved_bytes = reserved_upper_bytes = played.player.reserved_bytes
@@ -166,14 +168,14 @@ def simulate(
         reserved_bytes, reserved_upper_bytes = streams.reserved_bytes(
             traced.trace, lambda part: extend(part, traced_frames, wanted, expandable_segments)
         )
-    context = context_on(None, settings["capability"], settings["vram"])
+    context = context_on(None, asked["capability"], asked["vram"])
     context_bytes = context.bytes
     convolutions = traced.convolutions.answers()
     trust: ProvenanceKind = (
         "assumed" if convolutions.assumed or workspaces.multiprocessors.origin.provenance == "assumed" else "simulated"
     )
     return Simulation(
-        configuration=settings,
+        configuration=asked,
         allocated_bytes=holding.allocated_bytes,
         reserved_bytes=reserved_bytes,
         reserved_upper_bytes=reserved_upper_bytes,
@@ -196,10 +198,10 @@ def simulate(
             for name in PHASES
             if (moment := played.player.peaks.by_phase.get(name)) is not None
         ),
-        host_components=_on_host(settings, wanted),
+        host_components=_on_host(run, wanted),
         peak={"operation": holding.operation, "module": holding.module, "phase": holding.phase},
-        growth=_growth(played, settings["objects"]) if task == "video" else None,
-        runs_out=_runs_out(traced.trace, settings, traced_frames, wanted, context_bytes),
+        growth=_growth(played, run.workload.objects) if video else None,
+        runs_out=_runs_out(traced.trace, asked["vram"], traced_frames, wanted, context_bytes, expandable_segments),
         largest_bytes=max(allocation.size_bytes for allocation in traced.trace.allocations),
         timeline=timeline_of(traced.trace),
         seconds=round(time.perf_counter() - began, 3),
@@ -208,12 +210,16 @@ def simulate(
 
 
 def _runs_out(
-    trace: Trace, settings: Mapping[str, Any], traced_frames: int, frames: int, context_bytes: int
+    trace: Trace,
+    vram_bytes: int | None,
+    traced_frames: int,
+    frames: int,
+    context_bytes: int,
+    expandable_segments: bool,
 ) -> RunningOut | None:
-    if settings["vram"] is None:
+    if vram_bytes is None:
         return None
-    limit_bytes = max(0, settings["vram"] - context_bytes)
-    return running_out(trace, traced_frames, frames, limit_bytes, settings["expandable_segments"])
+    return running_out(trace, traced_frames, frames, max(0, vram_bytes - context_bytes), expandable_segments)
 
 
 def _components(holding: Holding, trust: ProvenanceKind) -> tuple[Component, ...]:
@@ -224,19 +230,10 @@ def _components(holding: Holding, trust: ProvenanceKind) -> tuple[Component, ...
     )
 
 
-def _on_host(settings: Mapping[str, Any], frames: int) -> tuple[Component, ...]:
-    names = ("variant", "version", "resolution", "precision", "attention", "object_batch")
-    configuration = Configuration(
-        **{name: settings[name] for name in names},
-        bounded_memory_bank=not settings["stock"],
-        offload_video=settings["offload_video"],
-        offload_state=settings["offload_state"],
-    )
-    workload = Workload(
-        task=settings["task"], objects=settings["objects"], frames=frames, frame_size=settings["frame_size"]
-    )
-    runtime, loading = runtime_of(configuration), settings["async_loading"]
-    return host_components(configuration, workload, runtime, load_catalog(), async_loading=loading) or ()
+def _on_host(run: Run, frames: int) -> tuple[Component, ...]:
+    workload, loading = replace(run.workload, frames=frames), run.sam2.async_loading
+    catalog = load_catalog()
+    return host_components(run.configuration, workload, run.runtime, catalog, async_loading=loading) or ()
 
 
 def _growth(played: Played, objects: int) -> Growth:

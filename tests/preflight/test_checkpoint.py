@@ -275,7 +275,7 @@ def test_what_the_hub_has_cached_is_judged_as_any_file(
 def test_fetching_needs_a_package_where_the_plan_will_run(
     plan_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from planner.measure.machine import Machine
+    from planner.measure.devices import Machine
     from planner.report.machine import read_machine
 
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
