@@ -44,9 +44,9 @@ PositionTables = Literal["built", "used", "none"]
 their first use (before), or never (forks that keep none)."""
 POSITION_TABLES: tuple[PositionTables, ...] = get_args(PositionTables)
 
-Prompting = Literal["box", "point", "mask"]
+PromptKind = Literal["box", "point", "mask"]
 """How the objects of a run that is measured or simulated are prompted."""
-PROMPTINGS: tuple[Prompting, ...] = get_args(Prompting)
+PROMPTS: tuple[PromptKind, ...] = get_args(PromptKind)
 
 Preference = Literal["quality", "speed", "balanced"]
 """What best means."""

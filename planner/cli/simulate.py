@@ -11,7 +11,7 @@ from planner.cli import options
 from planner.cli.output import ProgressLine, answer
 from planner.errors import UsageError
 from planner.units import parse_capability
-from planner.words import ATTENTIONS, PRECISIONS, PROMPTINGS, TASKS, VARIANTS, VERSIONS
+from planner.words import ATTENTIONS, PRECISIONS, PROMPTS, TASKS, VARIANTS, VERSIONS
 
 EPILOG = """\b
 Examples:
@@ -58,7 +58,7 @@ Needs the extra: pip install "sam2-plan[sam2]". Runs the code of the sam2 packag
 @click.option("--frame-size", metavar="HxW", default="1080x1920", show_default=True, help="size of the source pictures")
 @click.option(
     "--prompt",
-    type=options.Word(PROMPTINGS),
+    type=options.Word(PROMPTS),
     default="box",
     show_default=True,
     help="how objects are prompted",

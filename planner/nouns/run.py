@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Literal, get_args
 
 from planner.domain import Configuration, Workload
-from planner.words import PositionTables, Runtime
+from planner.words import PositionTables, PromptKind, Runtime
 
 PhaseName = Literal["load", "init", "encode", "prompt", "track", "output"]
 """A stretch of a run. Phases nest, and the innermost counts: encoding within tracking is encode."""
@@ -28,9 +28,6 @@ ComponentName = Literal[
 """Who holds bytes. Frames: a clip that is held whole; the current frame: one of a clip that is not. Positional tables:
 sine and rotary encodings that are computed once and kept."""
 COMPONENTS: tuple[ComponentName, ...] = get_args(ComponentName)
-
-PromptKind = Literal["box", "point", "mask"]
-PROMPTS: tuple[PromptKind, ...] = get_args(PromptKind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

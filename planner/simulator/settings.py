@@ -17,7 +17,7 @@ from planner.simulator.convolutions.workspaces import ConvolutionWorkspaces
 from planner.simulator.workspaces import Workspaces, version_of, workspaces_for
 from planner.spelling import check_word
 from planner.units import check_size, parse_count, parse_frame_size, parse_frames, parse_resolution, parse_size
-from planner.words import ATTENTIONS, DRIVEN_RUNTIMES, PRECISIONS, PROMPTINGS, TASKS, VARIANTS, VERSIONS
+from planner.words import ATTENTIONS, DRIVEN_RUNTIMES, PRECISIONS, PROMPTS, TASKS, VARIANTS, VERSIONS
 
 if TYPE_CHECKING:
     from planner.simulator.events import Trace
@@ -78,7 +78,7 @@ def checked(settings: dict[str, Any]) -> dict[str, Any]:
         "version": VERSIONS,
         "precision": PRECISIONS,
         "attention": ATTENTIONS,
-        "prompt": PROMPTINGS,
+        "prompt": PROMPTS,
         "runtime": DRIVEN_RUNTIMES,
     }
     if settings["stock"] is not None:

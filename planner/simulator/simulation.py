@@ -28,7 +28,17 @@ from planner.simulator.extension import Played, extend
 from planner.simulator.least import least_bytes
 from planner.simulator.running_out import RunningOut, running_out
 from planner.simulator.settings import Progress, Traced, asked_of, checked, conditions_of, run_of, trace
-from planner.words import ProvenanceKind
+from planner.words import (
+    Attention,
+    DrivenRuntime,
+    PositionTables,
+    Precision,
+    PromptKind,
+    ProvenanceKind,
+    Task,
+    Variant,
+    Version,
+)
 
 CACHE, CONTEXT = "allocator cache", "CUDA context"
 CONTEXT_NOTE = (
@@ -117,28 +127,28 @@ class Simulation:
 
 def simulate(
     *,
-    task: str = "video",
-    variant: str = "tiny",
-    version: str = "2.1",
+    task: Task = "video",
+    variant: Variant = "tiny",
+    version: Version = "2.1",
     resolution: int | str | tuple[int, int] = 1024,
     frames: int | str | None = None,
     objects: int = 1,
-    precision: str = "autocast_bfloat16",
-    attention: str = "auto",
+    precision: Precision = "autocast_bfloat16",
+    attention: Attention = "auto",
     offload_video: bool = False,
     offload_state: bool = False,
     async_loading: bool = False,
-    runtime: str = "own",
+    runtime: DrivenRuntime = "own",
     stock: bool | None = None,
     object_batch: int = 1,
     capability: tuple[int, int] = (8, 6),
     frame_size: str | tuple[int, int] = (1080, 1920),
-    prompt: str = "box",
+    prompt: PromptKind = "box",
     points_per_batch: int = 64,
     kept_fraction: float = 1.0,
     extension_present: bool = False,
     legacy: bool = False,
-    position_tables: str = "built",
+    position_tables: PositionTables = "built",
     torch: str | None = None,
     expandable_segments: bool = False,
     vram: int | str | None = None,

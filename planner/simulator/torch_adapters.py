@@ -37,6 +37,7 @@ from planner.simulator.torch_patches import patches
 from planner.simulator.torch_storages import Storages
 from planner.simulator.torch_temporaries import steps_of
 from planner.simulator.workspaces import Workspaces
+from planner.words import Attention
 
 _AUTOCAST_KEY = "AutocastCUDA"
 _GEMM = {"mm", "addmm", "bmm", "baddbmm", "_addmm_activation"}
@@ -63,7 +64,7 @@ class FakeGpu(TorchDispatchMode, Storages):
         self,
         *,
         capability: tuple[int, int] = (8, 6),
-        attention: str = "auto",
+        attention: Attention = "auto",
         prefer_cudnn: bool = True,
         keeps_casts: bool | None = None,
         device: str = "cuda",

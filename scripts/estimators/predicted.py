@@ -5,7 +5,7 @@ from __future__ import annotations
 import planner
 from estimators.cases import CPU, FRAME_SIZE, Answer, Case
 from planner.spelling import check_word
-from planner.words import PRECISIONS, TASKS, VARIANTS, VERSIONS
+from planner.words import TASKS
 
 
 def sam2_plan(case: Case) -> Answer:
@@ -15,11 +15,11 @@ def sam2_plan(case: Case) -> Answer:
     if case.run == "encoder":
         return Answer(reason="predicts whole tasks; the encoder alone is none")
     found = planner.predict(
-        variant=check_word(case.variant, "variant", VARIANTS),
-        version=check_word(case.version, "version", VERSIONS),
+        variant=case.variant,
+        version=case.version,
         resolution=case.side,
         task=check_word(case.run, "task", TASKS),
-        precision=check_word(case.precision, "precision", PRECISIONS),
+        precision=case.precision,
         frames=case.frames if case.run == "video" else None,
         frame_size=FRAME_SIZE,
         runtime="stock",

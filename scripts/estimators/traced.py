@@ -14,6 +14,8 @@ from torch.utils._pytree import tree_leaves
 
 from estimators import harness
 from estimators.cases import CAPABILITY, CPU, FRAME_SIZE, Answer, Case
+from planner.spelling import check_word
+from planner.words import TASKS
 
 
 class LiveStorages(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -90,7 +92,7 @@ def sam2_plan(case: Case) -> Answer:
     if case.run == "encoder":
         return Answer(reason="simulates whole tasks; the encoder alone is none")
     result = simulate(
-        task=case.run,
+        task=check_word(case.run, "task", TASKS),
         variant=case.variant,
         version=case.version,
         resolution=case.side,
