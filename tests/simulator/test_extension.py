@@ -9,8 +9,8 @@ from planner.simulator.events import Allocation, Trace
 from planner.simulator.extension import NotSteady, extend, frame_sizes
 from planner.simulator.playback import Player, phases_of, sections_of
 from planner.simulator.program import Program
-from planner.simulator.stock import REPEATED, StockRun, trace_stock
-from planner.simulator.torch_adapters import FakeGpu
+from planner.simulator.stock import StockRun
+from tests.simulator.simulated import traced
 
 
 @pytest.fixture(scope="module", params=["autocast_bfloat16", "float32"])
@@ -26,7 +26,7 @@ def trace(request):
         frame_size=(270, 480),
         offload_video=True,
     )
-    return trace_stock(run, FakeGpu(repeat=REPEATED))
+    return traced(run)
 
 
 @pytest.mark.parametrize("expandable_segments", [False, True], ids=["ordinary segments", "expandable segments"])
@@ -70,8 +70,8 @@ def test_frames_that_differ_are_not_extended():
 @pytest.mark.parametrize("expandable_segments", [False, True], ids=["ordinary segments", "expandable segments"])
 @pytest.mark.parametrize(
     ("objects", "options", "frames"),
-    [(1, {}, 1000), (2, {"offload_state": True}, 400), (3, {"async_loading": True, "offload_video": True}, 300)],
-    ids=["one object, 1000 frames", "two objects, state offloaded", "three objects, video offloaded"],
+    [(1, {}, 300), (2, {"offload_state": True}, 200), (3, {"async_loading": True, "offload_video": True}, 100)],
+    ids=["one object, 300 frames", "two objects, state offloaded", "three objects, video offloaded"],
 )
 def test_shortcuts_change_no_figure_for_more_objects_and_offloads(objects, options, frames, expandable_segments):
     run = StockRun(
@@ -85,7 +85,7 @@ def test_shortcuts_change_no_figure_for_more_objects_and_offloads(objects, optio
         frame_size=(270, 480),
         **options,
     )
-    trace = trace_stock(run, FakeGpu(repeat=REPEATED))
+    trace = traced(run)
     quick = extend(trace, 20, frames, expandable_segments)
     slow = _played(trace, frames, expandable_segments)
     assert quick.estimated_frames == 0
