@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'scripts'}"}
 
 
-@pytest.mark.parametrize("count", [100, pytest.param(500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [200, pytest.param(500, marks=pytest.mark.slow)])
 def test_broken_command_lines_and_files_end_in_the_contract(count: int) -> None:
     """10,000 of them by hand: python scripts/fuzz_commands.py; how long they take is judged there, too."""
     command = [sys.executable, "scripts/fuzz_commands.py", "--count", str(count), "--seed", "1"]
