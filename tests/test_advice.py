@@ -1,6 +1,6 @@
 """Every command that is printed is run in the state in which it was printed, and does what it promised.
 
-What plans and packings propose (`try`, `command`) is run for 500 random requests in test_answers.py.
+What plans and packings propose (`try`, `command`) is run for random requests in test_answers.py.
 """
 
 from __future__ import annotations

@@ -1,7 +1,11 @@
-"""Golden plans: each file of tests/cases is asked on the command line, compared and checked."""
+"""Golden plans: each file of tests/cases is asked on the command line, compared and checked.
+
+decisions.json beside them has the whole decision of each (scripts/make_decisions.py).
+"""
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path
 from typing import Any
@@ -9,11 +13,12 @@ from typing import Any
 import pytest
 import yaml
 
+from scripts.make_decisions import CASES, FILE, decision
 from tests.checker import document_faults
 from tests.conftest import document_of, invoke
 from tests.oracle import world_faults
 
-CASES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
+DECISIONS = json.loads(FILE.read_text(encoding="utf-8"))
 KEYS = {
     "arguments", "exit_code", "verdict", "chosen", "total_bytes", "allocated_bytes", "budget_bytes", "usable_bytes",
     "warnings", "reasons", "rejected", "rejected_at_most", "advice", "stock_fits",
@@ -43,6 +48,15 @@ def test_golden_plan(path: Path) -> None:
         assert plan["stock"]["fits"] is case["stock_fits"]
     assert document_faults(plan) == []
     assert world_faults(plan) == []
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+def test_the_whole_decision_is_what_it_was(path: Path) -> None:
+    assert decision(read(path)["arguments"]) == DECISIONS[path.stem]
+
+
+def test_every_case_has_its_decision() -> None:
+    assert list(DECISIONS) == [path.stem for path in CASES]
 
 
 def _compare_choice(plan: dict[str, Any], case: dict[str, Any]) -> None:

@@ -2,23 +2,20 @@
 
 import pytest
 
-pytest.importorskip("torch", reason="the trace runs torch")
-pytest.importorskip("sam2", reason="the trace runs the sam2 package")
-
 from planner.simulator.events import Allocation, Trace
 from planner.simulator.extension import NotSteady, extend, frame_sizes
 from planner.simulator.playback import Player, phases_of, sections_of
 from planner.simulator.program import Program
-from planner.simulator.torch_adapters import FakeGpu
-from planner.simulator.tracing import REPEATED
-from planner.simulator.tracing import trace as trace_run
 from tests.simulator.runs import stock_run
+from tests.simulator.simulated import traced
+
+pytest.importorskip("torch", reason="the trace runs torch")
+pytest.importorskip("sam2", reason="the trace runs the sam2 package")
 
 
 @pytest.fixture(scope="module", params=["autocast_bfloat16", "float32"])
 def trace(request):
-    run = stock_run("video", 256, frames=20, precision=request.param, offload_video=True)
-    return trace_run(run, FakeGpu(repeat=REPEATED["stock"]))
+    return traced(stock_run("video", 256, frames=20, precision=request.param, offload_video=True))
 
 
 @pytest.mark.parametrize("expandable_segments", [False, True], ids=["ordinary segments", "expandable segments"])
@@ -62,12 +59,11 @@ def test_frames_that_differ_are_not_extended():
 @pytest.mark.parametrize("expandable_segments", [False, True], ids=["ordinary segments", "expandable segments"])
 @pytest.mark.parametrize(
     ("objects", "options", "frames"),
-    [(1, {}, 1000), (2, {"offload_state": True}, 400), (3, {"async_loading": True, "offload_video": True}, 300)],
-    ids=["one object, 1000 frames", "two objects, state offloaded", "three objects, video offloaded"],
+    [(1, {}, 300), (2, {"offload_state": True}, 200), (3, {"async_loading": True, "offload_video": True}, 100)],
+    ids=["one object, 300 frames", "two objects, state offloaded", "three objects, video offloaded"],
 )
 def test_shortcuts_change_no_figure_for_more_objects_and_offloads(objects, options, frames, expandable_segments):
-    run = stock_run("video", 512 if objects == 1 else 256, frames=20, objects=objects, **options)
-    trace = trace_run(run, FakeGpu(repeat=REPEATED["stock"]))
+    trace = traced(stock_run("video", 512 if objects == 1 else 256, frames=20, objects=objects, **options))
     quick = extend(trace, 20, frames, expandable_segments)
     slow = _played(trace, frames, expandable_segments)
     assert quick.estimated_frames == 0

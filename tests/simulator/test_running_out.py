@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import pytest
@@ -11,19 +10,18 @@ from planner.errors import UsageError
 from planner.rehearsal.least import GRANULE
 from planner.simulator import simulate
 from planner.simulator.running_out import RunningOut, running_out
-from planner.simulator.settings import Traced, checked, conditions_of, run_of, trace
+from planner.simulator.settings import Traced
+from tests.simulator.simulated import simulated, traced_of
 
 CLIP: dict[str, Any] = dict(
     task="video", variant="tiny", resolution=256, frame_size=(120, 160), offload_video=True, runtime="stock"
 )
-TRACED, FRAMES = 20, 4000
+TRACED, FRAMES = 20, 1000
 
 
 @pytest.fixture(scope="module")
 def traced() -> Traced:
-    defaults = {name: one.default for name, one in inspect.signature(simulate).parameters.items()}
-    asked = checked({**defaults, **CLIP, "frames": TRACED})
-    return trace(run_of(asked), conditions_of(asked))
+    return traced_of(**CLIP, frames=TRACED)
 
 
 def ends(traced: Traced, frames: int, limit_bytes: int) -> RunningOut | None:
@@ -32,8 +30,8 @@ def ends(traced: Traced, frames: int, limit_bytes: int) -> RunningOut | None:
 
 def test_a_long_clip_ends_on_a_later_frame_of_a_larger_gpu(traced: Traced) -> None:
     """The state of each frame stays for ever, so every limit is reached, in the order of the limits."""
-    enough = simulate(**CLIP, frames=TRACED).reserved_bytes
-    found = [ends(traced, FRAMES, enough + more * 10**6) for more in (0, 20, 40)]
+    enough = simulated(**CLIP, frames=TRACED).reserved_bytes
+    found = [ends(traced, FRAMES, enough + more * 10**6) for more in (0, 6, 12)]
     frames = [one.frame for one in found if one is not None and one.frame is not None]
     assert len(frames) == 3
     assert frames == sorted(set(frames))
@@ -41,7 +39,7 @@ def test_a_long_clip_ends_on_a_later_frame_of_a_larger_gpu(traced: Traced) -> No
 
 
 def test_a_clip_that_fits_does_not_end(traced: Traced) -> None:
-    whole = simulate(**CLIP, frames=TRACED)
+    whole = simulated(**CLIP, frames=TRACED)
     assert ends(traced, TRACED, whole.reserved_bytes) is None
     short = ends(traced, TRACED, whole.allocated_bytes - (64 << 20))
     assert short is not None
@@ -49,7 +47,7 @@ def test_a_clip_that_fits_does_not_end(traced: Traced) -> None:
 
 
 def test_the_least_is_where_a_clip_just_completes(traced: Traced) -> None:
-    whole = simulate(**CLIP, frames=TRACED)
+    whole = simulated(**CLIP, frames=TRACED)
     least = whole.least_bytes - whole.context_bytes
     assert whole.allocated_bytes <= least <= whole.reserved_bytes
     assert ends(traced, TRACED, least) is None
