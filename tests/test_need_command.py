@@ -41,7 +41,7 @@ def pins_of(configuration: Document) -> dict[str, Any]:
     return {**{name: configuration[name] for name in names}, "resolution": tuple(configuration["resolution"])}
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(asked=ASKED, task=st.sampled_from(("video", "video", "image", "automask")), more=st.integers(1, 10**11))
 def test_the_budget_has_a_plan_and_one_byte_less_has_none(asked: dict[str, Any], task: str, more: int) -> None:
     asked = asked | {"task": task, "objects": 1 if task == "automask" else asked["objects"]}

@@ -90,7 +90,7 @@ def faults(packing: Document) -> list[str]:
     return found
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(memory=st.lists(MEMORY, min_size=1, max_size=3), streams=st.integers(1, 6), asked=REQUESTS)
 def test_a_packing_is_what_trying_every_layout_finds(memory: list[int], streams: int, asked: dict[str, Any]) -> None:
     text = ",".join(f"{size / 10**9:.9f}GB" for size in memory)
@@ -138,7 +138,7 @@ def test_a_packing_is_what_trying_every_layout_finds(memory: list[int], streams:
     assert document_faults(packing["plan"]) == []
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(memory=st.lists(MEMORY, min_size=1, max_size=4), streams=st.integers(1, 12), asked=REQUESTS, more=MEMORY)
 def test_more_memory_never_packs_less(memory: list[int], streams: int, asked: dict[str, Any], more: int) -> None:
     larger = [memory[0] + more, *memory[1:]]
@@ -154,7 +154,7 @@ def test_more_memory_never_packs_less(memory: list[int], streams: int, asked: di
     assert fewer.plan.fits or not less.plan.fits
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(memory=st.lists(MEMORY, min_size=1, max_size=3), asked=REQUESTS)
 def test_the_most_streams_fit_and_one_more_does_not(memory: list[int], asked: dict[str, Any]) -> None:
     most = planner.pack(**asked, vram=memory, streams=10_000).max_streams_smallest

@@ -115,7 +115,12 @@ def test_a_picture_is_segmented_as_by_stock(prompts: dict[str, Any], multimask: 
 
 @pytest.mark.parametrize(
     ("variant", "version", "side"),
-    [("tiny", "2.0", 256), ("base_plus", "2.1", 256), ("base_plus", "2.0", 512), ("small", "2.1", 512)],
+    [
+        ("tiny", "2.0", 256),
+        ("base_plus", "2.1", 256),
+        ("small", "2.1", 512),
+        pytest.param("base_plus", "2.0", 512, marks=pytest.mark.slow),
+    ],
 )
 def test_other_variants_versions_and_sizes_segment_as_stock(variant: str, version: str, side: int) -> None:
     model = stock_model(variant, version, side, video=False, weights=checkpoint(variant, version))
@@ -348,7 +353,12 @@ def test_a_long_clip_is_tracked_backward_as_by_stock(frames: int, distances: tup
 
 @pytest.mark.parametrize(
     ("variant", "version", "side", "frames"),
-    [("base_plus", "2.1", 256, 16), ("small", "2.0", 256, 7), ("tiny", "2.1", 512, 6), ("tiny", "2.0", 512, 2)],
+    [
+        ("base_plus", "2.1", 256, 16),
+        ("small", "2.0", 256, 7),
+        ("tiny", "2.0", 512, 2),
+        pytest.param("tiny", "2.1", 512, 6, marks=pytest.mark.slow),
+    ],
 )
 def test_other_variants_versions_and_sizes_track_as_stock(variant: str, version: str, side: int, frames: int) -> None:
     """Clips of fewer than 16 frames too, which sam2 counts pointers differently in."""
