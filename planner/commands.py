@@ -97,7 +97,7 @@ def _device(gpu: Gpu) -> str:
 
 
 def _budgets(budgets: Sequence[Budget]) -> list[str]:
-    """Of several GPUs: what all share once, with their number."""
+    """The options for several GPUs: what all share once, with their number."""
     each = [_budget(budget)[:2] for budget in budgets]
     option, values = each[0][0], [value for _, value in each]
     words = [option, ",".join(values)]

@@ -27,7 +27,7 @@ from planner.units import format_size
 from planner.version import __version__
 
 TIMEOUT_SECONDS = 30.0
-"""Of each silence: to connect, and between two pieces."""
+"""Longest silence: to connect, and between two pieces."""
 ATTEMPTS = 4
 """In a row that bring nothing, before it is given up."""
 PAUSE_SECONDS = 1.0
@@ -52,7 +52,7 @@ class Fetched:
     already_there: bool
     """Nothing was fetched: the same file was there."""
     resumed_bytes: int
-    """Of it, fetched by an earlier call."""
+    """How many of the bytes an earlier call fetched."""
 
 
 def fetch(

@@ -88,7 +88,7 @@ class Measurement:
     outcome: RunOutcome = "ran"
     """Only what ran has figures that may be fitted to."""
     error: str | None = None
-    """Of what did not run."""
+    """The error of a run that failed."""
     alone: bool | None = None
     """Whether no other process had memory on the GPU."""
     seconds_per_frame: float | None = None

@@ -11,23 +11,34 @@ from planner.words import Engine, ShareKind, Sharing
 
 
 class PlaceablePlan(domain.Plan):
-    """A plan that knows what a scheduler is to be told of it.
+    """What a scheduler is told of a plan.
 
-    Common to all: `gpu` is a name, a size such as "24GB", or bytes; by default the plan's. `share` is what one process
-    is allotted: "bound" is the prediction's upper bound, or the budget where that is less; "budget" is the budget. Each
-    caps the worker at its share through SAM2_PLAN_MEMORY_CAP, which planner.load and sam2-plan run keep to. Each raises
-    DoesNotFit for a plan that chose nothing, ShareTooLarge (a PlannerError) where one process needs more than the card
-    has, UsageError for a value that the scheduler would refuse.
+    Arguments that these methods have in common:
+
+    gpu: a name, a size such as "24GB", or bytes; by default the plan's.
+    share: what one process is allotted: "bound" is the prediction's upper bound, or the budget where that is less;
+        "budget" is the budget. The worker is capped at its share through SAM2_PLAN_MEMORY_CAP, which planner.load and
+        `sam2-plan run` keep to.
+    source, out, checkpoint, arguments: what `sam2-plan run` is given, as the worker sees it.
+    plan_path: where the saved plan lies, as the worker sees it.
+    name: of the job.
+    memory, cpus: of the host, for the job; by default the scheduler's.
+
+    Each raises DoesNotFit for a plan that chose nothing, ShareTooLarge where one process needs more than the card has,
+    UsageError for a value that the scheduler would refuse.
     """
 
     __slots__ = ()
 
     def ray_options(self, *, gpu: str | int | None = None, share: ShareKind = "bound") -> dict[str, Any]:
-        """For `@ray.remote(**options)`, of tasks and actors: num_gpus, accelerator_type, runtime_env.
+        """Options for `@ray.remote(**options)`: num_gpus, runtime_env, and accelerator_type for a GPU with a name.
 
-        accelerator_type only where the GPU has a name. A runtime_env of your own replaces this one: merge its env_vars.
-        Decorated with num_gpus, a task ends its worker and so gives the memory back; given by .options(**options) they
-        do not, unless the function was decorated with max_calls=1.
+        A runtime_env of your own replaces this one: merge its env_vars. A task that is decorated with num_gpus ends its
+        worker after each call, which gives the memory back. One that gets them by .options(**options) does not, unless
+        the function was decorated with max_calls=1.
+
+        Example:
+            print(plan.ray_options(gpu="24GB")["num_gpus"])
         """
         options: dict[str, Any] = _placed(self, "ray", gpu=gpu, share=share)
         return options
@@ -50,11 +61,12 @@ class PlaceablePlan(domain.Plan):
         memory: str | int | None = None,
         cpus: str | int | None = None,
     ) -> list[dict[str, Any]]:
-        """A ConfigMap with the plan, and a Job that checks it and runs it.
+        """A ConfigMap with the plan, and a Job that checks the plan and runs it.
 
-        image: has sam2-plan. claim: the PersistentVolumeClaim with clip, checkpoint and masks; relative paths lie in
-        it. source, out, checkpoint and arguments are those of `sam2-plan run`. sharing: "whole" GPU, "mig" slice, or a
-        share by "hami" or "kai" (which has queues). memory and cpus: of the host, as requests; none unless given.
+        image: a container image that has sam2-plan.
+        claim: the PersistentVolumeClaim with clip, checkpoint and masks; relative paths lie in it.
+        sharing: how the cluster hands out the GPU: "whole", a "mig" slice, or a share by "hami" or "kai".
+        namespace, queue: of the Job, and of KAI.
         """
         documents: list[dict[str, Any]] = _placed(
             self, "kubernetes", plan_path="plan.yaml", image=image, claim=claim, source=source, out=out,
@@ -80,10 +92,14 @@ class PlaceablePlan(domain.Plan):
         memory: str | int | None = None,
         cpus: str | int | None = None,
     ) -> str:
-        """A script for sbatch that checks the plan at plan_path and runs it.
+        """A script for sbatch that checks the plan and runs it.
 
-        gpu_type: the cluster's own name of the GPU or slice. shards_per_gpu: into how many shards the cluster cuts a
-        GPU, where a share is to be asked for instead of a whole one. time: a limit such as "2:00:00".
+        gpu_type: the cluster's own name of the GPU or slice.
+        shards_per_gpu: into how many shards the cluster cuts a GPU, where a share is asked for instead of a whole one.
+        time: a limit such as "2:00:00".
+
+        Example:
+            script = plan.slurm_script(source="clip.mp4", arguments=["--random-weights", "--point", "960,540"])
         """
         script: str = _placed(
             self, "slurm", plan_path=plan_path, source=source, out=out, checkpoint=checkpoint, arguments=arguments,
@@ -107,9 +123,11 @@ class PlaceablePlan(domain.Plan):
         memory: str | int | None = None,
         cpus: str | int | None = None,
     ) -> dict[str, Any]:
-        """A task for sky.Task.from_yaml_config, or a YAML file: any GPU that holds the plan, or the one it names.
+        """A task for sky.Task.from_yaml_config, or a YAML file: any GPU that holds the plan, or the one that it names.
 
-        The current folder goes along; paths are relative to it. image: has sam2-plan, which is installed without one.
+        image: a container image that has sam2-plan; without one sam2-plan is installed at setup.
+
+        The current folder goes along; paths are relative to it.
         """
         task: dict[str, Any] = _placed(
             self, "skypilot", plan_path=plan_path, source=source, out=out, checkpoint=checkpoint, arguments=arguments,

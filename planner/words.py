@@ -16,15 +16,15 @@ Variant = Literal["tiny", "small", "base_plus", "large"]
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
 
 Version = Literal["2.1", "2.0"]
-"""Of the checkpoints, newest first."""
+"""The version of the checkpoints, newest first."""
 VERSIONS: tuple[Version, ...] = get_args(Version)
 
 Precision = Literal["autocast_bfloat16", "autocast_float16", "float32", "float16", "bfloat16"]
-"""Of weights and activations; the autocast ones keep float32 weights."""
+"""The precision of weights and activations; the autocast ones keep float32 weights."""
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 Width = Literal["half", "autocast", "float32"]
-"""Of weights and activations: precisions of one width are alike, byte for byte."""
+"""The width of weights and activations: precisions of one width are alike, byte for byte."""
 WIDTHS: tuple[Width, ...] = get_args(Width)
 
 Attention = Literal["auto", "flash", "efficient", "cudnn", "math"]
@@ -90,7 +90,7 @@ choice stands first in these lists."""
 LOST_BY: tuple[LostBy, ...] = get_args(LostBy)
 
 Purpose = Literal["smallest", "official", "other"]
-"""Of the budgets that are needed: the least of all that the pins leave open; the official recipe at the native
+"""What a needed budget is for: the least of all that the pins leave open; the official recipe at the native
 resolution; the other precisions and variants there, or at the pinned resolution."""
 
 # Profiles and measurements.
@@ -104,11 +104,11 @@ FigureKind = Literal["peak", "per_object", "per_frame", "above_load"]
 FIGURE_KINDS: tuple[FigureKind, ...] = get_args(FigureKind)
 
 Relation = Literal["equal", "at_least", "at_most"]
-"""Of a figure to what it is of."""
+"""How a figure relates to what it is of."""
 RELATIONS: tuple[Relation, ...] = get_args(Relation)
 
 UnitName = Literal["B", "kB", "MB", "GB", "KiB", "MiB", "GiB"]
-"""Of bytes, as profiles write them."""
+"""Units of bytes, as profiles write them."""
 UNIT_NAMES: tuple[UnitName, ...] = get_args(UnitName)
 
 ProfileKind = Literal["published", "measured", "rehearsed", "simulated"]
@@ -131,11 +131,11 @@ SpeedMode = Literal["eager", "compiled"]
 SPEED_MODES: tuple[SpeedMode, ...] = get_args(SpeedMode)
 
 SpeedUnit = Literal["milliseconds", "frames_per_second"]
-"""Of a published speed."""
+"""The unit of a published speed."""
 SPEED_UNITS: tuple[SpeedUnit, ...] = get_args(SpeedUnit)
 
 Lifetime = Literal["kept", "call"]
-"""Of a workspace. kept: taken once from the caching allocator and held; call: taken and freed within one operation."""
+"""How long a workspace is held. kept: taken once from the caching allocator; call: only within one operation."""
 LIFETIMES: tuple[Lifetime, ...] = get_args(Lifetime)
 
 # The machine.

@@ -22,10 +22,11 @@ from typing import Any
 
 from planner.commands import describe
 from planner.domain import Budget, Configuration, Gpu, Headroom, Pins, Plan, Provenance, Request, Workload
-from planner.files import append, open_journal, read_journal, write
-from planner.measure.forking import Forks, side_by_side
+from planner.files import read_journal, write
+from planner.measure.forking import Forks, kept
 from planner.measure.trial import OUT_OF_MEMORY, RAN, Trial
 from planner.memory_model import MemoryModel
+from planner.nouns.run import Run
 from planner.planning import make_plan
 from planner.rehearsal.machine import imaginary_gpu
 from planner.units import format_size
@@ -46,7 +47,7 @@ PROVENANCE = Provenance(profiles=(), memory_model="", versions={})
 class Question:
     """Whether a run completes in so many bytes, context included."""
 
-    trial: Trial
+    run: Run
     gpu: Gpu
     bytes: int
     context_bytes: int
@@ -54,7 +55,7 @@ class Question:
     @property
     def id(self) -> str:
         """A name that says all."""
-        return f"{self.trial.id} {self.gpu.name} {self.bytes} {self.context_bytes}"
+        return f"{self.run.id} {self.gpu.name} {self.bytes} {self.context_bytes}"
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def _decision(chance: random.Random, card: Gpu, model: MemoryModel) -> Decision:
     def question(configuration: Configuration, context_bytes: int) -> Question:
         frames = FULL_BANK if workload.objects <= MANY_OBJECTS else MEMORIES_FULL
         shown = replace(workload, frames=frames) if task == "video" else workload
-        return Question(Trial(runtime="own", configuration=configuration, workload=shown), gpu, usable, context_bytes)
+        return Question(Run(runtime="own", configuration=configuration, workload=shown), gpu, usable, context_bytes)
 
     context = model.context.bytes if model.context else 0
     sure = plan.chosen is None or plan.chosen.estimate.upper_bytes <= usable
@@ -126,7 +127,7 @@ def _decision(chance: random.Random, card: Gpu, model: MemoryModel) -> Decision:
 def answer(forks: Forks, question: Question) -> dict[str, Any]:
     """Whether it completes, by running it."""
     gpu = imaginary_gpu(question.gpu.name, total_bytes=question.bytes, context_bytes=question.context_bytes)
-    found = forks.run(question.trial, gpu)
+    found = forks.run(Trial.of(question.run), gpu)
     if found.outcome not in (RAN, OUT_OF_MEMORY):
         return {"id": question.id, "error": found.error}
     return {"id": question.id, "completes": found.outcome == RAN}
@@ -136,11 +137,9 @@ def ask(questions: Sequence[Question], journal: Path, jobs: int) -> dict[str, di
     """All answers by id, running what the journal lacks."""
     known = read_journal(journal)
     todo = list({question.id: question for question in questions if question.id not in known}.values())
-    with open_journal(journal) as file:
-        for number, row in enumerate(side_by_side(todo, answer, jobs), 1):
-            known[row["id"]] = row
-            append(file, row)
-            print(f"[{number}/{len(todo)}] {row}", file=sys.stderr, flush=True)
+    for number, row in enumerate(kept(journal, todo, answer, jobs), 1):
+        known[row["id"]] = row
+        print(f"[{number}/{len(todo)}] {row}", file=sys.stderr, flush=True)
     return known
 
 
@@ -178,8 +177,8 @@ def page(made: Sequence[Decision], known: Mapping[str, Mapping[str, Any]]) -> st
         "",
         "# Decisions",
         "",
-        "The planner's choice beside what rehearsals under the very budget say: of the choice, unless it fits by",
-        f"its upper bound, and of all that would be preferred and is predicted to need at most {BAND:.0%} too much.",
+        "The planner's choice compared with rehearsals under the same budget: of the choice, unless it fits by its",
+        f"upper bound, and of all that would be preferred and is predicted to need at most {BAND:.0%} too much.",
         f"{len(made)} random requests on four GPUs ({', '.join(CARDS)}, with 0.5 to 80 GB in place of their own), 5 %",
         "headroom, all tasks, 1 to 30 objects, clips without end, preferences and pins; own runtime; rehearsed, not",
         "measured.",
@@ -193,7 +192,7 @@ def page(made: Sequence[Decision], known: Mapping[str, Mapping[str, Any]]) -> st
     if wrong:
         lines += ["| GPU and budget | request | choice | what was wrong |", "|---|---|---|---|"]
     rows = [(one, "it does not complete") for one in over]
-    rows += [(one, f"{_name(found.trial.configuration)} completes") for one, found in wronged]
+    rows += [(one, f"{_name(found.run.configuration)} completes") for one, found in wronged]
     for one, what in rows:
         request, chosen = one.plan.request, one.plan.chosen
         pins = ", ".join(f"{name} {value}" for name, value in request.pins.given().items())

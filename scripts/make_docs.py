@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Remake the generated docs: docs/cli.md from the program, docs/accuracy.md from the profiles.
+"""Remake the generated docs: docs/cli.md and docs/python.md from the program, docs/accuracy.md from the profiles.
 
 python scripts/make_docs.py           write them
 python scripts/make_docs.py --check   exit 1 if they differ from what is committed
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 from committed import is_current
+from python_reference import python_reference
 
 from planner.cli.helptext import HelpContext
 from planner.cli.main import CONTEXT_SETTINGS, cli
@@ -29,8 +30,8 @@ def cli_reference() -> str:
     """The help of every command, as the program prints it."""
     parts = [MADE, "", "# Command line", ""]
     parts += [
-        "`sam2-plan` alone plans; the commands below stand beside it. stdout holds the answer, stderr everything",
-        "else. The same on any machine without a GPU, except for what asks for the GPU that is present.",
+        "`sam2-plan` without a command plans. stdout holds the answer, stderr everything else. All commands run",
+        "without a GPU, except those that run SAM 2 on the GPU of this machine or ask for its state.",
         "",
         "| exit code | meaning |",
         "|---|---|",
@@ -62,9 +63,9 @@ def accuracy_page() -> str:
             "",
             "# Accuracy",
             "",
-            "How far predictions are off, as `sam2-plan accuracy` prints it: first what others measured on real GPUs,",
-            "then rehearsals that nothing was fitted to, then groups. Holding a whole group out asks laws to go where",
-            "nothing was rehearsed, which they are bad at: it shows what a missing row costs.",
+            "How far predictions are off, as `sam2-plan accuracy` prints it: first figures that others measured on",
+            "real GPUs, then rehearsals that nothing was fitted to, then groups. If a whole group is held out, laws",
+            "have to predict where nothing was rehearsed, which they are bad at: it shows what a missing row costs.",
             "",
             "Columns: median and 95th percentile of the unsigned relative error of the total; the share of rows within",
             "2 %; the worst prediction that was too low, relative and in MiB; rows below the upper bound, with the",
@@ -73,9 +74,9 @@ def accuracy_page() -> str:
             "of estimates that fail as xMem defines it (a wrong verdict for one of ten cards from 2 to 80 GB, or a run",
             "capped at the estimate that runs out; our estimate is the upper bound); and the memory conservation",
             "potential (what is left of the card if each run is capped at its estimate, minus the card where that",
-            "fails). Runs are drawn over all that can be asked for: also pictures of 100 megapixels, 50 objects, math",
-            "attention and passes of several objects, of which few laws are good at. At the resolutions that planning",
-            "proposes, and one object a pass, they are: the bound's margins of the kind `usual` say by how much.",
+            "fails). Runs are drawn over all that can be asked for, including pictures of 100 megapixels, 50 objects,",
+            "math attention and passes of several objects, for which few laws are good. They are good at the",
+            "resolutions that planning proposes, with one object per pass: the margins of the kind `usual` say so.",
             "",
             "```text",
             accuracy_report(assess_known()).rstrip(),
@@ -84,7 +85,7 @@ def accuracy_page() -> str:
             "## The simulator beside other estimators",
             "",
             "From [the whole comparison](peers.md), which also says what the table leaves out. Truth is a real run on",
-            "the CPU, not on a GPU: it tests the trace, and says nothing of the allocator, workspaces and the context.",
+            "the CPU, not on a GPU: it tests the trace, but neither the allocator nor workspaces nor the context.",
             "",
             *peers_summary(),
             "",
@@ -106,7 +107,8 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="compare, write nothing")
     arguments = parser.parse_args()
     stale = 0
-    for name, text in (("cli.md", cli_reference()), ("accuracy.md", accuracy_page())):
+    pages = {"cli.md": cli_reference(), "python.md": f"{MADE}\n\n{python_reference()}", "accuracy.md": accuracy_page()}
+    for name, text in pages.items():
         path = DOCS / name
         if not arguments.check:
             write(path, text)

@@ -30,10 +30,10 @@ def test_they_are_enough_and_what_judges_is_apart() -> None:
     assert sum(row.use == HELD_OUT for row in rows) >= 500
     names = [row.id for row in rows]
     assert len(names) == len(set(names)), "a run that judges is none that is fitted to"
-    assert {row.configuration.precision for row in rows} == set(PRECISIONS)
-    asked = {row.configuration.resolution for row in rows if row.runtime == "own"}
+    assert {row.run.configuration.precision for row in rows} == set(PRECISIONS)
+    asked = {row.run.configuration.resolution for row in rows if row.run.runtime == "own"}
     assert {(side, side) for side in SQUARE_SIDES} <= asked
-    assert max(row.workload.objects for row in rows) == 50
+    assert max(row.run.workload.objects for row in rows) == 50
     assert max(row.quantities.frame_pixels for row in rows) == 96_000_000
 
 

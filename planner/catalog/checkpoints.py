@@ -26,7 +26,7 @@ EXPECTED = "image_encoder.trunk.patch_embed.proj.weight"
 HUB_ID = re.compile(r"facebook/sam2(\.1)?-hiera-[a-z-]+", re.ASCII)
 """Official ids (sam2.build_sam.HF_MODEL_ID_TO_FILENAMES)."""
 HEX_DIGITS = 64
-"""Of names and ids."""
+"""Hexadecimal digits of a SHA-256."""
 _CHUNK_BYTES = 2**22
 
 
@@ -52,13 +52,13 @@ class Official:
     sha256_source: str
     """Who did, for the size too; or why it is not known."""
     folder: str
-    """Of the version, below the base address."""
+    """The folder of the version, below the base address."""
     base: str
     """Where Meta's files lie."""
 
     @property
     def name(self) -> str:
-        """Of the file."""
+        """Name of the file."""
         return official_name(self)
 
     @property

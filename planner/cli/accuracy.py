@@ -16,7 +16,7 @@ Examples:
   sam2-plan accuracy --format csv > accuracy.csv
 
 \b
-After sam2-plan fit it judges what that made, with your own measured rows; before, what ships.
+Judges the coefficients in use: those of sam2-plan fit, with your own measured rows, or the shipped ones.
 
 \b
 Exit codes: 0 reported; 1 failed; 2 usage. Writes nothing. Refits the model some fifteen times: half a minute.
@@ -24,12 +24,12 @@ Exit codes: 0 reported; 1 failed; 2 usage. Writes nothing. Refits the model some
 
 
 @click.command("accuracy", epilog=EPILOG)
-@options.form(FORMS, "what is printed")
+@options.form(FORMS, "what stdout holds")
 def command(output: str) -> None:
     """Report how far predictions are off, on rows that they were not fitted to.
 
-    What others measured, rehearsed, published and measured truth stand apart, with the coverage of the upper bound,
-    and another estimator on the same rows.
+    Figures that others measured, rehearsals, published rows and your own measurements stand apart, each with the
+    coverage of the upper bound and another estimator on the same rows.
     """
     from planner.locations import user_folder
     from planner.memory_model.coefficients import FITTED_FILE

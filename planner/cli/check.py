@@ -30,17 +30,16 @@ Examples:
   sam2-plan check plan.yaml --vram 8GB --policy policy.yaml -o check.sarif -o check.xml --format markdown
 
 \b
-Checks the memory that is free (and who holds the rest), GPU, driver, torch and sam2 against the plan's, the
-checkpoint's hash, the input's size and length, room for outputs and host memory, and the rules of a policy. Each
+Checks the free memory (and who holds the rest); whether GPU, driver, torch and sam2 are those of the plan; the hash
+of the checkpoint; size and length of the input; room for outputs; host memory; and the rules of a policy. Each check
 passes, warns, fails, or is skipped with the reason, and says what to do.
 
 \b
 Exit codes: 0 the plan holds; 1 the environment fails (no GPU, a package, the disk, host memory); 2 usage, a broken
 plan or policy, a checkpoint or input that is not what it should be; 3 it does not fit the memory, the GPU or the
-policy; 4 warnings, under --strict. Of several the order is 3, 2, 1.
-Writes nothing but the files of -o, and these before it ends, whatever was found; of one that cannot be written it
-tells on stderr, and ends with 1 where it would have ended with 0. Reads the files named; changes nothing, on the GPU
-neither.
+policy; 4 warnings, under --strict. If several checks fail, 3 goes before 2 before 1.
+Writes only the files of -o, whatever was found. If one cannot be written, stderr says so, and exit code 0 becomes 1.
+Changes nothing on the GPU.
 """
 
 
@@ -49,29 +48,29 @@ neither.
 @options.target
 @click.option("--input", "source", metavar="INPUT", help="what the plan will run on: its size and length are read")
 @click.option("--checkpoint", metavar="PATH|ID", help="the weights it will run with")
-@click.option("--sha256", metavar="HEX", help="that the checkpoint must have  [default: the official one's]")
-@click.option("--out", metavar="DIR", help="folder that the outputs will go to")
-@click.option("--save", metavar="LIST", help="what will be saved there, as of run")
+@click.option("--sha256", metavar="HEX", help="SHA-256 that the checkpoint must have  [default: the official one]")
+@click.option("--out", metavar="DIR", help="folder that the outputs will be written to")
+@click.option("--save", metavar="LIST", help="which outputs will be saved there, as for run")
 @click.option("--wait", metavar="DURATION", help="how long to wait for memory to be freed: 60s, 5m")
 @click.option("--policy", metavar="FILE", help="rules that the plan must keep (YAML)")
 @click.option("--strict", is_flag=True, help="exit 4 where there are warnings")
-@click.option("--exit-zero", is_flag=True, help="exit 0 whatever was found; an error stays one")
-@click.option("--not-fit-exit-code", metavar="N", help="exit code in place of 3, 0 to 255")
+@click.option("--exit-zero", is_flag=True, help="exit 0 whatever was found; errors keep their exit code")
+@click.option("--not-fit-exit-code", metavar="N", help="exit code to use instead of 3, from 0 to 255")
 @click.option(
     "-o",
     "--output",
     "paths",
     metavar="FILE",
     multiple=True,
-    help=f"save the report, by its ending: {', '.join(ENDINGS)} (repeatable)",
+    help=f"save the report, in the format of its ending: {', '.join(ENDINGS)} (repeatable)",
 )
-@click.option("--oneline", is_flag=True, help="JSON on one line, the last of stdout")
-@options.form(FORMS, "of stdout; json is one document, errors too")
+@click.option("--oneline", is_flag=True, help="print the report as JSON too, on the last line of stdout")
+@options.form(FORMS, "what stdout holds; json is one document, for errors too")
 def command(
     output: Form, plan_path: str, paths: tuple[str, ...], oneline: bool, save: str | None, exit_zero: bool,
     not_fit_exit_code: str | None, **asked: Any,
 ) -> None:  # fmt: skip
-    """Hold the saved PLAN against this machine as it is now, or against a budget, and against a policy."""
+    """Check whether the saved PLAN holds on this machine now, or for a budget, and under a policy."""
     from planner.api import Plan
     from planner.checking import check
     from planner.files import write

@@ -25,24 +25,25 @@ Examples:
   sam2-plan checkpoints --variant tiny --download --from https://mirror.example/segment_anything_2
 
 \b
-A download is kept as NAME.part until it is whole and its size and SHA-256 are right; the same command goes on where
-one was cut or stopped (Ctrl-C). A file that is there is never written over. --from (or the environment,
+A download is kept as NAME.part until it is complete and its size and SHA-256 are right. One that was cut or stopped
+(Ctrl-C) is resumed by the same command. An existing file is never overwritten. --from (in the environment
 SAM2_PLAN_CHECKPOINTS_FROM) is a mirror with the same folders, or the address of the file itself (.pt).
 
 \b
-Exit codes: 0 listed, or fetched and verified; 1 it cannot be fetched (network, disk, another file than the official
-one, Ctrl-C); 2 usage, or another file lies where it should go; 3 the plan does not fit. Writes nothing without
---download.
+Exit codes: 0 listed, or downloaded and verified; 1 the download failed (network, disk, not the official file, Ctrl-C);
+2 usage, or another file is in its place; 3 the plan does not fit. Writes nothing without --download.
 """
 
 
 @click.command("checkpoints", epilog=EPILOG)
 @click.argument("plan_path", metavar="[PLAN]", required=False)
-@click.option("--variant", type=options.Word(VARIANTS), help="only of that variant")
-@click.option("--version", type=options.Word(VERSIONS), help="only of that version  [default: both; download: 2.1]")
-@click.option("--download", is_flag=True, help="fetch the one file that is meant, and verify it")
-@click.option("--to", "folder", metavar="DIR", help="where to  [default: this folder]")
-@click.option("--from", "base", metavar="URL", help="a mirror, in place of Meta's address")
+@click.option("--variant", type=options.Word(VARIANTS), help="list only this variant")
+@click.option(
+    "--version", type=options.Word(VERSIONS), help="list only this version  [default: both; with --download: 2.1]"
+)
+@click.option("--download", is_flag=True, help="download the file, and verify it")
+@click.option("--to", "folder", metavar="DIR", help="folder to download to  [default: this folder]")
+@click.option("--from", "base", metavar="URL", help="download from this mirror instead of Meta's address")
 @options.output_format
 def command(
     output: str,

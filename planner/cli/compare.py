@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from planner.answers import Comparison
 
 SAME_DECISION, OTHER_DECISION = 3, 4
-"""Of --exit-code: 1 and 2 stay what they are everywhere, a failure and a mistake in the call."""
+"""Exit codes of --exit-code: 1 and 2 stay what they are everywhere, a failure and a mistake in the call."""
 EPILOG = """\b
 Examples:
   sam2-plan --vram 2GB -o small.yaml && sam2-plan --vram 8GB -o large.yaml
@@ -23,20 +23,19 @@ Examples:
   sam2-plan compare yesterday.yaml today.yaml --exit-code || echo "the plan changed"
 
 \b
-Exit codes: 0 compared, the same or not ("equal" in the JSON says which); 1 failed; 2 usage, or a file that is no
-plan. With --exit-code 0 only where the plans are the same, 3 where their decisions are and the rest differs, 4 where
-the decisions differ. Writes nothing.
+Exit codes: 0 compared, equal or not ("equal" in the JSON says which); 1 failed; 2 usage, or a file that is no plan.
+With --exit-code: 0 equal; 3 only the decisions are equal; 4 the decisions differ. Writes nothing.
 """
 
 
 @click.command("compare", epilog=EPILOG)
 @click.argument("first", metavar="PLAN")
 @click.argument("second", metavar="PLAN")
-@click.option("--exit-code", "detailed", is_flag=True, help="exit 0 only where the plans are the same; else 3 or 4")
+@click.option("--exit-code", "detailed", is_flag=True, help="exit 0 only if the plans are equal, else 3 or 4")
 @options.output_format
 @click.pass_context
 def command(context: click.Context, /, output: str, first: str, second: str, detailed: bool) -> None:
-    """Show what differs between two plans: what was asked, what was decided, and where the bytes go."""
+    """Show what differs between two plans: request, decision, and where the bytes go."""
     from planner.api import Plan
     from planner.questions import compare
     from planner.report.comparison import comparison_document, comparison_report

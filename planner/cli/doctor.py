@@ -25,12 +25,12 @@ Examples:
   sam2-plan --simulate-gpu machine.json --task video       plan elsewhere as if on that machine
 
 \b
-Made to be pasted: no user names, host names or paths; GPUs are numbered instead of named by their UUIDs, and of our
-own environment variables only the names are shown.
+Made to be pasted: without user names, host names or paths. GPUs are numbered instead of named by their UUIDs, and
+environment variables of this program are shown without their values.
 
 \b
-Exit codes: 0 reported, whatever is missing; 1 failed; 2 usage. Writes nothing but the file of -o. Imports neither
-torch nor sam2: versions are read from the packages' metadata.
+Exit codes: 0 reported, whatever is missing; 1 failed; 2 usage. Writes only the file of -o. Imports neither torch nor
+sam2: versions are read from the packages' metadata.
 """
 
 
@@ -39,7 +39,7 @@ torch nor sam2: versions are read from the packages' metadata.
 @click.option("-o", "--output", "path", metavar="FILE", help="save the report too, as JSON")
 @shared.output_format
 def command(output: str, path: str | None, simulate_gpu: str | None) -> None:
-    """Report the machine: GPUs, versions, what predictions rest on here, and what is not known."""
+    """Report on this machine: GPUs, versions, what predictions rest on here, and what is not known."""
     from planner.report.doctor import doctor_document, doctor_report
     from planner.report.machine import read_machine
 

@@ -17,11 +17,11 @@ Examples:
   sam2-plan fit --check                        the shipped coefficients, remade from the shipped profiles
 
 \b
-Rehearsed runs give the laws their form, published rows those of the published re-implementation, and rows measured
-on a GPU correct them for that GPU: three at least of one runtime. Predictions then rest on what was measured here,
-then elsewhere, then rehearsed, then published. Writes one file [default: memory_model.jsonl in the data folder,
-$SAM2_PLAN_HOME or the platform's], which planning reads from then on; delete it to go back. Takes some
-seconds. Where nothing differs from what ships nothing is written, unless --out says where.
+The laws are fitted to rehearsed runs, those of the published re-implementation to published rows. At least three rows
+of one runtime that were measured on a GPU correct the predictions for this GPU. Trust goes in this order: measured
+here, measured elsewhere, rehearsed, published. Writes one file [default: memory_model.jsonl in the data folder,
+$SAM2_PLAN_HOME or the platform's], which planning reads from then on; delete it to undo the fit. Takes some seconds.
+If nothing differs from the shipped coefficients, nothing is written unless --out is given.
 
 \b
 Exit codes: 0 fitted (--check: the same); 1 failed (--check: they differ); 2 usage, or a profile that is broken.
@@ -31,10 +31,10 @@ Exit codes: 0 fitted (--check: the same); 1 failed (--check: they differ); 2 usa
 @click.command("fit", epilog=EPILOG)
 @click.option("--profiles", metavar="DIR", help="folder of your profiles  [default: those of sam2-plan measure]")
 @click.option("--out", metavar="FILE", help="where to write the coefficients")
-@click.option("--check", is_flag=True, help="remake the shipped coefficients, compare, write nothing")
+@click.option("--check", is_flag=True, help="refit the shipped coefficients and compare; write nothing")
 @options.output_format
 def command(output: str, profiles: str | None, out: str | None, check: bool) -> None:
-    """Refit the memory model to the shipped profiles and your own; prefer what was measured on your GPU."""
+    """Refit the memory model to the shipped profiles and your own; measurements of your GPU come first."""
     from planner.errors import FileError, UsageError
     from planner.files import write
     from planner.locations import user_folder

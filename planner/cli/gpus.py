@@ -35,9 +35,9 @@ Exit codes: 0 listed; 1 failed; 2 usage or no such GPU. Writes nothing.
 @click.argument("words", nargs=-1)
 @options.output_format
 def command(words: tuple[str, ...], output: str) -> None:
-    """List the GPUs known by name, smallest first; with WORDS, those whose name has all of them.
+    """List the GPUs known by name, smallest first; with WORDS, those with all of these words in their name.
 
-    Memory is what the driver reports (nvidia-smi's memory.total), with ECC as the card is delivered.
+    Memory is what the driver reports (memory.total of nvidia-smi), with ECC as the card is delivered.
     """
     from planner.catalog.gpus import card_of, find_gpu, search_gpus
 

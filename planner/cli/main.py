@@ -28,12 +28,12 @@ Examples:
   sam2-plan --vram 8GB,24GB --streams 6        several streams, each a process, on two GPUs
 
 \b
-Options come from the command line, else the environment (SAM2_PLAN_VRAM; of a command SAM2_PLAN_CHECK_WAIT), else a
-file (--config, $SAM2_PLAN_CONFIG, or config.yaml in the data folder), else their defaults.
+An option comes from the command line, else from the environment (SAM2_PLAN_VRAM; for a command SAM2_PLAN_CHECK_WAIT),
+else from a file (--config, $SAM2_PLAN_CONFIG, or config.yaml in the data folder), else it has its default.
 
 \b
 Exit codes: 0 fits; 1 failed; 2 usage; 3 nothing fits; 4 fits tightly (--strict).
-Writes nothing but the file of -o; with --exact also what was found, into the cache folder ($XDG_CACHE_HOME, ~/.cache).
+Writes only the file of -o; --exact also writes its findings into the cache folder ($XDG_CACHE_HOME, ~/.cache).
 """
 COMMANDS = {
     "check": "planner.cli.check",
@@ -54,7 +54,6 @@ COMMANDS = {
     "place": "planner.cli.place",
     "rehearse": "planner.cli.rehearse",
 }
-
 
 VERSION_HINT = "It pins the version of the checkpoints: 2.0 or 2.1. This program's own version: sam2-plan -V"
 MEANT = {
@@ -126,14 +125,14 @@ def _configured(context: click.Context, option: click.Parameter, path: str | Non
     expose_value=False,
     envvar="SAM2_PLAN_CONFIG",
     callback=_configured,
-    help="options from a YAML file  [default: config.yaml in the data folder, where it is there]",
+    help="read options from a YAML file  [default: config.yaml in the data folder, if it exists]",
 )
 @click.version_option(
     __version__, "-V", "--program-version", prog_name="sam2-plan", help="show this program's version and exit"
 )
 @click.pass_context
 def cli(context: click.Context, /, output: str, path: str | None, exit_zero: bool, **asked: Any) -> None:
-    """Which SAM 2 configuration is the best one that fits this GPU, and how sure are we?
+    """Which SAM 2 configuration is the best one that fits this GPU, and how sure is that?
 
     Without a command: plan, for a budget (--vram), a GPU by name (--gpu), or the GPU of this machine.
     """

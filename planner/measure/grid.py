@@ -15,7 +15,7 @@ from typing import Any
 
 from planner.catalog.capability import what_it_lacks
 from planner.domain import Configuration, Request, Workload
-from planner.measure.trial import Trial
+from planner.nouns.run import Run
 from planner.planning.candidates import POINT_BATCHES, SQUARE_SIDES, resolutions
 from planner.profiles.rehearsed import DRAWN, FIT, HELD_OUT, RehearsedUse
 from planner.words import DRIVEN_RUNTIMES, VARIANTS, VERSIONS, DrivenRuntime, Precision
@@ -41,7 +41,7 @@ Size = tuple[int, int]
 class Point:
     """One rehearsal."""
 
-    trial: Trial
+    run: Run
     capability: tuple[int, int]
     use: RehearsedUse
     """FIT, DRAWN or HELD_OUT."""
@@ -49,7 +49,7 @@ class Point:
     @property
     def id(self) -> str:
         """A name that says all, the same in every run."""
-        return f"{self.trial.id}-sm{self.capability[0]}{self.capability[1]}"
+        return f"{self.run.id}-sm{self.capability[0]}{self.capability[1]}"
 
 
 def points(held_out: int, drawn: int, seed: int = 14) -> list[Point]:
@@ -86,8 +86,7 @@ def _point(runtime: DrivenRuntime, task: str, capability: tuple[int, int] = AMPE
     if "frames" not in workload:
         few = workload["objects"] <= MANY_OBJECTS
         workload["frames"] = 1 if task != "video" else FULL_BANK if few else MEMORIES_FULL
-    trial = Trial(runtime=runtime, configuration=Configuration(**configuration), workload=Workload(**workload))
-    return Point(trial, capability, FIT)
+    return Point(_run(own, configuration, workload), capability, FIT)
 
 
 def _widths(capability: tuple[int, int]) -> tuple[Precision, ...]:
@@ -222,7 +221,7 @@ def _drawn(chance: random.Random, use: RehearsedUse) -> Point | None:
         configuration["object_batch"] = (
             chance.choice((64, 64, 64, 32, 16, 8, 4, 1)) if own else chance.choice((64, 64, 16))
         )
-        return Point(_trial(own, configuration, workload), capability, use)
+        return Point(_run(own, configuration, workload), capability, use)
     objects = chance.choice((1, 1, 1, 1, 2, 2, 3, 4, 5, 8, 10, 10, 15, 20, 30, 50))
     workload["objects"] = objects
     if task == "video":
@@ -232,11 +231,11 @@ def _drawn(chance: random.Random, use: RehearsedUse) -> Point | None:
         else:
             workload["objects"] = objects = min(objects, 20)
             workload["frames"] = min(chance.choice((2, 10, 20, 40, 80, 120)), max(2, 160 // objects))
-    return Point(_trial(own, configuration, workload), capability, use)
+    return Point(_run(own, configuration, workload), capability, use)
 
 
-def _trial(own: bool, configuration: dict[str, Any], workload: dict[str, Any]) -> Trial:
-    return Trial(
+def _run(own: bool, configuration: dict[str, Any], workload: dict[str, Any]) -> Run:
+    return Run(
         runtime="own" if own else "stock",
         configuration=Configuration(**configuration),
         workload=Workload(**workload),

@@ -6,9 +6,10 @@ from datetime import date
 
 from planner.measure.trial import RAN, Outcome, Trial
 from planner.measurement import Environment, Figure, Measurement
-from planner.words import DrivenRuntime, Metric, SweepKind
+from planner.profiles.conversion import fields_of
+from planner.words import Metric, Runtime, SweepKind
 
-IMPLEMENTATIONS: dict[DrivenRuntime, str] = {
+IMPLEMENTATIONS: dict[Runtime, str] = {
     "own": "the runtime behind planner.load",
     "stock": "stock predictors of the sam2 package",
 }
@@ -21,7 +22,6 @@ COMMANDS: dict[SweepKind, str] = {
 
 def measurement(trial: Trial, outcome: Outcome, kind: SweepKind, profile: str) -> Measurement:
     """One row of a profile; what did not run is a reference, and so is what nothing counted."""
-    configuration, workload = trial.configuration, trial.workload
     figures = tuple(_figures(outcome))
     ran = outcome.outcome == RAN
     versions = outcome.versions
@@ -32,19 +32,7 @@ def measurement(trial: Trial, outcome: Outcome, kind: SweepKind, profile: str) -
         # Under a cap the allocator gives its cache back before it runs out: fewer bytes than it takes elsewhere. And
         # nothing is fitted to rehearsed rows yet.
         use="fit" if ran and figures and trial.cap_bytes is None and kind != "rehearsed" else "reference",
-        task=workload.task,
-        objects=workload.objects,
-        frames=workload.frames,
-        frame_size=workload.frame_size,
-        variant=configuration.variant,
-        version=configuration.version,
-        resolution=configuration.resolution,
-        precision=configuration.precision,
-        attention=configuration.attention,
-        object_batch=configuration.object_batch,
-        bounded_memory_bank=configuration.bounded_memory_bank,
-        offload_video=configuration.offload_video,
-        offload_state=configuration.offload_state,
+        **fields_of(trial),
         figures=figures,
         environment=Environment(
             gpu=outcome.gpu,
@@ -59,7 +47,6 @@ def measurement(trial: Trial, outcome: Outcome, kind: SweepKind, profile: str) -
         ),
         date=date.today().isoformat(),
         url=None,
-        runtime=trial.runtime,
         outcome=outcome.outcome,
         error=outcome.error,
         alone=outcome.alone,

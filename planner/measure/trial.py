@@ -10,11 +10,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from planner.domain import Configuration, Workload
-from planner.nouns.run import Run, Sam2
+from planner.nouns.run import Run, Sam2, Usage
 from planner.runtime.cap import VARIABLE
 from planner.words import RUN_OUTCOMES, RunOutcome
 
@@ -31,7 +31,7 @@ class Trial(Run):
     """A run, and how a process is to do it. A clip without end is run over `frames` frames."""
 
     frames: int = 30
-    """Of a clip without end: the memory bank is full after 16."""
+    """How many frames of a clip without end are run: the memory bank is full after 16."""
     cap_bytes: int | None = None
     """What the process may take on the GPU, context included; None: all there is."""
     device: str = "cuda"
@@ -40,6 +40,11 @@ class Trial(Run):
     """None: random weights. Memory does not depend on their values."""
     plan: str | None = None
     """A saved plan whose choice this is: where memory runs out, what it falls back to is tried. None: nothing is."""
+
+    @classmethod
+    def of(cls, run: Run, **how: Any) -> Trial:
+        """A run as a process does it; `how` are the other fields."""
+        return cls(**{one.name: getattr(run, one.name) for one in fields(Run)}, **how)
 
     @property
     def id(self) -> str:
@@ -57,7 +62,7 @@ class Trial(Run):
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Trial:
         """What to_dict gave."""
-        known = {name: value[name] for name in value if name in Trial.__dataclass_fields__}
+        known = {name: value[name] for name in value if name in {one.name for one in fields(cls)}}
         known["configuration"] = Configuration(**_with_tuple(value["configuration"], "resolution"))
         known["workload"] = Workload(**_with_tuple(value["workload"], "frame_size"))
         known["sam2"] = Sam2(**value.get("sam2", {}))
@@ -81,23 +86,23 @@ class Outcome:
     context_bytes: int | None = None
     """Taken on the GPU beside what the allocator holds; null where the process was not alone."""
     process_bytes: int | None = None
-    """Of the process, as the driver says."""
+    """What the process takes on the GPU, as the driver says."""
     total_bytes: int | None = None
-    """Of the GPU."""
+    """Memory of the GPU."""
     phases: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """By phase in order: allocated_bytes and reserved_bytes at its peak."""
     alone: bool | None = None
     """Whether no other process had memory on the GPU; null where that cannot be seen."""
     seconds_per_frame: float | None = None
-    """Median, after the first two."""
+    """Median, without the first two frames."""
     frames: int | None = None
     """How many were run."""
     retries: int | None = None
     """How often the allocator gave its cache back before the driver had enough."""
     kernels_per_frame: float | None = None
-    """Launched: median, after the first two. Known of a rehearsal."""
+    """How many kernels a frame launched: median, after the first two. Known for rehearsals only."""
     imaginary: bool = False
-    """Whether the GPU was: rehearsed, then, not measured."""
+    """Whether the GPU was imaginary: rehearsed then, not measured."""
     steps: tuple[str, ...] = ()
     """What fallback stepped down to, in order."""
     gpu: str | None = None
@@ -106,8 +111,18 @@ class Outcome:
     versions: Mapping[str, str | None] = field(default_factory=dict)
     """torch, cuda, cudnn, driver, sam2."""
     phase: str | None = None
-    """In which it ended, where it did not run through."""
+    """The phase in which it ended, where it did not run to the end."""
     error: str | None = None
+
+    @property
+    def usage(self) -> Usage:
+        """What the run took."""
+        return Usage(
+            allocated_bytes=self.allocated_bytes,
+            reserved_bytes=self.reserved_bytes,
+            context_bytes=self.context_bytes,
+            phases={name: peak["allocated_bytes"] for name, peak in self.phases.items()},
+        )
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Outcome:

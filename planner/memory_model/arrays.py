@@ -17,7 +17,7 @@ Number = Any
 TOKEN_PIXELS = 256
 EMBEDDING_CHANNELS = 256
 MEMORY_CHANNELS = 64
-"""Of memory features: mem_dim of sam2/configs/*.yaml."""
+"""Channels of memory features: mem_dim of sam2/configs/*.yaml."""
 MEMORY_FRAMES = 7
 """num_maskmem, sam2/modeling/sam2_base.py: one conditioning frame and six before the current one."""
 POINTER_FRAMES = 16
@@ -31,11 +31,11 @@ CANDIDATE_MASKS = 3
 ENLARGED_BYTES = 64 * 2**20
 """What the own runtime lets automatic masks take at the picture's size (planner/runtime/automatic.py)."""
 VIDEO_PARAMETERS = 7_520_753
-"""Of memory attention, memory encoder and object pointers (counted in sam2 1.1.0, version 2.1, the same in every
-variant): the own runtime leaves them out for images and automatic masks (planner/runtime/network.py, place)."""
+"""Parameters of memory attention, memory encoder and object pointers (counted in sam2 1.1.0, version 2.1, the same in
+every variant): the own runtime leaves them out for images and automatic masks (planner/runtime/network.py, place)."""
 FLOAT32, HALF = 4, 2
 WEIGHT_BYTES: dict[Width, int] = {"half": HALF, "autocast": FLOAT32, "float32": FLOAT32}
-"""Of one parameter, by the width of precisions; the narrowest first."""
+"""Bytes of one parameter, by the width of precisions; the narrowest first."""
 
 
 def weights(runtime: Runtime, task: Task, parameters: Number, item_bytes: int) -> Number:

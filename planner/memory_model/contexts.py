@@ -33,7 +33,7 @@ WHOLE_SLICES = 7
 MOST_BYTES = 2**30
 """No context is as large."""
 SPARE_SHARE = 0.5
-"""Of memory beyond a size: how much of it counts against the context of the next size's cards. So a larger budget
+"""The share of memory beyond a size that counts against the context of the next size's cards. So a larger budget
 never plans for less, whatever its cards, with a headroom of up to as much."""
 
 

@@ -8,7 +8,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from planner.catalog import Catalog, load_catalog
-from planner.domain import Component, Configuration, Estimate, Gpu, Workload
+from planner.domain import Component, Configuration, Estimate, Gpu, Workload, name_of, runtime_of
 from planner.errors import UsageError
 from planner.memory_model import arrays, host
 from planner.memory_model.beyond import NO_SCORES, is_beyond, is_usual, math_scores
@@ -16,7 +16,7 @@ from planner.memory_model.coefficients import load_coefficients
 from planner.memory_model.contexts import Context, context_on
 from planner.memory_model.exact import Key, Known, key_of, phases_of
 from planner.memory_model.features import SCALAR, Operations, Quantities, features
-from planner.memory_model.laws import KINDS, Coefficients, Correction, Group, Rehearsed, generation_of, name_of
+from planner.memory_model.laws import KINDS, Coefficients, Correction, Group, Rehearsed, generation_of
 from planner.memory_model.releases import BUILT, Difference, Releases, releases_as_fitted, releases_of
 from planner.memory_model.terms import (
     CUDA_CONTEXT,
@@ -27,7 +27,6 @@ from planner.memory_model.terms import (
     phase_of,
     quantities,
     reserved_of,
-    runtime_of,
     totals_of,
 )
 from planner.words import PositionTables, Runtime, Task, Variant
@@ -321,7 +320,7 @@ class MemoryModel:
         return Totals(allocated, reserved, context.bytes, upper + context.high_bytes, least + context.bytes)
 
     def _bound(self, group: Group, terms: Terms, reserved: int) -> int:
-        """Of reserved bytes."""
+        """The bound of reserved bytes."""
         more: float = reserved * self.widening(group, terms.quantities, terms.usual, SCALAR)
         return reserved + ceil(more)
 

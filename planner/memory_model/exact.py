@@ -10,7 +10,7 @@ from planner.domain import Component, Configuration, Estimate, Exact, Phase, Wor
 from planner.words import VERSIONS, ExactMethod, Precision, Runtime
 
 SETTLED_FRAMES = 30
-"""Of a video on a bounded memory bank, which is full after 16 frames: a longer clip allocates no more. What is reserved
+"""Frames of a video on a bounded memory bank, which is full after 16: a longer clip allocates no more. What is reserved
 then stays, too, but for a granule of 2 MiB where several objects go in one pass (simulated: docs/rehearsing.md)."""
 
 

@@ -39,7 +39,7 @@ class Quantities(NamedTuple):
     """One configuration and workload as numbers (or columns of them)."""
 
     pixels: Number
-    """Of the resolution."""
+    """Pixels of the resolution."""
     object_batch: Number
     offload_video: Number
     offload_state: Number

@@ -19,7 +19,7 @@ from planner.profiles.rehearsed import read_runs
 
 KINDS = ("published", "measured")
 NAME = "laws-2"
-"""Of the committed fit: counted up when its form or its rows change."""
+"""Name of the committed fit: counted up when its form or its rows change."""
 
 
 @lru_cache(maxsize=1)

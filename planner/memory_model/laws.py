@@ -8,13 +8,10 @@ from dataclasses import dataclass, field
 from math import ceil, inf
 from typing import NamedTuple
 
-from planner.domain import Configuration, Workload
 from planner.words import ProvenanceKind, Runtime, Task, Variant, Width
 
 GENERATIONS = {"7.5": (7, 5), "8.6": (8, 6), "12.0": (12, 0)}
 """Capabilities that have laws of their own; the others take those of the nearest, which generation_of names."""
-FULL_BANK_FRAMES = 18
-"""Of a bounded memory bank: no array grows beyond (its pointers are all there after 16)."""
 LAWS_OF: tuple[ProvenanceKind, ...] = ("rehearsed", "published")
 """What laws are fitted to."""
 OTHER_PROGRAM = "any"
@@ -27,21 +24,6 @@ def generation_of(capability: tuple[int, int] | None) -> str:
     if capability is None or capability[0] == 8:
         return "8.6"
     return "7.5" if capability[0] < 8 else "12.0"
-
-
-def name_of(configuration: Configuration, workload: Workload, capability: tuple[int, int]) -> str:
-    """What two runs of one group have in common that take the same bytes."""
-    c, w = configuration, workload
-    frames = w.frames
-    if w.task != "video":
-        frames = 1
-    elif c.bounded_memory_bank and (frames is None or frames > FULL_BANK_FRAMES):
-        frames = FULL_BANK_FRAMES  # no clip is longer for the memory bank
-    words = (
-        c.variant, c.version, *c.resolution, c.attention, w.objects, c.object_batch, frames, *w.frame_size,
-        int(c.offload_video), int(c.offload_state), *capability,
-    )  # fmt: skip
-    return " ".join(map(str, words))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +59,7 @@ class Spill:
 
     constant: float
     share: float
-    """Of the law's table or curve: what is still in use then, or of no use."""
+    """The share of the law's table or curve that is still in use then, or of no use."""
     growth: Mapping[str, float]
     """As a law's."""
 
@@ -91,7 +73,7 @@ class Law:
     growth: Mapping[str, float]
     """By feature (planner.memory_model.features): bytes for each of its units."""
     spill: Spill | None = None
-    """Of reserved bytes; None where everything that grows is added."""
+    """For reserved bytes; None where everything that grows is added."""
     tables: Mapping[Variant, Sequence[float]] = field(default_factory=dict)
     """By variant: the same as a curve, at each resolution of the group that was run; it may fall from one to the next,
     as what the allocator reserves does."""
@@ -124,7 +106,7 @@ class Group:
     reserved: Law
     """Reserved bytes at the end, weights not counted."""
     provenance: ProvenanceKind
-    """Of what was fitted: rehearsed or published."""
+    """Where the fitted rows come from: rehearsed or published."""
     places: Mapping[tuple[int, int], int] = field(default_factory=dict)
     """Where a resolution, shorter side first, stands in the laws' tables."""
     run: Mapping[Variant, frozenset[int]] = field(default_factory=dict)
@@ -134,10 +116,10 @@ class Group:
     most_reserved: float = inf
     """The most that any run reserved of what it allocated; math attention keeps scores of every length, and more."""
     largest_pixels: int
-    """Of the resolutions that were fitted to, as are the following."""
+    """The largest resolution that was fitted to; the following likewise."""
     largest_objects: int
     largest_frame_pixels: int
-    """Of the source's pictures."""
+    """The largest pictures of the source."""
 
     def was_run(self, variant: Variant, resolution: tuple[int, int]) -> bool:
         """Whether the variant was run at that resolution on this generation."""
@@ -146,9 +128,9 @@ class Group:
 
 
 KINDS = USUAL, OTHER = "usual", "other"
-"""Of runs: at a resolution that was rehearsed, as planning proposes it first; and all else (beyond.is_usual)."""
+"""Kinds of runs: at a resolution that was rehearsed, as planning proposes it first; and all else (beyond.is_usual)."""
 COVERAGE = 0.95
-"""Of margins."""
+"""The share of runs that margins cover."""
 
 
 def conformal_rank(rows: int) -> int:
@@ -182,7 +164,7 @@ class Correction:
     context_bytes: int | None
     """Measured, of processes that were alone; None where none was."""
     margin: Margin
-    """Of the total after correction, from rows held out."""
+    """Margin of the total after correction, from rows held out."""
     notes: tuple[str, ...]
     """Why the margin is wider than its rows say, such as another version of torch."""
 
@@ -205,7 +187,7 @@ class Coefficients:
     memory_model: str
     """Name of this fit."""
     versions: Mapping[str, str]
-    """Of the packages that were rehearsed."""
+    """Versions of the packages that were rehearsed."""
 
     def group(self, runtime: Runtime, task: Task, width: Width, generation: str) -> Group | None:
         """The laws of a generation; where it has none those of most cards, and of the published program its own."""

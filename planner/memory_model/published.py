@@ -29,8 +29,8 @@ FEWEST_IMAGES, FEWEST_TOTALS = 4, 1
 
 def fit_published(rows: Sequence[Row], catalog: Catalog) -> dict[Key, Group]:
     """The groups of the re-implementation: image and video, in float16. Raises PlannerError for too few rows."""
-    images = [row for row in rows if row.allocated is not None]
-    totals = [row for row in rows if row.allocated is None]
+    images = [row for row in rows if row.usage.allocated_bytes is not None]
+    totals = [row for row in rows if row.usage.allocated_bytes is None]
     if len(images) < FEWEST_IMAGES or len(totals) < FEWEST_TOTALS:
         raise PlannerError(
             f"{len(images)} allocated and {len(totals)} total rows of the re-implementation are too few to fit to.",
@@ -43,8 +43,8 @@ def fit_published(rows: Sequence[Row], catalog: Catalog) -> dict[Key, Group]:
         step = 1.0 if len(knots) == 1 else min(max((pixels - knots[0]) / (knots[1] - knots[0]), 0.0), 1.0)
         return [1.0, step, pixels, pixels * channels[variant]]
 
-    described = np.array([describe(row.quantities.pixels, row.configuration.variant) for row in images])
-    peaks = np.array([float(row.allocated or 0) for row in images])
+    described = np.array([describe(row.quantities.pixels, row.run.configuration.variant) for row in images])
+    peaks = np.array([float(row.usage.allocated_bytes or 0) for row in images])
     beside = peaks - np.array([float(row.weights(catalog)) for row in images])
     learnt = CurveRegressor().fit(described, beside, peaks)
     curves: dict[Variant, Curve] = {}
@@ -82,8 +82,8 @@ def _reserve(totals: Sequence[Row], catalog: Catalog, curves: Mapping[Variant, C
     allocated, held = [], []
     context = context_on().bytes  # whose GPU is not named, here as in a prediction
     for row in totals:
-        allocated.append(row.weights(catalog) + curves[row.configuration.variant].at(row.quantities.pixels))
-        held.append(float((row.total or 0) - context) - float(row.features[MEMORY_BANK]))
+        allocated.append(row.weights(catalog) + curves[row.run.configuration.variant].at(row.quantities.pixels))
+        held.append(float((row.usage.total_bytes or 0) - context) - float(row.features[MEMORY_BANK]))
     described = np.array([[1.0, size] for size in allocated])
     beside = np.array(held) - np.array(allocated)
     spare, ratio = CurveRegressor().fit(described, beside, np.array(held) + context).coef_
@@ -105,7 +105,7 @@ def _reserved(law: Law, catalog: Catalog, spare: float, ratio: float) -> Law:
 
 def published_shortfall(row: Row, model: MemoryModel) -> float:
     """How far the truth, rounding included, lies above the prediction, relative to this."""
-    totals = model.totals(row.configuration, row.workload, runtime=RUNTIME)
-    if row.allocated is not None:
-        return float((row.allocated + row.rounding) / totals.allocated - 1)
-    return float(((row.total or 0) + row.rounding) / totals.total - 1)
+    totals = model.totals(row.run.configuration, row.run.workload, runtime=RUNTIME)
+    if row.usage.allocated_bytes is not None:
+        return float((row.usage.allocated_bytes + row.rounding) / totals.allocated - 1)
+    return float(((row.usage.total_bytes or 0) + row.rounding) / totals.total - 1)

@@ -27,14 +27,14 @@ depend neither on the resolution nor on objects."""
 VIDEO_CASTS_BYTES = 2 * arrays.VIDEO_PARAMETERS
 """Beside them, copies of what only video runs."""
 WARM_SIDES = (256, 128, 64, 32)
-"""Of the tables that sam2 makes with the model, whatever the resolution: 1024 by strides of 4 to 32
+"""Sides of the tables that sam2 makes with the model, whatever the resolution: 1024 by strides of 4 to 32
 (sam2/modeling/position_encoding.py, PositionEmbeddingSine.__init__)."""
 NECK_BYTES, MEMORY_BYTES = 256 * 4, 64 * 4
-"""Of one position: float32 in the channels of the image encoder's neck and of the memory encoder."""
+"""Bytes of one position: float32 in the channels of the image encoder's neck and of the memory encoder."""
 WARM_BYTES = sum((NECK_BYTES + MEMORY_BYTES) * side * side for side in WARM_SIDES)
 ROTARY_BYTES = 8 * 64 * 64 * 128 * 8
-"""Of the rotary tables of memory attention's four layers, two each: complex64, 128 numbers for each of 64x64 tokens
-(RoPEAttention.__init__, sam2/modeling/sam/transformer.py)."""
+"""Bytes of the rotary tables of memory attention's four layers, two each: complex64, 128 numbers for each of 64x64
+tokens (RoPEAttention.__init__, sam2/modeling/sam/transformer.py)."""
 MAKING_BYTES = 32 << 20
 """What making the neck's tables anew takes at 1024x1024 while its features are there: half of the largest one, 128
 channels in float32 at 256x256 (PositionEmbeddingSine._pe)."""
@@ -57,7 +57,7 @@ class Difference(NamedTuple):
     after: float = 0.0
     """The same in later phases."""
     reserved: float = 0.0
-    """Of copies and tables, in what the allocator holds in the end."""
+    """Bytes of copies and tables, in what the allocator holds in the end."""
 
     def of(self, phase: str) -> float:
         """Bytes of a phase."""

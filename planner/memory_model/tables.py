@@ -174,7 +174,7 @@ class _Places:
         for number, name in enumerate(VARIANTS):
             here[number, list(group.run.get(name, ()))] = True
         self.run = self._known & here.ravel()[self._cell]
-        """Of which rows the resolution was run on this generation."""
+        """Whether the resolution of each row was run on this generation."""
 
     def at(self, law: Law) -> np.ndarray:
         """Bytes of a law's tables, or curves where nothing was run."""

@@ -13,7 +13,7 @@ from planner.memory_model.exact import Known
 from planner.memory_model.features import ARRAYS, SCALAR, Quantities
 from planner.memory_model.laws import Group, Law
 from planner.memory_model.releases import Difference
-from planner.words import RUNTIMES, Precision, ProvenanceKind, Runtime, Width
+from planner.words import RUNTIMES, Precision, ProvenanceKind, Width
 
 OTHER_RUNTIME = RUNTIMES[2]
 """The published re-implementation."""
@@ -118,11 +118,6 @@ class Terms(NamedTuple):
     def extra(self, phase: str) -> float:
         """What was not fitted: workspaces and copies by the release that counts, scores of math attention."""
         return self.apart.of(phase) + (float(self.scores[SCORED[phase]]) if phase in SCORED else 0.0)
-
-
-def runtime_of(configuration: Configuration) -> Runtime:
-    """Whose code a configuration is for."""
-    return "own" if configuration.bounded_memory_bank else "stock"
 
 
 def quantities(configuration: Configuration, workload: Workload) -> Quantities:

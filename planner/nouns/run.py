@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Literal, get_args
 
 from planner.domain import Configuration, Workload
-from planner.words import DrivenRuntime, PositionTables, PromptKind
+from planner.words import PositionTables, PromptKind, Runtime
 
 PhaseName = Literal["load", "init", "encode", "prompt", "track", "output"]
 """A stretch of a run. Phases nest, and the innermost counts: encoding within tracking is encode."""
@@ -46,12 +47,12 @@ class Sam2:
 class Run:
     """Whose code does what, and how: all that the bytes of a run depend on beside the machine."""
 
-    runtime: DrivenRuntime
+    runtime: Runtime
     configuration: Configuration
     workload: Workload
     prompt: PromptKind = "box"
     sam2: Sam2 = field(default_factory=Sam2)
-    """Of the stock predictors."""
+    """How the stock predictors are called."""
 
     @property
     def id(self) -> str:
@@ -64,4 +65,24 @@ class Run:
             words += [f"{w.frames}f" if w.frames else "endless"]
         words += ["offload-video"] * c.offload_video + ["offload-state"] * c.offload_state
         words += [self.prompt] * (self.prompt != "box")
+        said = ((one.name, getattr(self.sam2, one.name), one.default) for one in fields(Sam2))
+        words += [f"{name}={value}" for name, value, usual in said if value != usual]
         return "-".join(words)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What a run took of a GPU, in bytes; None where nobody counted."""
+
+    allocated_bytes: int | None = None
+    """Tensors, at the highest moment."""
+    reserved_bytes: int | None = None
+    """What the caching allocator held."""
+    context_bytes: int | None = None
+    """The CUDA context and loaded kernels, outside the allocator."""
+    total_bytes: int | None = None
+    """Bytes of the process, where that was counted as a whole."""
+    least_bytes: int | None = None
+    """Reserved bytes with which it still completes, where they were sought."""
+    phases: Mapping[str, int] = field(default_factory=dict)
+    """Allocated bytes at the peak of each phase, where known."""

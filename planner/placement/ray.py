@@ -14,7 +14,7 @@ from planner.units import exact_size, format_size
 from planner.words import ShareKind
 
 UNITS = 10_000
-"""Of a resource: Ray counts in ten-thousandths (ray/_common/ray_option_utils.py, RESOURCE_UNIT_SCALING)."""
+"""Units of a resource: Ray counts in ten-thousandths (ray/_common/ray_option_utils.py, RESOURCE_UNIT_SCALING)."""
 _MODEL = re.compile(r"\w+\s+((?:[A-Z]+\s+)*[A-Z0-9]*\d[A-Z0-9]*)")
 """The model in a driver's name: capitals and digits after the brand (ray/_private/accelerators/nvidia_gpu.py)."""
 _CHIP = re.compile(r" (AD|GA|GB|GM|GP|TU)\d{3}$")

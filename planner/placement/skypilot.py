@@ -25,7 +25,7 @@ from planner.version import __version__
 from planner.words import ShareKind
 
 SETUP = f'pip install "sam2-plan[run]=={__version__}"\n'
-"""Of the release that made the plan: another one may predict other bytes."""
+"""Installs the release that made the plan: another one may predict other bytes."""
 GIBIBYTE = 2**30
 IGNORED = "files that .gitignore or .git/info/exclude names are not sent along (clips and checkpoints often are)"
 """https://docs.skypilot.co/en/latest/examples/syncing-code-artifacts.html"""

@@ -58,7 +58,7 @@ class Span(NamedTuple):
     model: MemoryModel
 
     def ways(self, resolution: tuple[int, int], objects: int | None = None) -> Iterator[list[Member]]:
-        """Of each width of precisions, the narrowest first, the ways that may take least and that the host holds.
+        """For each width of precisions, narrowest first, the ways that may take least and that the host holds.
 
         None other fits where none of these does.
         """

@@ -33,7 +33,7 @@ front."""
 
 Key = tuple[float, ...]
 Ranker = Callable[[CandidateClass, Member, int], Key]
-"""Of a class, the member it would run as, and how surely that fits (Member.certainty)."""
+"""Called with a class, the member it would run as, and how surely that fits (Member.certainty)."""
 
 
 def ranker(

@@ -40,7 +40,7 @@ def carried(request: Request, budget: Budget, model: MemoryModel, warnings: Sequ
 
 
 def _shown_classes(request: Request, budget: Budget, model: MemoryModel) -> list[CandidateClass]:
-    """Of one variant the first precision in order of preference that the GPU runs, and the one that takes least."""
+    """For one variant the first precision in order of preference that the GPU runs, and the one that takes least."""
     pins = request.pins
     pins = replace(pins, version=pins.version or VERSIONS[0], resolution=pins.resolution or NATIVE)
     classes = candidate_classes(replace(request, pins=pins), budget, model)

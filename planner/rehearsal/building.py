@@ -229,7 +229,7 @@ def _excerpt(text: str) -> str:
 
 
 def _versions(wheels: Wheels) -> list[str]:
-    """Of CUDA and cuBLAS, for the libraries that cannot include their headers."""
+    """Versions of CUDA and cuBLAS, for the libraries that cannot include their headers."""
     cuda = re.search(r"^#define CUDA_VERSION (\d+)", wheels.header("cuda.h"), re.MULTILINE)
     header = wheels.header("cublas_api.h")
     parts = [re.search(rf"CUBLAS_VER_{part} (\d+)", header) for part in ("MAJOR", "MINOR", "PATCH")]

@@ -1,4 +1,4 @@
-"""How far a budget carries, as text and as a document."""
+"""How far a budget reaches, as text and as a document."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def carried_report(carried: Carried, style: Style) -> str:
     rows = [columns, *(_row(one, task) for one in carried.reach)]
     found = head(carried.request, carried.budget)
     found += [style(f"! {warning}", "yellow") for warning in carried.warnings]
-    found += ["", style("How far it carries", bold=True) + ", on the runtime of sam2-plan run"]
+    found += ["", style("How far it reaches", bold=True) + ", on the runtime of sam2-plan run"]
     found += style.table(
         rows,
         range(2, len(columns)),

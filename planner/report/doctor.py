@@ -35,7 +35,7 @@ class Knowledge:
     memory_model: str
     profiles: tuple[str, ...]
     versions: Mapping[str, str]
-    """Of the packages that the figures are of."""
+    """Versions of the packages that the figures are of."""
     fitted: bool
     """Whether the user's own fit is in use."""
     corrected_gpus: tuple[str, ...]

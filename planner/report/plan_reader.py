@@ -234,7 +234,7 @@ def _configuration(fields: Fields) -> Configuration:
 
 WHY_UNKNOWN = ("quality_reason", "frames_per_second_reason")
 WORTH_IN_WORDS = ("quality_metric", "frames_per_second_of", *WHY_UNKNOWN)
-"""Of a choice; plans of earlier releases have but the last."""
+"""Words about a choice's worth; plans of earlier releases have only the last ones."""
 
 
 def _choice(fields: Fields, estimate: Estimate) -> Choice:

@@ -160,7 +160,7 @@ class _Run:
         self.layout.clear_parts()
 
     def salvage(self) -> None:
-        """Of a source that passes by once: join the complete parts, since no later call can."""
+        """For a source that can be read only once: join the complete parts, since no later call can."""
         if self._frames.rereadable or self.record.status == "stopped" or not self.record.parts:
             return
         self.record = replace(self.record, status="stopped", ended=True)

@@ -27,7 +27,7 @@ class Weights:
     checkpoint: str | None = None
     """A path or an official id; None: random weights."""
     seed: int = 0
-    """Of random weights."""
+    """The seed of random weights."""
     device: str = "auto"
     """As given; auto takes CUDA, else MPS, else the CPU."""
     fallback: bool = False
@@ -41,7 +41,7 @@ class Progress:
     done: int
     """Frames tracked (automatic masks: points)."""
     total: int | None
-    """Of how many; None where that is not known."""
+    """Out of how many; None where that is not known."""
     unit: ProgressUnit
     per_second: float | None
     """Units a second since this call began; None before there are any."""
@@ -81,9 +81,9 @@ class Job:
     start: int | None = None
     """The frame to begin at; None: the first prompted."""
     points_per_side: int | None = None
-    """Of the grid of automatic masks; None: 32."""
+    """The grid of automatic masks; None: 32."""
     crop_layers: int | None = None
-    """Of automatic masks; None: no crops."""
+    """Layers of crops for automatic masks; None: no crops."""
     multimask: bool = False
     """Keep the best of three masks per object (task image)."""
     progress: Callable[[Progress], None] | None = None
@@ -124,7 +124,7 @@ class Job:
 
     @property
     def task(self) -> Task:
-        """Of the plan."""
+        """The plan's task."""
         return self.plan.request.workload.task
 
     @property
@@ -136,7 +136,7 @@ class Job:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Of the source."""
+        """The size of the source's pictures."""
         if self.frames is not None:
             return self.frames.size
         assert self.picture is not None
@@ -148,13 +148,13 @@ class WrittenFiles:
     """What a run left for one of its saves."""
 
     save: Save
-    """Of planner.outputs.layout.SAVES."""
+    """What was saved."""
     path: Path
     """A file, or the folder of files per frame."""
     files: int
     """How many."""
     bytes: int
-    """Of all of them."""
+    """Bytes of all of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,12 +190,12 @@ class RunSummary:
     frames: int
     """Frames with masks, those of earlier calls included."""
     frames_before: int
-    """Of these, done by earlier calls."""
+    """How many of these earlier calls did."""
     objects: int
     """Objects tracked or prompted; automatic masks found."""
     written: tuple[WrittenFiles, ...]
     seconds: float
-    """Of tracking and writing, loading left out."""
+    """Time of tracking and writing, without loading."""
     memory: RunMemory
     steps: tuple[Mapping[str, Any], ...]
     """Steps of fallback: frame, reason, configuration, carried_over."""

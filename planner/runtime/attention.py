@@ -25,7 +25,7 @@ HEAD_DIMENSIONS = {
     "base_plus": (56, 256, 32, 16),
     "large": (72, 256, 32, 16),
 }
-"""Of the attentions a variant runs: image encoder, memory attention, mask decoder (sam2/configs, dim / num_heads)."""
+"""Dimensions of a variant's heads: image encoder, memory attention, mask decoder (sam2/configs, dim / num_heads)."""
 
 
 class RotaryAttention(RoPEAttention):  # type: ignore[misc]

@@ -23,14 +23,14 @@ Load = Callable[[Configuration], Network]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step down."""
+    """A step down to a smaller configuration."""
 
     frame: int | None
-    """Where memory ran out; that frame was tracked again. None: while it was loaded, or on a picture."""
+    """The frame at which memory ran out, which was tracked again; None while loading, or on a picture."""
     reason: str
     """What torch said."""
     configuration: Configuration
-    """What goes on from there."""
+    """The configuration from there on."""
     carried_over: bool
     """Whether the memory bank went along; else the objects were prompted again by their last masks."""
 

@@ -59,7 +59,7 @@ class Network:
         height, width = configuration.resolution
         self.feature_size = (height // 16, width // 16)
         self.low_size = (height // 4, width // 4)
-        """Of the masks that the decoder makes, before they are enlarged."""
+        """Size of the masks that the decoder makes, before they are enlarged."""
         self.dtype = WEIGHTS.get(configuration.precision, torch.float32)
         self.half = self.dtype is not torch.float32
         self._contexts = contexts

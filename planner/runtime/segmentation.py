@@ -23,7 +23,7 @@ from planner.runtime.watch import phase
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Segmentation:
-    """Masks of N objects in one picture, M of each: three candidates, or the one."""
+    """Masks of N objects in one picture, M of each: three candidates, or one. Iterates over the objects' masks."""
 
     masks: numpy.ndarray
     """N×M×H×W bool, at the picture's size."""
@@ -45,7 +45,7 @@ class Segmentation:
         return self.masks[index]
 
     def best(self) -> numpy.ndarray:
-        """N×H×W bool: of each object the candidate with the highest score."""
+        """N×H×W bool: the candidate of each object with the highest score."""
         return self.masks[numpy.arange(len(self.masks)), self.scores.argmax(axis=1)]
 
 

@@ -51,7 +51,7 @@ class Tracker:
         """`size` is (height, width) of the source; `length` its frames, None for a clip without end."""
         self.network = network
         self.configuration = network.configuration
-        """Of the network, and known when it has gone."""
+        """The network's, still known when it has gone."""
         self.size = size
         self.direction = direction
         self.history = history
@@ -177,7 +177,7 @@ class Tracker:
 
     @property
     def features(self) -> Features | None:
-        """Of the frame seen last."""
+        """The features of the frame seen last."""
         return self._features[1] if self._features else None
 
     # -- results and upkeep ---------------------------------------------------------------------------

@@ -21,7 +21,7 @@ class RunningOut:
     phase: str
     """A planner.nouns.run.PhaseName."""
     frame: int | None
-    """From 0; None where no frame of a video had been begun."""
+    """Counted from 0; None where no frame of a video had been begun."""
     requested_bytes: int
     allocated_bytes: int
     """Just before."""

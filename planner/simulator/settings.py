@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -23,12 +23,18 @@ if TYPE_CHECKING:
     from planner.simulator.events import Trace
 
 TRACED_FRAMES = 20
-"""Of a video: the bank is full from frame 16 (pointers) on; three more frames show that nothing changes."""
+"""Frames of a video: the bank is full from frame 16 (pointers) on; three more frames show that nothing changes."""
 OWN_TRACED_FRAMES = 26
 """The memory is full from frame 7 on, and pointers from then on are dropped 15 frames later; three more."""
 STOCK_FRAMES = 100
-"""Of a stock clip of which nobody says how long it is: it has to end."""
+"""Length of a stock clip where nobody says it: it has to end."""
 STOCK_ONLY = ("async_loading", "extension_present", "legacy")
+POINTS_PER_BATCH = 64
+OF_CONFIGURATION, OF_WORKLOAD, OF_SAM2 = (
+    [one.name for one in fields(noun) if one.name not in ("object_batch", "bounded_memory_bank")]
+    for noun in (Configuration, Workload, Sam2)
+)
+"""Arguments that are asked by the names of the nouns' fields; the two that are left out follow from others."""
 Progress = Callable[[int, int], None]
 
 
@@ -41,7 +47,7 @@ class Conditions:
     torch: str | None = None
     """The version whose rules count; None is the installed one."""
     kept_fraction: float = 1.0
-    """Of automatic masks, the share that passes each filter; 1.0 is the worst case."""
+    """The share of automatic masks that passes each filter; 1.0 is the worst case."""
     full_trace: bool = False
     """Every frame of a long clip is run, and nothing repeated."""
 
@@ -57,9 +63,9 @@ class Traced:
     convolutions: ConvolutionWorkspaces
     """The workspaces of its convolutions, and who said them."""
     versions: dict[str, str]
-    """Of the packages whose code the trace depends on."""
+    """Versions of the packages whose code the trace depends on."""
     rules: TorchRules
-    """Of the release of torch that counts, which need not be the installed one."""
+    """Rules of the release of torch that counts, which need not be the installed one."""
 
 
 def checked(settings: dict[str, Any]) -> dict[str, Any]:
@@ -138,17 +144,32 @@ def _pair(value: Any, parse: Callable[[str], tuple[int, int]]) -> tuple[int, int
 def run_of(asked: Mapping[str, Any]) -> Run:
     """The run that `checked` arguments describe."""
     own, automask = not asked["stock"], asked["task"] == "automask"
-    names = ("variant", "version", "resolution", "precision", "attention", "offload_video", "offload_state")
     configuration = Configuration(
-        **{name: asked[name] for name in names},
+        **{name: asked[name] for name in OF_CONFIGURATION},
         object_batch=asked["points_per_batch"] if automask else asked["object_batch"],
         bounded_memory_bank=own,
     )
-    workload = Workload(**{name: asked[name] for name in ("task", "objects", "frames", "frame_size")})
-    sam2 = Sam2(**{name: asked[name] for name in (*STOCK_ONLY, "position_tables")})
+    workload = Workload(**{name: asked[name] for name in OF_WORKLOAD})
+    sam2 = Sam2(**{name: asked[name] for name in OF_SAM2})
     return Run(
         runtime=asked["runtime"], configuration=configuration, workload=workload, prompt=asked["prompt"], sam2=sam2
     )
+
+
+def asked_of(run: Run) -> dict[str, Any]:
+    """The arguments of `simulate` that ask for a run."""
+    automask, stock = run.workload.task == "automask", run.runtime == "stock"
+    asked = {name: getattr(run.configuration, name) for name in OF_CONFIGURATION}
+    asked |= {name: getattr(run.workload, name) for name in OF_WORKLOAD}
+    asked |= {name: getattr(run.sam2, name) for name in OF_SAM2}
+    batch = run.configuration.object_batch
+    return asked | {
+        "runtime": run.runtime,
+        "prompt": run.prompt,
+        "frames": "unlimited" if run.workload.task == "video" and run.workload.frames is None else run.workload.frames,
+        "object_batch": 1 if automask or stock else batch,
+        "points_per_batch": batch if automask else POINTS_PER_BATCH,
+    }
 
 
 def conditions_of(asked: Mapping[str, Any]) -> Conditions:

@@ -19,7 +19,7 @@ from planner.catalog.torch_rules import said
 from planner.domain import Component, Phase
 from planner.memory_model.contexts import context_on
 from planner.memory_model.host import host_components
-from planner.nouns.run import PHASES, Run
+from planner.nouns.run import PHASES, Run, Usage
 from planner.simulator import streams
 from planner.simulator.attribution import Holding, Timeline, holding_at, timeline_of
 from planner.simulator.convolutions.workspaces import RULE, Answers
@@ -27,7 +27,7 @@ from planner.simulator.events import FRAMES, OUTPUTS, WEIGHTS, WORKSPACES, Trace
 from planner.simulator.extension import Played, extend
 from planner.simulator.least import least_bytes
 from planner.simulator.running_out import RunningOut, running_out
-from planner.simulator.settings import Progress, Traced, checked, conditions_of, run_of, trace
+from planner.simulator.settings import Progress, Traced, asked_of, checked, conditions_of, run_of, trace
 from planner.words import (
     Attention,
     DrivenRuntime,
@@ -51,35 +51,35 @@ ENDLESS_FRAMES = 300
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Growth:
-    """What the run keeps for good, requested bytes."""
+    """What the run keeps for good of each frame, in requested bytes."""
 
     per_frame_bytes: int
-    """With all objects; the frames themselves not counted."""
+    """For each frame, with all objects; the frames themselves are not counted."""
     per_object_bytes: int
-    """Per frame and object."""
+    """For each frame and object."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Simulation:
-    """GPU memory of one run, in bytes."""
+    """The GPU memory of one run, as a trace of the real code finds it, in bytes."""
 
     __repr__ = brief
 
     configuration: Mapping[str, Any]
-    """What was simulated, as given to `simulate`, defaults filled in."""
+    """What was simulated, as given to `simulate`, with the defaults filled in."""
     allocated_bytes: int
     """Highest sum of allocated blocks (torch.cuda.max_memory_allocated)."""
     reserved_bytes: int
     """What the caching allocator holds in the end (torch.cuda.max_memory_reserved)."""
     reserved_upper_bytes: int
-    """The same where copies on a second stream are given back as late as can be; else equal to reserved_bytes."""
+    """reserved_bytes where copies on a second stream are given back as late as possible; elsewhere equal to it."""
     context_bytes: int
     total_bytes: int
     """reserved_bytes + context_bytes."""
     least_bytes: int
     """The smallest memory, context included, in which it completes because the allocator gives its cache back."""
     components: tuple[Component, ...]
-    """Of total_bytes at the highest moment; they add up to it."""
+    """The parts of total_bytes at the highest moment; they add up to it."""
     phases: tuple[Phase, ...]
     """Each at its own highest moment; their components add up to what is allocated then."""
     host_components: tuple[Component, ...]
@@ -93,12 +93,22 @@ class Simulation:
     largest_bytes: int
     """The largest single allocation."""
     timeline: Timeline
-    """Of the traced part."""
+    """Who holds memory over the traced part."""
     seconds: float
     provenance: Mapping[str, Any]
 
+    @property
+    def usage(self) -> Usage:
+        """What the run would take."""
+        return Usage(
+            allocated_bytes=self.allocated_bytes,
+            reserved_bytes=self.reserved_bytes,
+            context_bytes=self.context_bytes,
+            phases={phase.name: phase.allocated_bytes for phase in self.phases},
+        )
+
     def to_dict(self) -> dict[str, Any]:
-        """The fields as JSON can hold them; the timeline is left to `timeline`."""
+        """The simulation as plain data, as `sam2-plan simulate --format json` prints it; without the timeline."""
         result = {
             field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "timeline"
         }
@@ -145,23 +155,34 @@ def simulate(
     full_trace: bool = False,
     progress: Progress | None = None,
 ) -> Simulation:
-    """Trace the code that runs SAM 2 on a fake GPU and play the trace through a model of torch's allocator.
+    """Trace the code that runs SAM 2 on a fake GPU, and play the trace through a model of torch's allocator.
 
-    runtime: whose code that is: "own" (behind `planner.load`; `object_batch`, resolutions that are not square and a
-    clip without end, frames="unlimited", are for it) or "stock" (sam2's own predictors). `stock`: True or False say
-    the same, as it was asked before. `resolution` is what SAM 2 computes at; `frame_size` is (height, width) of the
-    source. `frames` defaults to 1 for images, of a video to a clip without end; stock, which keeps every frame, to 100.
-    `kept_fraction` is the share of automatic masks that pass each filter: 1.0 is the worst case. `extension_present`:
-    whether sam2 was built with its CUDA extension. `legacy`: the video predictor that batches its objects.
-    `position_tables`: when stock makes the tables of positions that it keeps: "built" (with the model: sam2 since
-    December 2024), "used" (at their first use: before) or "none" (forks that keep none). `torch`: the version whose
-    rules count, such as "2.11" (workspaces, copies by autocast, choice of attention); None is the installed one.
-    `vram`, such as "4GB", asks where the run ends on a GPU of that size, if it does (`runs_out`): a clip without end is
-    played for 300 frames. `full_trace` traces every frame where a long clip would be extended from its first.
-    `progress(done, total)` is called as the trace goes on.
+    task, variant, version, resolution, precision, attention, objects, frame_size: as in predict.
+    frames: length of the clip. By default a clip without end; for stock, which keeps every frame, 100 frames.
+    runtime: whose code is traced: "own" (behind `planner.load`) or "stock" (the predictors of the sam2 package, at
+        square resolutions). stock, True or False, is an older way to say it.
+    object_batch: objects of one pass through the mask decoder ("own").
+    offload_video, offload_state: keep decoded frames, or the memory bank, on the host.
+    async_loading: load frames while tracking ("stock").
+    capability: the GPU's compute capability, (major, minor).
+    prompt: how objects are prompted: "box", "point" or "mask".
+    points_per_batch, kept_fraction: points of one pass of automatic masks, and which share of their masks passes each
+        filter: 1.0 is the worst case.
+    extension_present: whether sam2 was built with its CUDA extension ("stock").
+    legacy: the video predictor that batches its objects ("stock").
+    position_tables, torch: as in predict.
+    expandable_segments: as PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True.
+    vram: a size such as "4GB", or bytes: `runs_out` then says where the run ends on a GPU of this size, if it does. A
+        clip without end is played for 300 frames.
+    full_trace: trace every frame where a long clip would be extended from its first ones.
+    progress: called with (steps done, steps in all) while it traces.
 
-    Raises UsageError for a value that cannot be run, EnvironmentFailure where torch or sam2 are missing,
-    UnknownOperation where the code does what the tracer cannot follow.
+    Raises UsageError for a value that cannot be run, EnvironmentFailure where torch or sam2 are missing, PlannerError
+    where the code does something that the tracer cannot follow.
+
+    Example:
+        simulation = planner.simulate(variant="tiny", task="image", runtime="stock")
+        print(simulation.allocated_bytes, simulation.reserved_bytes, simulation.peak["operation"])
     """
     began = time.perf_counter()
     asked = checked(dict(locals()))
@@ -217,6 +238,11 @@ def simulate(
         seconds=round(time.perf_counter() - began, 3),
         provenance=_provenance(traced, played.estimated_frames, convolutions),
     )
+
+
+def simulate_run(run: Run, **more: Any) -> Simulation:
+    """`simulate`, of a Run; `more` are the arguments that describe no run. Raises as it does."""
+    return simulate(**asked_of(run), **more)
 
 
 def _runs_out(

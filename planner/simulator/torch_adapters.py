@@ -330,7 +330,7 @@ class FakeGpu(TorchDispatchMode, Storages):
 
     @property
     def multiprocessors(self) -> int:
-        """Of the GPU; 0 where nothing is said of it."""
+        """Multiprocessors of the GPU; 0 where they are not known."""
         return self._workspaces.multiprocessors.count if self._workspaces is not None else 0
 
     # -- modules --------------------------------------------------------------------------------------

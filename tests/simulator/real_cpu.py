@@ -37,7 +37,7 @@ def measured(run: Run) -> list[tuple[str, int, int]]:
 
     In a fresh process: the profiler remembers blocks of an earlier session, and would count their end.
     """
-    asked = Trial(**{name: getattr(run, name) for name in Run.__dataclass_fields__}).to_dict()
+    asked = Trial.of(run).to_dict()
     command = [sys.executable, "-m", "tests.simulator.real_cpu", json.dumps(asked)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=240)
     return [tuple(section) for section in json.loads(done.stdout.splitlines()[-1])]
