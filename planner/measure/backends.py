@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from planner.errors import EnvironmentFailure, PlannerError
+from planner.measure.outside import watched
 from planner.measure.present import find_present, inspect, present_gpus
 from planner.measure.sweep import Runner
 from planner.measure.trial import FAILED, RAN, Outcome, Trial, run_trial
-from planner.measure.watch import watched
 from planner.rehearsal.machine import imaginary_gpu
 from planner.rehearsal.stage import Stage
 

@@ -195,7 +195,7 @@ def cases(quick: bool = False) -> list[Case]:
     """All cases in the order of the table; `quick` keeps tiny at 512."""
     found = []
     variants: tuple[Variant, ...] = ("tiny", "large")
-    sides = (512, 1024)
+    sides: tuple[int, ...] = (512, 1024)
     for device, truth in ((CPU, CPU_RUN), (CUDA, NO_TRUTH)):
         for precision in ("float32", "autocast_bfloat16"):
             for variant in variants:
