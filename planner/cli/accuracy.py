@@ -35,7 +35,7 @@ def command(output: str) -> None:
     from planner.memory_model.coefficients import FITTED_FILE
     from planner.memory_model.known import assess_known
     from planner.report.accuracy import accuracy_csv, accuracy_document, accuracy_report
-    from planner.report.document import json_text
+    from planner.wire.text import json_text
 
     own = user_folder()
     assessment = assess_known(own if (own / FITTED_FILE).is_file() else None)

@@ -104,8 +104,8 @@ def command(
 
 def _text(found: Preflight, form: str, code: int, style: Style, oneline: bool = False) -> str:
     """The report in a form; with `oneline` a line of JSON ends it, or is all of it."""
-    from planner.report.document import one_line
     from planner.report.preflight import preflight_document
+    from planner.wire.text import one_line
 
     last = one_line(preflight_document(found, code)) if oneline else ""
     text = "" if oneline and form == "json" else _RENDER[form](found, code, style)
@@ -120,8 +120,8 @@ def _as_text(found: Preflight, code: int, style: Style) -> str:
 
 
 def _as_json(found: Preflight, code: int, style: Style) -> str:
-    from planner.report.document import json_text
     from planner.report.preflight import preflight_document
+    from planner.wire.text import json_text
 
     return json_text(preflight_document(found, code))
 
@@ -133,8 +133,8 @@ def _as_markdown(found: Preflight, code: int, style: Style) -> str:
 
 
 def _as_sarif(found: Preflight, code: int, style: Style) -> str:
-    from planner.report.document import json_text
     from planner.report.sarif import preflight_sarif
+    from planner.wire.text import json_text
 
     return json_text(preflight_sarif(found, code))
 

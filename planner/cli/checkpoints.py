@@ -55,8 +55,7 @@ def command(
     base: str | None,
 ) -> None:
     """List the official checkpoints with size, SHA-256 and address, of all variants or what PLAN needs; fetch one."""
-    from planner.report.checkpoints import checkpoints_document, checkpoints_report, fetched_report
-    from planner.report.document import json_text
+    from planner.report.checkpoints import checkpoints_report, fetched_report
 
     if folder is not None and not download:
         raise UsageError("--to is where a download goes, and there is none.", "Add --download.")
@@ -75,7 +74,11 @@ def command(
             if line:
                 line.end()
     if output == "json":
-        echo(json_text(checkpoints_document(found, base, fetched)))
+        from planner.wire.checkpoints import CHECKPOINT, CHECKPOINTS
+        from planner.wire.text import json_text
+
+        listed = [CHECKPOINT.write(one, address=one.address(base)) for one in found]
+        echo(json_text(CHECKPOINTS.write(checkpoints=listed, downloaded=fetched)))
     else:
         style = style_of(sys.stdout)
         echo(fetched_report(fetched, style) if fetched else checkpoints_report(found, base, style))

@@ -44,7 +44,7 @@ def command(context: click.Context, /, output: str, first: str, second: str, det
 
     found = compare(Plan.load(first), Plan.load(second))
     if output == "json":
-        from planner.report.document import json_text
+        from planner.wire.text import json_text
 
         echo(json_text(comparison_document(found)))
     else:

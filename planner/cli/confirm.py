@@ -49,7 +49,7 @@ def command(
     from planner.confirmation import confirm
     from planner.documents import write
     from planner.report.confirmation import confirmation_document, confirmation_report
-    from planner.report.document import json_text
+    from planner.wire.text import json_text
 
     found = confirm(
         Plan.load(plan_path),

@@ -43,8 +43,8 @@ def command(output: str, path: str | None, simulate_gpu: str | None) -> None:
     """Report the machine: GPUs, versions, what predictions rest on here, and what is not known."""
     from planner.documents import write
     from planner.report.doctor import doctor_document, doctor_report
-    from planner.report.document import json_text
     from planner.report.machine import read_machine
+    from planner.wire.text import json_text
 
     machine = _this_machine() if simulate_gpu is None else read_machine(Path(simulate_gpu))
     environment = os.environ if simulate_gpu is None else {}

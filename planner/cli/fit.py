@@ -43,8 +43,9 @@ def command(output: str, profiles: str | None, out: str | None, check: bool) -> 
     from planner.memory_model.fit import coefficients_text
     from planner.memory_model.known import fit_known, shipped_measurements
     from planner.profiles import load_folder
-    from planner.report.document import json_text
     from planner.report.fit import fit_document, fit_report
+    from planner.wire.fit import CHECKED
+    from planner.wire.text import json_text
 
     if check and (profiles or out):
         raise UsageError("--check compares what ships: it takes neither profiles nor a file.", "Leave them out.")
@@ -57,7 +58,7 @@ def command(output: str, profiles: str | None, out: str | None, check: bool) -> 
     text = coefficients_text(fitted)
     if check:
         same = shipped_file().read_text(encoding="utf-8") == text
-        echo(json_text({"schema_version": 1, "kind": "fit", "same": same}) if output == "json" else _same(same))
+        echo(json_text(CHECKED.write(same=same)) if output == "json" else _same(same))
         click.get_current_context().exit(0 if same else 1)
     path = Path(out) if out else user_folder() / FITTED_FILE
     # Rows that change no figure must not pin this release's coefficients for the next one.

@@ -37,7 +37,6 @@ def command(words: tuple[str, ...], output: str) -> None:
     """
     from planner.catalog.gpus import card_of, find_gpu, search_gpus
     from planner.catalog.torch_builds import planned_build, why_no_code
-    from planner.report.document import gpu_document, json_text
     from planner.units import format_size
 
     found = search_gpus(" ".join(words))
@@ -45,8 +44,11 @@ def command(words: tuple[str, ...], output: str) -> None:
         found = [find_gpu(" ".join(words)).gpu]  # which knows, or says what is near and what is not NVIDIA's
     sources = [source_of(card_of(gpu), gpu) for gpu in found]
     if output == "json":
-        listed = [gpu_document(gpu) | {"memory_source": source} for gpu, source in zip(found, sources, strict=True)]
-        echo(json_text({"schema_version": 1, "kind": "gpus", "gpus": listed}))
+        from planner.wire.gpus import GPUS, LISTED_GPU
+        from planner.wire.text import json_text
+
+        listed = [LISTED_GPU.write(gpu, memory_source=source) for gpu, source in zip(found, sources, strict=True)]
+        echo(json_text(GPUS.write(gpus=listed)))
         return
     rows, unable = [["name", "memory", "MiB", "", "capability"]], False
     for gpu, source in zip(found, sources, strict=True):

@@ -38,7 +38,7 @@ def command(output: str, **asked: Any) -> None:
 
     found = limits(**asked)
     if output == "json":
-        from planner.report.document import json_text
+        from planner.wire.text import json_text
 
         echo(json_text(carried_document(found)))
     else:

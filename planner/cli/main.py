@@ -162,7 +162,7 @@ def cli(context: click.Context, /, output: str, path: str | None, exit_zero: boo
     if path is not None:
         plan.save(path)
     if output == "json":
-        from planner.report.document import json_text
+        from planner.wire.text import json_text
 
         echo(json_text(plan.to_dict()))
     else:

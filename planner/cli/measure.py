@@ -6,7 +6,7 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,7 +16,7 @@ from planner.errors import EnvironmentFailure, UsageError
 
 if TYPE_CHECKING:
     from planner.measure.sweep import Progress, Runner
-    from planner.measure.trial import Trial
+    from planner.measure.trial import Outcome, Trial
 
 EPILOG = """\b
 Examples:
@@ -91,9 +91,10 @@ def _sweep(trials: list[Trial], folder: Path, run: Runner, kind: str, output: st
     from importlib.metadata import PackageNotFoundError, version
 
     from planner.measure.sweep import sweep
-    from planner.report.document import json_text
-    from planner.report.measure import sweep_document, sweep_report
+    from planner.report.measure import sweep_report
     from planner.runs.interruption import Interruption
+    from planner.wire.sweep import SWEEP
+    from planner.wire.text import json_text
 
     try:
         versions = {name: version(name) for name in ("torch", "sam2")}
@@ -106,7 +107,7 @@ def _sweep(trials: list[Trial], folder: Path, run: Runner, kind: str, output: st
         swept = sweep(trials, folder, run, kind, line, lambda: interruption.requested, versions)
     if line:
         line.end()
-    echo(json_text(sweep_document(swept)) if output == "json" else sweep_report(swept, style_of(sys.stdout)))
+    echo(json_text(SWEEP.write(swept)) if output == "json" else sweep_report(swept, style_of(sys.stdout)))
 
 
 def _gpu(device: str | None) -> tuple[str, Runner]:
@@ -142,17 +143,26 @@ def _rehearser(gpu: str | None) -> Runner:
 def _import(path: Path, folder: Path, output: str) -> None:
     from planner.measure.collected import read_collected
     from planner.measure.sweep import keep
-    from planner.report.document import json_text
-    from planner.report.measure import import_document, import_report
+    from planner.report.measure import import_report
 
     found, refused = read_collected(path)
     written = keep(found, folder)
     if output == "json":
-        echo(json_text(import_document(found, refused, written)))
+        from planner.wire.sweep import ROW, SWEEP
+        from planner.wire.text import json_text
+
+        rows = [ROW.write(outcome, **_named(trial, outcome)) for trial, outcome in found]
+        echo(json_text(SWEEP.write(truth="measured", ran=0, rows=rows, refused=refused, profiles=written)))
     else:
         echo(import_report(found, refused, written, style_of(sys.stdout)))
     if refused:
         click.get_current_context().exit(2)
+
+
+def _named(trial: Trial, outcome: Outcome) -> dict[str, Any]:
+    """What a row has that its outcome does not."""
+    phases = [{"name": name, **sizes} for name, sizes in outcome.phases.items()]
+    return {"id": trial.id, "runtime": trial.runtime, "phases": phases, "torch": outcome.versions.get("torch")}
 
 
 class _SweepLine:

@@ -42,7 +42,7 @@ def command(output: str, **asked: Any) -> None:
 
     found = need(**asked)
     if output == "json":
-        from planner.report.document import json_text
+        from planner.wire.text import json_text
 
         echo(json_text(needed_document(found)))
     else:

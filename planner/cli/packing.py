@@ -18,7 +18,7 @@ def answer(asked: Mapping[str, Any], output: str, path: str | None) -> int:
     if path is not None:
         packing.plan.save(path)
     if output == "json":
-        from planner.report.document import json_text
+        from planner.wire.text import json_text
 
         echo(json_text(packing_document(packing)))
     else:

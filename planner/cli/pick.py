@@ -39,9 +39,9 @@ def command(output: str, plan_path: str, by_index: bool, **asked: Any) -> None:
     found = pick(Plan.load(plan_path), **asked)
     value = found.indexes if by_index else found.value
     if output == "json":
-        from planner.report.document import json_text
-        from planner.report.pick import pick_document
+        from planner.wire.pick import PICK
+        from planner.wire.text import json_text
 
-        echo(json_text(pick_document(found, value)))
+        echo(json_text(PICK.write(found, value=value)))
     else:
         echo(f"{value}\n")

@@ -84,8 +84,8 @@ def command(
     from planner.api import Plan
     from planner.documents import write
     from planner.placing import place
-    from planner.report.document import json_text
     from planner.report.placement import placement_document, placement_text
+    from planner.wire.text import json_text
 
     plan = Plan.load(plan_path)
     given = {name: value for name, value in asked.items() if value is not None}

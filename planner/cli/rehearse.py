@@ -80,8 +80,8 @@ def command(context: click.Context, /, output: str, plan_path: str | None, path:
     from planner.api import Plan
     from planner.documents import write
     from planner.rehearsing import rehearse
-    from planner.report.document import json_text
     from planner.report.rehearsal import rehearsal_report
+    from planner.wire.text import json_text
 
     line = ProgressLine() if sys.stderr.isatty() else None
 

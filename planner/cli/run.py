@@ -101,10 +101,10 @@ def command(
         if line:
             line.end()
     if output == "json":
-        from planner.report.document import json_text
-        from planner.report.run import run_document
+        from planner.wire.run import RUN
+        from planner.wire.text import json_text
 
-        echo(json_text(run_document(summary)))
+        echo(json_text(RUN.write(summary)))
     else:
         from planner.report.run import run_report
 

@@ -105,8 +105,8 @@ def command(output: str, capability: str, timeline: str | None, **asked: Any) ->
 
         write(Path(timeline), timeline_svg(found.timeline, timeline_title(found)))
     if output == "json":
-        from planner.report.document import json_text
         from planner.report.simulation import simulation_document
+        from planner.wire.text import json_text
 
         echo(json_text(simulation_document(found)))
     else:
