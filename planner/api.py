@@ -116,23 +116,23 @@ class Plan(PlaceablePlan):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data as in the JSON contract."""
-        from planner.report.document import plan_document
+        from planner.wire.plan import PLAN
 
-        return plan_document(self)
+        return PLAN.write(self)
 
     def save(self, path: str | Path) -> None:
         """Write the plan, whole or not at all: JSON where the name ends in .json, else YAML.
 
         Raises EnvironmentFailure where the place cannot be written.
         """
-        from planner.report.document import plan_text
+        from planner.wire.plan_file import plan_text
 
         write(Path(path), plan_text(self, Path(path).suffix.lower()))
 
     @classmethod
     def load(cls, path: str | Path) -> Plan:
         """A saved plan. Raises FileError naming line and remedy for a file that is none."""
-        from planner.report.plan_reader import read_plan
+        from planner.wire.plan_file import read_plan
 
         return with_files(read_plan(Path(path)))
 

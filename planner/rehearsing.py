@@ -101,9 +101,9 @@ class Rehearsal:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data as in the JSON contract."""
-        from planner.report.rehearsal import rehearsal_document
+        from planner.wire.rehearsal import REHEARSAL
 
-        return rehearsal_document(self)
+        return REHEARSAL.write(self)
 
 
 def rehearse(

@@ -40,13 +40,14 @@ def command(context: click.Context, /, output: str, first: str, second: str, det
     """Show what differs between two plans: what was asked, what was decided, and where the bytes go."""
     from planner.api import Plan
     from planner.questions import compare
-    from planner.report.comparison import comparison_document, comparison_report
+    from planner.report.comparison import comparison_report
 
     found = compare(Plan.load(first), Plan.load(second))
     if output == "json":
+        from planner.wire.comparison import COMPARISON
         from planner.wire.text import json_text
 
-        echo(json_text(comparison_document(found)))
+        echo(json_text(COMPARISON.write(found)))
     else:
         names = (Path(first).name, Path(second).name)
         echo(comparison_report(found, names if names[0] != names[1] else (first, second), style_of(sys.stdout)))

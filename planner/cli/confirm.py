@@ -48,7 +48,8 @@ def command(
     from planner.api import Plan
     from planner.confirmation import confirm
     from planner.documents import write
-    from planner.report.confirmation import confirmation_document, confirmation_report
+    from planner.report.confirmation import confirmation_report
+    from planner.wire.confirmation import CONFIRMATION
     from planner.wire.text import json_text
 
     found = confirm(
@@ -60,7 +61,7 @@ def command(
         checkpoint=checkpoint,
         record=not no_record,
     )
-    document = json_text(confirmation_document(found))
+    document = json_text(CONFIRMATION.write(found))
     if path:
         write(Path(path), document)
     echo(document if output == "json" else confirmation_report(found, style_of(sys.stdout)))

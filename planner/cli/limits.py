@@ -34,13 +34,14 @@ Exit codes: 0 something fits; 1 failed; 2 usage; 3 nothing fits at any resolutio
 def command(output: str, **asked: Any) -> None:
     """Show how far a budget carries: most objects, frames and pixels of each variant."""
     from planner.questions import limits
-    from planner.report.carried import carried_document, carried_report
+    from planner.report.carried import carried_report
 
     found = limits(**asked)
     if output == "json":
+        from planner.wire.limits import LIMITS
         from planner.wire.text import json_text
 
-        echo(json_text(carried_document(found)))
+        echo(json_text(LIMITS.write(found)))
     else:
         echo(carried_report(found, style_of(sys.stdout)))
     click.get_current_context().exit(found.exit_code)

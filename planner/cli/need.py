@@ -38,12 +38,13 @@ Exit codes: 0 answered; 1 failed; 2 usage. Writes nothing.
 def command(output: str, **asked: Any) -> None:
     """Show the smallest budgets for a request, and the cards that have them."""
     from planner.questions import need
-    from planner.report.needed import needed_document, needed_report
+    from planner.report.needed import needed_report
 
     found = need(**asked)
     if output == "json":
+        from planner.wire.need import NEED
         from planner.wire.text import json_text
 
-        echo(json_text(needed_document(found)))
+        echo(json_text(NEED.write(found)))
     else:
         echo(needed_report(found, style_of(sys.stdout)))

@@ -75,9 +75,11 @@ def command(
     configuration, workload = configuration_and_workload(**asked)
     beside = runtimes(configuration, workload, **whose)
     if output == "json":
-        from planner.report.document import json_text, prediction_document
+        from planner.wire.prediction import PREDICTION
+        from planner.wire.text import json_text
 
-        echo(json_text(prediction_document(configuration, workload, estimate, runtime, beside)))
+        asked = {"runtime": runtime, "configuration": configuration, "workload": workload}
+        echo(json_text(PREDICTION.write(**asked, estimate=estimate, runtimes=beside)))
     else:
         from planner.report.prediction import prediction_report
 

@@ -105,10 +105,10 @@ def command(output: str, capability: str, timeline: str | None, **asked: Any) ->
 
         write(Path(timeline), timeline_svg(found.timeline, timeline_title(found)))
     if output == "json":
-        from planner.report.simulation import simulation_document
+        from planner.wire.simulation import SIMULATION
         from planner.wire.text import json_text
 
-        echo(json_text(simulation_document(found)))
+        echo(json_text(SIMULATION.write(found)))
     else:
         from planner.report.simulation import simulation_report
 

@@ -140,30 +140,62 @@ class Pair(Kind):
 
 
 class Maybe(Kind):
-    """Another kind, or null; `word` stands for null where a word says more."""
+    """Another kind, or null."""
 
-    def __init__(self, kind: Kind, word: str | None = None) -> None:
+    def __init__(self, kind: Kind) -> None:
         super().__init__()
-        self._kind, self._word = kind, word
+        self._kind = kind
 
     def write(self, value: Any) -> Any:
-        """None as null or the word."""
-        return self._word if value is None or value == self._word else self._kind.write(value)
+        """None as null."""
+        return None if value is None else self._kind.write(value)
 
     def read(self, fields: Fields, key: str) -> Any:
-        """None for null or the word."""
-        if (fields.any(key) == self._word) if self._word else fields.or_none(key):
-            return None
-        return self._kind.read(fields, key)
+        """None for null."""
+        return None if fields.or_none(key) else self._kind.read(fields, key)
 
     def schema(self, definitions: dict[str, Schema]) -> Schema:
         """Both."""
         found = self._kind.schema(definitions)
-        if self._word is not None:
-            return {"anyOf": [found, {"const": self._word}]}
         if isinstance(found.get("type"), str):
             return found | {"type": [found["type"], "null"]}
         return found | {"enum": [*found["enum"], None]} if "enum" in found else {"anyOf": [found, {"type": "null"}]}
+
+
+class OrWord(Kind):
+    """Another kind, or a word in its place."""
+
+    def __init__(self, kind: Kind, word: str) -> None:
+        super().__init__()
+        self._kind, self._word = kind, word
+
+    def write(self, value: Any) -> Any:
+        """The word as it is."""
+        return value if value == self._word else self._kind.write(value)
+
+    def read(self, fields: Fields, key: str) -> Any:
+        """The word as it is."""
+        return self._word if fields.any(key) == self._word else self._kind.read(fields, key)
+
+    def schema(self, definitions: dict[str, Schema]) -> Schema:
+        """Both."""
+        return {"anyOf": [self._kind.schema(definitions), {"const": self._word}]}
+
+
+class Endless(OrWord):
+    """Whole numbers, or None, which is written as "unlimited"."""
+
+    def __init__(self, kind: Kind) -> None:
+        super().__init__(kind, UNLIMITED)
+
+    def write(self, value: Any) -> Any:
+        """None as the word."""
+        return super().write(self._word if value is None else value)
+
+    def read(self, fields: Fields, key: str) -> Any:
+        """None for the word."""
+        found = super().read(fields, key)
+        return None if found == self._word else found
 
 
 class List(Kind):

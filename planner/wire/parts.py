@@ -25,7 +25,7 @@ from planner.wire.kinds import (
     SIZE,
     SOME_TEXT,
     TEXT,
-    UNLIMITED,
+    Endless,
     List,
     Maybe,
     Number,
@@ -52,7 +52,7 @@ WORKLOAD = Shape(
     Workload,
     task=words.TASK,
     objects=COUNT,
-    frames=Maybe(COUNT, UNLIMITED),
+    frames=Endless(COUNT),
     frame_size=SIZE,
 )
 

@@ -52,8 +52,8 @@ class Part(NamedTuple):
 class Shape(Kind):
     """An object with exactly these keys, in this order.
 
-    `name` is what schemas call it. `noun` is the dataclass that is read, from the keys that are its fields; without
-    one a dictionary is. What is written is any noun with these attributes, or plain data.
+    `name` is what schemas call it. What is written is any noun with these attributes, or plain data. What is read is
+    `noun`: a dataclass of the keys that are its fields, or what a function makes of all; without one a dictionary.
     """
 
     def __init__(self, name: str, noun: Any = None, /, **keys: Kind | Key | Part) -> None:
@@ -95,7 +95,8 @@ class Shape(Kind):
     def _made(self, values: dict[str, Any]) -> Any:
         if self._noun is None:
             return values
-        return self._noun(**{name: value for name, value in values.items() if name in self._noun.__dataclass_fields__})
+        names = getattr(self._noun, "__dataclass_fields__", values)
+        return self._noun(**{name: value for name, value in values.items() if name in names})
 
     def _values(self, fields: Fields) -> dict[str, Any]:
         values: dict[str, Any] = {}
@@ -109,10 +110,6 @@ class Shape(Kind):
             else:
                 values[source] = kind.read(fields, key.before.key) if isinstance(key.before, Same) else key.before
         return values
-
-    def added(self) -> frozenset[str]:
-        """The keys that files of earlier releases need not have."""
-        return frozenset(name for name, key in self.keys.items() if isinstance(key, Key) and key.before is not REQUIRED)
 
     def schema(self, definitions: dict[str, Schema]) -> Schema:
         """A reference to what stands among the definitions under its name."""
