@@ -198,6 +198,18 @@ class Endless(OrWord):
         return None if found == self._word else found
 
 
+class OneOf(Kind):
+    """One of several kinds; a schema only."""
+
+    def __init__(self, *kinds: Kind) -> None:
+        super().__init__()
+        self._kinds = kinds
+
+    def schema(self, definitions: dict[str, Schema]) -> Schema:
+        """Exactly one of theirs."""
+        return {"oneOf": [kind.schema(definitions) for kind in self._kinds]}
+
+
 class List(Kind):
     """A list of one kind, as a tuple."""
 

@@ -141,8 +141,8 @@ ESTIMATE = Shape(
     allocated_bytes=BYTES,
     reserved_bytes=BYTES,
     context_bytes=BYTES,
-    context_low_bytes=Key(BYTES, before=Same("context_bytes")),
-    context_high_bytes=Key(BYTES, before=Same("context_bytes")),
+    context_low_bytes=Key(BYTES, before=Same("context_bytes"), since="least_bytes"),
+    context_high_bytes=Key(BYTES, before=Same("context_bytes"), since="least_bytes"),
     total_bytes=Key(BYTES, "reserved + context; the components add up to it"),
     least_bytes=Key(BYTES, before=Same("total_bytes")),
     upper_bytes=Key(BYTES, "one-sided bound of total_bytes"),
@@ -154,7 +154,9 @@ ESTIMATE = Shape(
     host_bytes=Key(
         Maybe(BYTES), "what the process holds in the host's memory; null where host_bytes_reason says why", before=None
     ),
-    host_components=Key(List(COMPONENT), "at the host's own peak; they add up to host_bytes", before=()),
-    host_bytes_reason=Key(Maybe(SOME_TEXT), before=NOT_SAID),
+    host_components=Key(
+        List(COMPONENT), "at the host's own peak; they add up to host_bytes", before=(), since="host_bytes"
+    ),
+    host_bytes_reason=Key(Maybe(SOME_TEXT), before=NOT_SAID, since="host_bytes"),
     exact=Key(Maybe(EXACT), "how the bytes were found; null of a prediction"),
 )

@@ -31,6 +31,8 @@ class Key(NamedTuple):
     """Where the value is from: an attribute of another name, or what is made of the noun."""
     before: Any = REQUIRED
     """What an earlier release's file, which does not have the key, is read with: a value, or Same as another key."""
+    since: str | None = None
+    """The key that came with it, if any: the two are in a file, or neither is."""
     optional: bool = False
     """Of a file that people write: the key may be left out."""
 
@@ -105,7 +107,7 @@ class Shape(Kind):
                 values[name] = key.shape._made(key.shape._values(fields))
                 continue
             source, kind = key.of if isinstance(key.of, str) else name, key.kind
-            if key.before is REQUIRED or name in fields:
+            if key.before is REQUIRED or (key.since or name) in fields:
                 values[source] = kind.read(fields, name)
             else:
                 values[source] = kind.read(fields, key.before.key) if isinstance(key.before, Same) else key.before
@@ -152,14 +154,19 @@ class Answer(Document):
 
 
 class Either:
-    """One of several documents; only its schema is one."""
+    """One of several kinds that stand alone, such as documents; only its schema is one."""
 
-    def __init__(self, title: str, *documents: Document) -> None:
-        self.title, self._documents = title, documents
+    def __init__(self, title: str, *kinds: Kind) -> None:
+        self.title, self._kinds = title, kinds
 
     def whole_schema(self, definitions: dict[str, Schema]) -> Schema:
         """Exactly one of theirs."""
-        return {"oneOf": [document.whole_schema(definitions) for document in self._documents]}
+        return {
+            "oneOf": [
+                kind.whole_schema(definitions) if isinstance(kind, Shape) else kind.schema(definitions)
+                for kind in self._kinds
+            ]
+        }
 
 
 def json_schema(document: Document | Either) -> Schema:
