@@ -20,17 +20,7 @@ from planner.domain import (
     Request,
     Stock,
 )
-
-ORIGINS = ("predicted", "published")
-OUTCOMES = ("chosen", "fits", "does_not_fit", "unsupported")
-LOST_BY = ("balance", "published", "accuracy", "certainty", "precision", "speed", "bytes", "order")
-"""In what a class that fits loses to the choice. balance: its distance from the knee; published: its accuracy is an
-estimate, the choice's is not; certainty: it fits only tightly, the choice surely; order: all else is the same, and the
-choice stands first in the domain's lists."""
-
-PURPOSES = ("smallest", "official", "other")
-"""Of the budgets that are needed: the least of all that the pins leave open; the official recipe at the native
-resolution; the other precisions and variants there, or at the pinned resolution."""
+from planner.words import LostBy, Origin, Purpose, Runtime, Standing, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,15 +28,14 @@ class Explained:
     """One candidate class in the order of preference, and why it is or is not the choice."""
 
     rank: int
-    """1 is what would be preferred to all others, if everything surely fitted."""
-    outcome: str
-    """One of OUTCOMES."""
+    """1 for the class that would be preferred to all others, if everything surely fitted."""
+    outcome: Standing
     configuration: Configuration
-    """What it would run as where it fits, else the smallest of the class."""
+    """The way it would run where it fits, else the smallest of the class."""
     quality: float | None
     quality_is_estimate: bool
     frames_per_second: float | None
-    """As of a Choice; None for other tasks than video."""
+    """As in a Choice; None for other tasks than video."""
     need_bytes: int | None
     """The least that it completes in; None where the GPU cannot run it."""
     total_bytes: int | None
@@ -55,19 +44,22 @@ class Explained:
     limit_bytes: int
     """What may be used."""
     component: str | None
-    """Of what does not fit, the component that takes most more than in the choice. Where nothing fits: than in the
-    nearest miss; and of the nearest miss itself the largest. Of what the GPU cannot run: "capability"."""
+    """Where it does not fit, the component that takes most more than in the choice. Where nothing fits, the
+    comparison is with the nearest miss, whose own entry names its largest component. "capability" where the GPU
+    cannot run it."""
     component_bytes: int | None
-    """How large that component is."""
+    """The size of that component."""
     excess_bytes: int | None
-    """How much more that is than in what it is compared with; None of the nearest miss, compared with nothing."""
-    lost_by: str | None
-    """Of what fits, one of LOST_BY."""
+    """By how much it is larger than what it is compared with; None for the nearest miss, which is compared with
+    nothing."""
+    lost_by: LostBy | None
+    """In what it loses to the choice; None unless it fits and was not chosen."""
     reason: str
     """All of this in a sentence."""
     quality_reason: str | None = None
-    """Why `quality` is None; likewise below."""
+    """Why `quality` is None."""
     frames_per_second_reason: str | None = None
+    """Why `frames_per_second` is None."""
 
     @property
     def short_by_bytes(self) -> int | None:
@@ -77,7 +69,7 @@ class Explained:
 
     @property
     def left_bytes(self) -> int | None:
-        """What it leaves with room to spare, 0 where it has none; None where it does not fit."""
+        """What it leaves with room to spare, 0 where nothing is left; None where it does not fit."""
         if self.need_bytes is None or self.total_bytes is None or self.need_bytes > self.limit_bytes:
             return None
         return max(0, self.limit_bytes - self.total_bytes)
@@ -87,8 +79,7 @@ class Explained:
 class Beside:
     """What one configuration takes on one runtime, predicted or published. A figure is None where `note` says why."""
 
-    runtime: str
-    """One of planner.domain.RUNTIMES."""
+    runtime: Runtime
     allocated_bytes: int | None
     reserved_bytes: int | None
     total_bytes: int | None
@@ -97,24 +88,23 @@ class Beside:
     upper_bytes: int | None
     """The bound of a prediction; publications have none."""
     host_bytes: int | None
-    origin: str
-    """One of ORIGINS."""
+    origin: Origin
     note: str | None = None
-    """Why there are no figures; of a publication what exactly it measured, and where it stands."""
+    """Why there are no figures; for a publication what exactly it measured, and where it stands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
-    """How far one variant carries in one precision. A figure is None where `reasons` says why.
+    """How far one variant reaches in one precision. A figure is None where `reasons` says why.
 
-    The largest figures are the last that fit, the sure ones the last that fit with their upper bound as well, each in
+    The figures max_* are the largest that fit, the figures sure_* the largest that fit with their upper bound, each in
     whichever way of running it planning would take: memory bank on the GPU or the host, objects or points per pass.
     """
 
     configuration: Configuration
     """At the pinned resolution or the native one, in the preferred way."""
     need_bytes: int | None
-    """The least that the request completes in there, of any way; None where the GPU cannot run it."""
+    """The least that the request completes in there, in any way; None where the GPU cannot run it."""
     total_bytes: int | None
     """What that way takes with room to spare."""
     upper_bytes: int | None
@@ -122,22 +112,22 @@ class Reach:
     limit_bytes: int
     """What may be used."""
     max_objects: int | None
-    """Tracked at that resolution."""
+    """Tracked at the resolution of `configuration`."""
     sure_objects: int | None
     gpu_objects: int | None
-    """Of max_objects, those that fit with the memory bank on the GPU; 0 where not even one does."""
+    """How many of max_objects fit with the memory bank on the GPU; 0 where not even one does."""
     host_bytes: int | None
     """What the host holds of the request in the preferred way."""
     unlimited_frames: bool
     """Whether a video without end fits at that resolution: a bounded memory bank holds the same for any length."""
     max_square: tuple[int, int] | None
-    """The largest square resolution for the objects that are asked for."""
+    """The largest square resolution for the objects of the request."""
     sure_square: tuple[int, int] | None
     max_shaped: tuple[int, int] | None
-    """The largest resolution of the picture's shape."""
+    """The largest resolution with the picture's aspect ratio."""
     sure_shaped: tuple[int, int] | None
     extrapolated: tuple[str, ...]
-    """Names of the largest figures that lie beyond what was measured or simulated."""
+    """Names of the largest figures that lie beyond what was rehearsed or measured."""
     reasons: Mapping[str, str]
 
     @property
@@ -150,30 +140,30 @@ class Reach:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Carried:
-    """What a budget carries, variant by variant: the answer of `limits`."""
+    """How far a budget reaches, variant by variant: the answer of `limits`."""
 
     __repr__ = brief
 
     request: Request
     budget: Budget
     reach: tuple[Reach, ...]
-    """For each variant the official recipe, or what the GPU runs in its place, and the precision that takes least."""
+    """For each variant two precisions: the official recipe, or what the GPU runs in its place, and the precision
+    that takes least."""
     stock: tuple[Stock, ...]
     """The stock predictor with each variant, for a clip without end: where it runs out says how long a clip may be."""
     warnings: tuple[str, ...]
 
     @property
     def exit_code(self) -> int:
-        """The exit code of the contract: 3 where no variant runs at any resolution."""
+        """0; 3 where no variant runs at any resolution."""
         return EXIT_FITS if any(one.max_square for one in self.reach) else EXIT_DOES_NOT_FIT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Need:
-    """The smallest budgets for one class, headroom included. A figure is None where `reasons` says why."""
+    """The smallest budgets for one candidate class, headroom included. A figure is None where `reasons` says why."""
 
-    purpose: str
-    """One of PURPOSES."""
+    purpose: Purpose
     configuration: Configuration
     """The way of running the class that takes least."""
     need_bytes: int
@@ -187,13 +177,13 @@ class Need:
     sure_configuration: Configuration
     """The way that is planned where the upper bound first fits too."""
     upper_bytes: int
-    """Its upper bound."""
+    """The upper bound of sure_configuration."""
     sure_budget_bytes: int | None
     """The smallest budget under which a plan surely fits."""
     sure_card: str | None
     preferred_budget_bytes: int | None
-    """From where on it surely fits in the preferred way (memory bank on the GPU, one object per pass, 64 points per
-    batch of automatic masks), and is planned so however much more is given."""
+    """The budget from which on it surely fits, and is planned, in the preferred way (memory bank on the GPU, one
+    object per pass, 64 points per batch of automatic masks), however much more there is."""
     command: str | None
     """Plans with exactly the smallest budget and what is pinned here."""
     reasons: Mapping[str, str]
@@ -204,9 +194,9 @@ class Cards:
     """Cards known by name that have one memory size and one verdict."""
 
     total_bytes: int
-    """Of the one that has least: sizes that read the same are one."""
-    verdict: str
-    """fits or tight, as of a plan for each of them."""
+    """Memory of the card that has least of them: sizes that read the same are one."""
+    verdict: Verdict
+    """fits or tight, as a plan for each of them would say."""
     names: tuple[str, ...]
     """The newest compute capability first."""
 
@@ -219,7 +209,7 @@ class Needed:
 
     request: Request
     headroom: Headroom
-    runtime: str
+    runtime: Runtime
     """own or stock."""
     needs: tuple[Need, ...]
     """The smallest first, then each variant that is open in every precision."""
@@ -233,7 +223,7 @@ class Needed:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Something that is not the same in two plans; None is what one of them has not."""
+    """Something that differs between two plans. A value is None in a plan that does not have it."""
 
     section: str
     """request, budget, decision, chosen, limits or provenance."""
@@ -244,7 +234,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class BytesBeside:
-    """The same figure of two plans; None of a plan that chose nothing."""
+    """The same figure of two plans; None in a plan that chose nothing."""
 
     name: str
     first_bytes: int | None
@@ -252,7 +242,7 @@ class BytesBeside:
 
     @property
     def difference_bytes(self) -> int | None:
-        """The second less the first; None where one of them is."""
+        """The second less the first; None where one of them is None."""
         if self.first_bytes is None or self.second_bytes is None:
             return None
         return self.second_bytes - self.first_bytes
@@ -269,9 +259,10 @@ class Comparison:
     differences: tuple[Difference, ...]
     """What differs, bytes aside."""
     figures: tuple[BytesBeside, ...]
-    """allocated, reserved, context, total, least, upper bound and left of the usable; differing or not."""
+    """allocated, reserved, context, total, least, upper bound, and what is left of the usable budget; differing or
+    not."""
     components: tuple[BytesBeside, ...]
-    """Of the totals; differing or not."""
+    """The parts of the totals; differing or not."""
     elsewhere: tuple[str, ...]
     """Other keys of the documents that differ, such as alternatives."""
 
@@ -288,7 +279,7 @@ class PackedGpu:
     """What one GPU holds of several streams, each a process with a CUDA context of its own."""
 
     budget: Budget
-    """Of this GPU, with what is held back of it."""
+    """The budget of this GPU, with what is held back of it."""
     streams: int
     process_bytes: int | None
     """Predicted total of one process here; None where nothing was chosen. The context follows the GPU."""
@@ -297,7 +288,7 @@ class PackedGpu:
     more_streams: int
     """How many further ones would fit."""
     frames_per_second: float | None
-    """Of each stream here at most: those of one GPU share its time."""
+    """At most, for each stream here: the streams of one GPU share its time."""
 
     @property
     def used_bytes(self) -> int:
@@ -306,7 +297,7 @@ class PackedGpu:
 
     @property
     def left_bytes(self) -> int:
-        """What they leave of the usable."""
+        """What they leave of the usable budget."""
         return self.budget.usable_bytes - self.used_bytes
 
     @property
@@ -323,24 +314,25 @@ class Packing:
 
     streams: int
     plan: Plan
-    """Of one process. Its budget is what each may take, its suggestions and its command are of the packing."""
+    """The plan of one process. Its budget is what each may take; its suggestions and its command are for the
+    packing."""
     gpus: tuple[PackedGpu, ...]
-    verdict: str
-    """As of a plan: fits where the upper bounds of all processes fit together on each GPU."""
+    verdict: Verdict
+    """fits where the upper bounds of all processes fit together on each GPU, else tight, or does_not_fit."""
     max_streams: int
     """How many fit with this configuration; 0 where nothing was chosen."""
     max_streams_smallest: int
     """How many fit with the smallest configuration that the pins leave open."""
     frames_per_second: float | None
-    """Of all streams together at most; None where none is published."""
+    """At most, for all streams together; None where none is published."""
     frames_per_second_reason: str | None
-    """Why it is None."""
+    """Why `frames_per_second` is None."""
     warnings: tuple[str, ...]
-    """Of the budgets; those of the plan are its own."""
+    """Warnings about the budgets; those of the plan are in the plan."""
 
     @property
     def exit_code(self) -> int:
-        """The exit code of the contract."""
+        """0: it fits; 3: it does not; 4: it fits only tightly, and the plan is strict."""
         if self.verdict == "does_not_fit":
             return EXIT_DOES_NOT_FIT
         return EXIT_WARNING if self.plan.strict and self.verdict == "tight" else EXIT_FITS

@@ -11,20 +11,12 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from planner import __version__, domain
+from planner import domain
 from planner.budgets import budget_of, gpus_of, torch_of, with_host
 from planner.catalog.capability import what_it_lacks
 from planner.catalog.torch_rules import build_named, check_code, said
 from planner.commands import describe
-from planner.documents import write
 from planner.domain import (
-    ATTENTIONS,
-    PRECISIONS,
-    PREFERENCES,
-    RUNTIMES,
-    TASKS,
-    VARIANTS,
-    VERSIONS,
     Configuration,
     Estimate,
     Gpu,
@@ -34,18 +26,18 @@ from planner.domain import (
     Request,
     Suggestion,
     Workload,
+    runtime_of,
 )
 from planner.errors import PlannerError, UsageError
 from planner.memory_model import MemoryModel
 from planner.memory_model.current import known_model
-from planner.memory_model.estimator import runtime_of
 from planner.memory_model.releases import check_tables
-from planner.placing import PlaceablePlan
+from planner.placeable import PlaceablePlan
 from planner.planning import make_plan
 from planner.planning.stock import OFFICIAL_PRECISION, OLDER_PRECISION
+from planner.spelling import check_word
 from planner.units import (
     check_size,
-    check_word,
     format_size,
     parse_count,
     parse_frame_size,
@@ -53,6 +45,24 @@ from planner.units import (
     parse_headroom,
     parse_resolution,
     parse_size,
+)
+from planner.version import __version__
+from planner.words import (
+    ATTENTIONS,
+    PRECISIONS,
+    PREFERENCES,
+    RUNTIMES,
+    TASKS,
+    VARIANTS,
+    VERSIONS,
+    Attention,
+    PositionTables,
+    Precision,
+    Preference,
+    Runtime,
+    Task,
+    Variant,
+    Version,
 )
 
 __all__ = ["DoesNotFit", "Plan", "PlannerError", "plan", "predict", "predict_table"]
@@ -64,7 +74,7 @@ MAXIMUM_TOP = 1000
 
 
 class DoesNotFit(PlannerError):
-    """Nothing fits the budget. Carries the rejections, nearest miss first, and what was verified to help."""
+    """Nothing fits: `rejected` has the rejections, nearest miss first, `suggestions` what was verified to help."""
 
     code = "does_not_fit"
     exit_code = domain.EXIT_DOES_NOT_FIT
@@ -76,7 +86,13 @@ class DoesNotFit(PlannerError):
 
 
 class Plan(PlaceablePlan):
-    """A plan with its files: domain.Plan's fields, and require, save, load, to_dict, and the ways to place it."""
+    """The decision and everything that supports it. It can be saved, loaded, and placed on a cluster.
+
+    Example:
+        plan.save("plan.yaml")
+        again = planner.Plan.load("plan.yaml")
+        print(again.verdict, again.chosen, again.to_dict()["estimate"])
+    """
 
     __slots__ = ()
 
@@ -97,9 +113,9 @@ class Plan(PlaceablePlan):
         return f"<pre>{escape(plan_report(self, Style()))}</pre>"
 
     def require(self) -> FittingPlan:
-        """This plan, or DoesNotFit where nothing was chosen (or the choice is tight and the plan strict).
+        """This plan, where it chose something. For type checkers its `chosen` and `estimate` are then not None.
 
-        For type checkers its `chosen` and `estimate` are there.
+        Raises DoesNotFit where nothing was chosen, and where the choice fits only tightly and the plan is strict.
         """
         if self.exit_code == domain.EXIT_FITS:
             return cast("FittingPlan", self)
@@ -115,23 +131,27 @@ class Plan(PlaceablePlan):
         raise DoesNotFit(f"Nothing fits. Nearest: {nearest}.", hint and f"Try: {hint}", self.rejected, self.suggestions)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data as in the JSON contract."""
+        """The plan as plain data, as `sam2-plan --format json` prints it."""
         from planner.wire.plan import PLAN
 
         return PLAN.write(self)
 
     def save(self, path: str | Path) -> None:
-        """Write the plan, whole or not at all: JSON where the name ends in .json, else YAML.
+        """Write the plan, whole or not at all: as JSON where the name ends in .json, else as YAML.
 
-        Raises EnvironmentFailure where the place cannot be written.
+        Raises EnvironmentFailure where the file cannot be written.
         """
+        from planner.files import write
         from planner.wire.plan_file import plan_text
 
         write(Path(path), plan_text(self, Path(path).suffix.lower()))
 
     @classmethod
     def load(cls, path: str | Path) -> Plan:
-        """A saved plan. Raises FileError naming line and remedy for a file that is none."""
+        """The plan that was saved in a file.
+
+        Raises FileError, which names the line and what to do, for a file that holds no plan.
+        """
         from planner.wire.plan_file import read_plan
 
         return with_files(read_plan(Path(path)))
@@ -152,19 +172,19 @@ if TYPE_CHECKING:
 
 def plan(
     *,
-    task: str = "video",
+    task: Task = "video",
     objects: int | str = 1,
     frames: int | str | None = None,
     frame_size: tuple[int, int] | str | None = None,
     vram: str | int | None = None,
     gpu: str | None = None,
     device: str | int | None = None,
-    variant: str | None = None,
-    version: str | None = None,
+    variant: Variant | None = None,
+    version: Version | None = None,
     resolution: tuple[int, int] | str | int | None = None,
-    precision: str | None = None,
-    attention: str | None = None,
-    prefer: str = "quality",
+    precision: Precision | None = None,
+    attention: Attention | None = None,
+    prefer: Preference = "quality",
     headroom: str = "auto",
     top: int = 6,
     strict: bool = False,
@@ -177,21 +197,33 @@ def plan(
 ) -> Plan:
     """The best configuration that fits, as a Plan.
 
-    task: video, image or automask. objects: tracked or prompted at once. frames: length of the clip; None or
-    "unlimited" is one without end (video only). frame_size: (height, width) of the source in pixels.
-    vram: a budget such as "2GB", or bytes as an integer; gpu: a name; device: index or UUID of a GPU that is
-    present; none of them: the GPU that is present. variant to attention: pins, never overridden.
-    headroom: "auto" (5 %), "none", a size or a percentage. top: how many alternatives to keep. explain: keep in
-    Plan.explained what was weighed, and why each was or was not chosen. simulate_gpu: a report of `sam2-plan doctor
-    --format json`, whose GPUs count as present in place of this machine's. host_memory: what the host has for the run,
-    such as "16GB" or bytes; None is this machine's where the plan is for its GPU, and not known elsewhere. torch: whose
-    rules count, such as "2.11": workspaces, copies by autocast, code for the GPU; None is the installed torch, else the
-    newest known. exact: rehearse (else simulate) the choice and what would be preferred to it and may fit, until the
-    best that truly fits is found; answers are kept in the cache folder. progress(number, most, method, configuration)
-    is called before each of at most 8 runs.
+    task: "video", "image" or "automask" (all masks of a picture).
+    objects: how many are tracked in a video, or prompted in a picture.
+    frames: length of the clip; None or "unlimited" is a clip without end (video only).
+    frame_size: (height, width) of the source in pixels, or "1080x1920", which is assumed where none is given.
+    vram, gpu, device: the budget, said in one way: a size such as "2GB" or bytes; the name of a GPU; or the index or
+        UUID of a GPU of this machine, whose free memory counts. With none of them a GPU of this machine is taken.
+    variant, version, resolution, precision, attention: pins, which are never overridden.
+    prefer: what best means: "quality", "speed" or "balanced".
+    headroom: what to hold back of the budget: "auto" (5 %), "none", a size or a percentage.
+    top: how many alternatives to keep.
+    strict: count a choice that fits only tightly as a failure; what surely fits is then preferred to accuracy.
+    explain: keep every candidate in Plan.explained, with why it was or was not chosen.
+    simulate_gpu: a report of `sam2-plan doctor --format json`, whose GPUs stand in for this machine's.
+    host_memory: what the host has for the run, such as "16GB" or bytes. None: this machine's memory where the plan is
+        for a GPU of this machine, and not known elsewhere.
+    torch: the release whose rules count (workspaces, copies by autocast, code for the GPU), such as "2.11". None: the
+        installed one, else the newest known.
+    exact: rehearse the choice, and what would be preferred to it and may fit, until the best that really fits is found
+        (simulate, where nothing can be rehearsed). Answers are kept in the cache folder.
+    progress: called with (number, most, method, configuration) before each of the at most 8 runs of an exact plan.
 
-    Raises UsageError for a value that cannot be planned for; of an exact plan EnvironmentFailure without torch or sam2,
-    and Interrupted where the user stops it. That nothing fits raises nothing: see Plan.require.
+    Raises UsageError for a value that cannot be planned for. An exact plan raises EnvironmentFailure without torch or
+    sam2, and Interrupted where the user stops it. A request that does not fit raises nothing: see Plan.require.
+
+    Example:
+        fast = planner.plan(task="image", gpu="RTX 3060", prefer="speed")
+        print(fast.verdict, fast.estimate.total_bytes if fast.estimate else fast.rejected[0].reason)
     """
     request = request_of(
         task=task, objects=objects, frames=frames, frame_size=frame_size, variant=variant, version=version,
@@ -216,12 +248,12 @@ def plan(
 
 def predict(
     *,
-    variant: str,
+    variant: Variant,
     resolution: tuple[int, int] | str | int = 1024,
-    task: str = "video",
-    version: str = "2.1",
-    precision: str | None = None,
-    attention: str = "auto",
+    task: Task = "video",
+    version: Version = "2.1",
+    precision: Precision | None = None,
+    attention: Attention = "auto",
     objects: int | str = 1,
     frames: int | str | None = None,
     frame_size: tuple[int, int] | str | None = None,
@@ -231,26 +263,36 @@ def predict(
     offload_state: bool = False,
     gpu: str | None = None,
     vram: str | int | None = None,
-    runtime: str | None = None,
+    runtime: Runtime | None = None,
     torch: str | None = None,
-    position_tables: str = "built",
+    position_tables: PositionTables = "built",
     exact: bool = False,
     progress: Progress | None = None,
 ) -> Estimate:
-    """Bytes of one configuration on a workload. `gpu` sets what depends on the GPU.
+    """The bytes that one configuration takes for a workload.
 
-    vram: a size such as "8GB", or bytes, of a GPU that is not named: the context is that of cards which have so much,
-    as in planning. With neither it may be that of any current card, and the upper bound holds for all.
+    variant, version, resolution, precision, attention: the configuration. Without a precision it is the official
+        recipe: autocast_bfloat16, or autocast_float16 on a GPU without bfloat16.
+    task, objects, frames, frame_size: the workload, as in plan.
+    object_batch: objects per pass through the mask decoder, 1 by default; of automatic masks points, 64 by default.
+    bounded_memory_bank: keep only what SAM 2 reads again; False means the stock predictor, as runtime="stock" does.
+    offload_video, offload_state: keep decoded frames, or the memory bank, on the host.
+    gpu: the name of a GPU, from which everything is taken that depends on the GPU.
+    vram: a size such as "8GB", or bytes, of a GPU that is not named: the CUDA context is that of cards of this size.
+        With neither gpu nor vram it may be the context of any current card, and the upper bound holds for all.
+    runtime: whose code runs: "own" (what planner.load runs; the default), "stock" (the predictors of the sam2 package,
+        which keep all frames and state) or "reimplementation" (a published one; image and video in float16).
+    torch: as in plan.
+    position_tables: when stock makes its tables of positions: "built" (with the model: sam2 since December 2024),
+        "used" (at their first use: before) or "none" (forks without them).
+    exact, progress: as in plan; for the runtime "own" only.
 
-    precision: by default the official recipe, autocast_bfloat16, and autocast_float16 on a GPU without bfloat16.
-    object_batch defaults to 1, and for automask to the stock 64 points. runtime: whose code runs: "own" (what
-    planner.load runs; the default), "stock" (the sam2 package's predictors, which keep all frames and state; the
-    same as bounded_memory_bank=False) or "reimplementation" (the published figures: image and video in float16).
-    torch: as of plan. position_tables: when stock makes those that it keeps: "built" (with the model: sam2 since
-    December 2024), "used" (at their first use: before) or "none" (forks without them). exact, progress: as of plan; for
-    the runtime own.
-    Raises UsageError as plan does, for what the GPU cannot run, and for a version of torch that has no code for it;
-    that the installed one has none is a note.
+    Raises UsageError as plan does, for what the GPU cannot run, and where `torch` has no code for the GPU. That the
+    installed torch has none is a note of the estimate.
+
+    Example:
+        estimate = planner.predict(variant="large", resolution=2048, task="image", precision="float16")
+        print(estimate.allocated_bytes, estimate.total_bytes, estimate.upper_bytes)
     """
     precision = precision or usual_precision(gpu)
     bounded_memory_bank = bounded_memory_bank_of(runtime, bounded_memory_bank)
@@ -278,7 +320,7 @@ def predict(
 
 
 def model_for(
-    gpu: str | None, vram: str | int | None, torch: str | None = None, position_tables: str = "built"
+    gpu: str | None, vram: str | int | None, torch: str | None = None, position_tables: PositionTables = "built"
 ) -> tuple[Gpu | None, MemoryModel]:
     """The card of that name, if any, and the memory model for it, or for a card of that size.
 
@@ -291,7 +333,7 @@ def model_for(
     return card, known_model().on(card, size, torch, position_tables)
 
 
-def check_exact(exact: bool, torch: str | None, runtime: str = "own") -> None:
+def check_exact(exact: bool, torch: str | None, runtime: Runtime = "own") -> None:
     """Raises UsageError for an exact answer about what is not installed here, or not ours."""
     if exact and torch is not None:
         raise UsageError(
@@ -304,7 +346,7 @@ def check_exact(exact: bool, torch: str | None, runtime: str = "own") -> None:
         )
 
 
-def usual_precision(gpu: str | None = None) -> str:
+def usual_precision(gpu: str | None = None) -> Precision:
     """The official recipe on the GPU of that name: in float16 where it has no bfloat16."""
     card = _gpu(gpu)
     lacking = what_it_lacks(OFFICIAL_PRECISION, "auto", card.capability if card else None)
@@ -330,11 +372,11 @@ def _checked_on(card: Gpu, configuration: Configuration, torch: str | None) -> s
     return None
 
 
-def bounded_memory_bank_of(runtime: str | None, bounded: bool = True) -> bool:
+def bounded_memory_bank_of(runtime: Runtime | None, bounded: bool = True) -> bool:
     """The memory bank that goes with a runtime. Raises UsageError for an unknown runtime, or a contradiction."""
     if runtime is None:
         return bounded
-    _word("runtime", runtime, RUNTIMES)
+    check_word(runtime, "runtime", RUNTIMES)
     if runtime != "stock" and not bounded:
         raise UsageError(
             f"The runtime {runtime} and an unbounded memory bank contradict each other.",
@@ -344,20 +386,32 @@ def bounded_memory_bank_of(runtime: str | None, bounded: bool = True) -> bool:
 
 
 def predict_table(
-    columns: dict[str, Any], *, task: str, objects: Any = 1, frames: Any = None, frame_pixels: Any = 1080 * 1920
+    columns: dict[str, Any], *, task: Task, objects: Any = 1, frames: Any = None, frame_pixels: Any = 1080 * 1920
 ) -> dict[str, Any]:
-    """Bytes of many configurations at once, as numpy columns: see MemoryModel.predict."""
+    """The bytes of many configurations at once: 1-D int64 arrays by name, each as long as the longest column.
+
+    columns: variant, precision (arrays of words, or one word), height and width (multiples of 32); optionally
+        attention, object_batch, bounded_memory_bank, offload_video and offload_state.
+    task: one for the whole table.
+    objects, frames, frame_pixels: numbers or columns; frames None or 0 is a clip without end.
+
+    Raises UsageError for a word or a column that is not known.
+
+    Example:
+        columns = {"variant": ["tiny", "large"], "precision": "float16", "height": 1024, "width": [1024, 576]}
+        print(planner.predict_table(columns, task="image")["total_bytes"])
+    """
     return known_model().on(None).predict(columns, task, objects, frames, frame_pixels)
 
 
 def configuration_and_workload(
     *,
-    variant: str,
+    variant: Variant,
     resolution: tuple[int, int] | str | int,
-    task: str,
-    version: str,
-    precision: str,
-    attention: str,
+    task: Task,
+    version: Version,
+    precision: Precision,
+    attention: Attention,
     objects: int | str,
     frames: int | str | None,
     frame_size: tuple[int, int] | str | None,
@@ -395,21 +449,21 @@ def configuration_and_workload(
 
 def request_of(
     *,
-    task: str,
+    task: Task,
     objects: int | str,
     frames: int | str | None,
     frame_size: tuple[int, int] | str | None,
-    variant: str | None,
-    version: str | None,
+    variant: Variant | None,
+    version: Version | None,
     resolution: tuple[int, int] | str | int | None,
-    precision: str | None,
-    attention: str | None,
-    prefer: str = "quality",
+    precision: Precision | None,
+    attention: Attention | None,
+    prefer: Preference = "quality",
 ) -> Request:
     """A checked request of loose values, as plan takes them. Raises UsageError naming the value."""
     pins = _pins(variant, version, resolution, precision, attention)
-    _word("task", task, TASKS)
-    _word("preference", prefer, PREFERENCES)
+    check_word(task, "task", TASKS)
+    check_word(prefer, "preference", PREFERENCES)
     count = parse_count(objects, "objects")
     if task == "automask" and count != 1:
         raise UsageError(f"{count} objects cannot be asked for: automask finds them itself.", "Leave objects out.")
@@ -425,20 +479,21 @@ def request_of(
 
 
 def _pins(
-    variant: str | None,
-    version: str | None,
+    variant: Variant | None,
+    version: Version | None,
     resolution: tuple[int, int] | str | int | None,
-    precision: str | None,
-    attention: str | None,
+    precision: Precision | None,
+    attention: Attention | None,
 ) -> Pins:
-    for what, word, known in (
+    words: tuple[tuple[str, str | None, tuple[str, ...]], ...] = (
         ("variant", variant, VARIANTS),
         ("version", version, VERSIONS),
         ("precision", precision, PRECISIONS),
         ("attention", attention, ATTENTIONS),
-    ):
+    )
+    for what, word, known in words:
         if word is not None:
-            _word(what, word, known)
+            check_word(word, what, known)
     if attention in ("flash", "cudnn") and precision is not None and precision not in HALF_PRECISIONS:
         raise UsageError(
             f"{attention} attention and {precision} contradict each other: the kernel runs in half precision only.",
@@ -461,10 +516,6 @@ def _gpu(name: str | None) -> Gpu | None:
     from planner.catalog.gpus import find_gpu
 
     return find_gpu(name).gpu
-
-
-def _word(what: str, word: str, known: Sequence[str]) -> None:
-    check_word(word, what, known)
 
 
 def check_top(top: int) -> None:

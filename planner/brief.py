@@ -7,7 +7,7 @@ from typing import Any
 
 LONGEST_TEXT = 60
 MOST_ITEMS = 4
-"""Of a list of numbers or words that is shown whole, such as a resolution."""
+"""Longest list of numbers or words that is shown whole, such as a resolution."""
 
 
 def brief(value: Any) -> str:

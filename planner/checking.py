@@ -61,12 +61,12 @@ Waiting = Callable[[Check, float, float], None]
 
 
 class Preflight(nouns.Preflight):
-    """A plan held against a machine: the fields of planner.preflight.nouns.Preflight, and to_dict."""
+    """A plan held against a machine: what was checked, and what was found."""
 
     __slots__ = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data, as `sam2-plan check --format json` prints it."""
+        """The report as plain data, as `sam2-plan check --format json` prints it."""
         from planner.report.preflight import preflight_document
 
         return preflight_document(self)
@@ -94,20 +94,31 @@ def check(
     hashing: Callable[[int, int], None] | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> Preflight:
-    """Hold `plan` against this machine as it is now, or against a budget.
+    """Hold a plan against this machine as it is now, or against a budget.
 
-    vram, gpu: a budget, or a GPU by name, instead of the memory that is free here; this machine's driver, packages and
-    host memory are not judged then. device: index or UUID; else the GPU that `planner.load` and `sam2-plan run` take:
-    the plan's own where it is present, else the first. simulate_gpu: a report of `sam2-plan doctor --format json` in
-    place of this machine. SAM2_PLAN_MEMORY_CAP, which a run keeps to, is judged where a machine is.
-    source, checkpoint, out: what the run will be given; what is not named is not looked at. sha256: that the checkpoint
-    must have; the official one unless told. saves: as `run --save`. wait: how long to wait for memory to be freed,
-    "60s" or seconds. policy: a file of rules. strict: warnings count (exit code 4). name: what the report calls the
-    plan. look, today, waiting(memory check, waited, seconds), hashing(done, total bytes), environment: for tests and
-    for progress. Memory is waited for only where nothing else fails and the GPU would have enough.
+    vram, gpu: a budget, or a GPU by name, in place of the memory that is free here. The driver, the packages and the
+        host memory of this machine are not judged then.
+    device: index or UUID. By default the GPU that `planner.load` and `sam2-plan run` take: the plan's own where it is
+        present, else the first.
+    simulate_gpu: a report of `sam2-plan doctor --format json` in place of this machine.
+    source, checkpoint, out: what the run will be given; what is not named is not looked at.
+    sha256: the sum that the checkpoint must have; by default the official one.
+    saves: which outputs will be written, as `sam2-plan run --save` takes them.
+    wait: how long to wait for memory to be freed, "60s" or seconds. It is waited for only where nothing else fails and
+        the GPU would hold the plan alone.
+    policy: a file of rules that the plan must keep.
+    strict: warnings count (exit code 4).
+    name: what the report calls the plan.
+    waiting, hashing: called with (memory check, seconds waited, seconds to wait), and with (bytes done, bytes in all).
+    look, today, environment: stand in for the machine, the date and the environment, for tests. SAM2_PLAN_MEMORY_CAP of
+        the environment, which a run keeps to, is judged where a machine is.
 
-    What does not hold raises nothing: see Preflight.require. Raises UsageError for a value that makes no sense,
+    A plan that does not hold raises nothing: see Preflight.require. Raises UsageError for a value that makes no sense,
     FileError for a policy or report that is broken.
+
+    Example:
+        found = planner.check(plan, vram="8GB").require()
+        print([(one.name, one.status, one.found) for one in found.checks])
     """
     seconds = 0.0 if wait is None else parse_duration(wait)
     kept = check_saves(saves, plan.request.workload.task)

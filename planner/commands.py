@@ -9,6 +9,8 @@ from planner.domain import Budget, Configuration, Gpu, Headroom, Request
 from planner.official import official_name
 from planner.units import AUTO_HEADROOM_PERCENT, exact_size, format_resolution
 
+PROGRAM = "sam2-plan"
+"""The command; jobs are called so unless they are told otherwise."""
 SAVED = "plan.yaml"
 """What a plan is kept as in commands that keep it."""
 PIN_OPTIONS = {name: f"--{name}" for name in ("variant", "version", "resolution", "precision", "attention")}
@@ -29,7 +31,7 @@ def packing_command(
 
 
 def _command(request: Request, budget_words: Sequence[str], extra: Sequence[str]) -> str:
-    words = ["sam2-plan", *budget_words, "--task", request.workload.task]
+    words = [PROGRAM, *budget_words, "--task", request.workload.task]
     workload = request.workload
     if workload.task != "automask" and workload.objects != 1:
         words += ["--objects", str(workload.objects)]
@@ -54,12 +56,12 @@ def running_command(
 
 def download_command(saved: str) -> str:
     """What fetches the official weights of a saved plan into the current folder."""
-    return shlex.join(["sam2-plan", "checkpoints", saved, "--download"])
+    return shlex.join([PROGRAM, "checkpoints", saved, "--download"])
 
 
 def run_command(request: Request, configuration: Configuration, saved: str = SAVED) -> str:
     """What runs a saved plan: INPUT stands for the user's file, a point in the middle for whatever is wanted there."""
-    words = ["sam2-plan", "run", saved, "INPUT", "--out", "masks"]
+    words = [PROGRAM, "run", saved, "INPUT", "--out", "masks"]
     if request.workload.task != "automask":
         height, width = request.workload.frame_size
         words += ["--point", f"{width // 2},{height // 2}"]
@@ -95,7 +97,7 @@ def _device(gpu: Gpu) -> str:
 
 
 def _budgets(budgets: Sequence[Budget]) -> list[str]:
-    """Of several GPUs: what all share once, with their number."""
+    """The options for several GPUs: what all share once, with their number."""
     each = [_budget(budget)[:2] for budget in budgets]
     option, values = each[0][0], [value for _, value in each]
     words = [option, ",".join(values)]

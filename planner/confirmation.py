@@ -14,16 +14,17 @@ from planner.domain import EXIT_FITS, EXIT_NOT_CONFIRMED, Configuration, Estimat
 from planner.errors import EnvironmentFailure, UsageError
 from planner.measure.trial import FAILED, LOST, RAN, Outcome, Trial, run_trial
 from planner.memory_model.current import known_model
-from planner.memory_model.estimator import CUDA_CONTEXT
+from planner.memory_model.terms import CUDA_CONTEXT
 from planner.units import check_size, counted, format_size, parse_count, parse_size
 
 FRAMES = 60
-"""Of a clip without end: the memory bank is full after 16, and the allocator has what it wants by then."""
+"""How many frames of a clip without end are run: the memory bank is full after 16, and the allocator holds all that
+it takes by then."""
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One line of the comparison, in bytes; null where nothing counted it."""
+    """One line of the comparison, in bytes; None where nothing counted it."""
 
     name: str
     predicted: int | None
@@ -45,26 +46,26 @@ class Confirmation:
     truth: str
     """measured, rehearsed (on an imaginary GPU) or simulated."""
     cap_bytes: int
-    """What the process was held to (measured), or compared with (simulated)."""
+    """What the process was held to (measured, rehearsed), or compared with (simulated)."""
     gpu: str | None
     configuration: Configuration
     workload: Workload
     frames: int | None
-    """Over how many it ran; None without end (simulated only)."""
+    """How many frames it ran; None for a clip without end, which is only simulated."""
     weights: str
-    """random, or the checkpoint."""
+    """"random", or the name of the checkpoint."""
     predicted: Estimate
     measured: Outcome
     components: tuple[Compared, ...]
     """allocated, allocator cache, cuda context, unaccounted and total."""
     phases: tuple[Compared, ...]
-    """Allocated bytes at the peak of each."""
+    """Allocated bytes at the peak of each phase."""
     recorded: Path | None
-    """The profile that has the row now."""
+    """The profile that the row was added to; None where it was not."""
 
     @property
     def unaccounted_bytes(self) -> int | None:
-        """What the process takes beyond allocator and context; None where the driver does not say."""
+        """What the process takes beside allocator and context; None where the driver does not say."""
         return _unaccounted(self.measured)
 
     @property
@@ -75,7 +76,7 @@ class Confirmation:
 
     @property
     def exit_code(self) -> int:
-        """The exit code of the contract."""
+        """0: confirmed; 5: it ran out of memory, or took more than the cap."""
         return EXIT_FITS if self.confirmed else EXIT_NOT_CONFIRMED
 
     @property
@@ -105,19 +106,22 @@ def confirm(
     record: bool = True,
     run: Callable[[Trial], Outcome] | None = None,
 ) -> Confirmation:
-    """Run `plan` in a process of its own, held to its budget, and compare.
+    """Run a plan in a process of its own, held to its budget, and compare what it took with what was predicted.
 
-    On another GPU than the plan was made for, or of a budget alone, it is held against what is predicted there: the
-    context is that GPU's.
+    On another GPU than the plan was made for, the prediction is the one for that GPU, whose context is another.
 
-    simulate: ask the simulator instead of a GPU. device: index or UUID of the GPU. frames: of a clip without end
-    (60 unless told). cap: a size such as "2GB" or bytes; the plan's budget unless told, headroom included, since
-    that is what the card has. checkpoint: a file; random weights unless told, on which memory does not depend.
-    record: add the row to the profile of the GPU in the data folder. run: what runs a trial, for tests.
+    simulate: ask the simulator instead of a GPU.
+    device: index or UUID of the GPU.
+    frames: how many to run of a clip without end; 60 by default.
+    cap: what the process may take, a size such as "2GB" or bytes; by default the plan's budget, headroom included,
+        since that is what the card has.
+    checkpoint: a file; by default weights are random, on which memory does not depend.
+    record: add the row to the profile of the GPU in the data folder.
+    run: runs the trial, for tests.
 
-    Raises DoesNotFit for a plan that chose nothing, EnvironmentFailure without a GPU, without so much free memory
-    or where the run failed for another reason than memory, UsageError for a value that makes no sense, FileError for
-    a checkpoint that the plan cannot run with.
+    Raises DoesNotFit for a plan that chose nothing, FileError for a checkpoint that the plan cannot run with,
+    UsageError for a value that makes no sense. Raises EnvironmentFailure without a GPU, where too little of its memory
+    is free, and where the run failed for another reason than memory.
     """
     if plan.chosen is None:
         plan.require()
@@ -173,7 +177,7 @@ def confirm(
 
 
 def _simulate(trial: Trial, plan: Plan) -> Outcome:
-    from planner.truth import simulated
+    from planner.measure.backends import simulated
 
     found = simulated(trial, plan.budget.capability or (8, 6))
     if found.context_bytes is None or plan.estimate is None:
@@ -238,7 +242,7 @@ def _record(trial: Trial, found: Outcome) -> Path | None:
 
 
 def _total(found: Outcome) -> int | None:
-    """Of the process: as the driver says, else allocator and context."""
+    """Bytes of the process: as the driver says, else allocator and context."""
     if found.process_bytes is not None:
         return found.process_bytes
     if found.reserved_bytes is None or found.context_bytes is None:

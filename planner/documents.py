@@ -1,4 +1,4 @@
-"""Strict YAML and JSON text to plain data that remembers its lines, and files written whole or not at all.
+"""Strict YAML and JSON text to plain data that remembers its lines, and back.
 
 Knows nothing of what a document means. Only plain data are accepted: no tags, anchors, aliases,
 duplicate keys or surprising scalars, whatever the file's author intended.
@@ -7,15 +7,15 @@ duplicate keys or surprising scalars, whatever the file's author intended.
 from __future__ import annotations
 
 import math
-import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import yaml
 
-from planner.errors import EnvironmentFailure, FileError
+from planner.errors import FileError
+from planner.spelling import Word, check_word, remedy
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -61,14 +61,23 @@ class Fields:
             raise self.complaint(f"{self.what} has no {key!r}", f"Add a line {key}: ...{null}")
         return self._value[key]
 
-    def text(self, key: str, choices: Sequence[str] | None = None) -> str:
+    @overload
+    def text(self, key: str) -> str: ...
+
+    @overload
+    def text(self, key: str, choices: tuple[Word, ...]) -> Word: ...
+
+    def text(self, key: str, choices: tuple[Word, ...] | None = None) -> Word | str:
         """A non-empty string, one of `choices` if given."""
         value = self.any(key)
         if not isinstance(value, str) or not value:
             raise self.complaint(f"{key} must be text, not {_kind(value)}", "Put it in quotes.", key)
-        if choices is not None and value not in choices:
-            raise self.complaint(f"{key} is {value!r}", f"Use one of: {', '.join(choices)}.", key)
-        return value
+        if choices is None:
+            return value
+        return self._word(key, "is", value, choices)
+
+    def _word(self, key: str, verb: str, value: str, choices: tuple[Word, ...]) -> Word:
+        return check_word(value, key, choices, lambda hint: self.complaint(f"{key} {verb} {value!r}", hint, key))
 
     def integer(self, key: str, minimum: int = 0, maximum: int = 10**40) -> int:
         """A whole number within the limits."""
@@ -129,9 +138,17 @@ class Fields:
         """True where the key holds null, which then counts as read."""
         return self.any(key, nullable=True) is None
 
-    def optional_text(self, key: str, choices: Sequence[str] | None = None) -> str | None:
+    @overload
+    def optional_text(self, key: str) -> str | None: ...
+
+    @overload
+    def optional_text(self, key: str, choices: tuple[Word, ...]) -> Word | None: ...
+
+    def optional_text(self, key: str, choices: tuple[Word, ...] | None = None) -> Word | str | None:
         """Text, or null."""
-        return None if self.or_none(key) else self.text(key, choices)
+        if self.or_none(key):
+            return None
+        return self.text(key) if choices is None else self.text(key, choices)
 
     def optional_integer(self, key: str, minimum: int = 0) -> int | None:
         """A whole number, or null."""
@@ -150,12 +167,20 @@ class Fields:
             raise self.complaint(f"{key} is {value!r}"[:80], "Write [major, minor].", key)
         return value[0], value[1]
 
-    def texts(self, key: str) -> list[str]:
-        """A list of strings."""
+    @overload
+    def texts(self, key: str) -> list[str]: ...
+
+    @overload
+    def texts(self, key: str, choices: tuple[Word, ...]) -> list[Word]: ...
+
+    def texts(self, key: str, choices: tuple[Word, ...] | None = None) -> list[Word] | list[str]:
+        """A list of strings, each one of `choices` if given."""
         items = self.items(key)
         if not all(isinstance(item, str) for item in items):
             raise self.complaint(f"{key} holds something else than text", "Put each entry in quotes.", key)
-        return items
+        if choices is None:
+            return items
+        return [self._word(key, "holds", item, choices) for item in items]
 
     def names(self) -> tuple[str, ...]:
         """The keys in their order."""
@@ -170,14 +195,8 @@ class Fields:
         """Complain of keys that nobody asked for: most are misspelt. `known`: those that might have been there."""
         for key in self._value:
             if key not in self._seen:
-                from difflib import get_close_matches  # only those who misspell pay for it
-
-                names = {*self._seen, *known}
-                near = get_close_matches(key, names, n=1)
-                hint = f"Did you mean {near[0]}? " if near else ""
-                raise self.complaint(
-                    f"{self.what} has an unknown {key[:60]!r}", f"{hint}Known here: {', '.join(sorted(names))}.", key
-                )
+                hint = remedy(key, sorted({*self._seen, *known}), "Known here")
+                raise self.complaint(f"{self.what} has an unknown {key[:60]!r}", hint, key)
 
 
 class EmptyFile(FileError):
@@ -230,45 +249,6 @@ def dump(data: object, compact: bool = False) -> str:
     flow = None if compact else False
     text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110, default_flow_style=flow)
     return text
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file whole or not at all: a neighbour is written, flushed to disk and renamed over it.
-
-    A link keeps pointing where it points; what is no file (a pipe, /dev/stdout) is written to as it is.
-    Raises EnvironmentFailure naming the path.
-    """
-    try:
-        if path.exists() and not path.is_file():
-            path.write_text(text, encoding="utf-8")
-        else:
-            _replace(path.resolve(), text)
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise EnvironmentFailure(f"{path} cannot be written: {reason}.", "Choose a writable place.") from None
-
-
-def _replace(path: Path, text: str) -> None:
-    import tempfile  # only those who write pay for it
-
-    mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:80]}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, mode)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
-
-
-def _umask() -> int:
-    current = os.umask(0o022)
-    os.umask(current)
-    return current
 
 
 class _Builder:

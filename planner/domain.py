@@ -12,31 +12,26 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from planner.brief import brief
+from planner.words import (
+    Attention,
+    BudgetSource,
+    DrivenRuntime,
+    ExactMethod,
+    HostSource,
+    Precision,
+    Preference,
+    ProvenanceKind,
+    Task,
+    Variant,
+    Verdict,
+    Version,
+)
 
 if TYPE_CHECKING:
     from planner.answers import Explained
 
-TASKS = ("video", "image", "automask")
-VARIANTS = ("tiny", "small", "base_plus", "large")
-VERSIONS = ("2.1", "2.0")
-PRECISIONS = ("autocast_bfloat16", "autocast_float16", "float32", "float16", "bfloat16")
-ATTENTIONS = ("auto", "flash", "efficient", "cudnn", "math")
-RUNTIMES = ("own", "stock", "reimplementation")
-"""Whose code runs: that of planner.load, the predictors of the sam2 package, or another program that was published."""
-POSITION_TABLES = ("built", "used", "none")
-"""When the stock predictors make the tables of positions that they keep: with the model (sam2 since December 2024), at
-their first use (before), or never (forks that keep none)."""
-PREFERENCES = ("quality", "speed", "balanced")
-VERDICTS = ("fits", "tight", "does_not_fit")
-BUDGET_SOURCES = ("vram", "gpu", "device")
-HOST_SOURCES = ("given", "machine")
-"""Whether the user said how much memory the host has, or the machine of the GPU did."""
-PROVENANCES = ("measured", "rehearsed", "published", "simulated", "derived", "assumed")
-"""measured: on a GPU by this project; rehearsed: torch's own bytes, on an imaginary GPU, or fitted to them; published:
-from a cited publication or fitted to one; simulated: traced; derived: the size of a known array, or what a law of
-published figures says of another GPU; assumed: a stated allowance that nothing measured supports yet."""
-
-EXACT_METHODS = ("rehearsed", "simulated")
+FULL_BANK_FRAMES = 18
+"""Frames after which a bounded memory bank is full and no array grows (its pointers are all there after 16)."""
 
 EXIT_FITS, EXIT_FAILED, EXIT_USAGE, EXIT_DOES_NOT_FIT, EXIT_WARNING, EXIT_NOT_CONFIRMED = range(6)
 
@@ -45,30 +40,28 @@ EXIT_FITS, EXIT_FAILED, EXIT_USAGE, EXIT_DOES_NOT_FIT, EXIT_WARNING, EXIT_NOT_CO
 class Workload:
     """What the user wants done."""
 
-    task: str
-    """One of TASKS."""
+    task: Task
     objects: int = 1
     """Objects tracked in a video, or prompted in one image. Automatic masks have none."""
     frames: int | None = 1
-    """Length of the clip; None is a clip without end."""
+    """Length of the clip; None means a clip without end."""
     frame_size: tuple[int, int] = (1080, 1920)
-    """Height and width of the source picture, at which masks are written."""
+    """Height and width of the source picture in pixels, at which masks are written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
     """How it is done."""
 
-    variant: str
-    """One of VARIANTS."""
-    version: str
-    """Of the checkpoints: one of VERSIONS."""
+    variant: Variant
+    version: Version
+    """The version of the checkpoints."""
     resolution: tuple[int, int]
-    """What SAM 2 computes at: multiples of 32."""
-    precision: str
-    """One of PRECISIONS. The autocast ones keep float32 weights."""
-    attention: str = "auto"
-    """One of ATTENTIONS: the scaled-dot-product kernel; auto is what torch picks."""
+    """What SAM 2 computes at, height and width in pixels: multiples of 32."""
+    precision: Precision
+    """The autocast ones keep float32 weights."""
+    attention: Attention = "auto"
+    """The scaled-dot-product kernel; auto is what torch picks."""
     object_batch: int = 1
     """Objects (automask: points) of one pass through the mask decoder."""
     bounded_memory_bank: bool = True
@@ -77,6 +70,26 @@ class Configuration:
     """Decoded frames stay on the host. Makes no difference to a bounded memory bank, which streams them."""
     offload_state: bool = False
     """The memory bank stays on the host."""
+
+
+def name_of(configuration: Configuration, workload: Workload, capability: tuple[int, int]) -> str:
+    """What two runs of one group have in common that take the same bytes."""
+    c, w = configuration, workload
+    frames = w.frames
+    if w.task != "video":
+        frames = 1
+    elif c.bounded_memory_bank and (frames is None or frames > FULL_BANK_FRAMES):
+        frames = FULL_BANK_FRAMES  # no clip is longer for the memory bank
+    words = (
+        c.variant, c.version, *c.resolution, c.attention, w.objects, c.object_batch, frames, *w.frame_size,
+        int(c.offload_video), int(c.offload_state), *capability,
+    )  # fmt: skip
+    return " ".join(map(str, words))
+
+
+def runtime_of(configuration: Configuration) -> DrivenRuntime:
+    """Whose code a configuration is for."""
+    return "own" if configuration.bounded_memory_bank else "stock"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +105,7 @@ class Gpu:
     uuid: str | None = None
     index: int | None = None
     driver: str | None = None
-    """Version of its driver; None where it is not a GPU of this machine."""
+    """Version of the GPU's driver; None where it is not a GPU of this machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +114,7 @@ class Headroom:
 
     bytes: int = 0
     percent: float = 0.0
+    """Percentage of the budget."""
 
     def of(self, total_bytes: int) -> int:
         """Bytes held back of `total_bytes`."""
@@ -123,18 +137,19 @@ class Budget:
 
     total_bytes: int
     headroom: Headroom
-    source: str
-    """One of BUDGET_SOURCES."""
+    source: BudgetSource
     gpu: Gpu | None = None
     host_bytes: int | None = None
     """Memory of the host that may be used; None where nobody said, and another machine may be meant."""
-    host_source: str | None = None
-    """One of HOST_SOURCES; None beside a host_bytes of None."""
+    host_source: HostSource | None = None
+    """None where host_bytes is None."""
     shared: bool = field(default=False, compare=False)
-    """Whether it is part of a GPU on which further processes run, which give no cache back for the sake of this one: a
-    configuration counts with its total then, not with its least. Set while several are packed, not kept with a plan."""
+    """Whether it is part of a GPU on which further processes run. These give no cache back for the sake of this one,
+    so a configuration counts with its total, not with its least. Set while several are packed; not kept with a
+    plan."""
     report: str | None = field(default=None, compare=False)
-    """Path of the doctor report that the GPU is from, in place of this machine; for commands, not kept with a plan."""
+    """Path of the doctor report that the GPU comes from, in place of this machine; for commands, not kept with a
+    plan."""
 
     @property
     def headroom_bytes(self) -> int:
@@ -148,7 +163,7 @@ class Budget:
 
     @property
     def capability(self) -> tuple[int, int] | None:
-        """Of the GPU, where one is named and its capability is known."""
+        """Compute capability of the GPU, where one is named and its capability is known."""
         return self.gpu.capability if self.gpu else None
 
 
@@ -156,11 +171,12 @@ class Budget:
 class Pins:
     """What the user fixed; None is free. A pin is never overridden."""
 
-    variant: str | None = None
-    version: str | None = None
+    variant: Variant | None = None
+    version: Version | None = None
     resolution: tuple[int, int] | None = None
-    precision: str | None = None
-    attention: str | None = None
+    """Height and width in pixels."""
+    precision: Precision | None = None
+    attention: Attention | None = None
 
     def given(self) -> dict[str, object]:
         """The pins that are set, by name."""
@@ -174,19 +190,19 @@ class Request:
 
     workload: Workload
     pins: Pins = field(default_factory=Pins)
-    prefer: str = "quality"
-    """One of PREFERENCES."""
+    prefer: Preference = "quality"
     frame_size_assumed: bool = False
     """True where the user named no frame size and the workload holds the default."""
 
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """Some of the bytes, with a name and an origin (one of PROVENANCES)."""
+    """Some of the bytes of a run, with a name and an origin."""
 
     name: str
+    """Such as weights, memory bank, activations or allocator cache."""
     bytes: int
-    provenance: str
+    provenance: ProvenanceKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +210,7 @@ class Phase:
     """A stretch of the run and what is allocated at its peak."""
 
     name: str
+    """Such as load, encode, prompt or track."""
     components: tuple[Component, ...]
 
     @property
@@ -204,20 +221,19 @@ class Phase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exact:
-    """How bytes were found that no law predicts: by a run of the very configuration without a GPU."""
+    """How the bytes of an exact answer were found: by a run of this very configuration without a GPU."""
 
-    method: str
-    """One of EXACT_METHODS."""
+    method: ExactMethod
     gpu: str | None
-    """The imaginary GPU that it was rehearsed on; None of a simulation."""
+    """The imaginary GPU that it was rehearsed on; None for a simulation."""
     capability: tuple[int, int]
-    """CUDA compute capability that was asked about."""
+    """CUDA compute capability that the answer is for."""
     torch: str
     """Version of the torch that ran."""
     cudnn: str | None
     sam2: str | None
     frames: int | None
-    """How many it ran; None of other tasks than video."""
+    """How many frames it ran; None for other tasks than video."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,11 +241,12 @@ class Asked:
     """What an exact plan took to make."""
 
     runs: int
-    """Rehearsed or simulated for it."""
+    """How many runs were rehearsed or simulated for it."""
     remembered: int
-    """Answered from the cache."""
+    """How many answers came from the cache."""
     left: int
-    """Candidates that may fit, would be preferred to the choice, and were not asked about: the runs did not suffice."""
+    """Candidates that may fit and would be preferred to the choice, but were left out because the runs did not
+    suffice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,33 +256,35 @@ class Estimate:
     __repr__ = brief
 
     allocated_bytes: int
-    """Tensors."""
+    """Bytes of tensors (torch.cuda.max_memory_allocated)."""
     reserved_bytes: int
-    """What the caching allocator holds."""
+    """What the caching allocator holds (torch.cuda.max_memory_reserved)."""
     context_bytes: int
     """The CUDA context and loaded kernels, outside the allocator."""
     total_bytes: int
     """What the process takes: reserved + context."""
     upper_bytes: int
-    """One-sided bound of total_bytes, from held-out groups."""
+    """One-sided bound of total_bytes: 95 % of held-out runs stayed below theirs."""
     least_bytes: int
     """The smallest memory in which it completes: less than total_bytes where the allocator can give cache back."""
     context_low_bytes: int
-    """The band of context_bytes: of the GPU, or of those that the budget may be of."""
+    """Lower end of the band in which the context lies: on the GPU, or on any that the budget may stand for."""
     context_high_bytes: int
+    """Upper end of the band."""
     components: tuple[Component, ...]
-    """Of total_bytes, at the peak phase; they add up to it."""
+    """The parts of total_bytes at the peak phase; they add up to it."""
     phases: tuple[Phase, ...]
     peak_phase: str
     extrapolated: bool
-    """True outside what was measured or published."""
+    """True outside what was rehearsed, measured or published."""
     extrapolated_because: tuple[str, ...] = ()
+    """What lies outside, and notes on the figures."""
     host_components: tuple[Component, ...] = ()
-    """Of host_bytes, at the host's own peak; they add up to it."""
+    """The parts of host_bytes at the host's own peak; they add up to it."""
     host_bytes_reason: str | None = None
     """Why host_bytes is None."""
     exact: Exact | None = None
-    """How the bytes were found; None of a prediction."""
+    """How the bytes were found; None for a prediction."""
 
     @property
     def host_bytes(self) -> int | None:
@@ -281,28 +300,29 @@ class Choice:
 
     configuration: Configuration
     quality: float | None
-    """In percent, by `quality_metric`; None where nothing is published that would say it."""
+    """Accuracy in percent, by `quality_metric`; None where nothing is published that would say it."""
     quality_is_estimate: bool
-    """True between resolutions of the paper's ablation; False of a published figure, and of none."""
+    """True between the resolutions of the paper's ablation; False for a published figure, and without one."""
     frames_per_second: float | None
-    """Published for this card and case; None elsewhere."""
+    """The speed that is published for this card and case; None elsewhere."""
     estimate: Estimate
     quality_metric: str | None = None
+    """What `quality` measures, such as J&F on SA-V test."""
     quality_reason: str | None = None
     """Why `quality` is None."""
     frames_per_second_of: str | None = None
-    """Whose code, card, mode and source of the speed."""
+    """Whose code, card, mode and source the speed is from."""
     frames_per_second_reason: str | None = None
-    """Why it is None."""
+    """Why `frames_per_second` is None."""
 
     @property
-    def variant(self) -> str:
-        """Of the configuration, as are the following."""
+    def variant(self) -> Variant:
+        """The variant of the configuration."""
         return self.configuration.variant
 
     @property
-    def version(self) -> str:
-        """Of the checkpoints."""
+    def version(self) -> Version:
+        """The version of the checkpoints."""
         return self.configuration.version
 
     @property
@@ -311,13 +331,13 @@ class Choice:
         return self.configuration.resolution
 
     @property
-    def precision(self) -> str:
-        """One of PRECISIONS."""
+    def precision(self) -> Precision:
+        """The precision of the configuration."""
         return self.configuration.precision
 
     @property
-    def attention(self) -> str:
-        """One of ATTENTIONS."""
+    def attention(self) -> Attention:
+        """The attention kernel of the configuration."""
         return self.configuration.attention
 
 
@@ -330,10 +350,11 @@ class Rejection:
     """The least that it completes in, or what the host would hold where that is too much; None where the GPU cannot
     run it."""
     total_bytes: int | None
-    """What it takes with room to spare; None where the host or the GPU itself is what lacks."""
+    """What it takes with room to spare; None where it is the host or the GPU itself that does not suffice."""
     limit_bytes: int
     """What is usable of the GPU's budget, or of the host's memory."""
     short_by_bytes: int | None
+    """What is missing of the least; None where the GPU cannot run it."""
     component: str
     """The largest component of the peak, "host", or the capability that is missing."""
     reason: str
@@ -341,25 +362,26 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How far the chosen variant and version carry, in every precision and way of running them that is open.
+    """How far the chosen variant and version reach, in every precision and way of running that the pins leave open.
 
-    Objects are counted up to 1,000,000. The largest figures are the last that planning finds a way for, the sure ones
-    the last with a plan that surely fits; all else is as it was asked for. A figure is None where `reasons` says why.
+    Objects are counted up to 1,000,000. The figures max_* are the largest for which planning finds a way, the figures
+    sure_* the largest whose plan fits with its upper bound; all else is as in the request. A figure is None where
+    `reasons` says why.
     """
 
     max_objects: int | None
     """At the chosen resolution."""
     sure_objects: int | None
     gpu_objects: int | None
-    """Of max_objects, those that fit with the memory bank on the GPU."""
+    """How many of max_objects fit with the memory bank on the GPU."""
     max_frames: int | None
-    """None with `unlimited_frames` is a clip without end."""
+    """None with `unlimited_frames` means a clip without end."""
     unlimited_frames: bool
     max_resolution: tuple[int, int] | None
     """At the chosen aspect ratio."""
     sure_resolution: tuple[int, int] | None
     smallest_total_bytes: int | None
-    """Smallest budget under which this request has a plan, headroom included."""
+    """The smallest budget under which this request has a plan, headroom included."""
     smallest_card: str | None = None
     """The size of card that this budget calls for, such as "2 GB"."""
     reasons: Mapping[str, str] = field(default_factory=dict)
@@ -373,17 +395,17 @@ class Stock:
     total_bytes: int | None
     """None where it grows without end or cannot be run; `reason` says which."""
     fits: bool
-    """Whether it completes; `tight` says if that takes giving cache back."""
+    """Whether it completes; `tight` says whether only because the allocator gives cache back."""
     first_frame_out_of_memory: int | None
-    """The frame, counted from 1, at which it fails although all cache was given back; None where it does not."""
+    """The frame, counted from 1, at which it fails although all cache was given back; None where it completes."""
     reason: str
-    """Why it does not fit, or that it does only tightly."""
+    """Why it does not fit, or that it fits only tightly."""
     least_bytes: int | None = None
-    """The least that it completes in; None as total_bytes."""
+    """The least that it completes in; None where total_bytes is None."""
     tight: bool = False
     """Whether it completes only because the allocator gives cache back."""
     host_bytes: int | None = None
-    """What it holds in the host's memory; None of a clip without end, and of what it cannot run."""
+    """What it holds in the host's memory; None for a clip without end, and for what cannot be run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -399,10 +421,13 @@ class Provenance:
     """Where the figures come from."""
 
     profiles: tuple[str, ...]
+    """Names of the profiles that the memory model was fitted to."""
     memory_model: str
+    """The form of the memory model."""
     versions: Mapping[str, str]
+    """The release of sam2-plan, and those of the packages that the figures come from."""
     exact: Asked | None = None
-    """Of a plan that was asked to be exact."""
+    """What an exact plan took to make; None for a predicted one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -413,27 +438,30 @@ class Plan:
 
     request: Request
     budget: Budget
-    verdict: str
-    """One of VERDICTS."""
+    verdict: Verdict
     strict: bool
+    """Whether a choice that fits only tightly counts as a failure (exit code 4)."""
     chosen: Choice | None
+    """The best configuration that fits; None where nothing does."""
     alternatives: tuple[Choice, ...]
-    """What also fits, in order."""
+    """Other choices that fit, the likeliest kind first."""
     rejected: tuple[Rejection, ...]
-    """What would have been preferred but does not fit, in order of preference."""
+    """What would have been preferred but does not fit, in order of preference; where nothing fits, nearest miss
+    first."""
     limits: Limits
     stock: Stock
     suggestions: tuple[Suggestion, ...]
+    """What would help, each planned again before it was said."""
     warnings: tuple[str, ...]
     command: str | None
-    """What runs the plan."""
+    """The command that plans this again, keeps the plan and runs it."""
     command_reason: str | None
     """Why `command` is None."""
     candidates: int
     """How many configurations were weighed."""
     provenance: Provenance
     explained: tuple[Explained, ...] | None = None
-    """Every candidate class in order of preference, where that was asked for."""
+    """Every candidate class in order of preference; None unless it was asked for."""
 
     @property
     def fits(self) -> bool:
@@ -442,12 +470,12 @@ class Plan:
 
     @property
     def estimate(self) -> Estimate | None:
-        """The estimate of the choice."""
+        """What the choice takes; None where nothing was chosen."""
         return self.chosen.estimate if self.chosen else None
 
     @property
     def exit_code(self) -> int:
-        """The exit code of the contract."""
+        """0: it fits; 3: nothing does; 4: it fits only tightly, and the plan is strict."""
         if self.chosen is None:
             return EXIT_DOES_NOT_FIT
         return EXIT_WARNING if self.strict and self.verdict == "tight" else EXIT_FITS

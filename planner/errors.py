@@ -10,9 +10,9 @@ from typing import Any
 
 
 class PlannerError(Exception):
-    """Base of every error raised on purpose.
+    """Base of every error that is raised on purpose.
 
-    `message` names what is wrong and the value; `hint` says what to do (may be empty).
+    `message` says what is wrong and names the value; `hint` says what to do, and may be empty.
     """
 
     code = "failure"
@@ -45,14 +45,14 @@ class UsageError(PlannerError, ValueError):
 
 
 class FileError(PlannerError):
-    """A file that cannot be used as given: broken, hostile, or of another kind (exit code 2)."""
+    """A file that cannot be used as it is: broken, hostile, or of another kind (exit code 2)."""
 
     code = "file"
     exit_code = 2
 
 
 class EnvironmentFailure(PlannerError):
-    """The machine failed, not the request: an output that cannot be written (exit code 1)."""
+    """The machine failed, not the request: such as a file that cannot be written (exit code 1)."""
 
     code = "environment"
     exit_code = 1
@@ -66,10 +66,10 @@ class OutOfMemory(PlannerError):
 
 
 class Interrupted(PlannerError):
-    """Long work that the user stopped (exit code 1); the hint says what is kept and how to go on."""
+    """Long work that the user stopped (exit code 1). The hint says what is kept, and how to resume."""
 
     code = "interrupted"
 
 
 class DeviceWarning(UserWarning):
-    """What was left to choose its device runs on one that nobody would choose: on the CPU, for want of a GPU."""
+    """No device was named, and there is no GPU: SAM 2 runs on the CPU."""

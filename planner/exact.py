@@ -14,7 +14,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from planner import __version__
 from planner.domain import Asked, Budget, Configuration, Exact, Gpu, Request, Workload
 from planner.errors import EnvironmentFailure, Interrupted, PlannerError, UsageError
 from planner.exact_cache import Cache
@@ -22,14 +21,17 @@ from planner.locations import cache_folder
 from planner.measure.trial import RAN, Outcome, Trial, run_trial
 from planner.memory_model import MemoryModel
 from planner.memory_model.exact import SETTLED_FRAMES, Known, key_of
+from planner.nouns.run import Usage
 from planner.planning.exactly import MOST_RUNS, settle
 from planner.rehearsal.building import libraries, why_not_rehearsing
 from planner.rehearsal.machine import DEFAULT_CAPABILITY, ImaginaryGpu, imaginary_gpu
 from planner.rehearsal.stage import Stage
 from planner.rehearsal.wheels import find_wheels
-from planner.truth import simulation_of
+from planner.simulator.simulation import simulate_run
+from planner.version import __version__
+from planner.words import ExactMethod
 
-Progress = Callable[[int, int, str, Configuration], None]
+Progress = Callable[[int, int, ExactMethod, Configuration], None]
 """Told before each run: its number, how many there are at most, rehearsed or simulated, and what runs."""
 ROOM = 4
 """The imaginary GPU has so many times the budget: what is asked for is the need with room to spare, and what needs
@@ -39,7 +41,7 @@ BEHIND = 10**6
 """How often an event answers that it is not done yet, on a GPU that is as far behind as can be."""
 LIBRARY_VARIABLES = ("PYTORCH_", "TORCH_", "CUBLAS_", "CUBLASLT_", "CUDNN_", "NVIDIA_TF32_OVERRIDE", "SAM2_PLAN_CUDNN")
 """What begins so in the environment may change what torch asks for."""
-CODE = ("runtime", "simulator", "rehearsal", "measure/child.py", "measure/gauge.py")
+CODE = ("runtime", "driving", "simulator", "rehearsal", "measure/child.py", "measure/gauge.py")
 """Whose files decide the bytes of an answer."""
 AUTOMASK = "how many automatic masks pass depends on values, which a rehearsal lacks; it is taken that all do"
 _FORMAT = 1
@@ -115,7 +117,7 @@ class Runs:
 
     def run(self, configuration: Configuration, number: int, most: int) -> Known | None:
         """Rehearse it, or simulate it where it cannot be, and keep the answer. Raises Interrupted."""
-        method = "rehearsed" if self.means.card else "simulated"
+        method: ExactMethod = "rehearsed" if self.means.card else "simulated"
         if self._progress:
             self._progress(number, most, method, configuration)
         trial = Trial(runtime="own", configuration=configuration, workload=self.workload, frames=SETTLED_FRAMES)
@@ -132,17 +134,15 @@ class Runs:
 
     def _rehearse(self, trial: Trial) -> Known | None:
         lags = (0, BEHIND) if trial.configuration.offload_state else (0,)  # copies on a second stream: see Known
-        reserved = []
+        outcomes = []
         for lag in lags:
             outcome = self._on_stage(trial, lag)
             if outcome.outcome != RAN or not outcome.allocated_bytes or not outcome.reserved_bytes:
                 self._failures.append(f"{trial.id} could not be rehearsed, and is predicted: {outcome.error}")
                 return None
-            reserved.append(outcome.reserved_bytes)
-            if lag == 0:
-                first, allocated = outcome, outcome.allocated_bytes
-        phases = {name: peak["allocated_bytes"] for name, peak in first.phases.items()}
-        return _whole(allocated, reserved[0], max(reserved), phases, self._exact("rehearsed", first.frames))
+            outcomes.append(outcome)
+        upper = max(outcome.reserved_bytes or 0 for outcome in outcomes)
+        return _whole(outcomes[0].usage, upper, self._exact("rehearsed", outcomes[0].frames))
 
     def _on_stage(self, trial: Trial, event_lag: int) -> Outcome:
         assert self.means.card is not None
@@ -151,17 +151,15 @@ class Runs:
 
     def _simulate(self, trial: Trial) -> Known | None:
         try:
-            found = simulation_of(trial, self.means.capability)
+            found = simulate_run(trial, capability=self.means.capability)
         except EnvironmentFailure:
             raise
         except PlannerError as error:
             self._failures.append(f"{trial.id} could not be simulated, and is predicted: {error}")
             return None
-        phases = {phase.name: phase.allocated_bytes for phase in found.phases}
-        exact = self._exact("simulated", self.workload.frames)
-        return _whole(found.allocated_bytes, found.reserved_bytes, found.reserved_upper_bytes, phases, exact)
+        return _whole(found.usage, found.reserved_upper_bytes, self._exact("simulated", self.workload.frames))
 
-    def _exact(self, method: str, frames: int | None) -> Exact:
+    def _exact(self, method: ExactMethod, frames: int | None) -> Exact:
         means = self.means
         return Exact(
             method=method,
@@ -235,7 +233,7 @@ def _card(gpu: Gpu | None, room_bytes: int) -> tuple[ImaginaryGpu | None, str | 
 
 
 def _version(package: str) -> str | None:
-    """Of an installed package that can be imported; None where it cannot."""
+    """Version of an installed package that can be imported; None where it cannot."""
     try:
         found = importlib.util.find_spec(package) is not None
         return importlib.metadata.version(package) if found else None
@@ -244,7 +242,7 @@ def _version(package: str) -> str | None:
 
 
 def _digest() -> str:
-    """Of the code whose runs are asked about: another release may take other bytes."""
+    """Digest of the code whose runs are asked about: another release may take other bytes."""
     here, digest = Path(__file__).resolve().parent, hashlib.sha256()
     for name in CODE:
         place = here / name
@@ -254,7 +252,8 @@ def _digest() -> str:
     return digest.hexdigest()[:16]
 
 
-def _whole(allocated: int, reserved: int, upper: int, phases: dict[str, int], exact: Exact) -> Known:
+def _whole(usage: Usage, upper: int, exact: Exact) -> Known:
     """An answer whose highest phase has all that is allocated: what lies between two phases counts to the highest."""
+    phases, allocated, reserved = usage.phases, usage.allocated_bytes or 0, usage.reserved_bytes or 0
     highest = max(phases, key=lambda name: phases[name], default="run")
-    return Known(allocated, reserved, upper, tuple((phases | {highest: allocated}).items()), exact)
+    return Known(allocated, reserved, upper, tuple({**phases, highest: allocated}.items()), exact)

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from planner.documents import write
-from planner.domain import EXACT_METHODS, Exact
+from planner.domain import Exact
 from planner.errors import EnvironmentFailure
+from planner.files import write
 from planner.memory_model.exact import Known
+from planner.words import EXACT_METHODS
 
 FOLDER = "exact"
 _MOST_BYTES = 100_000

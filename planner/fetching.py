@@ -20,14 +20,14 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
-from planner import __version__
 from planner.catalog.checkpoints import Official, sum_of
 from planner.errors import EnvironmentFailure, Interrupted, UsageError
-from planner.outputs.files import sync_folder
+from planner.files import lock, sync_folder
 from planner.units import format_size
+from planner.version import __version__
 
 TIMEOUT_SECONDS = 30.0
-"""Of each silence: to connect, and between two pieces."""
+"""Longest silence: to connect, and between two pieces."""
 ATTEMPTS = 4
 """In a row that bring nothing, before it is given up."""
 PAUSE_SECONDS = 1.0
@@ -52,7 +52,7 @@ class Fetched:
     already_there: bool
     """Nothing was fetched: the same file was there."""
     resumed_bytes: int
-    """Of it, fetched by an earlier call."""
+    """How many of the bytes an earlier call fetched."""
 
 
 def fetch(
@@ -295,13 +295,10 @@ def _held(part: Path) -> Iterator[None]:
 def _locked(file: IO[bytes], part: Path) -> bool:
     """Lock an open file; False where there are no locks. Raises UsageError if another download has it, or had."""
     try:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not lock(file):
+            return False
     except BlockingIOError:
         raise UsageError(f"Another download is writing to {part}.", "Wait until it is done.") from None
-    except (ImportError, OSError):  # Windows; a file system without locks
-        return False
     if not part.exists() or not os.path.samestat(part.stat(), os.fstat(file.fileno())):
         raise UsageError(f"Another download has just ended with {part}.", "Give the same command again.")
     return True

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from planner.domain import Configuration, Plan
 from planner.errors import EnvironmentFailure
+from planner.words import Task
 
 if TYPE_CHECKING:
     from planner.runtime.session import Session
@@ -22,18 +23,25 @@ def load(
     random_weights: bool = False,
     seed: int = 0,
     fallback: bool = False,
-    task: str | None = None,
+    task: Task | None = None,
 ) -> Session:
-    """The chosen configuration on a device, ready to run: a planner.Session.
+    """A plan's configuration on a device, ready to run, as a planner.Session.
 
-    `checkpoint` is a file, a folder that holds official files (then fallback may change the variant), or an official
-    hub id. `random_weights` stands in for one to try memory and speed; its masks mean nothing. `device`: auto takes
-    the GPU that the plan was made for, else the first, else MPS, else the CPU. With `fallback`, running out of memory
-    steps down to the plan's next smaller configuration. `task` (default: the plan's; else video, which can do all)
-    says which parts of SAM 2 are needed.
+    checkpoint: a file, a folder that holds official files (with which fallback may change the variant), or an official
+        id of the hub.
+    device: "auto" takes the GPU that the plan was made for, else the first, else MPS, else the CPU; or "cuda",
+        "cuda:N", "mps", "cpu".
+    random_weights: stand in for a checkpoint, to try memory and speed; masks mean nothing. seed makes them.
+    fallback: step down to the plan's next smaller configuration where memory runs out.
+    task: which parts of SAM 2 are loaded; by default the plan's task, else "video", which can do all.
 
     Raises EnvironmentFailure where torch or sam2 are missing, DoesNotFit for a plan without a choice, UsageError for a
-    device or kernel that is not there, FileError for a checkpoint that is damaged, hostile or of another variant.
+    device or kernel that is not there, FileError for a checkpoint that is damaged, hostile or of another variant,
+    OutOfMemory where the weights do not fit the device.
+
+    Example:
+        small = planner.plan(task="video", vram="2GB", variant="tiny", resolution=256, precision="float32")
+        session = planner.load(small, random_weights=True, device="cpu")  # or checkpoint="sam2.1_hiera_tiny.pt"
     """
     first = "planner.runtime.session" not in sys.modules
     try:

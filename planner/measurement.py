@@ -4,30 +4,36 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-METRICS = ("tensors", "allocated", "reserved", "context", "total", "process", "out_of_memory_request")
-"""total is reserved and context; process is what the driver says that the process takes."""
-FIGURE_KINDS = ("peak", "per_object", "per_frame", "above_load")
-"""above_load: a peak above what was allocated when the model had been loaded."""
-RELATIONS = ("equal", "at_least", "at_most")
-PROFILE_KINDS = ("published", "measured", "rehearsed", "simulated")
-OUTCOMES = ("ran", "out_of_memory", "failed", "lost")
-USES = ("fit", "hold_out", "reference")
+from planner.words import (
+    Attention,
+    FigureKind,
+    Metric,
+    Precision,
+    ProfileKind,
+    Relation,
+    RunOutcome,
+    Runtime,
+    Task,
+    UnitName,
+    Use,
+    Variant,
+    Version,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
     """One number of a measurement, as its source gives it and in bytes."""
 
-    metric: str | None
-    """One of METRICS; None where the source names none."""
-    read_as: str | None
+    metric: Metric | None
+    """None where the source names none."""
+    read_as: Metric | None
     """The metric this project takes it for."""
-    of: str
-    """One of FIGURE_KINDS: a peak, growth per object or per frame, or a peak above the load."""
-    relation: str
-    """One of RELATIONS."""
+    of: FigureKind
+    """A peak, growth per object or per frame, or a peak above the load."""
+    relation: Relation
     value: float
-    unit: str
+    unit: UnitName
     bytes: int
     rounding_bytes: int
     """Half a step of what the source rounds to."""
@@ -56,19 +62,18 @@ class Measurement:
 
     profile: str
     id: str
-    kind: str
-    """One of PROFILE_KINDS."""
-    use: str
-    """One of USES: whether the memory model may be fitted to it."""
-    task: str
+    kind: ProfileKind
+    use: Use
+    """Whether the memory model may be fitted to it."""
+    task: Task
     objects: int | None
     frames: int | None
     frame_size: tuple[int, int] | None
-    variant: str | None
-    version: str | None
+    variant: Variant | None
+    version: Version | None
     resolution: tuple[int, int] | None
-    precision: str | None
-    attention: str | None
+    precision: Precision | None
+    attention: Attention | None
     object_batch: int | None
     bounded_memory_bank: bool | None
     offload_video: bool | None
@@ -77,13 +82,13 @@ class Measurement:
     environment: Environment
     date: str | None
     url: str | None
-    runtime: str | None = None
-    """One of planner.domain.RUNTIMES: whose code ran."""
+    runtime: Runtime | None = None
+    """Whose code ran."""
     note: str | None = None
-    outcome: str = "ran"
-    """One of OUTCOMES; only what ran has figures that may be fitted to."""
+    outcome: RunOutcome = "ran"
+    """Only what ran has figures that may be fitted to."""
     error: str | None = None
-    """Of what did not run."""
+    """The error of a run that failed."""
     alone: bool | None = None
     """Whether no other process had memory on the GPU."""
     seconds_per_frame: float | None = None

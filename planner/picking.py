@@ -28,11 +28,11 @@ class Offer:
     slice: str | None
     """Name of the MIG slice; None for a whole card."""
     check: Check
-    """Of its memory, or of what it cannot run."""
+    """The check of its memory, or of what it cannot run."""
     might: bool
-    """Whether it would, with nothing else on it."""
+    """Whether the plan would fit with nothing else on the GPU."""
     left_bytes: int
-    """Of the usable memory, with the plan on it; negative where it does not fit."""
+    """What is left of the usable memory with the plan on it; negative where it does not fit."""
 
     @property
     def fits(self) -> bool:
@@ -49,16 +49,16 @@ class Pick:
 
     @property
     def value(self) -> str:
-        """For CUDA_VISIBLE_DEVICES: UUIDs, because what an index means depends on CUDA_DEVICE_ORDER.
+        """The value of CUDA_VISIBLE_DEVICES: UUIDs, because what an index means depends on CUDA_DEVICE_ORDER.
 
-        Where the driver tells not all of them, the indexes: CUDA takes no mixture.
+        Indexes where the driver does not tell all UUIDs, since CUDA takes no mixture.
         """
         uuids = [offer.gpu.uuid for offer in self.picked]
         return ",".join(uuid for uuid in uuids if uuid) if all(uuids) else self.indexes
 
     @property
     def indexes(self) -> str:
-        """For CUDA_VISIBLE_DEVICES with CUDA_DEVICE_ORDER=PCI_BUS_ID. Raises UsageError for a slice, which has none."""
+        """The indexes, for CUDA_DEVICE_ORDER=PCI_BUS_ID. Raises UsageError for a MIG slice, which has none."""
         for offer in self.picked:
             if offer.slice is not None:
                 raise UsageError(f"The MIG slice {offer.slice} has no index of its own.", "Leave --index out.")
@@ -73,11 +73,19 @@ def pick(
     simulate_gpu: str | Path | None = None,
     look: Look | None = None,
 ) -> Pick:
-    """The `gpus` GPUs with the most room for `plan`, those that hold its upper bound first; one process goes on each.
+    """The GPUs of this machine with the most room for a plan, those that hold its upper bound first.
 
-    wait: how long to wait for memory to be freed, "60s" or seconds. simulate_gpu: a doctor report in place of this
-    machine. Raises DoesNotFit where fewer have room, with what each lacks, EnvironmentFailure where there is no GPU,
-    UsageError for a value that makes no sense or more GPUs than there are.
+    gpus: how many; one process goes on each.
+    wait: how long to wait for memory to be freed, "60s" or seconds.
+    simulate_gpu: a doctor report in place of this machine.
+    look: stands in for the machine, for tests.
+
+    Raises DoesNotFit, with what each GPU lacks, where fewer have room; EnvironmentFailure where there is no GPU;
+    UsageError for a value that makes no sense, or more GPUs than there are.
+
+    Example:
+        picked = planner.pick(plan, simulate_gpu="machine.json")  # of `sam2-plan doctor --format json`
+        print(f"CUDA_VISIBLE_DEVICES={picked.value}")
     """
     if plan.chosen is None:
         plan.require()

@@ -21,13 +21,25 @@ from planner.planning.comparison import compare_plans
 from planner.planning.needs import needed
 from planner.planning.packing import make_packing
 from planner.planning.reach import carried
-from planner.units import check_word, parse_count, parse_headroom
+from planner.spelling import check_word
+from planner.units import parse_count, parse_headroom
+from planner.words import (
+    DRIVEN_RUNTIMES,
+    Attention,
+    PositionTables,
+    Precision,
+    Preference,
+    Runtime,
+    Task,
+    Variant,
+    Version,
+)
 
 MAXIMUM_STREAMS = 10_000
 
 
 class Packing(answers.Packing):
-    """A packing whose plan has its files: require, save, load and to_dict."""
+    """Several streams on the GPUs there are; its plan can be saved, loaded and required like any other."""
 
     __slots__ = ()
     plan: Plan
@@ -39,22 +51,26 @@ def limits(
     gpu: str | None = None,
     device: str | int | None = None,
     headroom: str = "auto",
-    task: str = "video",
+    task: Task = "video",
     objects: int | str = 1,
     frames: int | str | None = None,
     frame_size: tuple[int, int] | str | None = None,
-    variant: str | None = None,
-    version: str | None = None,
+    variant: Variant | None = None,
+    version: Version | None = None,
     resolution: tuple[int, int] | str | int | None = None,
-    precision: str | None = None,
-    attention: str | None = None,
+    precision: Precision | None = None,
+    attention: Attention | None = None,
     simulate_gpu: str | Path | None = None,
     host_memory: str | int | None = None,
 ) -> Carried:
-    """How far a budget carries: for each variant the most objects and the largest resolutions, and stock's frames.
+    """How far a budget reaches: for each variant the most objects and the largest resolutions, and stock's last frame.
 
-    Arguments as of plan. Objects are counted at the pinned resolution or the native one, resolutions for the objects
-    that are asked for. Raises UsageError as plan does; that nothing fits raises nothing.
+    Arguments are those of plan. Objects are counted at the pinned resolution, else at the native one; resolutions are
+    for the number of objects in the request. Raises UsageError as plan does; that nothing fits raises nothing.
+
+    Example:
+        for reach in planner.limits(vram="6GB", variant="large").reach:
+            print(reach.configuration.precision, reach.max_objects, reach.max_square)
     """
     request = request_of(
         task=task, objects=objects, frames=frames, frame_size=frame_size, variant=variant, version=version,
@@ -70,26 +86,33 @@ def limits(
 def need(
     *,
     headroom: str = "auto",
-    runtime: str = "own",
-    task: str = "video",
+    runtime: Runtime = "own",
+    task: Task = "video",
     objects: int | str = 1,
     frames: int | str | None = None,
     frame_size: tuple[int, int] | str | None = None,
-    variant: str | None = None,
-    version: str | None = None,
+    variant: Variant | None = None,
+    version: Version | None = None,
     resolution: tuple[int, int] | str | int | None = None,
-    precision: str | None = None,
-    attention: str | None = None,
+    precision: Precision | None = None,
+    attention: Attention | None = None,
     top: int = 5,
 ) -> Needed:
     """The smallest budgets for a request, and the cards known by name that have them.
 
-    headroom is held back of the budget and counted in. runtime: "own", which runs plans, or "stock", the predictors
-    of the sam2 package, which know no headroom. top: how many groups of cards to list; none of them is looked up for
-    0, which saves the time that reading their names takes. Raises UsageError as plan does, and for a stock clip
-    without end, which no budget is enough for.
+    headroom: held back of the budget, and counted in.
+    runtime: "own", which runs plans, or "stock", the predictors of the sam2 package, for which no headroom is held
+        back.
+    top: how many sizes of cards to list; 0 looks none up, which saves the time of reading their names.
+
+    The other arguments are those of plan. Raises UsageError as plan does, and for a stock clip without end, for which
+    no budget is enough.
+
+    Example:
+        smallest = planner.need(variant="large", objects=50, top=0).needs[0]
+        print(smallest.budget_bytes, smallest.sure_budget_bytes)
     """
-    check_word(runtime, "runtime", ("own", "stock"))
+    check_word(runtime, "runtime", DRIVEN_RUNTIMES)
     check_top(top)
     request = request_of(
         task=task, objects=objects, frames=frames, frame_size=frame_size, variant=variant, version=version,
@@ -104,7 +127,7 @@ def runtimes(
     gpu: str | None = None,
     vram: str | int | None = None,
     torch: str | None = None,
-    position_tables: str = "built",
+    position_tables: PositionTables = "built",
 ) -> tuple[Beside, ...]:
     """What one configuration takes on our runtime and on stock's, and what was published of it; torch as of predict."""
     from planner.locations import profiles_folder
@@ -125,7 +148,12 @@ def _known_cards(top: int) -> Sequence[Gpu]:
 
 
 def compare(first: Plan, second: Plan) -> Comparison:
-    """What differs between two plans: request, budget, decision, bytes by component, limits."""
+    """What differs between two plans: request, budget, decision, bytes by component, limits.
+
+    Example:
+        comparison = planner.compare(plan, planner.plan(task="video", objects=10, vram="8GB"))
+        print(comparison.equal, [difference.name for difference in comparison.differences])
+    """
     return compare_plans(first, second)
 
 
@@ -137,16 +165,16 @@ def pack(
     gpu: Several | None = None,
     device: Several | None = None,
     headroom: str = "auto",
-    task: str = "video",
+    task: Task = "video",
     objects: int | str = 1,
     frames: int | str | None = None,
     frame_size: tuple[int, int] | str | None = None,
-    variant: str | None = None,
-    version: str | None = None,
+    variant: Variant | None = None,
+    version: Version | None = None,
     resolution: tuple[int, int] | str | int | None = None,
-    precision: str | None = None,
-    attention: str | None = None,
-    prefer: str = "quality",
+    precision: Precision | None = None,
+    attention: Attention | None = None,
+    prefer: Preference = "quality",
     top: int = 6,
     strict: bool = False,
     explain: bool = False,
@@ -156,10 +184,18 @@ def pack(
 ) -> Packing:
     """Several independent streams of one request, each a process, packed onto one or more GPUs.
 
-    gpus: how many; streams: how many, one for each GPU unless told. vram, gpu, device: as of plan, for each GPU one
-    (a list, or "8GB,24GB") or one for all; none of them: the GPUs that are present. host_memory: of all streams
-    together, each of which has an equal share of it. Everything else as of plan, for each stream. Raises UsageError as
-    plan does; that nothing fits raises nothing: see Packing.plan.require.
+    gpus: how many GPUs.
+    streams: how many streams; by default one for each GPU.
+    vram, gpu, device: as in plan; one value for each GPU (a list, or "8GB,24GB"), or one for all. With none of them the
+        GPUs of this machine are taken.
+    host_memory: for all streams together; each has an equal share of it.
+
+    The other arguments are those of plan, for each stream. Raises UsageError as plan does; that nothing fits raises
+    nothing: see Packing.plan.require.
+
+    Example:
+        packing = planner.pack(vram=["8GB", "24GB"], streams=6)
+        print([(gpu.streams, gpu.process_bytes, gpu.more_streams) for gpu in packing.gpus])
     """
     check_top(top)
     request = request_of(

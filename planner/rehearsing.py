@@ -12,7 +12,7 @@ from typing import Any
 from planner.api import Plan
 from planner.brief import brief
 from planner.confirmation import FRAMES, Compared, components_beside, phases_beside
-from planner.domain import EXIT_FITS, EXIT_NOT_CONFIRMED, RUNTIMES, Configuration, Estimate, Workload
+from planner.domain import EXIT_FITS, EXIT_NOT_CONFIRMED, Configuration, Estimate, Workload
 from planner.errors import EnvironmentFailure, UsageError
 from planner.measure.sweeps import trials
 from planner.measure.trial import FAILED, LOST, RAN, Outcome, Trial, run_trial
@@ -21,7 +21,9 @@ from planner.rehearsal.least import least_of
 from planner.rehearsal.machine import ImaginaryGpu, imaginary_gpu
 from planner.rehearsal.programs import Moment, Notes, Performance, perform
 from planner.rehearsal.stage import Stage, Use
-from planner.units import check_size, check_word, parse_capability, parse_count, parse_size
+from planner.spelling import check_word
+from planner.units import check_size, parse_capability, parse_count, parse_size
+from planner.words import DRIVEN_RUNTIMES, Runtime
 
 EXIT_FAILED = 1
 Tried = Callable[[int, bool], None]
@@ -30,16 +32,16 @@ Tried = Callable[[int, bool], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rehearsal:
-    """What a run took on an imaginary GPU. Bytes; None where nothing counted them, and `notes` say why."""
+    """What a run took on an imaginary GPU, in bytes. A figure that nothing counted is None, and `notes` say why."""
 
     __repr__ = brief
 
     gpus: tuple[ImaginaryGpu, ...]
     memory_bytes: int
-    """Of the GPU whose figures these are: the one that came closest to its memory."""
+    """Memory of the GPU that the figures are of: the one that came closest to its memory."""
     completed: bool
     ran_out: bool
-    """Whether it ended for want of memory; memory that ran out and was coped with is counted in `out_of_memory`."""
+    """Whether it ended for want of memory. Where it went on after memory ran out, `out_of_memory` counts that."""
     out_of_memory: int | None
     """How often torch did not get what it asked for."""
     retries: int | None
@@ -52,16 +54,16 @@ class Rehearsal:
     least_bytes: int | None
     """The smallest memory in which it completes, where that was asked for."""
     kernels: int
-    """Launched in all."""
+    """How many kernels were launched in all."""
     kernels_per_frame: float | None
     milliseconds_per_frame: float | None
-    """Of this machine's host, which asked for the kernels; a GPU's time is not in it."""
+    """Time that this machine's host took to launch the kernels of a frame; a GPU's time is not in it."""
     versions: dict[str, str | None]
     notes: tuple[str, ...]
     """What limits the figures."""
 
     # Of a plan
-    runtime: str | None = None
+    runtime: Runtime | None = None
     """Whose code ran."""
     configuration: Configuration | None = None
     workload: Workload | None = None
@@ -69,9 +71,9 @@ class Rehearsal:
     predicted: Estimate | None = None
     components: tuple[Compared, ...] = ()
     phases: tuple[Compared, ...] = ()
-    """Allocated bytes at the peak of each."""
+    """Allocated bytes at the peak of each phase."""
     steps: tuple[str, ...] = ()
-    """Of fallback."""
+    """The steps down that fallback took."""
     message: str | None = None
     """How it ended, where it did not complete."""
 
@@ -85,7 +87,7 @@ class Rehearsal:
 
     @property
     def within_upper_bound(self) -> bool | None:
-        """Whether the total lies below the plan's upper bound; None of a program."""
+        """Whether the total lies below the plan's upper bound; None for a program."""
         if self.predicted is None or self.total_bytes is None:
             return None
         # Without the context, which is another on another card, and which no rehearsal finds.
@@ -94,13 +96,13 @@ class Rehearsal:
 
     @property
     def exit_code(self) -> int:
-        """Of the contract: 0 it completed, 5 out of memory or above the plan's bound, 1 it failed otherwise."""
+        """0: it completed; 5: it ran out of memory, or took more than the plan's bound; 1: it failed otherwise."""
         if self.completed:
             return EXIT_NOT_CONFIRMED if self.within_upper_bound is False else EXIT_FITS
         return EXIT_NOT_CONFIRMED if self.ran_out else EXIT_FAILED
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data as in the JSON contract."""
+        """The rehearsal as plain data, as `sam2-plan rehearse --format json` prints it."""
         from planner.wire.rehearsal import REHEARSAL
 
         return REHEARSAL.write(self)
@@ -112,7 +114,7 @@ def rehearse(
     gpu: str | Sequence[str] | None = None,
     vram: int | str | None = None,
     capability: str | tuple[int, int] | None = None,
-    runtime: str = "own",
+    runtime: Runtime = "own",
     frames: int | str | None = None,
     fallback: bool = False,
     least: bool = False,
@@ -123,18 +125,24 @@ def rehearse(
 ) -> Rehearsal:
     """Run a plan, or a program such as ["python", "track.py"], on torch's CUDA build and an imaginary GPU.
 
-    gpu: a name (a program: or several); vram: bytes, or a size; of a plan its own unless told, of a program 24 GB on
-    capability 8.6. capability: such as "8.9", with vram. runtime: whose code runs a plan, "own" or "stock" (sam2's
-    predictors, on the same configuration). frames: of a plan's clip without end (60 unless told).
-    fallback: step down where memory runs out. least: find the smallest memory in which it completes, by running it
-    some ten times more; `tried(memory_bytes, completed)` is called after each. zero_scalars: every number that a
-    program reads from the GPU one by one is 0, where its control flow would depend on garbage. event_lag: how often
-    an event answers that it is not done. output: where a program's standard output goes (a file; inherited unless
-    told).
+    gpu: the name of the GPU; for a program also several. By default the GPU and the budget of the plan; for a program
+        24 GB on capability 8.6.
+    vram, capability: a GPU by its memory (a size such as "8GB", or bytes) and compute capability (such as "8.9").
+    runtime: whose code runs the plan: "own" or "stock" (the predictors of the sam2 package, on the same configuration).
+    frames: how many to run of a plan's clip without end; 60 by default.
+    fallback: step down to the plan's next smaller configuration where memory runs out.
+    least: find the smallest memory in which it completes, by running it some ten times more.
+    tried: called with (memory in bytes, whether it completed) after each of these runs.
+    zero_scalars: every number that a program reads from the GPU one by one is 0; for programs whose control flow
+        depends on values.
+    event_lag: how often an event answers that it is not done yet.
+    output: a file for the program's standard output, which is inherited by default.
 
     Values are garbage; sizes, their order, choices of kernels and workspaces are torch's and cuDNN's own
-    (docs/rehearsing.md). Raises DoesNotFit for a plan that chose nothing, EnvironmentFailure where the imaginary GPU
-    cannot be built or a plan's run fails for another reason than memory, UsageError for values that make no sense.
+    (docs/rehearsing.md).
+
+    Raises DoesNotFit for a plan that chose nothing, EnvironmentFailure where the imaginary GPU cannot be built or a
+    plan's run fails for another reason than memory, UsageError for values that make no sense.
     """
     if gpu is not None and (vram is not None or capability is not None):
         raise UsageError("A GPU by name has its own memory and capability.", "Leave vram and capability out, or gpu.")
@@ -173,11 +181,11 @@ def _card_of(plan: Plan, gpu: Any, vram: Any, capability: Any) -> ImaginaryGpu:
     return imaginary_gpu(capability=_capability(capability), total_bytes=total, context_bytes=context)
 
 
-def _trial_of(plan: Plan, runtime: str, frames: int | str | None) -> Trial:
+def _trial_of(plan: Plan, runtime: Runtime, frames: int | str | None) -> Trial:
     """The plan's run; on the stock predictors with what of its configuration they know."""
     chosen, workload = plan.chosen, plan.request.workload
     assert chosen is not None
-    check_word(runtime, "runtime", RUNTIMES[:2])
+    check_word(runtime, "runtime", DRIVEN_RUNTIMES)
     if frames is not None and workload.task != "video":
         raise UsageError(f"frames={frames} is for videos; the plan is for {workload.task}.", "Leave frames out.")
     count = FRAMES if frames is None else parse_count(frames, "frames")
@@ -255,17 +263,6 @@ def _rehearse_plan(
         steps=tuple(outcome.steps),
         message=outcome.error,
     )
-
-
-def rehearser(gpu: str | None = None) -> Callable[[Trial], Outcome]:
-    """What runs trials, each in a fresh process on an imaginary GPU of that name (24 GB of capability 8.6 of None)."""
-    card = imaginary_gpu(gpu)
-
-    def run(trial: Trial) -> Outcome:
-        with Stage([card]) as stage:
-            return run_trial(trial, environment=stage.environment())
-
-    return run
 
 
 # -- a program ------------------------------------------------------------------------------------------

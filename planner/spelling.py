@@ -1,9 +1,14 @@
-"""What people mean by words that are none of ours: for the hints of errors, never to guess."""
+"""Whether a word is one of those known, and what people mean by those that are not: for hints, never to guess."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from planner.errors import PlannerError, UsageError
+
+Word = TypeVar("Word", bound=str)
 
 _MEANT = {
     # precisions, as torch, transformers and the trade abbreviate them
@@ -63,7 +68,30 @@ ENDLESS = ("endless", "infinite", "infinity", "inf", "none", "all", "stream", "l
 """What people write for a clip without end."""
 
 
-def meant(word: object, known: Sequence[str]) -> str:
+def check_word(
+    word: object, what: str, known: tuple[Word, ...], complaint: Callable[[str], PlannerError] | None = None
+) -> Word:
+    """The one of `known` that was given.
+
+    `what` names the kind of word in the error. Raises UsageError that names the word, with a remedy; or what
+    `complaint` makes of the remedy, where the error has to say more, such as a file and a line.
+    """
+    for one in known:
+        if one == word:
+            return one
+    hint = remedy(word, known)
+    if complaint is not None:
+        raise complaint(hint)
+    raise UsageError(f"{word!r} is not {'an' if what[0] in 'aeiou' else 'a'} {what}.", hint)
+
+
+def remedy(word: object, known: Iterable[str], lead: str = "Use one of") -> str:
+    """The hint of an error for a word that is none of those known: what may have been meant, and all of them."""
+    words = tuple(known)
+    return f"{meant(word, words)}{lead}: {', '.join(words)}."
+
+
+def meant(word: object, known: tuple[str, ...]) -> str:
     """A question for the hint of an error, "Did you mean ...? ", or nothing; `known` are the words that are taken."""
     text = _AFFIXES.sub("", str(word)[:60].strip().lower())
     plain = _NO_LETTER.sub("", text)

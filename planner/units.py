@@ -7,12 +7,11 @@ command line see text such as "2GB".
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 from planner.documents import Fields
 from planner.domain import Headroom
 from planner.errors import UsageError
-from planner.spelling import ENDLESS, meant, meant_frame_size, meant_size
+from planner.spelling import ENDLESS, meant_frame_size, meant_size
 
 UNITS = {
     "kb": 10**3,
@@ -78,13 +77,6 @@ def check_size(size_bytes: int) -> int:
         shown = repr(size_bytes) if -(10**30) < size_bytes < 10**30 else "That number of bytes"
         raise UsageError(f"{shown} is not a budget.", f"Give bytes from {limits}, or text. {SIZE_FORMS}")
     return size_bytes
-
-
-def check_word(word: object, what: str, known: Sequence[str]) -> None:
-    """Raises UsageError where `word` is none of those known."""
-    if word not in known:
-        article = "an" if what[0] in "aeiou" else "a"
-        raise UsageError(f"{word!r} is not {article} {what}.", f"{meant(word, known)}Use one of: {', '.join(known)}.")
 
 
 def parse_resolution(text: str | int) -> tuple[int, int]:

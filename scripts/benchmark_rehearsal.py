@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from planner.domain import Configuration, Workload
 from planner.measure.trial import RAN, Trial, run_trial
@@ -46,7 +47,7 @@ def main() -> int:
     return 0
 
 
-def _rehearse(task: str, frames: int) -> float:
+def _rehearse(task: Any, frames: int) -> float:
     trial = Trial(
         runtime="stock",
         configuration=Configuration(

@@ -26,22 +26,52 @@ import torch
 from PIL import Image
 
 import planner
-from planner.domain import Configuration
+from planner.domain import Configuration, Workload
+from planner.driving import stock
+from planner.driving.clips import Black
+from planner.driving.watch import Watch
+from planner.nouns.run import Run
+from planner.words import Task, Variant
 
-NAMES = {"tiny": "t", "small": "s", "base_plus": "b+", "large": "l"}
-AUTOCAST = {"float32": None, "autocast_bfloat16": torch.bfloat16, "autocast_float16": torch.float16}
+PRECISIONS = ("float32", "autocast_bfloat16", "autocast_float16")
 MANY = 10
 """Objects of the comparison of passes."""
 POINTS = 8
 """Points per side of automatic masks."""
 
-Run = Callable[[], object]
+Action = Callable[[], object]
+
+
+class Files(Black):
+    """A folder of pictures that is there."""
+
+    def __init__(self, frames: int, size: tuple[int, int], path: Path) -> None:
+        super().__init__(frames, size)
+        self.path = path
+
+    def picture(self, number: int) -> numpy.ndarray:
+        """Decoded."""
+        return numpy.asarray(Image.open(self.path / f"{number:05d}.jpg"))
+
+    @contextlib.contextmanager
+    def folder(self) -> Iterator[str]:
+        """As it is."""
+        yield str(self.path)
+
+
+class Masks(Watch):
+    """Brings the masks of a video to the host, as whoever tracks would."""
+
+    def holds(self, component: str, held: Any) -> None:
+        """Of a frame."""
+        if component == "outputs" and isinstance(held, torch.Tensor):
+            (held > 0).cpu().numpy()
 
 
 class Bench:
     """One variant, loaded by both sides."""
 
-    def __init__(self, options: argparse.Namespace, variant: str, folder: Path) -> None:
+    def __init__(self, options: argparse.Namespace, variant: Variant, folder: Path) -> None:
         self.options, self.variant, self.folder = options, variant, folder
         self.device = options.device
         self.picture = numpy.asarray(Image.open(folder / "00000.jpg"))
@@ -51,55 +81,33 @@ class Bench:
 
     # -- sam2 -----------------------------------------------------------------------------------------
 
-    def stock(self, *, video: bool) -> Any:
+    def run(self, task: Task, objects: int = 1) -> Run:
+        """What sam2's own predictors are asked to do."""
+        side = self.options.resolution
+        return Run(
+            runtime="stock",
+            configuration=Configuration(
+                variant=self.variant,
+                version="2.1",
+                resolution=(side, side),
+                precision=self.options.precision,
+                object_batch=64 if task == "automask" else 1,
+                bounded_memory_bank=False,
+            ),
+            workload=Workload(
+                task=task, objects=objects, frames=self.options.frames, frame_size=self.picture.shape[:2]
+            ),
+        )
+
+    def stock(self, task: Task) -> Any:
         """sam2's model at the resolution."""
-        from sam2.build_sam import build_sam2, build_sam2_video_predictor
-
         torch.manual_seed(0)
-        build = build_sam2_video_predictor if video else build_sam2
-        overrides = [f"++model.image_size={self.options.resolution}"]
-        name = f"configs/sam2.1/sam2.1_hiera_{NAMES[self.variant]}.yaml"
-        return build(name, device=self.device, hydra_overrides_extra=overrides)
+        return stock.load(self.run(task), self.device, Watch())
 
-    def stock_video(self, model: Any, objects: int) -> None:
-        """Track `objects` through the clip."""
-        state = model.init_state(str(self.folder))
-        for number, box in enumerate(self.boxes[:objects], 1):
-            model.add_new_points_or_box(state, frame_idx=0, obj_id=number, box=box)
-        for _, _, scores in model.propagate_in_video(state):
-            (scores > 0).cpu().numpy()
-
-    def stock_image(self, model: Any) -> None:
-        """Set the picture and predict one box."""
-        predictor = self.stock_predictor(model)
-        predictor.set_image(self.picture)
-        predictor.predict(box=numpy.array(self.boxes[0]), multimask_output=False)
-
-    def stock_predictor(self, model: Any) -> Any:
-        """sam2's image predictor, whose table of feature sizes holds for 1024 only."""
-        from sam2.sam2_image_predictor import SAM2ImagePredictor
-
-        predictor = SAM2ImagePredictor(model)
-        predictor._bb_feat_sizes = [(self.options.resolution // step,) * 2 for step in (4, 8, 16)]
-        return predictor
-
-    def stock_automask(self, model: Any) -> None:
-        """Automatic masks from a coarse grid."""
-        from sam2.automatic_mask_generator import SAM2AutomaticMaskGenerator
-
-        generator = SAM2AutomaticMaskGenerator(model, points_per_side=POINTS, pred_iou_thresh=0.0)
-        generator.predictor._bb_feat_sizes = self.stock_predictor(model)._bb_feat_sizes
-        generator.generate(self.picture)
-
-    @contextlib.contextmanager
-    def recipe(self) -> Iterator[None]:
-        """The precision for sam2, which leaves it to its user."""
-        dtype = AUTOCAST[self.options.precision]
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(torch.inference_mode())
-            if dtype is not None:
-                stack.enter_context(torch.autocast(self.device, dtype))
-            yield
+    def drive(self, model: Any, task: Task, objects: int = 1, **options: Any) -> None:
+        """Let sam2's predictors do it."""
+        clip = Files(self.options.frames, self.picture.shape[:2], self.folder)
+        stock.drive(self.run(task, objects), model, Masks(), clip, rounds=1, **options)
 
     # -- the runtime ----------------------------------------------------------------------------------
 
@@ -123,17 +131,17 @@ class Bench:
 
     # -- comparisons ----------------------------------------------------------------------------------
 
-    def comparisons(self) -> Iterator[tuple[str, float, dict[str, Run]]]:
+    def comparisons(self) -> Iterator[tuple[str, float, dict[str, Action]]]:
         """(what, by how much to divide, {side: what to time})."""
         frames = float(self.options.frames)
-        model, session, batched = self.stock(video=True), self.session(), self.session(object_batch=MANY)
-        still, points = self.stock(video=False), self.session(object_batch=64)
+        model, session, batched = self.stock("video"), self.session(), self.session(object_batch=MANY)
+        still, points = self.stock("image"), self.session(object_batch=64)
         for objects in self.options.objects:
             yield (
                 f"video, {objects} object{'s' * (objects > 1)}, per frame",
                 frames,
                 {
-                    "stock": lambda n=objects: self.stock_video(model, n),  # type: ignore[misc]
+                    "stock": lambda n=objects: self.drive(model, "video", n),  # type: ignore[misc]
                     "runtime": lambda n=objects: self.video(session, n),  # type: ignore[misc]
                 },
             )
@@ -141,7 +149,7 @@ class Bench:
             f"video, {MANY} objects, per frame",
             frames,
             {
-                "stock": lambda: self.stock_video(model, MANY),
+                "stock": lambda: self.drive(model, "video", MANY),
                 "runtime": lambda: self.video(session, MANY),
                 f"runtime, passes of {MANY}": lambda: self.video(batched, MANY),
             },
@@ -150,7 +158,7 @@ class Bench:
             "image, one box",
             1.0,
             {
-                "stock": lambda: self.stock_image(still),
+                "stock": lambda: self.drive(still, "image"),
                 "runtime": lambda: session.segment(self.picture, boxes=self.boxes[0]),
             },
         )
@@ -158,16 +166,16 @@ class Bench:
             f"automask, {POINTS}x{POINTS} points",
             1.0,
             {
-                "stock": lambda: self.stock_automask(still),
+                "stock": lambda: self.drive(still, "automask", points_per_side=POINTS, pred_iou_thresh=0.0),
                 "runtime": lambda: points.automask(self.picture, points_per_side=POINTS, pred_iou_threshold=0.0),
             },
         )
 
-    def timed(self, side: str, run: Run) -> float:
+    def timed(self, side: str, run: Action) -> float:
         """Seconds of one run."""
         began = time.perf_counter()
         if side == "stock":
-            with self.recipe():
+            with stock.computing(self.run("video"), self.device):
                 run()
         else:
             run()
@@ -205,7 +213,7 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--variants", default="tiny,base_plus", type=lambda text: text.split(","))
     parser.add_argument("--resolution", type=int, default=256)
-    parser.add_argument("--precision", choices=AUTOCAST, default="float32")
+    parser.add_argument("--precision", choices=PRECISIONS, default="float32")
     parser.add_argument("--objects", default=[1, 3], type=lambda text: [int(word) for word in text.split(",")])
     parser.add_argument("--frames", type=int, default=20)
     parser.add_argument("--repeats", type=int, default=3)

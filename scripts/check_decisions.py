@@ -20,17 +20,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from planner import domain
 from planner.commands import describe
-from planner.documents import write
 from planner.domain import Budget, Configuration, Gpu, Headroom, Pins, Plan, Provenance, Request, Workload
-from planner.journal import append, open_journal, read_journal
-from planner.measure.forking import Forks, side_by_side
+from planner.files import read_journal, write
+from planner.measure.forking import Forks, kept
 from planner.measure.trial import OUT_OF_MEMORY, RAN, Trial
 from planner.memory_model import MemoryModel
+from planner.nouns.run import Run
 from planner.planning import make_plan
 from planner.rehearsal.machine import imaginary_gpu
 from planner.units import format_size
+from planner.words import PREFERENCES, TASKS, VARIANTS
 
 BAND = 0.1
 """What is predicted to need more than this beyond the budget is taken not to complete."""
@@ -47,7 +47,7 @@ PROVENANCE = Provenance(profiles=(), memory_model="", versions={})
 class Question:
     """Whether a run completes in so many bytes, context included."""
 
-    trial: Trial
+    run: Run
     gpu: Gpu
     bytes: int
     context_bytes: int
@@ -55,7 +55,7 @@ class Question:
     @property
     def id(self) -> str:
         """A name that says all."""
-        return f"{self.trial.id} {self.gpu.name} {self.bytes} {self.context_bytes}"
+        return f"{self.run.id} {self.gpu.name} {self.bytes} {self.context_bytes}"
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def find(name: str, model: MemoryModel) -> tuple[Gpu, MemoryModel]:
 
 
 def _decision(chance: random.Random, card: Gpu, model: MemoryModel) -> Decision:
-    task = chance.choices(domain.TASKS, (5, 3, 2))[0]
+    task = chance.choices(TASKS, (5, 3, 2))[0]
     workload = Workload(
         task=task,
         objects=1 if task == "automask" else chance.choices(OBJECTS, OBJECT_WEIGHTS)[0],
@@ -92,7 +92,7 @@ def _decision(chance: random.Random, card: Gpu, model: MemoryModel) -> Decision:
         frame_size=chance.choice(SIZES),
     )
     pins = Pins(
-        variant=chance.choice(domain.VARIANTS) if chance.random() < 0.25 else None,
+        variant=chance.choice(VARIANTS) if chance.random() < 0.25 else None,
         precision=chance.choice(("float16", "float32")) if chance.random() < 0.15 else None,
         resolution=chance.choice(((512, 512), (1024, 1024), (1536, 1536))) if chance.random() < 0.1 else None,
     )
@@ -100,14 +100,14 @@ def _decision(chance: random.Random, card: Gpu, model: MemoryModel) -> Decision:
     total = round(0.5e9 * (4 if chance.random() < 0.6 else 160) ** chance.random())
     gpu = replace(card, total_bytes=total)
     budget = Budget(total_bytes=total, headroom=Headroom(percent=5.0), source="gpu", gpu=gpu)
-    request = Request(workload=workload, pins=pins, prefer=chance.choice(domain.PREFERENCES))
+    request = Request(workload=workload, pins=pins, prefer=chance.choice(PREFERENCES))
     plan = make_plan(request, budget, model, PROVENANCE, top=0)
     usable = budget.usable_bytes
 
     def question(configuration: Configuration, context_bytes: int) -> Question:
         frames = FULL_BANK if workload.objects <= MANY_OBJECTS else MEMORIES_FULL
         shown = replace(workload, frames=frames) if task == "video" else workload
-        return Question(Trial(runtime="own", configuration=configuration, workload=shown), gpu, usable, context_bytes)
+        return Question(Run(runtime="own", configuration=configuration, workload=shown), gpu, usable, context_bytes)
 
     context = model.context.bytes if model.context else 0
     sure = plan.chosen is None or plan.chosen.estimate.upper_bytes <= usable
@@ -127,7 +127,7 @@ def _decision(chance: random.Random, card: Gpu, model: MemoryModel) -> Decision:
 def answer(forks: Forks, question: Question) -> dict[str, Any]:
     """Whether it completes, by running it."""
     gpu = imaginary_gpu(question.gpu.name, total_bytes=question.bytes, context_bytes=question.context_bytes)
-    found = forks.run(question.trial, gpu)
+    found = forks.run(Trial.of(question.run), gpu)
     if found.outcome not in (RAN, OUT_OF_MEMORY):
         return {"id": question.id, "error": found.error}
     return {"id": question.id, "completes": found.outcome == RAN}
@@ -137,11 +137,9 @@ def ask(questions: Sequence[Question], journal: Path, jobs: int) -> dict[str, di
     """All answers by id, running what the journal lacks."""
     known = read_journal(journal)
     todo = list({question.id: question for question in questions if question.id not in known}.values())
-    with open_journal(journal) as file:
-        for number, row in enumerate(side_by_side(todo, answer, jobs), 1):
-            known[row["id"]] = row
-            append(file, row)
-            print(f"[{number}/{len(todo)}] {row}", file=sys.stderr, flush=True)
+    for number, row in enumerate(kept(journal, todo, answer, jobs), 1):
+        known[row["id"]] = row
+        print(f"[{number}/{len(todo)}] {row}", file=sys.stderr, flush=True)
     return known
 
 
@@ -179,8 +177,8 @@ def page(made: Sequence[Decision], known: Mapping[str, Mapping[str, Any]]) -> st
         "",
         "# Decisions",
         "",
-        "The planner's choice beside what rehearsals under the very budget say: of the choice, unless it fits by",
-        f"its upper bound, and of all that would be preferred and is predicted to need at most {BAND:.0%} too much.",
+        "The planner's choice compared with rehearsals under the same budget: of the choice, unless it fits by its",
+        f"upper bound, and of all that would be preferred and is predicted to need at most {BAND:.0%} too much.",
         f"{len(made)} random requests on four GPUs ({', '.join(CARDS)}, with 0.5 to 80 GB in place of their own), 5 %",
         "headroom, all tasks, 1 to 30 objects, clips without end, preferences and pins; own runtime; rehearsed, not",
         "measured.",
@@ -194,7 +192,7 @@ def page(made: Sequence[Decision], known: Mapping[str, Mapping[str, Any]]) -> st
     if wrong:
         lines += ["| GPU and budget | request | choice | what was wrong |", "|---|---|---|---|"]
     rows = [(one, "it does not complete") for one in over]
-    rows += [(one, f"{_name(found.trial.configuration)} completes") for one, found in wronged]
+    rows += [(one, f"{_name(found.run.configuration)} completes") for one, found in wronged]
     for one, what in rows:
         request, chosen = one.plan.request, one.plan.chosen
         pins = ", ".join(f"{name} {value}" for name, value in request.pins.given().items())

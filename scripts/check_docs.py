@@ -1,5 +1,9 @@
 #!/usr/bin/env python3
-"""Check the docs: links lead somewhere, commands parse and all are documented, `mypy --strict` takes the Python."""
+"""Check the docs.
+
+Links lead somewhere, every page of docs/ is on a shelf of its README, commands parse and all are documented, and
+`mypy --strict` takes the Python.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +33,7 @@ def main() -> int:
     text = (TOP / "docs" / "cli.md").read_text()
     context = click.Context(cli, info_name="sam2-plan")
     faults += [f"docs/cli.md lacks {n}" for n in cli.list_commands(context) if f"## `sam2-plan {n}`" not in text]
+    faults += unshelved(TOP / "docs")
     faults += badly_typed(PAGES)
     print("\n".join(faults) if faults else f"{len(PAGES)} pages: links, commands and Python are good")
     return 1 if faults else 0
@@ -38,6 +43,13 @@ def dead_links(page: Path) -> list[str]:
     """Relative links of a page that lead nowhere."""
     targets = [target for target in LINK.findall(page.read_text()) if "://" not in target]
     return [f"{page.name}: no {target}" for target in targets if not (page.parent / target).exists()]
+
+
+def unshelved(folder: Path) -> list[str]:
+    """Pages of a folder that its README, which sorts them onto shelves, does not link to."""
+    shelved = set(LINK.findall((folder / "README.md").read_text()))
+    names = sorted(page.name for page in folder.glob("*.md") if page.name != "README.md")
+    return [f"docs/README.md: {name} is on no shelf" for name in names if name not in shelved]
 
 
 def bad_commands(page: Path) -> list[str]:

@@ -16,14 +16,14 @@ import inspect
 import sys
 
 from planner.catalog.torch_rules import rules_of
-from planner.documents import write
+from planner.files import write
 from planner.locations import profiles_folder
 from planner.measurement import Measurement
 from planner.profiles import load_profile
 from planner.profiles.public import PUBLIC_ROWS, PublicRow, public_rows_text
 from planner.simulator import simulate
 from planner.simulator.playback import Player, phases_of, sections_of
-from planner.simulator.settings import checked, trace
+from planner.simulator.settings import checked, conditions_of, run_of, trace
 
 PROFILES = ("vyomaav-engine", "training-rzd")
 TOLERANCE = 0.002
@@ -88,7 +88,8 @@ def simulated(row: Measurement) -> int:
     settings |= {"resolution": row.resolution, "frame_size": row.frame_size, "frames": row.frames, "runtime": "stock"}
     settings |= {"capability": (major, minor), "torch": torch}
     settings |= {"prompt": "point" if row.figures[0].of == "above_load" else "box"}
-    traced = trace(checked(settings), None)
+    asked = checked(settings)
+    traced = trace(run_of(asked), conditions_of(asked))
     player, loaded = Player(), 0
     for number, section in enumerate(sections_of(traced.trace)):
         if section.name in FIRST_WORK:

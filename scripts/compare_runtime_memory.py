@@ -9,19 +9,20 @@ Both sides are traces of the real code on tensors without data (planner.simulate
 from __future__ import annotations
 
 import argparse
-import inspect
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from planner import simulate
-from planner.domain import VARIANTS
+from planner.domain import Configuration, Workload
+from planner.nouns.run import Run
 from planner.simulator.extension import extend
-from planner.simulator.settings import checked, trace
+from planner.simulator.settings import Conditions, trace
+from planner.words import VARIANTS, Precision, Variant
 
 FRAMES = (50, 500, 5000)
 OBJECTS = (1, 10)
-PRECISIONS = ("autocast_bfloat16", "float16")
+PRECISIONS: tuple[Precision, ...] = ("autocast_bfloat16", "float16")
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "runtime-memory.md"
 HEADER = """# Memory of the runtime beside the stock predictor
 
@@ -60,7 +61,7 @@ def _table_head() -> str:
     return f"| {' | '.join(columns)} |\n|{' --- |' * 2}{' ---: |' * (len(columns) - 2)}"
 
 
-def _rows(variants: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
+def _rows(variants: tuple[Variant, ...]) -> Iterator[tuple[str, dict[str, str]]]:
     for variant in variants:
         for precision in PRECISIONS:
             ours, versions = {}, {}
@@ -76,18 +77,23 @@ def _rows(variants: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
                 yield f"| {' | '.join(cells)} |", versions
 
 
-def _stock(variant: str, precision: str, objects: int, offload: bool) -> list[int]:
+def _stock(variant: Variant, precision: Precision, objects: int, offload: bool) -> list[int]:
     """Allocated bytes at the peak for each of FRAMES, from one trace."""
     # What planner.simulate does, with the trace kept: it is the same for every length.
-    settings = checked(
-        {
-            name: parameter.default
-            for name, parameter in inspect.signature(simulate).parameters.items()
-            if name != "progress"
-        }
-        | {"variant": variant, "precision": precision, "objects": objects, "offload_video": offload, "frames": 1000}
+    configuration = Configuration(
+        variant=variant,
+        version="2.1",
+        resolution=(1024, 1024),
+        precision=precision,
+        bounded_memory_bank=False,
+        offload_video=offload,
     )
-    traced = trace(settings, None)
+    run = Run(
+        runtime="stock",
+        configuration=configuration,
+        workload=Workload(task="video", objects=objects, frames=max(FRAMES)),
+    )
+    traced = trace(run, Conditions())
     return [extend(traced.trace, traced.frames, frames).player.peaks.highest.allocated_bytes for frames in FRAMES]
 
 

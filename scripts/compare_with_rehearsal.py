@@ -29,19 +29,19 @@ from pathlib import Path
 from typing import Any
 
 from planner.catalog.capability import why_unsupported
-from planner.documents import write
-from planner.domain import TASKS, VARIANTS, VERSIONS, Configuration, Workload
-from planner.journal import append, open_journal, read_journal
+from planner.domain import Configuration, Workload
+from planner.files import append, open_journal, read_journal, write
 from planner.measure.trial import RAN, Outcome, Trial, run_trial
 from planner.rehearsal.machine import imaginary_gpu
 from planner.rehearsal.stage import Stage
+from planner.words import DRIVEN_RUNTIMES, TASKS, VARIANTS, VERSIONS, Attention, Precision
 
 SEED = 12
 COUNT = 150
 CAPABILITIES = ("7.5", "8.0", "8.6", "8.9", "9.0", "10.0", "12.0")
 SOURCES = ((480, 854), (720, 1280), (1080, 1920), (1920, 1080), (1440, 2560), (2160, 3840))
-STOCK_PRECISIONS = ("autocast_bfloat16", "autocast_float16", "float32")
-OWN_PRECISIONS = (*STOCK_PRECISIONS, "float16", "bfloat16")
+STOCK_PRECISIONS: tuple[Precision, ...] = ("autocast_bfloat16", "autocast_float16", "float32")
+OWN_PRECISIONS: tuple[Precision, ...] = (*STOCK_PRECISIONS, "float16", "bfloat16")
 ENOUGH_BYTES = 300 * 2**30
 """Of the imaginary GPU: nothing runs out, so that the allocator never gives cache back."""
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "rehearsing.md"
@@ -54,16 +54,9 @@ COLUMNS = ("id", "allocated", "simulated less", "%", "reserved", "simulated less
 class Case:
     """One run, for both sides."""
 
-    runtime: str
-    configuration: Configuration
-    workload: Workload
+    trial: Trial
     capability: str
     expandable_segments: bool
-
-    @property
-    def trial(self) -> Trial:
-        """As a child process runs it."""
-        return Trial(runtime=self.runtime, configuration=self.configuration, workload=self.workload)
 
     @property
     def id(self) -> str:
@@ -84,11 +77,11 @@ def draw(count: int, seed: int) -> list[Case]:
 
 
 def _case(chance: random.Random) -> Case | None:
-    runtime, capability = chance.choice(("own", "stock")), chance.choice(CAPABILITIES)
+    runtime, capability = chance.choice(DRIVEN_RUNTIMES), chance.choice(CAPABILITIES)
     task = chance.choices(TASKS, (3, 5, 2) if TASKS[0] == "image" else (5, 3, 2))[0]
     own = runtime == "own"
     precision = chance.choice(OWN_PRECISIONS if own else STOCK_PRECISIONS)
-    attention = chance.choice(("auto",) * 6 + ("efficient", "math")) if own else "auto"
+    attention: Attention = chance.choice(("auto",) * 6 + ("efficient", "math")) if own else "auto"
     major, minor = map(int, capability.split("."))
     # Stock asks nobody whether the GPU can: bfloat16 before 8.0 is slow there, not refused.
     if own and why_unsupported(precision, attention, (major, minor)):
@@ -114,7 +107,8 @@ def _case(chance: random.Random) -> Case | None:
         frames=1 if task != "video" else 6 if many else 18 if objects <= 2 else 12,
         frame_size=chance.choice(SOURCES),
     )
-    return Case(runtime, configuration, workload, capability, chance.random() < 0.15)
+    trial = Trial(runtime=runtime, configuration=configuration, workload=workload)
+    return Case(trial, capability, chance.random() < 0.15)
 
 
 def rehearsed(case: Case) -> dict[str, Any]:
@@ -123,7 +117,7 @@ def rehearsed(case: Case) -> dict[str, Any]:
     with Stage([gpu], zero_scalars=True) as stage:
         environment = stage.environment(os.environ | _allocator_settings(case))
         began = time.perf_counter()
-        if case.runtime == "own" and case.workload.task == "automask":
+        if case.trial.runtime == "own" and case.trial.workload.task == "automask":
             return {**_rehearsed_automask(case, environment), "seconds": round(time.perf_counter() - began, 1)}
         found = run_trial(case.trial, environment=environment)
         return _figures_of(found, time.perf_counter() - began)
@@ -155,13 +149,13 @@ def _allocator_settings(case: Case) -> dict[str, str]:
 
 def simulated(case: Case) -> dict[str, Any]:
     """What the simulator says, in a process of its own, as a user's call of it."""
-    from planner import truth
+    from planner.measure import backends
 
     began = time.perf_counter()
-    found = truth.simulated(
+    found = backends.simulated(
         case.trial,
         _pair(case.capability),
-        kept_fraction=0.0 if case.workload.task == "automask" else 1.0,
+        kept_fraction=0.0 if case.trial.workload.task == "automask" else 1.0,
         expandable_segments=case.expandable_segments,
         full_trace=True,
     )

@@ -115,7 +115,7 @@ def _models_built_once() -> Iterator[None]:
 # -- what is run ------------------------------------------------------------------------------------------
 
 
-def _plan(task: str, **pins: Any) -> Any:
+def _plan(task: Any, **pins: Any) -> Any:
     import planner
 
     chosen = {"variant": "tiny", "version": "2.1", "resolution": 128, "frame_size": SIZE, "vram": "2GB", **pins}
@@ -143,7 +143,7 @@ def _prompts() -> list[dict[str, Any]]:
     ]
 
 
-def _load(plan: Any, task: str, **changed: Any) -> Any:
+def _load(plan: Any, task: Any, **changed: Any) -> Any:
     from dataclasses import replace
 
     import planner

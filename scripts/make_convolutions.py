@@ -16,15 +16,15 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from planner.domain import VARIANTS
 from planner.simulator.convolutions.asking import Child, NoAnswer, cublaslt_of
 from planner.simulator.convolutions.convolution import CUDNN, Convolution, kernel_of
 from planner.simulator.convolutions.devices import device_json
 from planner.simulator.convolutions.stand_in import stand_in
 from planner.simulator.convolutions.table import FILE, KEY, UNKNOWN, Key, Table, column_of, convolution_of, key_of
-from planner.simulator.settings import checked, trace
+from planner.simulator.settings import checked, conditions_of, run_of, trace
 from planner.simulator.torch_convolutions import installed_cudnn
 from planner.simulator.workspaces import workspaces_for
+from planner.words import VARIANTS
 
 CAPABILITIES = ((7, 5), (8, 0), (8, 6), (8, 9), (9, 0), (10, 0), (12, 0))
 DTYPES = (("bfloat16", True), ("float16", True), ("float32", True), ("float32", False))
@@ -54,8 +54,8 @@ def traced() -> list[Convolution]:
     for variant in VARIANTS:
         for resolution in RESOLUTIONS:
             for run in RUNS if variant == "tiny" else RUNS[:1]:  # variants differ in the trunk and the neck only
-                settings = checked(_defaults() | run | {"variant": variant, "resolution": resolution})
-                found.update(dict.fromkeys(trace(settings, None).convolutions.known()))
+                asked = checked(_defaults() | run | {"variant": variant, "resolution": resolution})
+                found.update(dict.fromkeys(trace(run_of(asked), conditions_of(asked)).convolutions.known()))
                 print(f"{variant} {resolution} {run}: {len(found)} convolutions", file=sys.stderr)
     return list(found)
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Remake what is generated: docs/cli.md from the program, docs/accuracy.md from the profiles, the JSON Schemas.
+"""Remake the generated docs: docs/cli.md and docs/python.md from the program, docs/accuracy.md from the profiles.
 
-The schemas ship in planner/report/schemas and follow from the declarations in planner/wire.
+The JSON Schemas in planner/report/schemas too: they follow from the declarations in planner/wire.
 
 python scripts/make_docs.py           write them
 python scripts/make_docs.py --check   exit 1 if they differ from what is committed
@@ -19,11 +19,12 @@ from pathlib import Path
 
 import click
 from committed import is_current
+from python_reference import python_reference
 
 from planner import wire
 from planner.cli.helptext import HelpContext
 from planner.cli.main import CONTEXT_SETTINGS, cli
-from planner.documents import write
+from planner.files import write
 from planner.memory_model.known import assess_known
 from planner.report.accuracy import accuracy_report
 from planner.wire.shapes import Document, Either, json_schema
@@ -38,8 +39,8 @@ def cli_reference() -> str:
     """The help of every command, as the program prints it."""
     parts = [MADE, "", "# Command line", ""]
     parts += [
-        "`sam2-plan` alone plans; the commands below stand beside it. stdout holds the answer, stderr everything",
-        "else. The same on any machine without a GPU, except for what asks for the GPU that is present.",
+        "`sam2-plan` without a command plans. stdout holds the answer, stderr everything else. All commands run",
+        "without a GPU, except those that run SAM 2 on the GPU of this machine or ask for its state.",
         "",
         "| exit code | meaning |",
         "|---|---|",
@@ -71,9 +72,9 @@ def accuracy_page() -> str:
             "",
             "# Accuracy",
             "",
-            "How far predictions are off, as `sam2-plan accuracy` prints it: first what others measured on real GPUs,",
-            "then rehearsals that nothing was fitted to, then groups. Holding a whole group out asks laws to go where",
-            "nothing was rehearsed, which they are bad at: it shows what a missing row costs.",
+            "How far predictions are off, as `sam2-plan accuracy` prints it: first figures that others measured on",
+            "real GPUs, then rehearsals that nothing was fitted to, then groups. If a whole group is held out, laws",
+            "have to predict where nothing was rehearsed, which they are bad at: it shows what a missing row costs.",
             "",
             "Columns: median and 95th percentile of the unsigned relative error of the total; the share of rows within",
             "2 %; the worst prediction that was too low, relative and in MiB; rows below the upper bound, with the",
@@ -82,9 +83,9 @@ def accuracy_page() -> str:
             "of estimates that fail as xMem defines it (a wrong verdict for one of ten cards from 2 to 80 GB, or a run",
             "capped at the estimate that runs out; our estimate is the upper bound); and the memory conservation",
             "potential (what is left of the card if each run is capped at its estimate, minus the card where that",
-            "fails). Runs are drawn over all that can be asked for: also pictures of 100 megapixels, 50 objects, math",
-            "attention and passes of several objects, of which few laws are good at. At the resolutions that planning",
-            "proposes, and one object a pass, they are: the bound's margins of the kind `usual` say by how much.",
+            "fails). Runs are drawn over all that can be asked for, including pictures of 100 megapixels, 50 objects,",
+            "math attention and passes of several objects, for which few laws are good. They are good at the",
+            "resolutions that planning proposes, with one object per pass: the margins of the kind `usual` say so.",
             "",
             "```text",
             accuracy_report(assess_known()).rstrip(),
@@ -93,7 +94,7 @@ def accuracy_page() -> str:
             "## The simulator beside other estimators",
             "",
             "From [the whole comparison](peers.md), which also says what the table leaves out. Truth is a real run on",
-            "the CPU, not on a GPU: it tests the trace, and says nothing of the allocator, workspaces and the context.",
+            "the CPU, not on a GPU: it tests the trace, but neither the allocator nor workspaces nor the context.",
             "",
             *peers_summary(),
             "",
@@ -124,7 +125,8 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="compare, write nothing")
     arguments = parser.parse_args()
     stale = 0
-    made = [(DOCS / "cli.md", cli_reference()), (DOCS / "accuracy.md", accuracy_page())]
+    pages = {"cli.md": cli_reference(), "python.md": f"{MADE}\n\n{python_reference()}", "accuracy.md": accuracy_page()}
+    made = [(DOCS / name, text) for name, text in pages.items()]
     made += [(SCHEMAS / name, text) for name, text in schemas()]
     for path, text in made:
         if not arguments.check:

@@ -14,9 +14,10 @@ from collections import defaultdict
 from itertools import groupby
 from pathlib import Path
 
-from planner.documents import write
-from planner.domain import VARIANTS, VERSIONS, Configuration
+from planner.domain import Configuration
+from planner.files import write
 from planner.runtime.network import build
+from planner.words import VARIANTS, VERSIONS
 
 PATH = Path(__file__).resolve().parent.parent / "profiles" / "tensors.tsv"
 HEAD = """# Names and shapes of SAM 2's weights, made by scripts/make_tensors.py from the models of the sam2 package.

@@ -25,8 +25,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import planner
-from planner.domain import PRECISIONS, VARIANTS, VERSIONS, Configuration
+from planner.domain import Configuration
 from planner.units import parse_resolution
+from planner.words import PRECISIONS, VARIANTS, VERSIONS
 
 Mask = NDArray[numpy.bool_]
 BOUND_TH = 0.008

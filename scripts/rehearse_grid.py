@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from planner.documents import write
-from planner.journal import append, open_journal, read_journal
+from planner.files import read_journal, write
 from planner.locations import profiles_folder
-from planner.measure.forking import Forks, side_by_side
+from planner.measure.forking import Forks, kept
 from planner.measure.grid import Point, points
-from planner.measure.trial import RAN, Outcome
+from planner.measure.trial import RAN, Outcome, Trial
+from planner.nouns.run import Usage
 from planner.profiles.rehearsed import DRAWN, RehearsedRun, runs_text
 from planner.rehearsal.least import least_of
 from planner.rehearsal.machine import imaginary_gpu
@@ -40,20 +40,20 @@ def rehearsed(forks: Forks, point: Point) -> dict[str, Any]:
     """The row of a point."""
     began = time.perf_counter()
     gpu = imaginary_gpu(capability=point.capability, total_bytes=ENOUGH_BYTES)
-    found = forks.run(point.trial, gpu)
-    row = {"id": point.id, "use": point.use, "capability": list(point.capability), "trial": point.trial.to_dict()}
+    trial = Trial.of(point.run)
+    found = forks.run(trial, gpu)
+    row = {"id": point.id, "use": point.use, "capability": list(point.capability), "trial": trial.to_dict()}
     return row | _figures(found) | {"seconds": round(time.perf_counter() - began, 2)}
 
 
 def _figures(found: Outcome) -> dict[str, Any]:
     if found.outcome != RAN:
         return {"error": found.error or found.outcome}
-    phases = {name: phase["allocated_bytes"] for name, phase in found.phases.items()}
     versions = {name: value for name, value in found.versions.items() if name != "driver"}
     return {
         "allocated": found.allocated_bytes,
         "reserved": found.reserved_bytes,
-        "phases": phases,
+        "phases": found.usage.phases,
         "versions": versions,
     }
 
@@ -64,7 +64,7 @@ def least_of_row(forks: Forks, point: Point, row: Mapping[str, Any]) -> dict[str
 
     def completes(total_bytes: int) -> bool:
         gpu = imaginary_gpu(capability=point.capability, total_bytes=total_bytes, context_bytes=0)
-        return forks.run(point.trial, gpu).outcome == RAN
+        return forks.run(Trial.of(point.run), gpu).outcome == RAN
 
     least = least_of(completes, row["reserved"], row["allocated"], 0)
     # A granule of the driver is no more than it, and may be less than what is allocated.
@@ -98,12 +98,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def row_of(forks: Forks, point: Point) -> dict[str, Any]:
         return least_of_row(forks, point, rows[point.id]) if options.least else rehearsed(forks, point)
 
-    with open_journal(options.journal) as file:
-        for number, row in enumerate(side_by_side(todo, row_of, options.jobs), total - len(todo) + 1):
-            append(file, row)
-            told = row.get("error") or f"{row['reserved'] / 1e6:,.0f} MB reserved"
-            told += f", least {row['least'] / 1e6:,.0f} MB" if "least" in row else ""
-            print(f"[{number}/{total}] {row['id']}: {told}, {row['seconds']} s", file=sys.stderr)
+    for number, row in enumerate(kept(options.journal, todo, row_of, options.jobs), total - len(todo) + 1):
+        told = row.get("error") or f"{row['reserved'] / 1e6:,.0f} MB reserved"
+        told += f", least {row['least'] / 1e6:,.0f} MB" if "least" in row else ""
+        print(f"[{number}/{total}] {row['id']}: {told}, {row['seconds']} s", file=sys.stderr)
     write_profiles(every, read_journal(options.journal), options.out)
     return 0
 
@@ -118,7 +116,7 @@ def least_points(every: Sequence[Point], rows: Mapping[str, Mapping[str, Any]]) 
     seen: Counter[tuple[str, str]] = Counter()
     turns = {}
     for point in quick:
-        kind = point.trial.runtime, point.trial.workload.task
+        kind = point.run.runtime, point.run.workload.task
         turns[point.id] = seen[kind]
         seen[kind] += 1
     return sorted(quick, key=lambda point: turns[point.id])
@@ -133,7 +131,7 @@ def write_profiles(every: Sequence[Point], rows: Mapping[str, Mapping[str, Any]]
     """What ran of the points, a file for each runtime."""
     folder.mkdir(parents=True, exist_ok=True)
     for runtime in ("own", "stock"):
-        points = [point for point in ran(every, rows) if point.trial.runtime == runtime]
+        points = [point for point in ran(every, rows) if point.run.runtime == runtime]
         runs = [_run(point, rows[point.id]) for point in points]
         versions: Mapping[str, str] = next(iter(rows[point.id]["versions"] for point in points), {})
         write(folder / f"{runtime}.tsv", runs_text(runs, versions))
@@ -141,18 +139,13 @@ def write_profiles(every: Sequence[Point], rows: Mapping[str, Mapping[str, Any]]
 
 
 def _run(point: Point, row: Mapping[str, Any]) -> RehearsedRun:
-    trial = point.trial
-    return RehearsedRun(
-        runtime=trial.runtime,
-        use=point.use,
-        configuration=trial.configuration,
-        workload=trial.workload,
-        capability=point.capability,
+    usage = Usage(
         allocated_bytes=row["allocated"],
         reserved_bytes=row["reserved"],
         least_bytes=row.get("least"),
         phases=row["phases"],
     )
+    return RehearsedRun(run=point.run, usage=usage, use=point.use, capability=point.capability)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from planner import __version__
 from planner.cli.main import COMMANDS as NAMES
 from planner.cli.main import cli
+from planner.version import __version__
 from tests.conftest import ROOT, invoke, validate
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100", "SAM2_PLAN_TRACEBACK": ""}

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.documents import dump, parse, read, write
+from planner.documents import dump, parse, read
 from planner.errors import EnvironmentFailure, FileError
+from planner.files import write
 from tests.conftest import ROOT, refusal
 
 LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(

@@ -14,7 +14,6 @@ from scipy.stats import binomtest
 import planner
 import planner.api
 from planner.catalog import load_catalog
-from planner.domain import VARIANTS
 from planner.errors import PlannerError
 from planner.locations import user_folder
 from planner.measure.sweep import keep
@@ -22,15 +21,17 @@ from planner.measure.sweeps import trials
 from planner.measure.trial import Outcome, Trial
 from planner.memory_model import MemoryModel, load_coefficients
 from planner.memory_model.assessment import Assessment, Judged, assess, interval, score
-from planner.memory_model.coefficients import GENERATIONS, KINDS, Coefficients, Margin, shipped_file
+from planner.memory_model.coefficients import shipped_file
 from planner.memory_model.contexts import context_on
 from planner.memory_model.current import known_model
 from planner.memory_model.fit import coefficients_text, margin_of
 from planner.memory_model.known import assess_known, fit_known, rows_below, shipped_measurements, shipped_runs
+from planner.memory_model.laws import GENERATIONS, KINDS, Coefficients, Margin
 from planner.memory_model.published import fit_published
 from planner.memory_model.rows import Row, rows_of
 from planner.profiles.rehearsed import HELD_OUT
 from planner.report.accuracy import accuracy_report
+from planner.words import VARIANTS
 from tests.conftest import invoke
 
 CATALOG = load_catalog()
@@ -91,7 +92,7 @@ def test_every_runtime_task_and_width_has_laws_and_a_margin() -> None:
 def test_rows_drawn_at_random_are_many_and_of_both_runtimes(rows: list[Row]) -> None:
     held_out = [row for row in rows if row.use == HELD_OUT]
     assert len(held_out) >= 500
-    assert {row.runtime for row in held_out} == {"own", "stock"}
+    assert {row.run.runtime for row in held_out} == {"own", "stock"}
     assert not {row.id for row in rows if row.use != HELD_OUT} & {row.id for row in held_out}
 
 
@@ -99,10 +100,10 @@ def test_a_run_that_was_rehearsed_is_predicted_as_it_was(rows: list[Row]) -> Non
     """Exact matches go before laws; no other card's, and nothing where another release of torch counts."""
     row = next(row for row in rows if row.kind == "rehearsed" and row.use == "fit" and row.capability == (8, 6))
     model = MemoryModel()
-    totals = model.totals(row.configuration, row.workload, (8, 6), row.runtime)
-    assert (totals.allocated, totals.reserved) == (row.allocated, row.reserved)
+    totals = model.totals(row.run.configuration, row.run.workload, (8, 6), row.run.runtime)
+    assert (totals.allocated, totals.reserved) == (row.usage.allocated_bytes, row.usage.reserved_bytes)
     assert totals.upper == totals.reserved + context_on(capability=(8, 6)).high_bytes
-    elsewhere = model.totals(row.configuration, row.workload, (8, 7), row.runtime)
+    elsewhere = model.totals(row.run.configuration, row.run.workload, (8, 7), row.run.runtime)
     assert elsewhere.upper - elsewhere.total > totals.upper - totals.total
 
 
@@ -137,15 +138,15 @@ def test_truths_are_never_mixed(assessment: Assessment) -> None:
 def test_published_rows_come_back_on_their_own_stack(assessment: Assessment) -> None:
     assert len(assessment.published) == 12
     for fitted, left_out in assessment.published:
-        allowed = 0.05 if fitted.row.workload.task == "image" else 0.10
+        allowed = 0.05 if fitted.row.run.workload.task == "image" else 0.10
         assert abs(fitted.error) <= allowed
         assert abs(left_out.error) <= allowed
-        assert fitted.row.runtime == "reimplementation"
+        assert fitted.row.run.runtime == "reimplementation"
 
 
 def test_too_few_published_rows_are_refused(rows: list[Row]) -> None:
     published = [row for row in rows if row.kind == "published" and row.use == "fit"]
-    for some in ([], published[:3], [row for row in published if row.allocated is not None]):
+    for some in ([], published[:3], [row for row in published if row.usage.allocated_bytes is not None]):
         with pytest.raises(PlannerError, match="too few") as caught:
             fit_published(some, CATALOG)
         assert caught.value.hint

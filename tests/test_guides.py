@@ -143,6 +143,16 @@ def test_python_of_a_guide_runs(guide: str, workplace: Path) -> None:
         assert done.returncode == 0, f"{code}\n{done.stderr}"
 
 
+def test_the_examples_of_the_python_page_run_one_after_the_other(workplace: Path) -> None:
+    (workplace / "machine.json").write_bytes((workplace.parent / "machine.json").read_bytes())
+    code = "\n".join(blocks("python", "python"))
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=workplace, env=environment(workplace), capture_output=True, text=True, timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_policy_and_the_configuration_in_the_guides_are_read(workplace: Path) -> None:
     from planner.preflight.policy import read_policy
     from tests.conftest import invoke

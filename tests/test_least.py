@@ -14,24 +14,14 @@ import pytest
 
 import planner
 from planner.documents import dump
-from planner.domain import (
-    PRECISIONS,
-    VARIANTS,
-    Budget,
-    Configuration,
-    Gpu,
-    Headroom,
-    Pins,
-    Provenance,
-    Request,
-    Workload,
-)
+from planner.domain import Budget, Configuration, Gpu, Headroom, Pins, Provenance, Request, Workload
 from planner.memory_model import MemoryModel
-from planner.memory_model.estimator import Totals
+from planner.memory_model.terms import Totals
 from planner.planning import make_plan
 from planner.planning.candidates import resolutions
 from planner.planning.needs import needed
 from planner.planning.packing import make_packing
+from planner.words import PRECISIONS, VARIANTS
 from tests.checker import document_faults
 
 NOBODY = Provenance(profiles=(), memory_model="", versions={})

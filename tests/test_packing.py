@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import planner
-from planner.domain import PRECISIONS, VARIANTS, Gpu
+from planner.domain import Gpu
 from planner.report.packing import packing_document
 from planner.units import parse_size
+from planner.words import PRECISIONS, VARIANTS
 from tests.checker import Document, document_faults
 from tests.conftest import document_of, invoke
 from tests.preflight import machines

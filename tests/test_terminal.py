@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 import itertools
 import os
@@ -9,6 +10,7 @@ import re
 import shlex
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -16,11 +18,13 @@ import pytest
 import planner
 from planner import Plan
 from planner.cli.main import COMMANDS
-from planner.domain import PRECISIONS
+from planner.cli.output import ProgressLine, telling
+from planner.errors import DeviceWarning
 from planner.memory_model.known import assess_known
 from planner.report.accuracy import accuracy_report
 from planner.report.layout import Style
-from tests.conftest import ROOT, invoke
+from planner.words import PRECISIONS
+from tests.conftest import ROOT, Terminal, invoke
 
 WIDTHS = (60, 80, 120, 200)
 PLAN = ("--vram", "2GB", "--objects", "10")
@@ -217,3 +221,17 @@ def test_sizes_and_counts_are_in_plain_words() -> None:
     one = invoke("--vram", "8GB", "--task", "image", "--variant", "tiny", "--version", "2.1", "--resolution", "512",
                  "--precision", "float16").out  # fmt: skip
     assert not re.search(r"\b1 (candidates|objects|frames|streams)\b", one)
+
+
+def test_a_warning_stands_on_a_line_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    err = Terminal(tty=True)
+    with contextlib.redirect_stderr(err), ProgressLine() as line, telling(DeviceWarning):
+        line.show("halfway")
+        warnings.warn("slow", DeviceWarning, stacklevel=1)
+        line.show("done")
+    assert err.text() == f"\rhalfway\r{' ' * 7}\rwarning: slow\n\rdone\r{' ' * 4}\r"
+    assert ProgressLine.drawn is None
+    file = Terminal()
+    with contextlib.redirect_stderr(file), ProgressLine() as line:
+        line.show("nobody sees it")
+    assert file.text() == ""

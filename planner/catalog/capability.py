@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from planner.words import Attention, Precision
+
 if TYPE_CHECKING:
     from planner.catalog.torch_builds import TorchBuild
 
@@ -13,7 +15,7 @@ CUDNN_CAPABILITY = (8, 0)
 
 
 def why_unsupported(
-    precision: str, attention: str, capability: tuple[int, int] | None, build: TorchBuild | None = None
+    precision: Precision, attention: Attention, capability: tuple[int, int] | None, build: TorchBuild | None = None
 ) -> str | None:
     """Why a GPU of this capability cannot run the configuration, if it cannot (None: it can, or is not known).
 
@@ -26,7 +28,7 @@ def why_unsupported(
     return why_no_code(capability, build) or what_it_lacks(precision, attention, capability)
 
 
-def what_it_lacks(precision: str, attention: str, capability: tuple[int, int] | None) -> str | None:
+def what_it_lacks(precision: Precision, attention: Attention, capability: tuple[int, int] | None) -> str | None:
     """The same of the GPU itself, whatever torch has code for."""
     if capability is None:
         return None

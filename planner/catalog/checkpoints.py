@@ -11,12 +11,13 @@ from pathlib import Path
 
 from planner.catalog.variants import check_source
 from planner.documents import Fields, read
-from planner.domain import VARIANTS, VERSIONS, Configuration
+from planner.domain import Configuration
 from planner.errors import FileError
 from planner.locations import profiles_folder
 from planner.official import official_hub_id, official_name
+from planner.words import VARIANTS, VERSIONS, Variant, Version
 
-BLOCKS = {12: "tiny", 16: "small", 24: "base_plus", 48: "large"}
+BLOCKS: dict[int, Variant] = {12: "tiny", 16: "small", 24: "base_plus", 48: "large"}
 """Blocks of the image encoder (sam2/configs, sum of stages)."""
 BLOCK_PREFIX = "image_encoder.trunk.blocks."
 NEWER_ONLY = "no_obj_embed_spatial"
@@ -25,7 +26,7 @@ EXPECTED = "image_encoder.trunk.patch_embed.proj.weight"
 HUB_ID = re.compile(r"facebook/sam2(\.1)?-hiera-[a-z-]+", re.ASCII)
 """Official ids (sam2.build_sam.HF_MODEL_ID_TO_FILENAMES)."""
 HEX_DIGITS = 64
-"""Of names and ids."""
+"""Hexadecimal digits of a SHA-256."""
 _CHUNK_BYTES = 2**22
 
 
@@ -33,20 +34,17 @@ _CHUNK_BYTES = 2**22
 class Held:
     """What a checkpoint file holds, by the names of its tensors."""
 
-    variant: str | None
+    variant: Variant | None
     """One of VARIANTS; None for a number of blocks that none has."""
-    version: str
-    """One of VERSIONS."""
+    version: Version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Official:
     """A checkpoint as Meta publishes it."""
 
-    variant: str
-    """One of VARIANTS."""
-    version: str
-    """One of VERSIONS."""
+    variant: Variant
+    version: Version
     file_bytes: int
     """Its size."""
     sha256: str | None
@@ -54,13 +52,13 @@ class Official:
     sha256_source: str
     """Who did, for the size too; or why it is not known."""
     folder: str
-    """Of the version, below the base address."""
+    """The folder of the version, below the base address."""
     base: str
     """Where Meta's files lie."""
 
     @property
     def name(self) -> str:
-        """Of the file."""
+        """Name of the file."""
         return official_name(self)
 
     @property

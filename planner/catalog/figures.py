@@ -12,10 +12,11 @@ from typing import TypedDict
 
 from planner.catalog.variants import Catalog, PublishedSpeed
 from planner.domain import Configuration, Workload
+from planner.words import Precision
 
 VIDEO_METRIC = "J&F on SA-V test"
 IMAGE_METRIC = "mIoU on SA-23, one click"
-OFFICIAL_PRECISION = "autocast_bfloat16"
+OFFICIAL_PRECISION: Precision = "autocast_bfloat16"
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ class GpuName:
     """PCIe, SXM or NVL; empty where it is not said, as is the next."""
     gigabytes: str
     part: str = ""
-    """Of a card that is cut up: "1g.5gb" of MIG, "8q" of a vGPU, "1-5c" of both; empty for a whole card."""
+    """The part of a card that is cut up: "1g.5gb" of MIG, "8q" of a vGPU, "1-5c" of both; empty for a whole card."""
 
     def agrees(self, other: GpuName) -> bool:
         """Whether both may mean one card: nothing that both say differs."""

@@ -35,7 +35,7 @@ class MigProfile:
 
     @property
     def slices(self) -> int:
-        """Of compute."""
+        """How many slices of compute."""
         return int(self.name.partition("g")[0])
 
     @property

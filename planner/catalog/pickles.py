@@ -17,9 +17,9 @@ from typing import Any
 INSTRUCTIONS = 10**6
 """Read at most: the list of an official file has 40,000, a training checkpoint's three times as many."""
 NAME_LETTERS = 1000
-"""Of a name of a weight or a program, at most: a longer one would be searched for long, and names nothing."""
+"""Longest name of a weight or a program: a longer one would be searched for long, and names nothing."""
 DIMENSIONS, SIZE = 64, 2**63
-"""Of a tensor: at most so many (most of torch takes no more), each of fewer elements than int64 counts."""
+"""Most dimensions of a tensor (most of torch takes no more), each of fewer elements than int64 counts."""
 _ALLOWED = re.compile(
     r"collections\.(OrderedDict|Counter)|torch\.nn\.parameter\.Parameter|torch\.(Size|device|Tensor)"
     r"|torch\.serialization\._get_layout|_codecs\.encode|(builtins|__builtin__)\.(bytearray|set|complex)"
@@ -32,7 +32,7 @@ _TYPES = {
     "Float": "float32", "Half": "float16", "BFloat16": "bfloat16", "Double": "float64", "Long": "int64",
     "Int": "int32", "Short": "int16", "Char": "int8", "Byte": "uint8", "Bool": "bool", "Untyped": "uint8",
 }  # fmt: skip
-"""Of a storage's name, the type of its elements."""
+"""The type of a storage's elements, by the name of its class."""
 ITEM_BYTES = {
     "float32": 4, "float16": 2, "bfloat16": 2, "float64": 8, "int64": 8, "int32": 4, "int16": 2, "int8": 1,
     "uint8": 1, "bool": 1,
@@ -224,7 +224,7 @@ def _tensor(storage: Any, offset: Any, shape: Any, stride: Any, dtype: _Name | N
 
 
 def _storage(identity: Any) -> Storage:
-    """Of ("storage", its class, key, device, elements, ...)."""
+    """From ("storage", its class, key, device, elements, ...)."""
     kind, name, key, _, items = identity[:5]
     if kind != "storage" or not isinstance(name, _Name) or type(key) is not str or not _is_size(items):
         raise Unreadable("it names something else than a storage")

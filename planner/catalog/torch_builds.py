@@ -198,7 +198,7 @@ def _imported() -> Compiled | None:
 
 @lru_cache(maxsize=4)
 def _of_flags(flags: str) -> Compiled:
-    """Of torch's own words: "sm_75 sm_80 compute_120"."""
+    """From torch's own words: "sm_75 sm_80 compute_120"."""
     found = [(kind, (int(major), int(minor))) for kind, major, minor in _ARCHITECTURE.findall(flags)]
     return Compiled(
         frozenset(one for kind, one in found if kind == "sm"), frozenset(one for kind, one in found if kind != "sm")
@@ -206,7 +206,7 @@ def _of_flags(flags: str) -> Compiled:
 
 
 def _of_list(listed: str) -> Compiled:
-    """Of a list as above, whose last entry may be marked as PTX too."""
+    """From a list as above, whose last entry may be marked as PTX too."""
     found = [_number(word) for word in listed.removesuffix(_PTX).split()]
     return Compiled(frozenset(found), frozenset(found[-1:] if listed.endswith(_PTX) else ()))
 

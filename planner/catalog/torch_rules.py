@@ -20,7 +20,7 @@ LARGE_WORKSPACE_BYTES = 32 << 20
 LARGE_ON_BLACKWELL = (2, 12)
 """pytorch/pytorch pull request 175344, of February 2026; the release follows from the date."""
 LT_WORKSPACE_BYTES = 1 << 20
-"""Of cuBLASLt: _parseChosenWorkspaceSize, aten/src/ATen/cuda/CUDABlas.cpp."""
+"""Workspace of cuBLASLt: _parseChosenWorkspaceSize, aten/src/ATen/cuda/CUDABlas.cpp."""
 LT_KEPT = (2, 9)
 """From here cuBLASLt's is kept for each handle and stream (getCUDABlasLtWorkspace); until then it is given back."""
 ONE_FOR_BOTH = (2, 12)

@@ -14,8 +14,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from planner.documents import Fields, read
-from planner.domain import VARIANTS, VERSIONS
 from planner.locations import profiles_folder
+from planner.words import SPEED_MODES, SPEED_UNITS, VARIANTS, VERSIONS, SpeedMode, Variant, Version
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,6 @@ class Quality:
 
 README_GPU, EAGER_GPU = "A100", "GeForce RTX 3090"
 """What the README's speeds and those of issue 257 were measured on."""
-MODES = ("eager", "compiled")
-UNITS = ("milliseconds", "frames_per_second")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +47,9 @@ class PublishedSpeed:
     """What somebody published of one card: stock's video predictor, one object, a square resolution."""
 
     gpu: str
-    mode: str
-    """One of MODES."""
-    variant: str
-    version: str | None
+    mode: SpeedMode
+    variant: Variant
+    version: Version | None
     """None where the source does not say; both run the same code."""
     side: int
     frames_per_second: float
@@ -65,14 +62,14 @@ class Catalog:
 
     def __init__(
         self,
-        shapes: Mapping[str, Shape],
-        accuracy: Mapping[tuple[str, str], tuple[float, float]],
+        shapes: Mapping[Variant, Shape],
+        accuracy: Mapping[tuple[Variant, Version], tuple[float, float]],
         native_side: int,
         ablation: Sequence[tuple[int, float]],
-        milliseconds: Mapping[str, Sequence[tuple[int, float]]],
+        milliseconds: Mapping[Variant, Sequence[tuple[int, float]]],
         object_cost: float,
         offload_cost: float,
-        image_accuracy: Mapping[tuple[str, str], float],
+        image_accuracy: Mapping[tuple[Variant, Version], float],
         speeds: Sequence[PublishedSpeed],
     ) -> None:
         self.shapes = shapes
@@ -92,7 +89,7 @@ class Catalog:
         self.quality = lru_cache(maxsize=None)(self._quality)
         self.frames_per_second = lru_cache(maxsize=4096)(self._frames_per_second)
 
-    def _quality(self, variant: str, version: str, resolution: tuple[int, int]) -> Quality:
+    def _quality(self, variant: Variant, version: Version, resolution: tuple[int, int]) -> Quality:
         """Accuracy of a configuration as planning orders by it; what may be printed of it says planner.catalog.figures.
 
         Away from the native resolution it is the published figure times what the paper's ablation loses at
@@ -107,7 +104,7 @@ class Catalog:
         return Quality(round(published * min(1.0, _interpolate(self._ablation, side) / best), 1), True)
 
     def _frames_per_second(
-        self, variant: str, version: str, resolution: tuple[int, int], objects: int, offload_state: bool
+        self, variant: Variant, version: Version, resolution: tuple[int, int], objects: int, offload_state: bool
     ) -> float:
         """A speed to order by, unrounded: nothing that any card was seen to do (that is in planner.catalog.figures).
 
@@ -133,15 +130,17 @@ def load_catalog(path: Path | None = None) -> Catalog:
         raise fields.complaint("schema_version is not 1", "Take the catalogue of this release.", "schema_version")
     titles = {name: entry.text("title") for name, entry in fields.fields("sources").named()}
     sources = set(titles)
-    shapes = {}
-    for name, entry in fields.fields("variants").named():
+    shapes: dict[Variant, Shape] = {}
+    variants = fields.fields("variants")
+    for variant in VARIANTS:
+        entry = variants.fields(variant)
         check_source(entry, sources)
-        shapes[name] = Shape(
+        shapes[variant] = Shape(
             entry.integer("parameters", minimum=1),
             entry.integer("embed_dim", minimum=1),
             entry.integer("global_attention_heads", minimum=1),
         )
-    accuracy = {}
+    accuracy: dict[tuple[Variant, Version], tuple[float, float]] = {}
     for entry in fields.entries("accuracy"):
         check_source(entry, sources)
         key = entry.text("variant", VARIANTS), entry.text("version", VERSIONS)
@@ -151,7 +150,8 @@ def load_catalog(path: Path | None = None) -> Catalog:
         for entry in fields.entries("resolution_ablation")
     ]
     object_cost, offload_cost = _object_costs(fields)
-    if set(shapes) != set(VARIANTS) or len(accuracy) != len(VARIANTS) * len(VERSIONS):
+    variants.end()
+    if len(accuracy) != len(VARIANTS) * len(VERSIONS):
         raise fields.complaint("a variant or version is missing", "Take the catalogue of this release.")
     return Catalog(
         shapes,
@@ -172,13 +172,14 @@ def load_catalog(path: Path | None = None) -> Catalog:
 def _published_speeds(fields: Fields, titles: Mapping[str, str]) -> Iterator[PublishedSpeed]:
     for entry in fields.entries("accuracy"):
         speed, source = entry.number("frames_per_second", 0.01), titles[entry.text("source")]
-        variant, version = entry.text("variant"), entry.text("version")
+        variant, version = entry.text("variant", VARIANTS), entry.text("version", VERSIONS)
         yield PublishedSpeed(README_GPU, "compiled", variant, version, 1024, speed, source)
     for key, unit in (("eager_speed", "milliseconds"), ("speeds", None)):
         for entry in fields.entries(key):
             check_source(entry, set(titles))
-            gpu, mode = (EAGER_GPU, "eager") if unit else (entry.text("gpu"), entry.text("mode", MODES))
-            per_frame = (unit or entry.text("unit", UNITS)) == "milliseconds"
+            gpu = EAGER_GPU if unit else entry.text("gpu")
+            mode = "eager" if unit else entry.text("mode", SPEED_MODES)
+            per_frame = (unit or entry.text("unit", SPEED_UNITS)) == "milliseconds"
             values = entry.fields(unit or "at")
             for side in values.names():
                 value = values.number(side, 0.01)
@@ -186,7 +187,7 @@ def _published_speeds(fields: Fields, titles: Mapping[str, str]) -> Iterator[Pub
                 yield PublishedSpeed(gpu, mode, entry.text("variant", VARIANTS), None, int(side), speed, source)
 
 
-def _speeds(fields: Fields, sources: set[str]) -> dict[str, list[tuple[int, float]]]:
+def _speeds(fields: Fields, sources: set[str]) -> dict[Variant, list[tuple[int, float]]]:
     speeds = {}
     for entry in fields.entries("eager_speed"):
         check_source(entry, sources)

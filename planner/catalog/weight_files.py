@@ -22,7 +22,7 @@ from planner.errors import FileError
 
 ZIP, LEGACY, SAFETENSORS = "zip", "legacy", "safetensors"
 INDEX_BYTES = 2**24
-"""Of a list of contents, read at most: an official file's takes 0.1 MB."""
+"""Largest list of contents that is read: an official file's takes 0.1 MB."""
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 """torch/serialization.py, MAGIC_NUMBER."""
 AGAIN = "Download it again: sam2-plan checkpoints lists the official files."
@@ -31,7 +31,7 @@ _SAFE_TYPES = {
     "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32",
     "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool",
 }  # fmt: skip
-"""Of the format's words (its README, "Format"), torch's."""
+"""The words of the format (its README, "Format"), and torch's for them."""
 _BEGINNINGS: tuple[tuple[bytes, str, str], ...] = (
     (b"version https://git-lfs", "is a pointer of Git LFS, not the file that it stands for", "Run git lfs pull."),
     (b"<!doctype html", "is a web page, not a checkpoint: an error or a log-in came in its place", AGAIN),
@@ -58,7 +58,7 @@ class Contents:
     tree: Any
     """Dicts, lists and plain data as they were saved, with `Tensor`s in place of tensors."""
     intact: Mapping[str, int] | None = None
-    """Of the zip format: bytes that are there of each storage, by its key."""
+    """In the zip format, the bytes that are there of each storage, by its key."""
 
 
 def refusal(path: Path, what: str, hint: str) -> FileError:
@@ -172,7 +172,7 @@ def tensors_of(tree: Any) -> Iterator[Tensor]:
 
 
 def _program(path: Path, name: str) -> FileError:
-    """Of a pickle that names a thing of a program."""
+    """The error for a pickle that names a thing of a program."""
     if name.startswith("ultralytics."):
         return refusal(
             path,
@@ -188,7 +188,7 @@ def _program(path: Path, name: str) -> FileError:
 
 
 def _something_else(path: Path, head: bytes, size: int) -> FileError:
-    """Of a file that is in none of the three forms."""
+    """The error for a file that is in none of the three forms."""
     if not size:
         return refusal(path, "is empty", AGAIN)
     start = head.lstrip().lower() if head[:1] in b" \r\n\t<" else head.lower()

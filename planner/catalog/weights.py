@@ -19,6 +19,7 @@ from planner.domain import Configuration
 from planner.errors import FileError
 from planner.locations import profiles_folder
 from planner.official import official_hub_id, official_name
+from planner.words import Variant, Version
 
 WRAPPERS = ("model", "state_dict", "model_state_dict", "model_state", "module", "net", "network", "weights", "params")
 """What programs call the weights beside an optimizer's state; of several in one file the first of these counts."""
@@ -48,7 +49,7 @@ class Accepted:
 
     path: Path
     form: str
-    """Of planner.catalog.weight_files."""
+    """One of the forms of planner.catalog.weight_files."""
     keys: tuple[str, ...]
     """Under which the weights lie in what was saved; none where they are all of it."""
     names: Mapping[str, str]
@@ -82,7 +83,7 @@ def accept(path: Path, configuration: Configuration) -> Accepted:
 
 
 @lru_cache(maxsize=8)
-def needed_tensors(variant: str, version: str) -> Mapping[str, tuple[int, ...]]:
+def needed_tensors(variant: Variant, version: Version) -> Mapping[str, tuple[int, ...]]:
     """Shapes of a variant's weights by their names, from profiles/tensors.tsv."""
     needed: dict[str, tuple[int, ...]] = {}
     for line in (profiles_folder() / "tensors.tsv").read_text(encoding="ascii").splitlines():
@@ -155,7 +156,7 @@ def _plain(name: str) -> str:
 def _foreign(
     path: Path, tree: Any, places: list[tuple[tuple[str, ...], Mapping[str, Tensor]]], official: str
 ) -> FileError:
-    """Of a file that holds tensors, but not those of SAM 2; or none."""
+    """The error for a file that holds tensors, but not those of SAM 2; or none."""
     way_out = f"Give {official}: sam2-plan checkpoints lists the official files."
     if not places:
         inside = ", ".join(shown(str(key)[:30]) for key in list(tree)[:4]) if isinstance(tree, dict) else ""
@@ -227,7 +228,7 @@ def _check_tensors(path: Path, tensors: Mapping[str, Tensor], configuration: Con
 
 
 def _check_storages(path: Path, tensors: Mapping[str, Tensor], contents: Contents) -> None:
-    """Of a zip archive: whether the bytes that its list speaks of are there, as they are and not packed."""
+    """Check that the bytes that a zip archive lists are there, not compressed."""
     if contents.form != ZIP or contents.intact is None:
         return
     for name, tensor in tensors.items():

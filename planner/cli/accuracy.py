@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
-from planner.cli.output import echo, style_of
+from planner.cli import options
+from planner.cli.output import answer, echo
+from planner.words import Form
 
-FORMS = ("text", "json", "csv")
+FORMS: tuple[Form, ...] = ("text", "json", "csv")
 EPILOG = """\b
 Examples:
   sam2-plan accuracy
@@ -16,7 +16,7 @@ Examples:
   sam2-plan accuracy --format csv > accuracy.csv
 
 \b
-After sam2-plan fit it judges what that made, with your own measured rows; before, what ships.
+Judges the coefficients in use: those of sam2-plan fit, with your own measured rows, or the shipped ones.
 
 \b
 Exit codes: 0 reported; 1 failed; 2 usage. Writes nothing. Refits the model some fifteen times: half a minute.
@@ -24,24 +24,21 @@ Exit codes: 0 reported; 1 failed; 2 usage. Writes nothing. Refits the model some
 
 
 @click.command("accuracy", epilog=EPILOG)
-@click.option("--format", "output", type=click.Choice(FORMS), default="text", show_default=True, help="what is printed")
+@options.form(FORMS, "what stdout holds")
 def command(output: str) -> None:
     """Report how far predictions are off, on rows that they were not fitted to.
 
-    What others measured, rehearsed, published and measured truth stand apart, with the coverage of the upper bound,
-    and another estimator on the same rows.
+    Figures that others measured, rehearsals, published rows and your own measurements stand apart, each with the
+    coverage of the upper bound and another estimator on the same rows.
     """
     from planner.locations import user_folder
     from planner.memory_model.coefficients import FITTED_FILE
     from planner.memory_model.known import assess_known
     from planner.report.accuracy import accuracy_csv, accuracy_document, accuracy_report
-    from planner.wire.text import json_text
 
     own = user_folder()
     assessment = assess_known(own if (own / FITTED_FILE).is_file() else None)
     if output == "csv":
         echo(accuracy_csv(assessment))
-    elif output == "json":
-        echo(json_text(accuracy_document(assessment)))
     else:
-        echo(accuracy_report(assessment, style_of(sys.stdout)))
+        answer(output, lambda: accuracy_document(assessment), lambda style: accuracy_report(assessment, style))

@@ -14,13 +14,14 @@ from planner.cli.output import ProgressLine, echo, report_error, style_of
 from planner.domain import EXIT_FAILED
 from planner.errors import PlannerError, UsageError
 from planner.report.layout import Style
+from planner.words import Form
 
 if TYPE_CHECKING:
     from planner.checking import Preflight
     from planner.preflight.nouns import Check
 
-FORMS = ("text", "json", "markdown", "sarif", "junit")
-ENDINGS = {".txt": "text", ".json": "json", ".md": "markdown", ".sarif": "sarif", ".xml": "junit"}
+FORMS: tuple[Form, ...] = ("text", "json", "markdown", "sarif", "junit")
+ENDINGS: dict[str, Form] = {".txt": "text", ".json": "json", ".md": "markdown", ".sarif": "sarif", ".xml": "junit"}
 EPILOG = """\b
 Examples:
   sam2-plan check plan.yaml                                     on this machine, as it is now
@@ -29,17 +30,16 @@ Examples:
   sam2-plan check plan.yaml --vram 8GB --policy policy.yaml -o check.sarif -o check.xml --format markdown
 
 \b
-Checks the memory that is free (and who holds the rest), GPU, driver, torch and sam2 against the plan's, the
-checkpoint's hash, the input's size and length, room for outputs and host memory, and the rules of a policy. Each
+Checks the free memory (and who holds the rest); whether GPU, driver, torch and sam2 are those of the plan; the hash
+of the checkpoint; size and length of the input; room for outputs; host memory; and the rules of a policy. Each check
 passes, warns, fails, or is skipped with the reason, and says what to do.
 
 \b
 Exit codes: 0 the plan holds; 1 the environment fails (no GPU, a package, the disk, host memory); 2 usage, a broken
 plan or policy, a checkpoint or input that is not what it should be; 3 it does not fit the memory, the GPU or the
-policy; 4 warnings, under --strict. Of several the order is 3, 2, 1.
-Writes nothing but the files of -o, and these before it ends, whatever was found; of one that cannot be written it
-tells on stderr, and ends with 1 where it would have ended with 0. Reads the files named; changes nothing, on the GPU
-neither.
+policy; 4 warnings, under --strict. If several checks fail, 3 goes before 2 before 1.
+Writes only the files of -o, whatever was found. If one cannot be written, stderr says so, and exit code 0 becomes 1.
+Changes nothing on the GPU.
 """
 
 
@@ -48,47 +48,40 @@ neither.
 @options.target
 @click.option("--input", "source", metavar="INPUT", help="what the plan will run on: its size and length are read")
 @click.option("--checkpoint", metavar="PATH|ID", help="the weights it will run with")
-@click.option("--sha256", metavar="HEX", help="that the checkpoint must have  [default: the official one's]")
-@click.option("--out", metavar="DIR", help="folder that the outputs will go to")
-@click.option("--save", metavar="LIST", help="what will be saved there, as of run")
+@click.option("--sha256", metavar="HEX", help="SHA-256 that the checkpoint must have  [default: the official one]")
+@click.option("--out", metavar="DIR", help="folder that the outputs will be written to")
+@click.option("--save", metavar="LIST", help="which outputs will be saved there, as for run")
 @click.option("--wait", metavar="DURATION", help="how long to wait for memory to be freed: 60s, 5m")
 @click.option("--policy", metavar="FILE", help="rules that the plan must keep (YAML)")
 @click.option("--strict", is_flag=True, help="exit 4 where there are warnings")
-@click.option("--exit-zero", is_flag=True, help="exit 0 whatever was found; an error stays one")
-@click.option("--not-fit-exit-code", metavar="N", help="exit code in place of 3, 0 to 255")
+@click.option("--exit-zero", is_flag=True, help="exit 0 whatever was found; errors keep their exit code")
+@click.option("--not-fit-exit-code", metavar="N", help="exit code to use instead of 3, from 0 to 255")
 @click.option(
     "-o",
     "--output",
     "paths",
     metavar="FILE",
     multiple=True,
-    help=f"save the report, by its ending: {', '.join(ENDINGS)} (repeatable)",
+    help=f"save the report, in the format of its ending: {', '.join(ENDINGS)} (repeatable)",
 )
-@click.option("--oneline", is_flag=True, help="JSON on one line, the last of stdout")
-@click.option(
-    "--format", "output", type=click.Choice(FORMS), default="text", show_default=True,
-    help="of stdout; json is one document, errors too",
-)  # fmt: skip
+@click.option("--oneline", is_flag=True, help="print the report as JSON too, on the last line of stdout")
+@options.form(FORMS, "what stdout holds; json is one document, for errors too")
 def command(
-    output: str, plan_path: str, paths: tuple[str, ...], oneline: bool, save: str | None, exit_zero: bool,
+    output: Form, plan_path: str, paths: tuple[str, ...], oneline: bool, save: str | None, exit_zero: bool,
     not_fit_exit_code: str | None, **asked: Any,
 ) -> None:  # fmt: skip
-    """Hold the saved PLAN against this machine as it is now, or against a budget, and against a policy."""
+    """Check whether the saved PLAN holds on this machine now, or for a budget, and under a policy."""
     from planner.api import Plan
     from planner.checking import check
-    from planner.documents import write
+    from planner.files import write
 
     forms = [(Path(path), _form_of(path)) for path in paths]
     not_fit = _exit_code(not_fit_exit_code)
     plan = Plan.load(plan_path)
-    line = ProgressLine() if sys.stderr.isatty() else None
-    try:
+    with ProgressLine() as line:
         found = check(
             plan, name=plan_path, saves=options.words_of(save), waiting=_waiting(line), hashing=_hashing(line), **asked
         )
-    finally:
-        if line:
-            line.end()
     code = _code(found, not_fit, exit_zero)
     unwritten = []
     for path, form in forms:
@@ -102,56 +95,25 @@ def command(
     click.get_current_context().exit(code or (EXIT_FAILED if unwritten else 0))
 
 
-def _text(found: Preflight, form: str, code: int, style: Style, oneline: bool = False) -> str:
+def _text(found: Preflight, form: Form, code: int, style: Style, oneline: bool = False) -> str:
     """The report in a form; with `oneline` a line of JSON ends it, or is all of it."""
-    from planner.report.preflight import preflight_document
-    from planner.wire.text import one_line
+    from planner.report.junit import preflight_junit
+    from planner.report.markdown import preflight_markdown
+    from planner.report.preflight import preflight_document, preflight_report
+    from planner.report.sarif import preflight_sarif
+    from planner.wire.text import json_text, one_line
 
+    render: dict[Form, Callable[[], str]] = {
+        "text": lambda: preflight_report(found, style),
+        "json": lambda: json_text(preflight_document(found, code)),
+        "markdown": lambda: preflight_markdown(found),
+        "sarif": lambda: json_text(preflight_sarif(found, code)),
+        "junit": lambda: preflight_junit(found),
+    }
     last = one_line(preflight_document(found, code)) if oneline else ""
-    text = "" if oneline and form == "json" else _RENDER[form](found, code, style)
+    text = "" if oneline and form == "json" else render[form]()
     # What a file name holds that is no text must not stop the report.
     return (text + last).encode("utf-8", "replace").decode("utf-8")
-
-
-def _as_text(found: Preflight, code: int, style: Style) -> str:
-    from planner.report.preflight import preflight_report
-
-    return preflight_report(found, style)
-
-
-def _as_json(found: Preflight, code: int, style: Style) -> str:
-    from planner.report.preflight import preflight_document
-    from planner.wire.text import json_text
-
-    return json_text(preflight_document(found, code))
-
-
-def _as_markdown(found: Preflight, code: int, style: Style) -> str:
-    from planner.report.markdown import preflight_markdown
-
-    return preflight_markdown(found)
-
-
-def _as_sarif(found: Preflight, code: int, style: Style) -> str:
-    from planner.report.sarif import preflight_sarif
-    from planner.wire.text import json_text
-
-    return json_text(preflight_sarif(found, code))
-
-
-def _as_junit(found: Preflight, code: int, style: Style) -> str:
-    from planner.report.junit import preflight_junit
-
-    return preflight_junit(found)
-
-
-_RENDER: dict[str, Callable[[Preflight, int, Style], str]] = {
-    "text": _as_text,
-    "json": _as_json,
-    "markdown": _as_markdown,
-    "sarif": _as_sarif,
-    "junit": _as_junit,
-}
 
 
 def _code(found: Preflight, not_fit: int, exit_zero: bool) -> int:
@@ -160,7 +122,7 @@ def _code(found: Preflight, not_fit: int, exit_zero: bool) -> int:
     return not_fit if found.exit_code == 3 else found.exit_code
 
 
-def _form_of(path: str) -> str:
+def _form_of(path: str) -> Form:
     ending = Path(path).suffix.lower()
     if ending not in ENDINGS:
         forms = ", ".join(f"{end} ({form})" for end, form in ENDINGS.items())
@@ -176,20 +138,15 @@ def _exit_code(text: str | None) -> int:
     return int(text)
 
 
-def _waiting(line: ProgressLine | None) -> Callable[[Check, float, float], None] | None:
+def _waiting(line: ProgressLine) -> Callable[[Check, float, float], None]:
     from planner.units import format_size
 
     def tell(memory: Check, waited: float, seconds: float) -> None:
         short = format_size(memory.figures["short_by_bytes"])
-        if line:
-            line.show(f"waiting for {short} more of the GPU's memory: {waited:.0f} s of {seconds:.0f} s", True)
+        line.show(f"waiting for {short} more of the GPU's memory: {waited:.0f} s of {seconds:.0f} s")
 
     return tell
 
 
-def _hashing(line: ProgressLine | None) -> Callable[[int, int], None] | None:
-    def tell(done: int, total: int) -> None:
-        if line:
-            line.show(f"hashing the checkpoint: {done / max(total, 1):.0%}", done >= total)
-
-    return tell
+def _hashing(line: ProgressLine) -> Callable[[int, int], None]:
+    return lambda done, total: line.show(f"hashing the checkpoint: {done / max(total, 1):.0%}", done >= total)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from planner.cli import options
-from planner.cli.output import ProgressLine, echo, style_of
-from planner.domain import VARIANTS, VERSIONS
+from planner.cli.output import ProgressLine, answer
 from planner.errors import UsageError
+from planner.words import VARIANTS, VERSIONS
 
 if TYPE_CHECKING:
     from planner.catalog.checkpoints import Official
+    from planner.fetching import Fetched
 
 EPILOG = """\b
 Examples:
@@ -26,24 +26,25 @@ Examples:
   sam2-plan checkpoints --variant tiny --download --from https://mirror.example/segment_anything_2
 
 \b
-A download is kept as NAME.part until it is whole and its size and SHA-256 are right; the same command goes on where
-one was cut or stopped (Ctrl-C). A file that is there is never written over. --from (or the environment,
+A download is kept as NAME.part until it is complete and its size and SHA-256 are right. One that was cut or stopped
+(Ctrl-C) is resumed by the same command. An existing file is never overwritten. --from (in the environment
 SAM2_PLAN_CHECKPOINTS_FROM) is a mirror with the same folders, or the address of the file itself (.pt).
 
 \b
-Exit codes: 0 listed, or fetched and verified; 1 it cannot be fetched (network, disk, another file than the official
-one, Ctrl-C); 2 usage, or another file lies where it should go; 3 the plan does not fit. Writes nothing without
---download.
+Exit codes: 0 listed, or downloaded and verified; 1 the download failed (network, disk, not the official file, Ctrl-C);
+2 usage, or another file is in its place; 3 the plan does not fit. Writes nothing without --download.
 """
 
 
 @click.command("checkpoints", epilog=EPILOG)
 @click.argument("plan_path", metavar="[PLAN]", required=False)
-@click.option("--variant", type=options.Word(VARIANTS), help="only of that variant")
-@click.option("--version", type=options.Word(VERSIONS), help="only of that version  [default: both; download: 2.1]")
-@click.option("--download", is_flag=True, help="fetch the one file that is meant, and verify it")
-@click.option("--to", "folder", metavar="DIR", help="where to  [default: this folder]")
-@click.option("--from", "base", metavar="URL", help="a mirror, in place of Meta's address")
+@click.option("--variant", type=options.Word(VARIANTS), help="list only this variant")
+@click.option(
+    "--version", type=options.Word(VERSIONS), help="list only this version  [default: both; with --download: 2.1]"
+)
+@click.option("--download", is_flag=True, help="download the file, and verify it")
+@click.option("--to", "folder", metavar="DIR", help="folder to download to  [default: this folder]")
+@click.option("--from", "base", metavar="URL", help="download from this mirror instead of Meta's address")
 @options.output_format
 def command(
     output: str,
@@ -67,28 +68,27 @@ def command(
     if download:
         from planner.fetching import fetch
 
-        line = ProgressLine() if sys.stderr.isatty() else None
-        try:
+        with ProgressLine() as line:
             fetched = fetch(found[0], Path(folder or "."), base=base, progress=_progress(line, found[0].name))
-        finally:
-            if line:
-                line.end()
-    if output == "json":
-        from planner.wire.checkpoints import CHECKPOINT, CHECKPOINTS
-        from planner.wire.text import json_text
+    answer(
+        output,
+        lambda: _document(found, base, fetched),
+        lambda style: fetched_report(fetched, style) if fetched else checkpoints_report(found, base, style),
+    )
 
-        listed = [CHECKPOINT.write(one, address=one.address(base)) for one in found]
-        echo(json_text(CHECKPOINTS.write(checkpoints=listed, downloaded=fetched)))
-    else:
-        style = style_of(sys.stdout)
-        echo(fetched_report(fetched, style) if fetched else checkpoints_report(found, base, style))
+
+def _document(found: Sequence[Official], base: str | None, fetched: Fetched | None) -> dict[str, Any]:
+    from planner.wire.checkpoints import CHECKPOINT, CHECKPOINTS
+
+    listed = [CHECKPOINT.write(one, address=one.address(base)) for one in found]
+    return CHECKPOINTS.write(checkpoints=listed, downloaded=fetched)
 
 
 def _asked(plan_path: str | None, variant: str | None, version: str | None, one: bool) -> list[Official]:
     """The files that are meant; exactly `one` for a download. Raises UsageError for none and for several."""
     from planner.catalog.checkpoints import official_checkpoints
     from planner.domain import Configuration
-    from planner.units import check_word
+    from planner.spelling import check_word
 
     planned: Configuration | None = None
     if plan_path is not None:
@@ -120,9 +120,7 @@ def _asked(plan_path: str | None, variant: str | None, version: str | None, one:
     return meant
 
 
-def _progress(line: ProgressLine | None, name: str) -> Callable[[str, int, int], None] | None:
-    if line is None:
-        return None
+def _progress(line: ProgressLine, name: str) -> Callable[[str, int, int], None]:
     from planner.report.checkpoints import download_line
 
     began: list[tuple[float, int]] = []

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from planner.cli.options import Word
+
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
@@ -39,19 +41,6 @@ class GpuName(click.types.StringParamType):
         return [CompletionItem(_escaped(before + comma + name)) for name in _names(typed.lstrip())]
 
 
-class OneOf(click.types.StringParamType):
-    """Text for which a few words may stand: auto, none."""
-
-    def __init__(self, words: list[str]) -> None:
-        self.words = words
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """The words that go on from what was typed."""
-        from click.shell_completion import CompletionItem
-
-        return [CompletionItem(word) for word in self.words if word.startswith(incomplete)]
-
-
 def complete(parameter: click.Parameter) -> None:
     """Let the shell complete the values of an option or argument that takes any text."""
     if type(parameter.type) is not click.types.StringParamType:
@@ -65,7 +54,7 @@ def complete(parameter: click.Parameter) -> None:
     elif parameter.name == "gpu":
         parameter.type = GpuName()
     elif words:
-        parameter.type = OneOf(words)
+        parameter.type = Word(tuple(words))
 
 
 def _names(typed: str) -> list[str]:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import click
 
 from planner.cli import options
-from planner.cli.output import echo, style_of
+from planner.cli.output import answer
 
 EPILOG = """\b
 Examples:
@@ -17,40 +14,38 @@ Examples:
   sam2-plan confirm plan.yaml --simulate       without a GPU: against the simulator, which proves less
 
 \b
-The plan runs in a process of its own on generated frames, with the allocator held to what the cap leaves beside the
-CUDA context. The cap is the plan's budget, headroom included: that is what the card has; or what is free, where that
-is less but no less than the plan may use. A clip without end runs over 60 frames unless --frames says otherwise.
-What it took becomes a row of the GPU's profile in the data folder ($SAM2_PLAN_HOME or the platform's), unless
---no-record; writes nothing else but -o FILE.
+The plan runs in a process of its own on generated frames. Its allocator is limited to the cap less the CUDA context.
+The cap is the plan's budget, headroom included, because that is what the card has; or what is free, if that is less
+and still as much as the plan may use.
+The result is added as a row to the GPU's profile in the data folder ($SAM2_PLAN_HOME or the platform's), unless
+--no-record is given. Writes nothing else but the file of -o.
 
 \b
-Exit codes: 0 confirmed; 1 no GPU, too little free memory, or it failed for another reason; 2 usage or a bad file;
-3 the plan does not fit; 5 it ran out of memory, or took more than the cap.
+Exit codes: 0 confirmed; 1 no GPU, too little free memory, or the run failed for another reason; 2 usage or a bad
+file; 3 the plan does not fit; 5 it ran out of memory, or took more than the cap.
 Needs the extra: pip install "sam2-plan[run]".
 """
 
 
 @click.command("confirm", epilog=EPILOG)
 @click.argument("plan_path", metavar="PLAN")
-@click.option("--simulate", is_flag=True, help="hold it against the simulator instead of a GPU")
-@click.option("--device", metavar="INDEX|UUID", help="which GPU  [default: the one with most free memory]")
-@click.option("--frames", metavar="N", help="of a clip without end  [default: 60]")
+@click.option("--simulate", is_flag=True, help="compare with the simulator instead of a run on a GPU")
+@click.option("--device", metavar="INDEX|UUID", help="GPU to run on  [default: the one with most free memory]")
+@click.option("--frames", metavar="N", help="frames to run of a clip without end  [default: 60]")
 @click.option("--cap", metavar="SIZE", help="what the process may take  [default: the plan's budget]")
-@click.option("--checkpoint", metavar="PATH", help="weights  [default: random ones, memory is the same]")
-@click.option("--no-record", is_flag=True, help="leave the profile as it is")
+@click.option("--checkpoint", metavar="PATH", help="weights to load  [default: random ones; they take the same memory]")
+@click.option("--no-record", is_flag=True, help="add no row to the profile")
 @click.option("-o", "--output", "path", metavar="FILE", help="save the report too, as JSON")
 @options.output_format
 def command(
     output: str, plan_path: str, simulate: bool, device: str | None, frames: str | None, cap: str | None,
     checkpoint: str | None, no_record: bool, path: str | None,
 ) -> None:  # fmt: skip
-    """Run PLAN with its budget enforced, and report predicted against measured bytes."""
+    """Run PLAN with its budget enforced, and compare measured with predicted bytes."""
     from planner.api import Plan
     from planner.confirmation import confirm
-    from planner.documents import write
     from planner.report.confirmation import confirmation_report
     from planner.wire.confirmation import CONFIRMATION
-    from planner.wire.text import json_text
 
     found = confirm(
         Plan.load(plan_path),
@@ -61,8 +56,5 @@ def command(
         checkpoint=checkpoint,
         record=not no_record,
     )
-    document = json_text(CONFIRMATION.write(found))
-    if path:
-        write(Path(path), document)
-    echo(document if output == "json" else confirmation_report(found, style_of(sys.stdout)))
+    answer(output, lambda: CONFIRMATION.write(found), lambda style: confirmation_report(found, style), path)
     click.get_current_context().exit(found.exit_code)

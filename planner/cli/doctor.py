@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from planner.cli import options as shared
-from planner.cli.output import echo, style_of
+from planner.cli.output import answer
 from planner.cli.settings import variables
 from planner.errors import PlannerError
 
@@ -26,12 +25,12 @@ Examples:
   sam2-plan --simulate-gpu machine.json --task video       plan elsewhere as if on that machine
 
 \b
-Made to be pasted: no user names, host names or paths; GPUs are numbered instead of named by their UUIDs, and of our
-own environment variables only the names are shown.
+Made to be pasted: without user names, host names or paths. GPUs are numbered instead of named by their UUIDs, and
+environment variables of this program are shown without their values.
 
 \b
-Exit codes: 0 reported, whatever is missing; 1 failed; 2 usage. Writes nothing but the file of -o. Imports neither
-torch nor sam2: versions are read from the packages' metadata.
+Exit codes: 0 reported, whatever is missing; 1 failed; 2 usage. Writes only the file of -o. Imports neither torch nor
+sam2: versions are read from the packages' metadata.
 """
 
 
@@ -40,20 +39,19 @@ torch nor sam2: versions are read from the packages' metadata.
 @click.option("-o", "--output", "path", metavar="FILE", help="save the report too, as JSON")
 @shared.output_format
 def command(output: str, path: str | None, simulate_gpu: str | None) -> None:
-    """Report the machine: GPUs, versions, what predictions rest on here, and what is not known."""
-    from planner.documents import write
+    """Report on this machine: GPUs, versions, what predictions rest on here, and what is not known."""
     from planner.report.doctor import doctor_document, doctor_report
     from planner.report.machine import read_machine
-    from planner.wire.text import json_text
 
     machine = _this_machine() if simulate_gpu is None else read_machine(Path(simulate_gpu))
     environment = os.environ if simulate_gpu is None else {}
     known, options = _knowledge(), variables(click.get_current_context())
-    text = json_text(doctor_document(machine, known, environment, options))
-    if path is not None:
-        write(Path(path), text)
-    style = style_of(sys.stdout)
-    echo(text if output == "json" else doctor_report(machine, known, environment, style, options))
+    answer(
+        output,
+        lambda: doctor_document(machine, known, environment, options),
+        lambda style: doctor_report(machine, known, environment, style, options),
+        path,
+    )
 
 
 def _this_machine() -> Machine:

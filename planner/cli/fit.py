@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from planner.cli import options
-from planner.cli.output import echo, style_of
+from planner.cli.output import answer
 
 EPILOG = """\b
 Examples:
@@ -18,11 +17,11 @@ Examples:
   sam2-plan fit --check                        the shipped coefficients, remade from the shipped profiles
 
 \b
-Rehearsed runs give the laws their form, published rows those of the published re-implementation, and rows measured
-on a GPU correct them for that GPU: three at least of one runtime. Predictions then rest on what was measured here,
-then elsewhere, then rehearsed, then published. Writes one file [default: memory_model.jsonl in the data folder,
-$SAM2_PLAN_HOME or the platform's], which planning reads from then on; delete it to go back. Takes some
-seconds. Where nothing differs from what ships nothing is written, unless --out says where.
+The laws are fitted to rehearsed runs, those of the published re-implementation to published rows. At least three rows
+of one runtime that were measured on a GPU correct the predictions for this GPU. Trust goes in this order: measured
+here, measured elsewhere, rehearsed, published. Writes one file [default: memory_model.jsonl in the data folder,
+$SAM2_PLAN_HOME or the platform's], which planning reads from then on; delete it to undo the fit. Takes some seconds.
+If nothing differs from the shipped coefficients, nothing is written unless --out is given.
 
 \b
 Exit codes: 0 fitted (--check: the same); 1 failed (--check: they differ); 2 usage, or a profile that is broken.
@@ -32,12 +31,12 @@ Exit codes: 0 fitted (--check: the same); 1 failed (--check: they differ); 2 usa
 @click.command("fit", epilog=EPILOG)
 @click.option("--profiles", metavar="DIR", help="folder of your profiles  [default: those of sam2-plan measure]")
 @click.option("--out", metavar="FILE", help="where to write the coefficients")
-@click.option("--check", is_flag=True, help="remake the shipped coefficients, compare, write nothing")
+@click.option("--check", is_flag=True, help="refit the shipped coefficients and compare; write nothing")
 @options.output_format
 def command(output: str, profiles: str | None, out: str | None, check: bool) -> None:
-    """Refit the memory model to the shipped profiles and your own; prefer what was measured on your GPU."""
-    from planner.documents import write
+    """Refit the memory model to the shipped profiles and your own; measurements of your GPU come first."""
     from planner.errors import FileError, UsageError
+    from planner.files import write
     from planner.locations import user_folder
     from planner.memory_model.coefficients import FITTED_FILE, load_coefficients, shipped_file
     from planner.memory_model.fit import coefficients_text
@@ -45,7 +44,6 @@ def command(output: str, profiles: str | None, out: str | None, check: bool) -> 
     from planner.profiles import load_folder
     from planner.report.fit import fit_document, fit_report
     from planner.wire.fit import CHECKED
-    from planner.wire.text import json_text
 
     if check and (profiles or out):
         raise UsageError("--check compares what ships: it takes neither profiles nor a file.", "Leave them out.")
@@ -58,7 +56,7 @@ def command(output: str, profiles: str | None, out: str | None, check: bool) -> 
     text = coefficients_text(fitted)
     if check:
         same = shipped_file().read_text(encoding="utf-8") == text
-        echo(json_text(CHECKED.write(same=same)) if output == "json" else _same(same))
+        answer(output, lambda: CHECKED.write(same=same), lambda style: _same(same))
         click.get_current_context().exit(0 if same else 1)
     path = Path(out) if out else user_folder() / FITTED_FILE
     # Rows that change no figure must not pin this release's coefficients for the next one.
@@ -68,10 +66,8 @@ def command(output: str, profiles: str | None, out: str | None, check: bool) -> 
         path.parent.mkdir(parents=True, exist_ok=True)
         write(path, text)
     kept = None if written else path if path.is_file() else None
-    if output == "json":
-        echo(json_text(fit_document(fitted, own, path if written else None, kept)))
-    else:
-        echo(fit_report(fitted, own, path if written else None, kept, style_of(sys.stdout)))
+    made = fitted, own, path if written else None, kept
+    answer(output, lambda: fit_document(*made), lambda style: fit_report(*made, style))
 
 
 def _same(same: bool) -> str:

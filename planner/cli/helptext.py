@@ -12,7 +12,7 @@ from planner.report.layout import Style
 SECTIONS = {
     "Ask": {
         "predict": "Predict the bytes of one configuration",
-        "limits": "How many objects and pixels a budget carries",
+        "limits": "How many objects and pixels a budget allows",
         "need": "The smallest budget for a request, and its cards",
         "gpus": "The GPUs known by name",
         "compare": "What differs between two plans",
@@ -32,11 +32,11 @@ SECTIONS = {
     },
     "Own measurements": {
         "measure": "Run a sweep on this GPU and keep its bytes",
-        "fit": "Make predictions of what was measured",
+        "fit": "Fit predictions to what was measured",
         "accuracy": "How far predictions are off",
     },
 }
-"""Of each command a summary that fits beside its name at 60 columns; in order of use."""
+"""For each command a summary that fits beside its name at 60 columns; in order of use."""
 OTHERS = "Others"
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
 
 from planner.cli import options
-from planner.cli.output import echo, style_of
+from planner.cli.output import answer
 
 EPILOG = """\b
 Examples:
@@ -17,9 +16,9 @@ Examples:
   sam2-plan limits --vram 6GB --variant large --objects 20 --format json
 
 \b
-For each variant two rows: the official recipe (autocast to bfloat16, or what the GPU runs in its place) and the
-precision that takes least. Objects are counted at 1024x1024, or at the pinned resolution; resolutions for the objects
-that are asked for. Each figure fits and the next one does not; surely is with the upper bound.
+Each variant has two rows: the official recipe (autocast to bfloat16, or what the GPU runs instead) and the precision
+that takes least. Objects are counted at 1024x1024 or at the pinned resolution; resolutions are for the objects of the
+request. Each figure fits and the next one does not; "surely" means with the upper bound.
 
 \b
 Exit codes: 0 something fits; 1 failed; 2 usage; 3 nothing fits at any resolution. Writes nothing.
@@ -32,16 +31,11 @@ Exit codes: 0 something fits; 1 failed; 2 usage; 3 nothing fits at any resolutio
 @options.pins
 @options.output_format
 def command(output: str, **asked: Any) -> None:
-    """Show how far a budget carries: most objects, frames and pixels of each variant."""
+    """Show how far a budget reaches: the most objects, frames and pixels for each variant."""
     from planner.questions import limits
     from planner.report.carried import carried_report
+    from planner.wire.limits import LIMITS
 
     found = limits(**asked)
-    if output == "json":
-        from planner.wire.limits import LIMITS
-        from planner.wire.text import json_text
-
-        echo(json_text(LIMITS.write(found)))
-    else:
-        echo(carried_report(found, style_of(sys.stdout)))
+    answer(output, lambda: LIMITS.write(found), lambda style: carried_report(found, style))
     click.get_current_context().exit(found.exit_code)

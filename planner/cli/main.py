@@ -11,12 +11,13 @@ from typing import Any
 
 import click
 
-from planner import __version__
 from planner.cli import options, settings
 from planner.cli.helptext import in_order, write_commands
-from planner.cli.output import OutputFailure, echo, open_what_is_closed, report_error, style_of
+from planner.cli.output import OutputFailure, answer, open_what_is_closed, report_error
 from planner.domain import EXIT_USAGE
 from planner.errors import EnvironmentFailure, Interrupted, PlannerError, UsageError
+from planner.report.layout import Style
+from planner.version import __version__
 
 CONTEXT_SETTINGS: dict[str, Any] = {"max_content_width": 110, "help_option_names": ["-h", "--help"]}
 EPILOG = """\b
@@ -27,12 +28,12 @@ Examples:
   sam2-plan --vram 8GB,24GB --streams 6        several streams, each a process, on two GPUs
 
 \b
-Options come from the command line, else the environment (SAM2_PLAN_VRAM; of a command SAM2_PLAN_CHECK_WAIT), else a
-file (--config, $SAM2_PLAN_CONFIG, or config.yaml in the data folder), else their defaults.
+An option comes from the command line, else from the environment (SAM2_PLAN_VRAM; for a command SAM2_PLAN_CHECK_WAIT),
+else from a file (--config, $SAM2_PLAN_CONFIG, or config.yaml in the data folder), else it has its default.
 
 \b
 Exit codes: 0 fits; 1 failed; 2 usage; 3 nothing fits; 4 fits tightly (--strict).
-Writes nothing but the file of -o; with --exact also what was found, into the cache folder ($XDG_CACHE_HOME, ~/.cache).
+Writes only the file of -o; --exact also writes its findings into the cache folder ($XDG_CACHE_HOME, ~/.cache).
 """
 COMMANDS = {
     "check": "planner.cli.check",
@@ -53,7 +54,6 @@ COMMANDS = {
     "place": "planner.cli.place",
     "rehearse": "planner.cli.rehearse",
 }
-
 
 VERSION_HINT = "It pins the version of the checkpoints: 2.0 or 2.1. This program's own version: sam2-plan -V"
 MEANT = {
@@ -125,14 +125,14 @@ def _configured(context: click.Context, option: click.Parameter, path: str | Non
     expose_value=False,
     envvar="SAM2_PLAN_CONFIG",
     callback=_configured,
-    help="options from a YAML file  [default: config.yaml in the data folder, where it is there]",
+    help="read options from a YAML file  [default: config.yaml in the data folder, if it exists]",
 )
 @click.version_option(
     __version__, "-V", "--program-version", prog_name="sam2-plan", help="show this program's version and exit"
 )
 @click.pass_context
 def cli(context: click.Context, /, output: str, path: str | None, exit_zero: bool, **asked: Any) -> None:
-    """Which SAM 2 configuration is the best one that fits this GPU, and how sure are we?
+    """Which SAM 2 configuration is the best one that fits this GPU, and how sure is that?
 
     Without a command: plan, for a budget (--vram), a GPU by name (--gpu), or the GPU of this machine.
     """
@@ -153,22 +153,21 @@ def cli(context: click.Context, /, output: str, path: str | None, exit_zero: boo
                 "--exact is for a plan of one process on one GPU.",
                 "Plan for one; on others of its kind each process takes the same.",
             )
-        from planner.cli.packing import answer
+        from planner.cli.packing import pack_streams
 
-        code = answer(asked, output, path)
+        code = pack_streams(asked, output, path)
         context.exit(0 if exit_zero and code in (3, 4) else code)
     del asked["gpus"], asked["streams"]
     plan = _exact_plan(asked) if asked["exact"] else planner.plan(**asked)
     if path is not None:
         plan.save(path)
-    if output == "json":
-        from planner.wire.text import json_text
 
-        echo(json_text(plan.to_dict()))
-    else:
+    def text(style: Style) -> str:
         from planner.report.text import plan_report
 
-        echo(plan_report(plan, style_of(sys.stdout), path))
+        return plan_report(plan, style, path)
+
+    answer(output, plan.to_dict, text)
     context.exit(0 if exit_zero and plan.exit_code in (3, 4) else plan.exit_code)
 
 

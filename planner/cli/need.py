@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
 
 from planner.cli import options
-from planner.cli.output import echo, style_of
+from planner.cli.output import answer
 
 EPILOG = """\b
 Examples:
@@ -17,9 +16,9 @@ Examples:
   sam2-plan need --runtime stock --variant large --frames 240 --format json
 
 \b
-The first row is the least that the pins leave open, the others are at 1024x1024 or at the pinned resolution. Planning
-with exactly that budget and those pins fits, and with one byte less it does not. Of a stock clip without end there is
-no answer: it keeps every frame.
+The first row is the smallest need that the pins allow; the others are at 1024x1024 or at the pinned resolution. A plan
+with exactly this budget and these pins fits; with one byte less nothing does. A stock clip without end has no answer,
+because stock keeps every frame.
 
 \b
 Exit codes: 0 answered; 1 failed; 2 usage. Writes nothing.
@@ -32,19 +31,19 @@ Exit codes: 0 answered; 1 failed; 2 usage. Writes nothing.
 @options.headroom
 @options.runtime(words="whose code would run")
 @click.option(
-    "--top", metavar="N", type=int, default=5, show_default=True, help="sizes of cards to list; 0 looks none up"
+    "--top",
+    metavar="N",
+    type=int,
+    default=5,
+    show_default=True,
+    help="how many sizes of cards to list; 0 looks none up",
 )
 @options.output_format
 def command(output: str, **asked: Any) -> None:
     """Show the smallest budgets for a request, and the cards that have them."""
     from planner.questions import need
     from planner.report.needed import needed_report
+    from planner.wire.need import NEED
 
     found = need(**asked)
-    if output == "json":
-        from planner.wire.need import NEED
-        from planner.wire.text import json_text
-
-        echo(json_text(NEED.write(found)))
-    else:
-        echo(needed_report(found, style_of(sys.stdout)))
+    answer(output, lambda: NEED.write(found), lambda style: needed_report(found, style))

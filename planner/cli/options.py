@@ -7,9 +7,21 @@ from typing import Any
 
 import click
 
-from planner.domain import ATTENTIONS, POSITION_TABLES, PRECISIONS, PREFERENCES, TASKS, VARIANTS, VERSIONS
 from planner.errors import UsageError
+from planner.spelling import check_word
 from planner.units import format_resolution, parse_frame_size, parse_resolution, portrait
+from planner.words import (
+    ATTENTIONS,
+    DRIVEN_RUNTIMES,
+    POSITION_TABLES,
+    PRECISIONS,
+    PREFERENCES,
+    TASKS,
+    VARIANTS,
+    VERSIONS,
+    Form,
+    Runtime,
+)
 
 Decorator = Callable[[Any], Any]
 
@@ -44,7 +56,7 @@ def stack(*decorators: Decorator) -> Decorator:
     return apply
 
 
-def runtime(known: tuple[str, ...] = ("own", "stock"), words: str = "whose code runs") -> Decorator:
+def runtime(known: tuple[Runtime, ...] = DRIVEN_RUNTIMES, words: str = "whose code runs") -> Decorator:
     """Whose code runs, asked in one way by all that predict, simulate, rehearse or measure."""
     return click.option("--runtime", type=Word(known), default="own", show_default=True, help=words)
 
@@ -52,47 +64,61 @@ def runtime(known: tuple[str, ...] = ("own", "stock"), words: str = "whose code 
 torch = click.option(
     "--torch",
     metavar="VERSION",
-    help="whose rules count: 2.11, 2.14.1+cu130  [default: the installed's]",
+    help="torch release whose rules count: 2.11, 2.14.1+cu130  [default: the installed one]",
 )
 
 position_tables = click.option(
     "--position-tables", type=Word(POSITION_TABLES), default="built", show_default=True,
-    help="of stock: built with the model (since 12/2024), at first use (before), none (forks)",
+    help="when stock builds them: with the model (since 12/2024), at first use (before), never (forks)",
 )  # fmt: skip
 
-output_format = click.option(
-    "--format", "output", type=click.Choice(("text", "json")), default="text", show_default=True,
-    help="text for people, json for programs (one document, errors too)",
-)  # fmt: skip
+
+class _Form(click.Choice[str]):
+    """What an answer is printed as. Checked here: nobody behind the command line knows of it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The word as it was given."""
+        try:
+            return check_word(value, "format", tuple(self.choices))
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
+
+
+def form(known: tuple[Form, ...], words: str) -> Decorator:
+    """What the answer is printed as."""
+    return click.option("--format", "output", type=_Form(known), default="text", show_default=True, help=words)
+
+
+output_format = form(("text", "json"), "text for people, json for programs (one document, for errors too)")
 
 workload = stack(
-    click.option("--task", type=Word(TASKS), default="video", show_default=True, help="what is to be done"),
+    click.option("--task", type=Word(TASKS), default="video", show_default=True, help="what SAM 2 is to do"),
     click.option("--objects", metavar="N", default="1", show_default=True, help="objects tracked or prompted at once"),
     click.option("--frames", metavar="N|unlimited", help="length of the clip  [default: unlimited]"),
     click.option(
-        "--frame-size", metavar="HxW", help="size of the source pictures  [default: 1080x1920, said as assumed]"
+        "--frame-size", metavar="HxW", help="size of the source pictures  [default: 1080x1920, marked as assumed]"
     ),
 )
 
 pins = stack(
     click.option("--variant", type=Word(VARIANTS), help="pin the variant"),
     click.option("--version", type=Word(VERSIONS), help="pin the version of the checkpoints"),
-    click.option("--resolution", metavar="N|HxW", help="pin what SAM 2 computes at: multiples of 32"),
+    click.option("--resolution", metavar="N|HxW", help="pin the size that SAM 2 computes at: multiples of 32"),
     click.option("--precision", type=Word(PRECISIONS), help="pin the precision"),
     click.option("--attention", type=Word(ATTENTIONS), help="pin the attention kernel"),
 )
 
 simulate_gpu = click.option(
-    "--simulate-gpu", metavar="FILE", help="the GPUs of a doctor report (JSON) in place of this machine's"
+    "--simulate-gpu", metavar="FILE", help="use the GPUs of a doctor report (JSON) instead of this machine's"
 )
 
 headroom = click.option(
     "--headroom", metavar="auto|none|SIZE|PERCENT", default="auto", show_default=True,
-    help="what to hold back of the budget; auto is 5%",
+    help="how much of the budget to hold back; auto is 5%",
 )  # fmt: skip
 
 host_memory = click.option(
-    "--host-memory", metavar="SIZE", help="of the host, for the run  [default: this machine's, for its GPU]"
+    "--host-memory", metavar="SIZE", help="host memory for the run  [default: this machine's, if the GPU is its own]"
 )
 
 budget = stack(
@@ -108,7 +134,7 @@ packing = stack(
     click.option(
         "--gpus", metavar="N", help="pack streams onto N GPUs: those present, N times the budget, or --vram 8GB,24GB"
     ),
-    click.option("--streams", metavar="N", help="independent streams, each a process  [default: one for each GPU]"),
+    click.option("--streams", metavar="N", help="independent streams to run, each a process  [default: one per GPU]"),
 )
 
 
@@ -145,22 +171,26 @@ def notes_on_order(options: Mapping[str, Any]) -> list[str]:
 
 
 target = stack(
-    click.option("--vram", metavar="SIZE", help="hold it against a budget instead of this machine's GPU"),
-    click.option("--gpu", metavar="NAME", help="hold it against a GPU by name"),
-    click.option("--device", metavar="INDEX|UUID", help="a GPU of this machine  [default: the plan's, or the first]"),
+    click.option("--vram", metavar="SIZE", help="check against a budget instead of this machine's GPU"),
+    click.option("--gpu", metavar="NAME", help="check against a GPU by name"),
+    click.option(
+        "--device",
+        metavar="INDEX|UUID",
+        help="check against this GPU of the machine  [default: the plan's, else the first]",
+    ),
     simulate_gpu,
 )
 
 exact = click.option(
-    "--exact", is_flag=True, help="rehearse or simulate what decides, seconds each, in place of predicting it"
+    "--exact", is_flag=True, help="rehearse or simulate what decides instead of predicting it; takes seconds each"
 )
 
 decision = stack(
-    click.option("--prefer", type=Word(PREFERENCES), default="quality", show_default=True, help="what best means"),
-    click.option("--top", metavar="N", type=int, default=6, show_default=True, help="alternatives to keep"),
-    click.option("--explain", is_flag=True, help="say of every candidate why it was or was not chosen"),
+    click.option("--prefer", type=Word(PREFERENCES), default="quality", show_default=True, help="what to prefer"),
+    click.option("--top", metavar="N", type=int, default=6, show_default=True, help="how many alternatives to keep"),
+    click.option("--explain", is_flag=True, help="say for every candidate why it was or was not chosen"),
     click.option("-o", "--output", "path", metavar="FILE", help="save the plan too (.json: JSON, else YAML)"),
-    click.option("--strict", is_flag=True, help="exit 4 where the choice fits only tightly"),
-    click.option("--exit-zero", is_flag=True, help="exit 0 also where nothing fits"),
+    click.option("--strict", is_flag=True, help="exit 4 if the choice fits only tightly"),
+    click.option("--exit-zero", is_flag=True, help="exit 0 even if nothing fits"),
     exact,
 )

@@ -8,9 +8,10 @@ import shutil
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TextIO
+from pathlib import Path
+from typing import Any, ClassVar, TextIO
 
 import click
 
@@ -53,6 +54,22 @@ def echo(text: str) -> None:
         raise OutputFailure(error) from None
 
 
+def answer(
+    form: str, document: Callable[[], dict[str, Any]], text: Callable[[Style], str], path: str | None = None
+) -> None:
+    """Print an answer as JSON or as text for people, whichever is asked for; `path`: save the JSON there too."""
+    made = ""
+    if form == "json" or path is not None:
+        from planner.wire.text import json_text
+
+        made = json_text(document())
+    if path is not None:
+        from planner.files import write
+
+        write(Path(path), made)
+    echo(made if form == "json" else text(style_of(sys.stdout)))
+
+
 def open_what_is_closed() -> None:
     """Let standard streams that are closed (`>&-`) lead nowhere: nobody reads the answer, its exit code still counts.
 
@@ -76,6 +93,8 @@ def telling(category: type[Warning]) -> Iterator[None]:
 
     def tell(message: Warning | str, kind: type[Warning], filename: str, lineno: int, *rest: Any) -> None:
         if issubclass(kind, category):
+            if ProgressLine.drawn:
+                ProgressLine.drawn.clear()
             click.echo(f"warning: {message}", err=True)
         else:
             show(message, kind, filename, lineno, *rest)
@@ -130,26 +149,40 @@ def _has_blocks(stream: TextIO) -> bool:
 
 
 class ProgressLine:
-    """A line on the terminal that is written over, a few times a second."""
+    """A line on a terminal's stderr that is written over, a few times a second; elsewhere nothing is written.
+
+    Used as a context manager, at whose end, and before a warning, the line is empty again.
+    """
 
     INTERVAL_SECONDS = 0.1
+    drawn: ClassVar[ProgressLine | None] = None
+    """The one that stands on the terminal."""
 
     def __init__(self) -> None:
+        self._terminal = _is_terminal(sys.stderr)
         self._width = 0
         self._next = 0.0
 
-    def show(self, text: str, always: bool) -> None:
+    def show(self, text: str, always: bool = True) -> None:
         """Write it, unless the last one is too young and this one need not be seen."""
         now = time.monotonic()
-        if now < self._next and not always:
+        if not self._terminal or (now < self._next and not always):
             return
         self._next = now + self.INTERVAL_SECONDS
         # One that is wrapped could not be written over.
         text = text[: shutil.get_terminal_size().columns - 1]
         self._width = max(self._width, len(text))
+        ProgressLine.drawn = self
         click.echo("\r" + text.ljust(self._width), nl=False, err=True)
 
-    def end(self) -> None:
+    def clear(self) -> None:
         """Leave the line empty."""
         if self._width:
             click.echo("\r" + " " * self._width + "\r", nl=False, err=True)
+        self._width, ProgressLine.drawn = 0, None
+
+    def __enter__(self) -> ProgressLine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.clear()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import Any
 
-from planner.cli.output import echo, style_of
+from planner.cli.output import answer
 
 
-def answer(asked: Mapping[str, Any], output: str, path: str | None) -> int:
+def pack_streams(asked: Mapping[str, Any], output: str, path: str | None) -> int:
     """Pack, save the plan of one process, print; returns the exit code."""
     from planner.questions import pack
     from planner.report.packing import packing_document, packing_report
@@ -17,10 +16,5 @@ def answer(asked: Mapping[str, Any], output: str, path: str | None) -> int:
     packing = pack(**asked)
     if path is not None:
         packing.plan.save(path)
-    if output == "json":
-        from planner.wire.text import json_text
-
-        echo(json_text(packing_document(packing)))
-    else:
-        echo(packing_report(packing, path, style_of(sys.stdout)))
+    answer(output, lambda: packing_document(packing), lambda style: packing_report(packing, path, style))
     return packing.exit_code

@@ -10,10 +10,10 @@ from click.core import ParameterSource
 
 from planner.cli import options
 from planner.cli.options import Word
-from planner.cli.output import echo
+from planner.cli.output import answer
 from planner.errors import UsageError
-from planner.placement.nouns import ENGINES, SHARES, SHARINGS
-from planner.units import check_word
+from planner.spelling import check_word
+from planner.words import ENGINES, SHARES, SHARINGS, Engine
 
 if TYPE_CHECKING:
     from planner.api import Plan
@@ -28,18 +28,17 @@ Examples:
   sam2-plan place plan.yaml --on skypilot --input clip.mp4 --random-weights --format json -- --point 960,540
 
 \b
-What follows -- are further arguments of sam2-plan run, such as prompts. The job runs sam2-plan check first, which
-exits with 3 where the plan does not fit that machine, and then sam2-plan run.
---share is what one process is allotted on the GPU: the upper bound of the prediction, or the plan's whole budget. The
-worker is capped at it (SAM2_PLAN_MEMORY_CAP), so one that overruns fails alone.
-Prints the manifest; what should be known besides stands in it as comments. Writes nothing but the file of -o, asks no
-cluster, and submits nothing.
+Arguments after -- are passed on to sam2-plan run, such as prompts. The job runs sam2-plan check first, which exits
+with 3 if the plan does not fit the machine, and then sam2-plan run.
+--share is the GPU memory that one process is allotted: the upper bound of the prediction, or the plan's whole budget.
+The worker is capped at it (SAM2_PLAN_MEMORY_CAP), so a worker that needs more fails alone.
+Prints the manifest, with notes in its comments. Writes only the file of -o, asks no cluster, and submits nothing.
 
 \b
 Exit codes: 0 written; 1 it cannot be written; 2 usage: a name, a path or a GPU that the scheduler would refuse;
-3 the plan chose nothing, or its share does not fit that GPU or any slice of it.
+3 the plan chose nothing, or its share does not fit the GPU or any slice of it.
 """
-OF = {
+OF: dict[str, tuple[Engine, ...]] = {
     "image": ("kubernetes", "skypilot"),
     "claim": ("kubernetes",),
     "sharing": ("kubernetes",),
@@ -57,60 +56,62 @@ RUN = ("source", "out", "checkpoint", "name", "memory", "cpus")
 @click.argument("plan_path", metavar="PLAN")
 @click.argument("arguments", metavar="[-- RUN_ARGUMENTS]", nargs=-1)
 @click.option("--on", "engine", type=Word(ENGINES), required=True, help="the scheduler")
-@click.option("--gpu", metavar="NAME|SIZE", help="the GPU it runs on  [default: the plan's]")
-@click.option("--share", type=Word(SHARES), default="bound", show_default=True, help="what one process is allotted")
-@click.option("--input", "source", metavar="INPUT", help="of sam2-plan run, as the worker sees it")
+@click.option("--gpu", metavar="NAME|SIZE", help="GPU that it runs on  [default: the plan's]")
+@click.option(
+    "--share", type=Word(SHARES), default="bound", show_default=True, help="memory that one process is allotted"
+)
+@click.option("--input", "source", metavar="INPUT", help="INPUT of sam2-plan run, as the worker sees it")
 @click.option("--out", metavar="DIR", help="folder for the masks, as the worker sees it  [default: masks]")
 @click.option("--checkpoint", metavar="PATH|ID", help="weights, as the worker sees them")
-@click.option("--random-weights", is_flag=True, help="no checkpoint: to try memory and speed; masks mean nothing")
-@click.option("--name", metavar="NAME", help="of the job  [default: sam2-plan]")
-@click.option("--memory", metavar="SIZE", help="of the host, for the job  [default: the scheduler's]")
-@click.option("--cpus", metavar="N", help="of the host, for the job  [default: the scheduler's]")
+@click.option("--random-weights", is_flag=True, help="use no checkpoint, to try memory and speed; masks mean nothing")
+@click.option("--name", metavar="NAME", help="name of the job  [default: sam2-plan]")
+@click.option("--memory", metavar="SIZE", help="host memory for the job  [default: the scheduler's]")
+@click.option("--cpus", metavar="N", help="CPUs for the job  [default: the scheduler's]")
 @click.option("--image", metavar="IMAGE", help="container image that has sam2-plan (kubernetes, skypilot)")
 @click.option("--claim", metavar="NAME", help="PersistentVolumeClaim with input, checkpoint and masks (kubernetes)")
 @click.option("--sharing", type=Word(SHARINGS), help="how the GPU is shared (kubernetes)  [default: whole]")
-@click.option("--namespace", metavar="NAME", help="of the job (kubernetes)")
-@click.option("--queue", metavar="NAME", help="KAI's, with --sharing kai (kubernetes)  [default: default-queue]")
-@click.option("--gpu-type", metavar="TYPE", help="the cluster's name of the GPU or slice (slurm)")
-@click.option("--shards-per-gpu", metavar="N", help="ask for shards of a GPU that is cut into N (slurm)")
-@click.option("--time", metavar="LIMIT", help="30, 2:00:00 or 1-12:00:00 (slurm)")
+@click.option("--namespace", metavar="NAME", help="namespace of the job (kubernetes)")
+@click.option("--queue", metavar="NAME", help="queue of KAI, with --sharing kai (kubernetes)  [default: default-queue]")
+@click.option("--gpu-type", metavar="TYPE", help="the cluster's name for the GPU or slice (slurm)")
+@click.option("--shards-per-gpu", metavar="N", help="ask for shards, where a GPU is cut into N (slurm)")
+@click.option("--time", metavar="LIMIT", help="time limit: 30, 2:00:00 or 1-12:00:00 (slurm)")
 @click.option("-o", "--output", "path", metavar="FILE", help="save the manifest too")
 @options.output_format
 def command(
     output: str, plan_path: str, arguments: tuple[str, ...], engine: str, path: str | None, random_weights: bool,
     **asked: Any,
 ) -> None:  # fmt: skip
-    """Write PLAN as what a scheduler takes: options for Ray, a Kubernetes Job, a Slurm script, a SkyPilot task."""
+    """Write PLAN for a scheduler: options for Ray, a Kubernetes Job, a Slurm script or a SkyPilot task."""
     from planner.api import Plan
-    from planner.documents import write
+    from planner.files import write
     from planner.placing import place
     from planner.report.placement import placement_document, placement_text
-    from planner.wire.text import json_text
 
     plan = Plan.load(plan_path)
     given = {name: value for name, value in asked.items() if value is not None}
-    _check(engine, given, arguments, random_weights)
-    if engine != "ray":
+    scheduler = check_word(engine, "scheduler", ENGINES)
+    _check(scheduler, given, arguments, random_weights)
+    if scheduler != "ray":
         words = (*arguments, *(["--random-weights"] if random_weights else []))
         given = {**_job(plan, plan_path, given, words), **given}
-    found = place(plan, engine, **given)
+    found = place(plan, scheduler, **given)
     text = placement_text(found)
     if path is not None:
         write(Path(path), text)
-    echo(json_text(placement_document(found)) if output == "json" else text)
+    answer(output, lambda: placement_document(found), lambda style: text)
 
 
 def _job(plan: Plan, plan_path: str, given: dict[str, Any], words: tuple[str, ...]) -> dict[str, Any]:
     """What runs, with its defaults. Raises UsageError for an input that is not said, or what `run` would not parse."""
     from planner.cli.run import check as check_run
     from planner.cli.run import command as run
-    from planner.placement.job import NAME
+    from planner.commands import PROGRAM
 
     if "source" not in given:
         raise UsageError("There is nothing to run on: no input was given.", "Give --input as the worker sees it.")
     if "--help" in words:  # click would print it, and end
         raise UsageError("--help stands among the arguments of the run.", "See: sam2-plan run --help")
-    defaults = {"out": "masks", "checkpoint": None, "name": NAME, "plan_path": plan_path, "arguments": words}
+    defaults = {"out": "masks", "checkpoint": None, "name": PROGRAM, "plan_path": plan_path, "arguments": words}
     try:
         with run.make_context("run", ["plan.yaml", "input", "--out", "masks", *words]) as context:
             prompted = any(context.params[name] for name in ("points", "boxes", "masks", "prompts_path"))
@@ -125,12 +126,11 @@ def _job(plan: Plan, plan_path: str, given: dict[str, Any], words: tuple[str, ..
     return defaults
 
 
-def _check(engine: str, given: dict[str, Any], arguments: tuple[str, ...], random_weights: bool) -> None:
+def _check(engine: Engine, given: dict[str, Any], arguments: tuple[str, ...], random_weights: bool) -> None:
     """Raises UsageError for what the scheduler has no use for, and for what it cannot do without.
 
     What was not said on the command line is dropped instead: it may be there for another scheduler.
     """
-    check_word(engine, "scheduler", ENGINES)
     foreign = [name for name in given if engine not in OF.get(name, (engine,)) or (engine == "ray" and name in RUN)]
     context = click.get_current_context()
     for name in foreign.copy():

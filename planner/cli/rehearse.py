@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
 
 from planner.cli import options
-from planner.cli.output import ProgressLine, echo, style_of
+from planner.cli.output import ProgressLine, answer
 from planner.errors import UsageError
 from planner.units import format_size
 
@@ -23,14 +22,14 @@ Examples:
 
 \b
 torch's own CUDA build runs unchanged on a GPU that is not there: its allocator, dispatch and choice of kernels are
-real, cuDNN states its real workspaces, kernels do nothing. So bytes are true, and values are garbage: a program
-whose course depends on them (printing a tensor, nonzero) needs --zero-scalars, or goes astray.
+real, cuDNN states its real workspaces, and kernels do nothing. So bytes are right and values are garbage: a program
+whose control flow depends on values (printing a tensor, nonzero) needs --zero-scalars.
 
 \b
-A plan runs under its budget unless --vram or --gpu says otherwise, in a process of its own on frames of noise. A
-command runs as it is, with its children; what it prints goes to standard error. --least runs either some ten times
-more. Writes nothing but -o FILE and, the first time, the imaginary GPU's libraries into the cache folder
-($XDG_CACHE_HOME or ~/.cache), which this machine's C compiler builds in seconds; what a command writes, it writes.
+A plan runs under its budget, unless --vram or --gpu is given, in a process of its own on frames of noise. A command
+runs as it is, with its child processes; its standard output goes to standard error. --least runs either some ten
+times more. Writes only the file of -o and, the first time, the imaginary GPU's libraries into the cache folder
+($XDG_CACHE_HOME or ~/.cache), which this machine's C compiler builds in seconds; a command may write files of its own.
 
 \b
 Exit codes: 0 it completed; 1 it failed, or cannot be rehearsed here; 2 usage; 3 the plan does not fit; 5 it ran
@@ -56,16 +55,20 @@ class _WithProgram(click.Command):
 
 @click.command("rehearse", cls=_WithProgram, epilog=EPILOG)
 @click.argument("plan_path", metavar="PLAN | -- COMMAND...", required=False)
-@click.option("--gpu", metavar="NAME", help="the GPU, by name; for a command also several, with commas")
-@click.option("--vram", metavar="SIZE", help="the GPU's memory  [default: the plan's budget; of a command 24 GB]")
-@click.option("--capability", metavar="X.Y", help="its compute capability  [default: the plan's GPU's, or 8.6]")
+@click.option("--gpu", metavar="NAME", help="GPU to imagine, by name; several for a command, with commas")
+@click.option("--vram", metavar="SIZE", help="memory of the GPU  [default: the plan's budget; for a command 24 GB]")
+@click.option(
+    "--capability", metavar="X.Y", help="compute capability of the GPU  [default: that of the plan's GPU, else 8.6]"
+)
 @options.runtime(words="whose code runs a plan")
-@click.option("--frames", metavar="N", help="of a plan's clip without end  [default: 60]")
-@click.option("--fallback", is_flag=True, help="where a plan runs out of memory, go on with its next smaller choice")
+@click.option("--frames", metavar="N", help="frames to run of a plan's clip without end  [default: 60]")
+@click.option(
+    "--fallback", is_flag=True, help="if a plan runs out of memory, continue with its next smaller configuration"
+)
 @click.option("--least", is_flag=True, help="find the least memory in which it completes")
-@click.option("--zero-scalars", is_flag=True, help="numbers that are read from the GPU one by one are 0")
+@click.option("--zero-scalars", is_flag=True, help="make numbers 0 that are read from the GPU one by one")
 @click.option("--event-lag", type=click.IntRange(0, 10**6), default=0, show_default=True, metavar="N",
-              help="how often an event is not done yet: a GPU that is behind")  # fmt: skip
+              help="how often an event answers that it is not done, as on a slow GPU")  # fmt: skip
 @click.option("-o", "--output", "path", metavar="FILE", help="save the report too, as JSON")
 @options.output_format
 @click.pass_context
@@ -78,31 +81,18 @@ def command(context: click.Context, /, output: str, plan_path: str | None, path:
             "Give a plan, or a command: sam2-plan rehearse --gpu NAME -- python track.py",
         )
     from planner.api import Plan
-    from planner.documents import write
     from planner.rehearsing import rehearse
     from planner.report.rehearsal import rehearsal_report
-    from planner.wire.text import json_text
 
-    line = ProgressLine() if sys.stderr.isatty() else None
+    with ProgressLine() as line:
 
-    def tried(memory_bytes: int, completed: bool) -> None:
-        if line:
+        def tried(memory_bytes: int, completed: bool) -> None:
             line.show(f"least: {format_size(memory_bytes)} {'completes' if completed else 'is too little'}", False)
 
-    try:
         found = rehearse(
-            list(program) if plan_path is None else Plan.load(plan_path),
-            output=_stderr(),
-            tried=tried,
-            **asked,
+            list(program) if plan_path is None else Plan.load(plan_path), output=_stderr(), tried=tried, **asked
         )
-    finally:
-        if line:
-            line.end()
-    document = json_text(found.to_dict())
-    if path:
-        write(Path(path), document)
-    echo(document if output == "json" else rehearsal_report(found, style_of(sys.stdout)))
+    answer(output, found.to_dict, lambda style: rehearsal_report(found, style), path)
     context.exit(found.exit_code)
 
 

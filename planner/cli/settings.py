@@ -37,7 +37,7 @@ _CONTRADICTING = {
     "simulate_gpu": ("vram", "gpu"),
 }
 _DISTANCES = {ParameterSource.ENVIRONMENT: 1, ParameterSource.DEFAULT_MAP: 2, ParameterSource.DEFAULT: 3}
-"""Of where a value comes from; the command line is nearest."""
+"""How far away a value comes from; the command line is nearest."""
 
 
 @dataclass(slots=True)

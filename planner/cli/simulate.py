@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
 from planner.cli import options
-from planner.cli.output import echo, style_of
-from planner.domain import ATTENTIONS, PRECISIONS, TASKS, VARIANTS, VERSIONS
+from planner.cli.output import ProgressLine, answer
 from planner.errors import UsageError
 from planner.units import parse_capability
+from planner.words import ATTENTIONS, PRECISIONS, PROMPTS, TASKS, VARIANTS, VERSIONS
 
 EPILOG = """\b
 Examples:
@@ -22,41 +21,51 @@ Examples:
   sam2-plan simulate --runtime stock --variant tiny --offload-video --timeline memory.svg
 
 \b
-Exit codes: 0 simulated; 1 failed (torch or sam2 are missing, say); 2 usage. Writes nothing but --timeline's file.
+Exit codes: 0 simulated; 1 failed, such as without torch or sam2; 2 usage. Writes nothing but --timeline's file.
 Needs the extra: pip install "sam2-plan[sam2]". Runs the code of the sam2 package on tensors without data.
 """
 
 
 @click.command("simulate", epilog=EPILOG)
-@click.option("--task", type=options.Word(TASKS), default="video", show_default=True, help="what is to be done")
-@click.option("--variant", type=options.Word(VARIANTS), default="tiny", show_default=True, help="which SAM 2")
-@click.option("--version", type=options.Word(VERSIONS), default="2.1", show_default=True, help="of the checkpoints")
-@click.option("--resolution", metavar="N|HxW", default="1024", show_default=True, help="multiples of 32; stock: square")
+@click.option("--task", type=options.Word(TASKS), default="video", show_default=True, help="what SAM 2 is to do")
+@click.option("--variant", type=options.Word(VARIANTS), default="tiny", show_default=True, help="size of SAM 2")
+@click.option(
+    "--version", type=options.Word(VERSIONS), default="2.1", show_default=True, help="version of the checkpoints"
+)
+@click.option(
+    "--resolution",
+    metavar="N|HxW",
+    default="1024",
+    show_default=True,
+    help="size that SAM 2 computes at: multiples of 32; stock: square",
+)
 @click.option(
     "--precision",
     type=options.Word(PRECISIONS),
     default="autocast_bfloat16",
     show_default=True,
-    help="of weights and activations",
+    help="precision of weights and activations",
 )
 @click.option(
     "--attention",
     type=options.Word(ATTENTIONS),
     default="auto",
     show_default=True,
-    help="force a kernel; auto is what torch picks on that GPU",
+    help="attention kernel; auto is what torch picks on this GPU",
 )
 @click.option("--frames", metavar="N|unlimited", help="length of the clip  [default: unlimited; stock: 100]")
 @click.option("--objects", metavar="N", default="1", show_default=True, help="objects tracked or prompted at once")
-@click.option("--frame-size", metavar="HxW", default="1080x1920", show_default=True, help="of the source pictures")
+@click.option("--frame-size", metavar="HxW", default="1080x1920", show_default=True, help="size of the source pictures")
 @click.option(
     "--prompt",
-    type=options.Word(("box", "point", "mask")),
+    type=options.Word(PROMPTS),
     default="box",
     show_default=True,
     help="how objects are prompted",
 )
-@click.option("--points-per-batch", metavar="N", default="64", show_default=True, help="of automatic masks")
+@click.option(
+    "--points-per-batch", metavar="N", default="64", show_default=True, help="points per pass for automatic masks"
+)
 @click.option(
     "--kept-fraction",
     type=float,
@@ -64,62 +73,45 @@ Needs the extra: pip install "sam2-plan[sam2]". Runs the code of the sam2 packag
     show_default=True,
     help="share of automatic masks that pass each filter; 1 is the worst case",
 )
-@click.option("--offload-video", is_flag=True, help="decoded frames on the host")
-@click.option("--offload-state", is_flag=True, help="memory bank on the host")
-@click.option("--async-loading", is_flag=True, help="frames loaded while tracking (stock: kept as float64)")
-@click.option("--extension", "extension_present", is_flag=True, help="sam2's CUDA extension is built (stock)")
-@click.option("--legacy", is_flag=True, help="the video predictor that batches its objects (stock)")
+@click.option("--offload-video", is_flag=True, help="keep decoded frames on the host")
+@click.option("--offload-state", is_flag=True, help="keep the memory bank on the host")
+@click.option("--async-loading", is_flag=True, help="load frames while tracking (stock: kept as float64)")
+@click.option("--extension", "extension_present", is_flag=True, help="as if sam2's CUDA extension is built (stock)")
+@click.option("--legacy", is_flag=True, help="use the video predictor that batches its objects (stock)")
 @options.position_tables
 @options.runtime(words="whose code is traced: what runs a plan, or sam2's own; not covered: with torch.compile")
 @click.option("--stock/--own", default=None, hidden=True, help="--runtime stock, or own, as it was asked before")
-@click.option("--object-batch", metavar="N", default="1", show_default=True, help="objects of one pass (own)")
+@click.option("--object-batch", metavar="N", default="1", show_default=True, help="objects per pass (own)")
 @click.option("--capability", metavar="X.Y", default="8.6", show_default=True, help="compute capability of the GPU")
 @options.torch
 @click.option("--expandable-segments", is_flag=True, help="PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True")
-@click.option("--vram", metavar="SIZE", help="say at which frame a GPU of that size runs out of memory")
+@click.option("--vram", metavar="SIZE", help="say at which frame a GPU of this size runs out of memory")
 @click.option("--timeline", metavar="FILE", help="draw who holds memory over time (.svg)")
 @options.output_format
 def command(output: str, capability: str, timeline: str | None, **asked: Any) -> None:  # fmt: skip
-    """Simulate the memory of real SAM 2 without a GPU: exact about tensors, through a model of torch's allocator.
+    """Simulate the memory of the real SAM 2 code without a GPU: tensors exactly, torch's allocator by a model.
 
     Models under torch.compile (vos_optimized, compile_image_encoder) are not covered.
     """
+    from planner.report.simulation import simulation_report, timeline_title
     from planner.simulator.simulation import simulate
+    from planner.wire.simulation import SIMULATION
 
     said = click.get_current_context().get_parameter_source("runtime") is ParameterSource.COMMANDLINE
     if asked["stock"] is not None and said and (asked["runtime"] == "stock") is not asked["stock"]:
         alias = "--stock" if asked["stock"] else "--own"
         raise UsageError(f"{alias} and --runtime {asked['runtime']} contradict each other.", "Give one of them.")
-    progress = _Progress() if sys.stderr.isatty() else None
-    try:
-        found = simulate(**asked, capability=parse_capability(capability), progress=progress)
-    finally:
-        if progress:
-            progress.end()
+    with ProgressLine() as line:
+        found = simulate(
+            **asked,
+            capability=parse_capability(capability),
+            progress=lambda done, total: line.show(f"traced {done} of {total}"),
+        )
     if timeline is not None:
         from pathlib import Path
 
-        from planner.documents import write
-        from planner.report.simulation import timeline_title
+        from planner.files import write
         from planner.simulator.timeline import timeline_svg
 
         write(Path(timeline), timeline_svg(found.timeline, timeline_title(found)))
-    if output == "json":
-        from planner.wire.simulation import SIMULATION
-        from planner.wire.text import json_text
-
-        echo(json_text(SIMULATION.write(found)))
-    else:
-        from planner.report.simulation import simulation_report
-
-        echo(simulation_report(found, style_of(sys.stdout)))
-
-
-class _Progress:
-    """A line on the terminal that is written over."""
-
-    def __call__(self, done: int, total: int) -> None:
-        click.echo(f"\rtraced {done} of {total}", nl=False, err=True)
-
-    def end(self) -> None:
-        click.echo("\r" + " " * 40 + "\r", nl=False, err=True)
+    answer(output, lambda: SIMULATION.write(found), lambda style: simulation_report(found, style))

@@ -15,17 +15,19 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from planner.domain import TASKS, VARIANTS, Configuration, Workload
+from planner.domain import Configuration, Workload
 from planner.errors import FileError
 from planner.measure.trial import FAILED, OUT_OF_MEMORY, RAN, Outcome, Trial
+from planner.spelling import check_word
+from planner.words import TASKS, VARIANTS, Precision, Version
 
-PRECISIONS = {
+PRECISIONS: dict[str, Precision] = {
     "amp-bf16": "autocast_bfloat16",
     "amp-fp16": "autocast_float16",
     "fp32": "float32",
     "half": "float16",
 }
-VERSIONS = {"2": "2.0", "2.0": "2.0", "2.1": "2.1"}
+VERSIONS: dict[str, Version] = {"2": "2.0", "2.0": "2.0", "2.1": "2.1"}
 BYTES = ("peak_allocated_bytes", "peak_reserved_bytes", "context_bytes", "process_bytes", "total_bytes")
 STOCK_POINTS = 64
 
@@ -72,7 +74,7 @@ def read_collected(path: Path) -> tuple[list[tuple[Trial, Outcome]], list[Refuse
 
 
 def _trial(asked: Mapping[str, Any]) -> Trial:
-    task, size = _one_of(asked["task"], TASKS), int(asked["size"])
+    task, size = check_word(asked["task"], "task", TASKS), int(asked["size"])
     if size <= 0 or size % 32:
         raise ValueError(f"size is {size}, not a multiple of 32")
     objects, frames = int(asked.get("objects", 1)), int(asked.get("frames", 1))
@@ -80,7 +82,7 @@ def _trial(asked: Mapping[str, Any]) -> Trial:
     if min(objects, frames, height, width) < 1:
         raise ValueError("objects, frames and frame_size must be positive")
     configuration = Configuration(
-        variant=_one_of(asked["variant"], VARIANTS),
+        variant=check_word(asked["variant"], "variant", VARIANTS),
         version=VERSIONS[str(asked["version"])],
         resolution=(size, size),
         precision=PRECISIONS[asked["precision"]],
@@ -143,12 +145,6 @@ def _size(name: str, value: Any) -> int | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
         raise ValueError(f"{name} is {value!r}")
     return int(value)
-
-
-def _one_of(value: Any, known: tuple[str, ...]) -> str:
-    if value not in known:
-        raise ValueError(f"{value!r} is none of {', '.join(known)}")
-    return str(value)
 
 
 def _text(value: Any) -> str | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from planner.words import ProcessKind
+
 
 def least_known(*sizes: int | None) -> int | None:
     """The smallest of those that are known; None where none is."""
@@ -17,8 +19,7 @@ class GpuProcess:
 
     pid: int
     """As the driver numbers it; within a container that may be another number than the container's own."""
-    kind: str
-    """compute or graphics."""
+    kind: ProcessKind
     bytes: int | None
     """None where the driver does not say (Windows' own memory management)."""
 
@@ -34,7 +35,7 @@ class Limits:
     gpu_bytes: Mapping[int | None, int] = field(default_factory=dict)
     """CUDA_DEVICE_MEMORY_LIMIT of HAMi, by the GPU's place among the visible ones; None is for all."""
     host_bytes: int | None = None
-    """Of host memory, by the control group."""
+    """Limit of host memory, by the control group."""
     mps: str | None = None
     """Folder of the pipes of an MPS daemon, which shares the GPU among processes."""
     mps_bytes: Mapping[int | None, int] = field(default_factory=dict)
@@ -100,14 +101,14 @@ class Machine:
     system: str
     """Name and release of the operating system."""
     architecture: str
-    """Of the processor, such as x86_64."""
+    """The processor's, such as x86_64."""
     processors: int | None
     python: str
     """Version of the interpreter."""
     container: str | None
     """docker, podman or kubernetes; None (without a reason) where no sign of a container is seen."""
     host_bytes: int | None
-    """Of memory."""
+    """Bytes of the host's memory."""
     host_free_bytes: int | None
     """What the system says is available of it."""
     host_limit_bytes: int | None
@@ -115,7 +116,7 @@ class Machine:
     gpus: tuple[PresentGpu, ...]
     """Those that CUDA would show this process, in its order."""
     versions: Mapping[str, str | None]
-    """Of PACKAGES; None is not installed."""
+    """Versions of PACKAGES; None is not installed."""
     reasons: Mapping[str, str] = field(default_factory=dict)
     replayed: str | None = None
     """The file of the report that this was read from; None for the machine itself."""

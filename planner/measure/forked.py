@@ -15,12 +15,14 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import numpy
 import torch
 from PIL import Image
 
+from planner.driving.clips import Black
 from planner.measure.trial import FAILED, Outcome, Trial, died
 
 
@@ -40,13 +42,14 @@ def _prepared() -> Callable[[Trial], Outcome]:
     import sam2.build_sam
     import sam2.sam2_image_predictor  # noqa: F401
 
+    import planner.driving.own
+    import planner.driving.stock  # noqa: F401
     from planner.measure import child
 
-    child.picture = _black
     _leave_pictures_alone()
     gc.collect()
     gc.freeze()  # so that collections in the children pass over what is here now
-    return child.run
+    return partial(child.run, pictures=Black)
 
 
 def _forked(run: Callable[[Trial], Outcome], trial: Trial) -> Outcome:
@@ -73,11 +76,6 @@ def _in_child(run: Callable[[Trial], Outcome], trial: Trial, write: int) -> None
         code = 0
     finally:
         os._exit(code)
-
-
-def _black(size: tuple[int, int], number: int) -> numpy.ndarray:
-    """A picture, H×W×3 uint8: decoding and drawing noise is most of what a large one costs."""
-    return numpy.zeros((*size, 3), numpy.uint8)
 
 
 def _leave_pictures_alone() -> None:

@@ -7,11 +7,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from planner.errors import EnvironmentFailure
+from planner.files import append, open_journal
 from planner.measure.trial import FAILED, Outcome, Trial
 from planner.rehearsal.machine import ImaginaryGpu, imaginary_gpu
 from planner.rehearsal.stage import Stage
@@ -77,6 +79,16 @@ class Forks:
                 if pipe is not None:
                     pipe.close()
             self._process = None
+
+
+def kept(
+    journal: Path, items: Iterable[Item], find: Callable[[Forks, Item], dict[str, Any]], jobs: int
+) -> Iterator[dict[str, Any]]:
+    """The rows that `find` makes of items, as soon as each is in the journal; the journal lacks them so far."""
+    with open_journal(journal) as file:
+        for row in side_by_side(items, find, jobs):
+            append(file, row)
+            yield row
 
 
 def side_by_side(items: Iterable[Item], find: Callable[[Forks, Item], Found], jobs: int) -> Iterator[Found]:

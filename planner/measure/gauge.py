@@ -7,15 +7,16 @@ import ctypes
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import torch
 
+from planner.driving.watch import Watch
+from planner.nouns.run import ComponentName, PhaseName
 from planner.runtime.cuda import started
 from planner.runtime.limiting import in_use_beside
 
 
-class Gauge:
+class Gauge(Watch):
     """Peaks by phase, from the counters of torch's caching allocator; on a CPU there is nothing to read.
 
     Phases nest: an inner one's bytes count for it, and what was before and after for the outer one.
@@ -32,20 +33,20 @@ class Gauge:
         """Launched for each frame; empty where nobody counts them."""
         self.steps: list[str] = []
         """What fallback stepped down to."""
-        self._stack: list[str] = []
+        self._stack: list[PhaseName] = []
         self._began = time.perf_counter()
         # An imaginary GPU counts them (rehearsal/sources); a real one does not.
         self._launched: Callable[[], int] | None = getattr(ctypes.CDLL(None), "imaginary_kernels", None)
         self._launched_before = self._launched() if self._launched else 0
 
     @property
-    def phase(self) -> str | None:
-        """The innermost one under way."""
+    def under_way(self) -> PhaseName | None:
+        """The innermost phase; where an error came, the one in which it did."""
         return self._stack[-1] if self._stack else None
 
     @contextlib.contextmanager
-    def of(self, name: str) -> Iterator[None]:
-        """Count for this phase within the block. An error leaves `phase` as it was when it came."""
+    def phase(self, name: PhaseName, component: ComponentName | None = None) -> Iterator[None]:
+        """Count for this phase within the block. Counters do not tell components apart."""
         self._take()
         self._stack.append(name)
         self.phases.setdefault(name, {"allocated_bytes": 0, "reserved_bytes": 0})
@@ -57,15 +58,6 @@ class Gauge:
             raise
         self._take()
         self._stack.pop()
-
-    def within(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, its calls counted for a phase."""
-
-        def call(*args: Any, **kwargs: Any) -> Any:
-            with self.of(name):
-                return function(*args, **kwargs)
-
-        return call
 
     def tick(self) -> None:
         """A frame is done."""

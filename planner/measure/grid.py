@@ -14,10 +14,11 @@ from itertools import product
 from typing import Any
 
 from planner.catalog.capability import what_it_lacks
-from planner.domain import VARIANTS, VERSIONS, Configuration, Request, Workload
-from planner.measure.trial import Trial
+from planner.domain import Configuration, Request, Workload
+from planner.nouns.run import Run
 from planner.planning.candidates import POINT_BATCHES, SQUARE_SIDES, resolutions
-from planner.profiles.rehearsed import DRAWN, FIT, HELD_OUT
+from planner.profiles.rehearsed import DRAWN, FIT, HELD_OUT, RehearsedUse
+from planner.words import DRIVEN_RUNTIMES, VARIANTS, VERSIONS, DrivenRuntime, Precision
 
 AMPERE, TURING, BLACKWELL = (8, 6), (7, 5), (12, 0)
 VGA, SD, HD, FULL_HD, PORTRAIT, QUAD_HD, ULTRA_HD = (
@@ -40,15 +41,15 @@ Size = tuple[int, int]
 class Point:
     """One rehearsal."""
 
-    trial: Trial
+    run: Run
     capability: tuple[int, int]
-    use: str
+    use: RehearsedUse
     """FIT, DRAWN or HELD_OUT."""
 
     @property
     def id(self) -> str:
         """A name that says all, the same in every run."""
-        return f"{self.trial.id}-sm{self.capability[0]}{self.capability[1]}"
+        return f"{self.run.id}-sm{self.capability[0]}{self.capability[1]}"
 
 
 def points(held_out: int, drawn: int, seed: int = 14) -> list[Point]:
@@ -74,7 +75,7 @@ def shapes() -> list[Size]:
     return sorted(found)
 
 
-def _point(runtime: str, task: str, capability: tuple[int, int] = AMPERE, **fields: Any) -> Point:
+def _point(runtime: DrivenRuntime, task: str, capability: tuple[int, int] = AMPERE, **fields: Any) -> Point:
     """A point for the fit. `fields` are of a configuration or a workload."""
     own = runtime == "own"
     batch = 64 if task == "automask" else 1
@@ -85,12 +86,11 @@ def _point(runtime: str, task: str, capability: tuple[int, int] = AMPERE, **fiel
     if "frames" not in workload:
         few = workload["objects"] <= MANY_OBJECTS
         workload["frames"] = 1 if task != "video" else FULL_BANK if few else MEMORIES_FULL
-    trial = Trial(runtime=runtime, configuration=Configuration(**configuration), workload=Workload(**workload))
-    return Point(trial, capability, FIT)
+    return Point(_run(own, configuration, workload), capability, FIT)
 
 
-def _widths(capability: tuple[int, int]) -> tuple[str, ...]:
-    autocast = "autocast_bfloat16" if capability >= (8, 0) else "autocast_float16"
+def _widths(capability: tuple[int, int]) -> tuple[Precision, ...]:
+    autocast: Precision = "autocast_bfloat16" if capability >= (8, 0) else "autocast_float16"
     return autocast, "float16", "float32"
 
 
@@ -121,8 +121,8 @@ def _capabilities() -> Iterator[Point]:
         for task in ("image", "video"):
             precision = _widths(capability)[number]
             yield _point("own", task, capability, variant=variant, precision=precision, resolution=(side, side))
-    for capability, variant, side in product(((9, 0), (10, 0)), ("tiny", "large"), (512, 1024)):
-        for runtime in ("own", "stock"):
+    for capability, variant, side in product(((9, 0), (10, 0)), (VARIANTS[0], VARIANTS[-1]), (512, 1024)):
+        for runtime in DRIVEN_RUNTIMES:
             yield _point(
                 runtime, "image", capability, variant=variant, precision="autocast_bfloat16", resolution=(side, side)
             )
@@ -156,7 +156,7 @@ def _growth() -> Iterator[Point]:
             "own", "video", variant=variant, precision="autocast_bfloat16", resolution=(side, side), objects=10,
             object_batch=batch,
         )  # fmt: skip
-    for runtime, task, source in product(("own", "stock"), ("image", "automask"), (TWENTY_FOUR, HUNDRED)):
+    for runtime, task, source in product(DRIVEN_RUNTIMES, ("image", "automask"), (TWENTY_FOUR, HUNDRED)):
         if (runtime, task, source) != ("stock", "automask", HUNDRED):
             for variant in ("tiny", "large"):
                 yield _point(
@@ -188,7 +188,7 @@ def _stock_growth(of: dict[str, Any]) -> Iterator[Point]:
         yield _point("stock", "automask", object_batch=batch, **of)
 
 
-def _draw(count: int, chance: random.Random, use: str) -> list[Point]:
+def _draw(count: int, chance: random.Random, use: RehearsedUse) -> list[Point]:
     found: dict[str, Point] = {}
     while len(found) < count:
         point = _drawn(chance, use)
@@ -197,7 +197,7 @@ def _draw(count: int, chance: random.Random, use: str) -> list[Point]:
     return list(found.values())
 
 
-def _drawn(chance: random.Random, use: str) -> Point | None:
+def _drawn(chance: random.Random, use: RehearsedUse) -> Point | None:
     """A run as people ask for it; None of what the GPU cannot run."""
     capability = chance.choices(list(DRAWN_CAPABILITIES), list(DRAWN_CAPABILITIES.values()))[0]
     task = chance.choices(("video", "image", "automask"), (5, 3, 2))[0]
@@ -221,7 +221,7 @@ def _drawn(chance: random.Random, use: str) -> Point | None:
         configuration["object_batch"] = (
             chance.choice((64, 64, 64, 32, 16, 8, 4, 1)) if own else chance.choice((64, 64, 16))
         )
-        return Point(_trial(own, configuration, workload), capability, use)
+        return Point(_run(own, configuration, workload), capability, use)
     objects = chance.choice((1, 1, 1, 1, 2, 2, 3, 4, 5, 8, 10, 10, 15, 20, 30, 50))
     workload["objects"] = objects
     if task == "video":
@@ -231,18 +231,18 @@ def _drawn(chance: random.Random, use: str) -> Point | None:
         else:
             workload["objects"] = objects = min(objects, 20)
             workload["frames"] = min(chance.choice((2, 10, 20, 40, 80, 120)), max(2, 160 // objects))
-    return Point(_trial(own, configuration, workload), capability, use)
+    return Point(_run(own, configuration, workload), capability, use)
 
 
-def _trial(own: bool, configuration: dict[str, Any], workload: dict[str, Any]) -> Trial:
-    return Trial(
+def _run(own: bool, configuration: dict[str, Any], workload: dict[str, Any]) -> Run:
+    return Run(
         runtime="own" if own else "stock",
         configuration=Configuration(**configuration),
         workload=Workload(**workload),
     )
 
 
-def _drawn_precision(chance: random.Random, own: bool, capability: tuple[int, int]) -> str:
+def _drawn_precision(chance: random.Random, own: bool, capability: tuple[int, int]) -> Precision:
     autocast, half, full = _widths(capability)
     if own:
         if capability >= (8, 0):

@@ -7,6 +7,7 @@ from typing import Any
 
 from planner.measure.devices import GpuProcess, Limits, PresentGpu
 from planner.measure.limits import host_memory
+from planner.words import PROCESS_KINDS
 
 
 class Asking:
@@ -96,8 +97,8 @@ def slices(nvml: Any, card: Any) -> list[Any]:
 
 def _processes(ask: Asking, handle: Any) -> tuple[GpuProcess, ...] | None:
     found: dict[int, GpuProcess] = {}
-    for kind, function in (("compute", "Compute"), ("graphics", "Graphics")):
-        listed = ask("processes", f"nvmlDeviceGet{function}RunningProcesses", handle)
+    for kind in PROCESS_KINDS:
+        listed = ask("processes", f"nvmlDeviceGet{kind.capitalize()}RunningProcesses", handle)
         if listed is None:
             if kind == "compute":
                 return None

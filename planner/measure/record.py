@@ -6,18 +6,22 @@ from datetime import date
 
 from planner.measure.trial import RAN, Outcome, Trial
 from planner.measurement import Environment, Figure, Measurement
+from planner.profiles.conversion import fields_of
+from planner.words import Metric, Runtime, SweepKind
 
-IMPLEMENTATIONS = {"own": "the runtime behind planner.load", "stock": "stock predictors of the sam2 package"}
-COMMANDS = {
+IMPLEMENTATIONS: dict[Runtime, str] = {
+    "own": "the runtime behind planner.load",
+    "stock": "stock predictors of the sam2 package",
+}
+COMMANDS: dict[SweepKind, str] = {
     "measured": "sam2-plan measure",
     "rehearsed": "sam2-plan measure --rehearse",
     "simulated": "sam2-plan measure --simulate",
 }
 
 
-def measurement(trial: Trial, outcome: Outcome, kind: str, profile: str) -> Measurement:
+def measurement(trial: Trial, outcome: Outcome, kind: SweepKind, profile: str) -> Measurement:
     """One row of a profile; what did not run is a reference, and so is what nothing counted."""
-    configuration, workload = trial.configuration, trial.workload
     figures = tuple(_figures(outcome))
     ran = outcome.outcome == RAN
     versions = outcome.versions
@@ -28,19 +32,7 @@ def measurement(trial: Trial, outcome: Outcome, kind: str, profile: str) -> Meas
         # Under a cap the allocator gives its cache back before it runs out: fewer bytes than it takes elsewhere. And
         # nothing is fitted to rehearsed rows yet.
         use="fit" if ran and figures and trial.cap_bytes is None and kind != "rehearsed" else "reference",
-        task=workload.task,
-        objects=workload.objects,
-        frames=workload.frames,
-        frame_size=workload.frame_size,
-        variant=configuration.variant,
-        version=configuration.version,
-        resolution=configuration.resolution,
-        precision=configuration.precision,
-        attention=configuration.attention,
-        object_batch=configuration.object_batch,
-        bounded_memory_bank=configuration.bounded_memory_bank,
-        offload_video=configuration.offload_video,
-        offload_state=configuration.offload_state,
+        **fields_of(trial),
         figures=figures,
         environment=Environment(
             gpu=outcome.gpu,
@@ -55,7 +47,6 @@ def measurement(trial: Trial, outcome: Outcome, kind: str, profile: str) -> Meas
         ),
         date=date.today().isoformat(),
         url=None,
-        runtime=trial.runtime,
         outcome=outcome.outcome,
         error=outcome.error,
         alone=outcome.alone,
@@ -64,7 +55,7 @@ def measurement(trial: Trial, outcome: Outcome, kind: str, profile: str) -> Meas
 
 
 def _figures(outcome: Outcome) -> list[Figure]:
-    found: list[tuple[str, int | None, str | None]] = [
+    found: list[tuple[Metric, int | None, str | None]] = [
         ("allocated", outcome.allocated_bytes, None),
         ("reserved", outcome.reserved_bytes, None),
         ("context", outcome.context_bytes, None),
@@ -79,7 +70,7 @@ def _figures(outcome: Outcome) -> list[Figure]:
     return [exact(metric, size, phase) for metric, size, phase in found if size is not None]
 
 
-def exact(metric: str, size_bytes: int, phase: str | None = None) -> Figure:
+def exact(metric: Metric, size_bytes: int, phase: str | None = None) -> Figure:
     """A peak as it was counted."""
     return Figure(
         metric=metric,

@@ -11,17 +11,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from planner.documents import write
 from planner.errors import EnvironmentFailure, Interrupted
-from planner.journal import append, open_journal, read_journal
+from planner.files import append, lock, open_journal, read_journal, write
 from planner.measure.record import measurement
 from planner.measure.trial import FAILED, LOST, Outcome, Trial
 from planner.measurement import Measurement
 from planner.profiles import profile_text
+from planner.words import SweepKind
 
 Runner = Callable[[Trial], Outcome]
 Stopping = Callable[[], bool]
-TITLES = {
+TITLES: dict[SweepKind, str] = {
     "measured": "Measured with sam2-plan measure",
     "rehearsed": "Rehearsed on an imaginary GPU with sam2-plan measure --rehearse",
     "simulated": "Simulated with sam2-plan measure --simulate",
@@ -56,7 +56,7 @@ def sweep(
     trials: Sequence[Trial],
     folder: Path,
     run: Runner,
-    kind: str,
+    kind: SweepKind,
     progress: Callable[[Progress], None] | None = None,
     stopping: Stopping = lambda: False,
     versions: Mapping[str, str] | None = None,
@@ -68,11 +68,7 @@ def sweep(
     another sweep holds the folder or it cannot be written.
     """
     journal = folder / f"{kind}.jsonl"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EnvironmentFailure(f"{folder} cannot be made: {error.strerror}.", "Give another --out.") from None
-    with _held(folder / f"{kind}.lock"):
+    with _held(folder, kind):
         rows = read_journal(journal)
         wanted = {trial.id for trial in trials}
         todo = [trial for trial in trials if not _done(rows.get(trial.id), versions or {})]
@@ -106,17 +102,13 @@ def sweep(
     return Swept(tuple(found), ran, tuple(profiles))
 
 
-def keep(found: Sequence[tuple[Trial, Outcome]], folder: Path, kind: str = "measured") -> list[Path]:
+def keep(found: Sequence[tuple[Trial, Outcome]], folder: Path, kind: SweepKind = "measured") -> list[Path]:
     """Add runs to the journal, and write the profiles of their GPUs.
 
     A newer run of the same trial takes the older's place. Raises EnvironmentFailure as `sweep` does.
     """
     journal = folder / f"{kind}.jsonl"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EnvironmentFailure(f"{folder} cannot be made: {error.strerror}.", "Give another --out.") from None
-    with _held(folder / f"{kind}.lock"):
+    with _held(folder, kind):
         with open_journal(journal) as file:
             for trial, outcome in found:
                 append(file, _row(trial, outcome))
@@ -146,7 +138,7 @@ def _row(trial: Trial, outcome: Outcome) -> dict[str, Any]:
     return {"id": trial.id, "trial": trial.to_dict(), "outcome": asdict(outcome)}
 
 
-def write_profiles(rows: Any, folder: Path, kind: str) -> list[Path]:
+def write_profiles(rows: Any, folder: Path, kind: SweepKind) -> list[Path]:
     """A profile for each GPU of the rows, from all of them. Rows of a CPU, which nothing counts, are left out."""
     by_gpu: dict[str, list[Measurement]] = {}
     for row in rows:
@@ -161,7 +153,7 @@ def write_profiles(rows: Any, folder: Path, kind: str) -> list[Path]:
     return written
 
 
-def _measurement(row: dict[str, Any], kind: str) -> Measurement:
+def _measurement(row: dict[str, Any], kind: SweepKind) -> Measurement:
     trial, outcome = Trial.from_dict(row["trial"]), Outcome.from_dict(row["outcome"])
     return measurement(trial, outcome, kind, f"{kind}-{_slug(outcome.gpu)}")
 
@@ -171,21 +163,20 @@ def _slug(gpu: str | None) -> str:
 
 
 @contextlib.contextmanager
-def _held(path: Path) -> Iterator[None]:
-    """Hold a lock file within the block; a killed process lets go. Raises EnvironmentFailure naming who has it."""
-    with path.open("a+", encoding="utf-8") as file:
+def _held(folder: Path, kind: SweepKind) -> Iterator[None]:
+    """Make a folder and hold its lock file; a killed process lets go. Raises EnvironmentFailure naming who has it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EnvironmentFailure(f"{folder} cannot be made: {error.strerror}.", "Give another --out.") from None
+    with (folder / f"{kind}.lock").open("a+", encoding="utf-8") as file:
         try:
-            import fcntl
-        except ImportError:  # not on Windows: there sweeps are not kept apart
-            yield
-            return
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            lock(file)
+        except BlockingIOError:
             file.seek(0)
             holder = file.read().strip() or "unknown"
             raise EnvironmentFailure(
-                f"Another sweep (process {holder}) writes to {path.parent}.", "Wait for it, or give another --out."
+                f"Another sweep (process {holder}) writes to {folder}.", "Wait for it, or give another --out."
             ) from None
         file.truncate(0)
         file.write(str(os.getpid()))

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from planner.documents import Fields, read
-from planner.domain import PRECISIONS, RUNTIMES, TASKS, VARIANTS, VERSIONS, Configuration, Workload
+from planner.domain import Configuration, Workload
 from planner.errors import FileError, UsageError
 from planner.measure.trial import Trial
-from planner.units import check_word, parse_count, parse_frame_size, parse_frames, parse_resolution
+from planner.spelling import check_word
+from planner.units import parse_count, parse_frame_size, parse_frames, parse_resolution
+from planner.words import DRIVEN_RUNTIMES, PRECISIONS, TASKS, VARIANTS, VERSIONS, DrivenRuntime
 
 STOCK_POINTS = 64
 MOST_TRIALS = 5000
@@ -51,8 +53,7 @@ PRESETS = {"quick": _QUICK, "standard": _STANDARD, "full": _FULL}
 
 def preset(name: str, runtime: str, device: str = "cuda") -> list[Trial]:
     """The trials of a preset, each once. Raises UsageError for an unknown one."""
-    if name not in PRESETS:
-        raise UsageError(f"{name!r} is not a preset.", f"Use one of: {', '.join(PRESETS)}.")
+    check_word(name, "preset", tuple(PRESETS))
     return _once(trial for ranges in PRESETS[name] for trial in trials(ranges, runtime, device))
 
 
@@ -70,7 +71,7 @@ def sweep_file(path: Path, runtime: str, device: str = "cuda") -> list[Trial]:
 
 def trials(ranges: Ranges, runtime: str, device: str = "cuda") -> Iterator[Trial]:
     """The product of ranges. Raises UsageError for what the runtime cannot run."""
-    check_word(runtime, "runtime", RUNTIMES[:2])
+    known = check_word(runtime, "runtime", DRIVEN_RUNTIMES)
     usual: dict[str, Sequence[Any]] = {
         "task": ["video"],
         "variant": ["tiny"],
@@ -86,10 +87,10 @@ def trials(ranges: Ranges, runtime: str, device: str = "cuda") -> Iterator[Trial
     }
     names = list(usual)
     for values in product(*(ranges.get(name, usual[name]) for name in names)):
-        yield _trial(dict(zip(names, values, strict=True)), runtime, device)
+        yield _trial(dict(zip(names, values, strict=True)), known, device)
 
 
-def _trial(asked: Mapping[str, Any], runtime: str, device: str) -> Trial:
+def _trial(asked: Mapping[str, Any], runtime: DrivenRuntime, device: str) -> Trial:
     task, batch = asked["task"], asked["object_batch"]
     height, width = asked["resolution"]
     if runtime == "stock":

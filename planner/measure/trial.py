@@ -10,13 +10,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from planner.domain import Configuration, Workload
+from planner.nouns.run import Run, Sam2, Usage
 from planner.runtime.cap import VARIABLE
+from planner.words import RUN_OUTCOMES, RunOutcome
 
-RAN, OUT_OF_MEMORY, FAILED, LOST = OUTCOMES = ("ran", "out_of_memory", "failed", "lost")
+RAN, OUT_OF_MEMORY, FAILED, LOST = RUN_OUTCOMES
 """lost: the GPU was not there any more."""
 TIMEOUT_SECONDS = 900.0
 EXCERPT = 1500
@@ -25,16 +27,11 @@ LOST_WORDS = ("GPU is lost", "fallen off the bus", "no CUDA-capable device", "un
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
-    """What is run."""
+class Trial(Run):
+    """A run, and how a process is to do it. A clip without end is run over `frames` frames."""
 
-    runtime: str
-    """own or stock."""
-    configuration: Configuration
-    workload: Workload
-    """A clip without end is run over `frames` frames."""
     frames: int = 30
-    """Of a clip without end: the memory bank is full after 16."""
+    """How many frames of a clip without end are run: the memory bank is full after 16."""
     cap_bytes: int | None = None
     """What the process may take on the GPU, context included; None: all there is."""
     device: str = "cuda"
@@ -44,41 +41,44 @@ class Trial:
     plan: str | None = None
     """A saved plan whose choice this is: where memory runs out, what it falls back to is tried. None: nothing is."""
 
+    @classmethod
+    def of(cls, run: Run, **how: Any) -> Trial:
+        """A run as a process does it; `how` are the other fields."""
+        return cls(**{one.name: getattr(run, one.name) for one in fields(Run)}, **how)
+
     @property
     def id(self) -> str:
-        """A name that says all fields, the same in every sweep."""
-        c, w = self.configuration, self.workload
-        words = [self.runtime, w.task, c.variant, c.version, f"{c.resolution[0]}x{c.resolution[1]}", c.precision]
-        words += [c.attention] * (c.attention != "auto")
-        words += [f"{w.frame_size[0]}x{w.frame_size[1]}", f"{w.objects}o", f"{c.object_batch}b"]
-        if w.task == "video":
-            words += [f"{w.frames}f" if w.frames else "endless"]
-        words += ["offload-video"] * c.offload_video + ["offload-state"] * c.offload_state
+        """A name that says all of it, the same in every sweep."""
+        words = [super(Trial, self).id]
         words += [f"cap{self.cap_bytes}"] * (self.cap_bytes is not None)
         words += ["fallback"] * (self.plan is not None)
         return "-".join(words)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data."""
-        return asdict(self)
+        """Plain data. Of the run without what is usual and rows of earlier versions do not have."""
+        usual = {"prompt": "box", "sam2": asdict(Sam2())}
+        return {name: value for name, value in asdict(self).items() if name not in usual or value != usual[name]}
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Trial:
         """What to_dict gave."""
-        configuration, workload = dict(value["configuration"]), dict(value["workload"])
-        configuration["resolution"] = tuple(configuration["resolution"])
-        workload["frame_size"] = tuple(workload["frame_size"])
-        rest = {name: value[name] for name in ("runtime", "frames", "cap_bytes", "device", "checkpoint")}
-        rest["plan"] = value.get("plan")  # rows of earlier versions do not have it
-        return cls(configuration=Configuration(**configuration), workload=Workload(**workload), **rest)
+        known = {name: value[name] for name in value if name in {one.name for one in fields(cls)}}
+        known["configuration"] = Configuration(**_with_tuple(value["configuration"], "resolution"))
+        known["workload"] = Workload(**_with_tuple(value["workload"], "frame_size"))
+        known["sam2"] = Sam2(**value.get("sam2", {}))
+        return cls(**known)
+
+
+def _with_tuple(value: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """JSON has no tuples."""
+    return {**value, name: tuple(value[name])}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What came of a trial. Bytes are null where nothing counts them (a CPU)."""
 
-    outcome: str
-    """One of OUTCOMES."""
+    outcome: RunOutcome
     allocated_bytes: int | None = None
     """torch.cuda.max_memory_allocated over the run."""
     reserved_bytes: int | None = None
@@ -86,23 +86,23 @@ class Outcome:
     context_bytes: int | None = None
     """Taken on the GPU beside what the allocator holds; null where the process was not alone."""
     process_bytes: int | None = None
-    """Of the process, as the driver says."""
+    """What the process takes on the GPU, as the driver says."""
     total_bytes: int | None = None
-    """Of the GPU."""
+    """Memory of the GPU."""
     phases: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """By phase in order: allocated_bytes and reserved_bytes at its peak."""
     alone: bool | None = None
     """Whether no other process had memory on the GPU; null where that cannot be seen."""
     seconds_per_frame: float | None = None
-    """Median, after the first two."""
+    """Median, without the first two frames."""
     frames: int | None = None
     """How many were run."""
     retries: int | None = None
     """How often the allocator gave its cache back before the driver had enough."""
     kernels_per_frame: float | None = None
-    """Launched: median, after the first two. Known of a rehearsal."""
+    """How many kernels a frame launched: median, after the first two. Known for rehearsals only."""
     imaginary: bool = False
-    """Whether the GPU was: rehearsed, then, not measured."""
+    """Whether the GPU was imaginary: rehearsed then, not measured."""
     steps: tuple[str, ...] = ()
     """What fallback stepped down to, in order."""
     gpu: str | None = None
@@ -111,8 +111,18 @@ class Outcome:
     versions: Mapping[str, str | None] = field(default_factory=dict)
     """torch, cuda, cudnn, driver, sam2."""
     phase: str | None = None
-    """In which it ended, where it did not run through."""
+    """The phase in which it ended, where it did not run to the end."""
     error: str | None = None
+
+    @property
+    def usage(self) -> Usage:
+        """What the run took."""
+        return Usage(
+            allocated_bytes=self.allocated_bytes,
+            reserved_bytes=self.reserved_bytes,
+            context_bytes=self.context_bytes,
+            phases={name: peak["allocated_bytes"] for name, peak in self.phases.items()},
+        )
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Outcome:

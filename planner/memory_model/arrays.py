@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from planner.words import Runtime, Task, Width
+
 Number = Any
 """An int or float, or a numpy array of them."""
 
 TOKEN_PIXELS = 256
 EMBEDDING_CHANNELS = 256
 MEMORY_CHANNELS = 64
-"""Of memory features: mem_dim of sam2/configs/*.yaml."""
+"""Channels of memory features: mem_dim of sam2/configs/*.yaml."""
 MEMORY_FRAMES = 7
 """num_maskmem, sam2/modeling/sam2_base.py: one conditioning frame and six before the current one."""
 POINTER_FRAMES = 16
@@ -29,14 +31,14 @@ CANDIDATE_MASKS = 3
 ENLARGED_BYTES = 64 * 2**20
 """What the own runtime lets automatic masks take at the picture's size (planner/runtime/automatic.py)."""
 VIDEO_PARAMETERS = 7_520_753
-"""Of memory attention, memory encoder and object pointers (counted in sam2 1.1.0, version 2.1, the same in every
-variant): the own runtime leaves them out for images and automatic masks (planner/runtime/network.py, place)."""
+"""Parameters of memory attention, memory encoder and object pointers (counted in sam2 1.1.0, version 2.1, the same in
+every variant): the own runtime leaves them out for images and automatic masks (planner/runtime/network.py, place)."""
 FLOAT32, HALF = 4, 2
-WEIGHT_BYTES = {"half": HALF, "autocast": FLOAT32, "float32": FLOAT32}
-"""Of one parameter, by the width of precisions; the narrowest first."""
+WEIGHT_BYTES: dict[Width, int] = {"half": HALF, "autocast": FLOAT32, "float32": FLOAT32}
+"""Bytes of one parameter, by the width of precisions; the narrowest first."""
 
 
-def weights(runtime: str, task: str, parameters: Number, item_bytes: int) -> Number:
+def weights(runtime: Runtime, task: Task, parameters: Number, item_bytes: int) -> Number:
     """Weights on the GPU."""
     left_out = VIDEO_PARAMETERS if runtime == "own" and task != "video" else 0
     return (parameters - left_out) * item_bytes

@@ -12,13 +12,13 @@ from scipy.stats import beta
 
 from planner.catalog import Catalog
 from planner.catalog.gpus import find_gpu
-from planner.domain import PRECISIONS
-from planner.memory_model.coefficients import Coefficients
 from planner.memory_model.estimator import MemoryModel
 from planner.memory_model.fit import fit_laws
+from planner.memory_model.laws import Coefficients
 from planner.memory_model.rows import Row
 from planner.profiles.public import PublicRow, read_public_rows
 from planner.profiles.rehearsed import HELD_OUT
+from planner.words import PRECISIONS
 
 CARDS_GB = (2, 3, 4, 6, 8, 12, 16, 24, 48, 80)
 """Sizes on which verdicts are judged, 10^9 bytes."""
@@ -55,7 +55,7 @@ class Score:
 
     rows: int
     median_error: float
-    """Of the unsigned errors."""
+    """Median of the unsigned errors."""
     p95_error: float
     within: float
     """Share of the rows with an error of at most CLOSE."""
@@ -124,7 +124,9 @@ def assess(rows: Sequence[Row], coefficients: Coefficients, catalog: Catalog) ->
     under = {capability: model.on(None, size) for capability, size in sizes.items()}
     unnamed = [_judge(row, under[row.capability or (8, 6)], None) for row in held_out]
     measured = [
-        _judge(row, model.on(row.gpu), row.capability) for row in rows if row.kind == "measured" and row.reserved
+        _judge(row, model.on(row.gpu), row.capability)
+        for row in rows
+        if row.kind == "measured" and row.usage.reserved_bytes
     ]
     return Assessment(
         coefficients=coefficients,
@@ -183,24 +185,24 @@ def _conserved(one: Judged, size: int) -> float:
 
 
 def _judge(row: Row, model: MemoryModel, capability: tuple[int, int] | None) -> Judged:
-    totals = model.totals(row.configuration, row.workload, capability, row.runtime)
+    totals = model.totals(row.run.configuration, row.run.workload, capability, row.run.runtime)
     # A rehearsal's context is what the model says of the GPU: it would hide what the laws get wrong, or be blamed on
     # them, if another were taken.
-    context = row.context if row.context is not None else totals.context
+    context = row.usage.context_bytes if row.usage.context_bytes is not None else totals.context
     spare = totals.upper - totals.total
     predicted = totals.reserved + context
-    return Judged(row, (row.reserved or 0) + context, predicted, predicted + spare)
+    return Judged(row, (row.usage.reserved_bytes or 0) + context, predicted, predicted + spare)
 
 
 def _judge_allocated(row: Row, model: MemoryModel) -> Judged:
-    totals = model.totals(row.configuration, row.workload, row.capability, row.runtime)
-    return Judged(row, row.allocated or 0, totals.allocated)
+    totals = model.totals(row.run.configuration, row.run.workload, row.capability, row.run.runtime)
+    return Judged(row, row.usage.allocated_bytes or 0, totals.allocated)
 
 
 def _whole(judged: Sequence[Judged], truth: str) -> list[Group]:
     by_group: dict[tuple[str, str], list[Judged]] = {}
     for one in judged:
-        by_group.setdefault((one.row.runtime, one.row.workload.task), []).append(one)
+        by_group.setdefault((one.row.run.runtime, one.row.run.workload.task), []).append(one)
     found = [Group("fold", " ".join(key), truth, score(by_group[key])) for key in sorted(by_group)]
     return [*found, Group("fold", "all", truth, score(judged))] if judged else []
 
@@ -218,9 +220,9 @@ def _side(row: Row) -> str:
 
 
 BY: Mapping[str, Callable[[Row], str]] = {
-    "variant": lambda row: row.configuration.variant,
+    "variant": lambda row: row.run.configuration.variant,
     "resolution": _side,
-    "objects": lambda row: _bands((1, 3, 8), row.workload.objects),
+    "objects": lambda row: _bands((1, 3, 8), row.run.workload.objects),
 }
 """What rows are held out by; the GPU has one value as long as nothing was measured."""
 
@@ -244,29 +246,29 @@ def _order(name: str) -> tuple[int, int, str]:
 
 def _others(judged: Sequence[Judged], catalog: Catalog) -> Iterable[tuple[str, str, Score]]:
     """Estimators that need no fit, on the same rows; the context counts as known for all of them."""
-    keys = sorted({(one.row.runtime, one.row.workload.task) for one in judged})
+    keys = sorted({(one.row.run.runtime, one.row.run.workload.task) for one in judged})
     for key in keys:
-        own = [one for one in judged if (one.row.runtime, one.row.workload.task) == key]
+        own = [one for one in judged if (one.row.run.runtime, one.row.run.workload.task) == key]
         name = " ".join(key)
         weights = [replace(one, predicted=_loaded(one, catalog), upper=None) for one in own]
         yield "weights x 1.2", name, score(weights)
 
 
 def _loaded(one: Judged, catalog: Catalog) -> int:
-    return round(one.row.weights(catalog) * LOADED_WEIGHTS) + one.truth - (one.row.reserved or 0)
+    return round(one.row.weights(catalog) * LOADED_WEIGHTS) + one.truth - (one.row.usage.reserved_bytes or 0)
 
 
 def _published(rows: Sequence[Row], model: MemoryModel) -> Iterable[tuple[Judged, Judged]]:
     from planner.memory_model.published import RUNTIME, fit_published
 
-    own = [row for row in rows if row.kind == "published" and row.runtime == RUNTIME and row.use == "fit"]
+    own = [row for row in rows if row.kind == "published" and row.run.runtime == RUNTIME and row.use == "fit"]
     for row in own:
         groups = fit_published([other for other in own if other is not row], model.catalog)
         without = MemoryModel(replace(model.coefficients, groups=groups), model.catalog)
         pair = []
         for one in (model, without):
-            totals = one.totals(row.configuration, row.workload, runtime=RUNTIME)
-            truth = row.allocated if row.allocated is not None else row.total or 0
-            predicted = totals.allocated if row.allocated is not None else totals.total
-            pair.append(Judged(row, truth, predicted, totals.upper if row.allocated is None else None))
+            totals = one.totals(row.run.configuration, row.run.workload, runtime=RUNTIME)
+            truth = row.usage.allocated_bytes if row.usage.allocated_bytes is not None else row.usage.total_bytes or 0
+            predicted = totals.allocated if row.usage.allocated_bytes is not None else totals.total
+            pair.append(Judged(row, truth, predicted, totals.upper if row.usage.allocated_bytes is None else None))
         yield pair[0], pair[1]

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from planner.memory_model import arrays
-from planner.memory_model.coefficients import Group
 from planner.memory_model.features import OUTPUT_MASKS, POINTS, Operations, Quantities
+from planner.memory_model.laws import Group
+from planner.words import Runtime, Task
 
 USUAL_FRAME_PIXELS = 1080 * 1920
 USUAL_MASKS_BYTES = USUAL_FRAME_PIXELS * 4
@@ -33,7 +34,7 @@ def reserved_scores(scores: Scores, ops: Operations) -> Any:
     return ops.maximum(scores.encode, scores.cached)
 
 
-def math_scores(task: str, q: Quantities, heads: Any, ops: Operations) -> Scores:
+def math_scores(task: Task, q: Quantities, heads: Any, ops: Operations) -> Scores:
     """What math attention takes."""
     encode = arrays.encoder_scores(q.pixels, heads)
     if task != "video":
@@ -45,7 +46,7 @@ def math_scores(task: str, q: Quantities, heads: Any, ops: Operations) -> Scores
     return Scores(encode, track, passes * arrays.lengthening_scores(q.pixels, memories))
 
 
-def is_usual(task: str, runtime: str, q: Quantities, grown: Mapping[str, Any], run: Any, math: Any) -> Any:
+def is_usual(task: Task, runtime: Runtime, q: Quantities, grown: Mapping[str, Any], run: Any, math: Any) -> Any:
     """Whether a run is of the kind that is known best: at a resolution that was run, as planning proposes it first.
 
     run: whether the resolution was. Its masks, then, are no more than what the encoder leaves, so that it is a table

@@ -4,229 +4,39 @@ from __future__ import annotations
 
 import json
 import re
-from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
-from math import ceil, inf, isfinite
+from math import inf, isfinite
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, cast
 
-from planner.domain import RUNTIMES, TASKS, VARIANTS, Configuration, Workload
 from planner.errors import FileError
 from planner.locations import profiles_folder
+from planner.memory_model.laws import (
+    GENERATIONS,
+    KINDS,
+    LAWS_OF,
+    OTHER_PROGRAM,
+    Coefficients,
+    Correction,
+    Curve,
+    Group,
+    Key,
+    Law,
+    Margin,
+    Rehearsed,
+    Spill,
+)
+from planner.spelling import check_word
+from planner.words import RUNTIMES, TASKS, VARIANTS, WIDTHS, Runtime, Task, Variant
 
 SCHEMA_VERSION = 5
 FITTED_FILE = "memory_model.jsonl"
 """In the user's folder: what `sam2-plan fit` made. A line of JSON for what is common, then one for each group."""
-WIDTHS = ("half", "autocast", "float32")
-"""Of weights and activations: precisions of one width are alike, byte for byte."""
-GENERATIONS = {"7.5": (7, 5), "8.6": (8, 6), "12.0": (12, 0)}
-"""Capabilities that have laws of their own; the others take those of the nearest, which generation_of names."""
-FULL_BANK_FRAMES = 18
-"""Of a bounded memory bank: no array grows beyond (its pointers are all there after 16)."""
-OTHER_PROGRAM = "any"
-"""In a generation's place: of the published re-implementation, whose GPU nobody named."""
 REMAKE = "Make it again with sam2-plan fit, or take the file of this release."
 
-
 _KEY = re.compile(r'{"group": \["(\w+)", "(\w+)", "(\w+)", "([\w.]+)"\]')
-Key = tuple[str, str, str, str]
-
-
-def generation_of(capability: tuple[int, int] | None) -> str:
-    """The generation whose laws hold for a capability; of None that of most cards."""
-    if capability is None or capability[0] == 8:
-        return "8.6"
-    return "7.5" if capability[0] < 8 else "12.0"
-
-
-def name_of(configuration: Configuration, workload: Workload, capability: tuple[int, int]) -> str:
-    """What two runs of one group have in common that take the same bytes."""
-    c, w = configuration, workload
-    frames = w.frames
-    if w.task != "video":
-        frames = 1
-    elif c.bounded_memory_bank and (frames is None or frames > FULL_BANK_FRAMES):
-        frames = FULL_BANK_FRAMES  # no clip is longer for the memory bank
-    words = (
-        c.variant, c.version, *c.resolution, c.attention, w.objects, c.object_batch, frames, *w.frame_size,
-        int(c.offload_video), int(c.offload_state), *capability,
-    )  # fmt: skip
-    return " ".join(map(str, words))
-
-
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """Bytes over pixels: straight lines between `pixels`, level before the first, going on after the last."""
-
-    pixels: tuple[int, ...]
-    """Rising."""
-    bytes: tuple[float, ...]
-    """Never falling; as many."""
-    slope: float
-    """Bytes per pixel beyond the last."""
-
-    def at(self, pixels: float) -> float:
-        """Bytes at so many pixels."""
-        known = self.pixels
-        place = bisect_right(known, pixels)
-        if place == 0:
-            return self.bytes[0]
-        low = known[place - 1]
-        if place == len(known):
-            return self.bytes[-1] + (pixels - low) * self.slope
-        share = (pixels - low) / (known[place] - low)
-        return self.bytes[place - 1] + share * (self.bytes[place] - self.bytes[place - 1])
-
-
-@dataclass(frozen=True, slots=True)
-class Spill:
-    """What is reserved once the masks of large pictures or of many objects no longer fit into the cache.
-
-    Up to there they take blocks that the encoder left, and cost nothing.
-    """
-
-    constant: float
-    share: float
-    """Of the law's table or curve: what is still in use then, or of no use."""
-    growth: Mapping[str, float]
-    """As a law's."""
-
-
-@dataclass(frozen=True, slots=True)
-class Law:
-    """How one quantity of a runtime, task and width follows from pixels, the variant and the features."""
-
-    curves: Mapping[str, Curve]
-    """By variant: bytes beside the weights and the features."""
-    growth: Mapping[str, float]
-    """By feature (planner.memory_model.features): bytes for each of its units."""
-    spill: Spill | None = None
-    """Of reserved bytes; None where everything that grows is added."""
-    tables: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    """By variant: the same as a curve, at each resolution of the group that was run; it may fall from one to the next,
-    as what the allocator reserves does."""
-
-    def at(self, variant: str, place: int | None, pixels: float) -> float:
-        """Bytes at the resolution in that place of the group's list, or of None at so many pixels."""
-        return self.curves[variant].at(pixels) if place is None else self.tables[variant][place]
-
-
-class Rehearsed(NamedTuple):
-    """A run that was rehearsed. Bytes of the allocator."""
-
-    allocated: int
-    reserved: int
-    least: int | None
-    """Reserved bytes with which it still completes, where they were sought."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
-    """The laws of one runtime, task, width and generation of GPUs."""
-
-    runtime: str
-    task: str
-    width: str
-    generation: str
-    """One of GENERATIONS, or OTHER_PROGRAM."""
-    phases: Mapping[str, Law]
-    """Allocated bytes at the peak of each phase, in order, weights not counted."""
-    reserved: Law
-    """Reserved bytes at the end, weights not counted."""
-    provenance: str
-    """Of what was fitted: rehearsed or published."""
-    places: Mapping[tuple[int, int], int] = field(default_factory=dict)
-    """Where a resolution, shorter side first, stands in the laws' tables."""
-    run: Mapping[str, frozenset[int]] = field(default_factory=dict)
-    """By variant: the places of resolutions that were run on this generation; the others are taken from another."""
-    known: Mapping[tuple[str, tuple[int, int]], Mapping[str, Rehearsed]] = field(default_factory=dict)
-    """Runs by variant and resolution, then by name_of."""
-    most_reserved: float = inf
-    """The most that any run reserved of what it allocated; math attention keeps scores of every length, and more."""
-    largest_pixels: int
-    """Of the resolutions that were fitted to, as are the following."""
-    largest_objects: int
-    largest_frame_pixels: int
-    """Of the source's pictures."""
-
-    def was_run(self, variant: str, resolution: tuple[int, int]) -> bool:
-        """Whether the variant was run at that resolution on this generation."""
-        place = self.places.get((min(resolution), max(resolution)))
-        return place is not None and place in self.run.get(variant, ())
-
-
-KINDS = USUAL, OTHER = "usual", "other"
-"""Of runs: at a resolution that was rehearsed, as planning proposes it first; and all else (beyond.is_usual)."""
-COVERAGE = 0.95
-"""Of margins."""
-
-
-def conformal_rank(rows: int) -> int:
-    """The rank among n held-out rows below which a further one stays with a probability of COVERAGE."""
-    return min(rows, ceil(COVERAGE * (rows + 1)))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Margin:
-    """How far the truth of the total lay above the prediction, in rows that were not fitted (split conformal)."""
-
-    ratio: float
-    """The k-th smallest of truth / prediction - 1 over n rows, k = ceil(0.95 (n + 1)), or the largest; at least 0."""
-    rows: int
-    """n: a further row of the same kind stays below with a probability of at least `coverage`."""
-
-    @property
-    def coverage(self) -> float:
-        """K / (n + 1), which fewer than 19 rows cannot bring to 95 %."""
-        return conformal_rank(self.rows) / (self.rows + 1)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Correction:
-    """What rows measured on one GPU say of the laws."""
-
-    gpu: str
-    runtime: str
-    allocated_ratio: float
-    reserved_ratio: float
-    context_bytes: int | None
-    """Measured, of processes that were alone; None where none was."""
-    margin: Margin
-    """Of the total after correction, from rows held out."""
-    notes: tuple[str, ...]
-    """Why the margin is wider than its rows say, such as another version of torch."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Coefficients:
-    """What the regression and its held-out rows gave."""
-
-    groups: Mapping[Key, Group]
-    """By runtime, task, width and generation."""
-    margins: Mapping[tuple[str, str, str], Margin]
-    """By runtime, task and kind (USUAL or OTHER): of reserved bytes."""
-    least: Mapping[tuple[str, str], float]
-    """By runtime and task: the share of the cache, what is reserved beyond what is allocated, that a run cannot give
-    back when memory runs short."""
-    beyond: float
-    """Relative, of reserved bytes: how far more pixels than were fitted to lay above the prediction, when held out."""
-    corrections: tuple[Correction, ...]
-    profiles: tuple[str, ...]
-    memory_model: str
-    """Name of this fit."""
-    versions: Mapping[str, str]
-    """Of the packages that were rehearsed."""
-
-    def group(self, runtime: str, task: str, width: str, generation: str) -> Group | None:
-        """The laws of a generation; where it has none those of most cards, and of the published program its own."""
-        for name in (generation, generation_of(None), OTHER_PROGRAM):
-            found = self.groups.get((runtime, task, width, name))
-            if found is not None:
-                return found
-        return None
 
 
 def load_coefficients(path: Path | None = None) -> Coefficients:
@@ -252,7 +62,7 @@ def _load(path: Path, written: int) -> Coefficients:
     except OSError as error:
         raise FileError(f"{path}: cannot be read: {error.strerror}.", REMAKE) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise FileError(f"{path}: not a file of coefficients: {error}.", REMAKE) from error
+        raise FileError(f"{path}: not a file of coefficients: {str(error).rstrip('.')}.", REMAKE) from error
 
 
 def parse_coefficients(text: str, path: Path | None = None) -> Coefficients:
@@ -266,7 +76,10 @@ def parse_coefficients(text: str, path: Path | None = None) -> Coefficients:
         raise ValueError(f"schema_version is {value['schema_version']!r}, not {SCHEMA_VERSION}")
     return Coefficients(
         groups=_Groups(lines, path),
-        margins={(*_task(entry), _word(entry["kind"], KINDS)): _margin(entry) for entry in value["margins"]},
+        margins={
+            (*_task(entry), check_word(entry["kind"], "kind of margin", KINDS)): _margin(entry)
+            for entry in value["margins"]
+        },
         least={_task(entry): _number(entry["share"]) for entry in value["least"]},
         beyond=_number(value["beyond"]),
         corrections=tuple(_correction(entry) for entry in value["corrections"]),
@@ -287,7 +100,7 @@ class _Groups(Mapping[Key, Group]):
             found = _KEY.match(line)
             if found is None:
                 raise ValueError(f"a line does not begin with its group: {line[:40]!r}")
-            self._texts[found[1], found[2], found[3], found[4]] = line
+            self._texts[cast(Key, found.groups())] = line
 
     def __getitem__(self, key: Key) -> Group:
         known = self._read.get(key)
@@ -296,8 +109,8 @@ class _Groups(Mapping[Key, Group]):
             try:
                 known = self._read[key] = _group(json.loads(text))
             except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-                where = self._path or "the coefficients"
-                raise FileError(f"{where}: the group {' '.join(key)} cannot be read: {error}.", REMAKE) from error
+                where, why = self._path or "the coefficients", str(error).rstrip(".")
+                raise FileError(f"{where}: the group {' '.join(key)} cannot be read: {why}.", REMAKE) from error
         return known
 
     def __iter__(self) -> Iterator[Key]:
@@ -314,15 +127,18 @@ def _group(entry: Any) -> Group:
     places = {(int(short), int(long)): place for place, (short, long) in enumerate(entry["resolutions"])}
     runtime, task, width, generation = entry["group"]
     return Group(
-        runtime=_word(runtime, RUNTIMES),
-        task=_word(task, TASKS),
-        width=_word(width, WIDTHS),
-        generation=_word(generation, (*GENERATIONS, OTHER_PROGRAM)),
+        runtime=check_word(runtime, "runtime", RUNTIMES),
+        task=check_word(task, "task", TASKS),
+        width=check_word(width, "width", WIDTHS),
+        generation=check_word(generation, "generation", (*GENERATIONS, OTHER_PROGRAM)),
         phases={name: _law(law, pixels, len(places)) for name, law in entry["phases"].items()},
         reserved=_law(entry["reserved"], pixels, len(places)),
-        provenance=_word(entry["provenance"], ("rehearsed", "published")),
+        provenance=check_word(entry["provenance"], "provenance", LAWS_OF),
         places=places,
-        run={_word(variant, VARIANTS): frozenset(map(int, found)) for variant, found in entry["run"].items()},
+        run={
+            check_word(variant, "variant", VARIANTS): frozenset(map(int, found))
+            for variant, found in entry["run"].items()
+        },
         known=_known(entry["known"]),
         most_reserved=_most(entry["most_reserved"]),
         largest_pixels=pixels[-1],
@@ -337,8 +153,8 @@ def _most(value: Any) -> float:
     return inf if value is None else float(value)
 
 
-def _known(entries: Any) -> dict[tuple[str, tuple[int, int]], dict[str, Rehearsed]]:
-    found: dict[tuple[str, tuple[int, int]], dict[str, Rehearsed]] = {}
+def _known(entries: Any) -> dict[tuple[Variant, tuple[int, int]], dict[str, Rehearsed]]:
+    found: dict[tuple[Variant, tuple[int, int]], dict[str, Rehearsed]] = {}
     for name, sizes in entries.items():
         variant, _, height, width, _ = name.split(" ", 4)
         allocated, reserved, least = sizes
@@ -387,8 +203,8 @@ def _curve(values: Any, pixels: tuple[int, ...]) -> Curve:
     return Curve(pixels, tuple(sizes), slope)
 
 
-def _task(entry: Any) -> tuple[str, str]:
-    return _word(entry["runtime"], RUNTIMES), _word(entry["task"], TASKS)
+def _task(entry: Any) -> tuple[Runtime, Task]:
+    return check_word(entry["runtime"], "runtime", RUNTIMES), check_word(entry["task"], "task", TASKS)
 
 
 def _margin(entry: Any) -> Margin:
@@ -399,7 +215,7 @@ def _correction(entry: Any) -> Correction:
     context = entry["context_bytes"]
     return Correction(
         gpu=str(entry["gpu"]),
-        runtime=_word(entry["runtime"], RUNTIMES),
+        runtime=check_word(entry["runtime"], "runtime", RUNTIMES),
         allocated_ratio=_number(entry["allocated_ratio"]),
         reserved_ratio=_number(entry["reserved_ratio"]),
         context_bytes=None if context is None else int(context),
@@ -413,9 +229,3 @@ def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
         raise ValueError(f"{value!r} is not a number of 0 or more")
     return value
-
-
-def _word(value: Any, known: tuple[str, ...]) -> str:
-    if value not in known:
-        raise ValueError(f"{value!r} is none of {', '.join(known)}")
-    return str(value)

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from planner.domain import Gpu
 from planner.errors import FileError
 from planner.locations import profiles_folder
+from planner.words import ProvenanceKind
 
 FILE = profiles_folder() / "contexts.json"
 SCHEMA_VERSION = 1
@@ -32,7 +33,7 @@ WHOLE_SLICES = 7
 MOST_BYTES = 2**30
 """No context is as large."""
 SPARE_SHARE = 0.5
-"""Of memory beyond a size: how much of it counts against the context of the next size's cards. So a larger budget
+"""The share of memory beyond a size that counts against the context of the next size's cards. So a larger budget
 never plans for less, whatever its cards, with a headroom of up to as much."""
 
 
@@ -42,8 +43,7 @@ class Context(NamedTuple):
     bytes: int
     low_bytes: int
     high_bytes: int
-    provenance: str
-    """One of planner.domain.PROVENANCES."""
+    provenance: ProvenanceKind
     note: str | None = None
     """Why the band is wider than what was measured gives, if it is."""
 
@@ -79,7 +79,9 @@ class KnownContexts(NamedTuple):
         """Bytes on a GPU with so many multiprocessors."""
         return self.base_bytes + self.thread_bytes * multiprocessors * threads_of(capability)
 
-    def around(self, size: float, provenance: str, note: str | None = None, wider: float = 1.0) -> Context:
+    def around(
+        self, size: float, provenance: ProvenanceKind = "assumed", note: str | None = None, wider: float = 1.0
+    ) -> Context:
         """A context and its band."""
         high = size * (1 + self.above) * wider
         return Context(round(size), int(size * (1 - self.below)), ceil(high), provenance, note)
@@ -150,7 +152,7 @@ def _on_some(capability: tuple[int, int] | None, budget_bytes: int | None) -> Co
         usual = known.usual.get(capability or USUAL_CAPABILITY, known.usual[USUAL_CAPABILITY])
         # Where no card stands for the capability, whatever there is of it is bound to hold the figure.
         figure = round(min(max(usual, least), most))
-        return Context(figure, known.around(least, "").low_bytes, known.around(most, "").high_bytes, "assumed")
+        return Context(figure, known.around(least).low_bytes, known.around(most).high_bytes, "assumed")
     place = next((at for at, size in enumerate(sizes) if size.bytes >= budget_bytes), len(sizes) - 1)
     own = sizes[place].contexts
     middle: float = own[len(own) // 2]
@@ -161,7 +163,7 @@ def _on_some(capability: tuple[int, int] | None, budget_bytes: int | None) -> Co
             break
         middle = max(middle, larger.contexts[len(larger.contexts) // 2] - spare)
         largest = max(largest, larger.contexts[-1] * (1 + known.above) - spare)
-    return Context(round(middle), known.around(own[0], "").low_bytes, ceil(largest), "assumed")
+    return Context(round(middle), known.around(own[0]).low_bytes, ceil(largest), "assumed")
 
 
 @lru_cache(maxsize=64)

@@ -6,40 +6,43 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from statistics import median
 
-from planner.memory_model.coefficients import Correction, Margin
 from planner.memory_model.contexts import context_on
 from planner.memory_model.estimator import MemoryModel
 from planner.memory_model.fitting import rounded
+from planner.memory_model.laws import Correction, Margin
 from planner.memory_model.rows import Row
+from planner.words import Runtime
 
 FEWEST_ROWS = 3
-"""Of one GPU and runtime: fewer say too little to move a prediction."""
+"""Fewest rows of one GPU and runtime: fewer say too little to move a prediction."""
 OTHER_VERSIONS = 0.05
 """Assumed, relative: what rows of another torch or driver than most widen the bound by."""
 
 
 def corrections_of(rows: Iterable[Row], model: MemoryModel) -> Iterator[Correction]:
     """One for each GPU and runtime with enough measured rows, in order of their names."""
-    by_gpu: dict[tuple[str, str], list[Row]] = {}
+    by_gpu: dict[tuple[str, Runtime], list[Row]] = {}
     for row in rows:
-        if row.kind == "measured" and row.use == "fit" and row.gpu and row.allocated and row.reserved:
-            by_gpu.setdefault((row.gpu, row.runtime), []).append(row)
+        counted = row.usage.allocated_bytes and row.usage.reserved_bytes
+        if row.kind == "measured" and row.use == "fit" and row.gpu and counted:
+            by_gpu.setdefault((row.gpu, row.run.runtime), []).append(row)
     for (gpu, runtime), found in sorted(by_gpu.items()):
         if len(found) >= FEWEST_ROWS:
             yield _correction(gpu, runtime, found, model)
 
 
-def _correction(gpu: str, runtime: str, rows: Sequence[Row], model: MemoryModel) -> Correction:
+def _correction(gpu: str, runtime: Runtime, rows: Sequence[Row], model: MemoryModel) -> Correction:
     """The medians of measured over predicted; the margin is the worst row predicted without it."""
     allocated, reserved = _ratios(rows, model)
-    contexts = [row.context for row in rows if row.context is not None]
+    contexts = [row.usage.context_bytes for row in rows if row.usage.context_bytes is not None]
     context = max(contexts, default=context_on(gpu).bytes)
     worst = 0.0
     for held_out in rows:
         rest = [row for row in rows if row is not held_out]
-        predicted = model.totals(held_out.configuration, held_out.workload, held_out.capability, runtime).reserved
+        run = held_out.run
+        predicted = model.totals(run.configuration, run.workload, held_out.capability, runtime).reserved
         predicted *= _ratios(rest, model)[1]
-        worst = max(worst, ((held_out.reserved or 0) - predicted) / (predicted + context))
+        worst = max(worst, ((held_out.usage.reserved_bytes or 0) - predicted) / (predicted + context))
     notes = tuple(_mixed(rows))
     return Correction(
         gpu=gpu,
@@ -55,15 +58,15 @@ def _correction(gpu: str, runtime: str, rows: Sequence[Row], model: MemoryModel)
 def _ratios(rows: Sequence[Row], model: MemoryModel) -> tuple[float, float]:
     allocated, reserved = [], []
     for row in rows:
-        totals = model.totals(row.configuration, row.workload, row.capability, row.runtime)
-        allocated.append((row.allocated or 0) / totals.allocated)
-        reserved.append((row.reserved or 0) / totals.reserved)
+        totals = model.totals(row.run.configuration, row.run.workload, row.capability, row.run.runtime)
+        allocated.append((row.usage.allocated_bytes or 0) / totals.allocated)
+        reserved.append((row.usage.reserved_bytes or 0) / totals.reserved)
     return median(allocated), median(reserved)
 
 
 def _allocated_share(rows: Sequence[Row], model: MemoryModel) -> float:
     """Allocated over reserved where they come closest: reserved must not fall below allocated."""
-    every = (model.totals(row.configuration, row.workload, row.capability, row.runtime) for row in rows)
+    every = (model.totals(row.run.configuration, row.run.workload, row.capability, row.run.runtime) for row in rows)
     return max(float(totals.allocated / totals.reserved) for totals in every)
 
 

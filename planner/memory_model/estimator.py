@@ -5,71 +5,41 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from math import ceil
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from planner.catalog import Catalog, load_catalog
-from planner.domain import RUNTIMES, Component, Configuration, Estimate, Gpu, Phase, Workload
+from planner.domain import Component, Configuration, Estimate, Gpu, Workload, name_of, runtime_of
 from planner.errors import UsageError
 from planner.memory_model import arrays, host
-from planner.memory_model.beyond import NO_SCORES, Scores, is_beyond, is_usual, math_scores, reserved_scores
-from planner.memory_model.coefficients import (
-    KINDS,
-    Coefficients,
-    Correction,
-    Group,
-    Law,
-    Rehearsed,
-    generation_of,
-    load_coefficients,
-    name_of,
-)
+from planner.memory_model.beyond import NO_SCORES, is_beyond, is_usual, math_scores
+from planner.memory_model.coefficients import load_coefficients
 from planner.memory_model.contexts import Context, context_on
 from planner.memory_model.exact import Key, Known, key_of, phases_of
-from planner.memory_model.features import ARRAYS, SCALAR, Operations, Quantities, features
+from planner.memory_model.features import SCALAR, Operations, Quantities, features
+from planner.memory_model.laws import KINDS, Coefficients, Correction, Group, Rehearsed, generation_of
 from planner.memory_model.releases import BUILT, Difference, Releases, releases_as_fitted, releases_of
+from planner.memory_model.terms import (
+    CUDA_CONTEXT,
+    WIDTH_OF,
+    Terms,
+    Totals,
+    origin_of,
+    phase_of,
+    quantities,
+    reserved_of,
+    totals_of,
+)
+from planner.words import PositionTables, Runtime, Task, Variant
 
 if TYPE_CHECKING:
     import numpy
 
-OTHER_RUNTIME = RUNTIMES[2]
-"""The published re-implementation."""
 MOST_FEATURES = 4096
 """That are kept: a plan asks for some hundred."""
-ENDLESS_FRAMES = 10**9
-"""Stands for a clip without end: more frames than any bounded memory bank keeps."""
-WIDTH_OF = {
-    "float16": "half",
-    "bfloat16": "half",
-    "autocast_float16": "autocast",
-    "autocast_bfloat16": "autocast",
-    "float32": "float32",
-}
 MOST = "12.0"
 """The generation that takes most: what bounds a run on a GPU that nobody named."""
 OTHER_GPU = 0.05
 """Assumed, relative to the total: what rows measured on another GPU widen the bound by."""
-CUDA_CONTEXT = "cuda context"
-"""The component that hangs on the card."""
-SCORED = {"encode": 0, "track": 1}
-"""Phases in which math attention holds scores, and which of the two."""
-REMAINDER = {"load": "positional tables and copies"}
-"""What a law says beside weights and known arrays, by phase; elsewhere it is activations."""
-
-
-class Totals(NamedTuple):
-    """The sums of one configuration: bytes, or columns of bytes."""
-
-    allocated: Any
-    reserved: Any
-    context: Any
-    upper: Any
-    least: Any
-    """What it completes in, when the allocator gives back its cache."""
-
-    @property
-    def total(self) -> Any:
-        """What the process takes on the GPU."""
-        return self.reserved + self.context
 
 
 class MemoryModel:
@@ -79,14 +49,14 @@ class MemoryModel:
         self,
         coefficients: Coefficients | None = None,
         catalog: Catalog | None = None,
-        correction: Mapping[str, Correction] | None = None,
+        correction: Mapping[Runtime, Correction] | None = None,
         context: Context | None = None,
         releases: Releases | None = None,
     ) -> None:
         self.coefficients = coefficients or load_coefficients()
         self.catalog = catalog or load_catalog()
         self._known_curves: dict[tuple[int, str, tuple[int, int]], tuple[Mapping[int, float], bool]] = {}
-        self._known_features: dict[tuple[str, str, Quantities], dict[str, Any]] = {}
+        self._known_features: dict[tuple[Runtime, Task, Quantities], dict[str, Any]] = {}
         self._known_differences: dict[tuple[Any, ...], Difference] = {}
         self.corrections = dict(correction or {})
         """By runtime: what was measured on the GPU that is planned for."""
@@ -107,7 +77,7 @@ class MemoryModel:
         gpu: Gpu | str | None,
         budget_bytes: int | None = None,
         torch: str | None = None,
-        position_tables: str = BUILT,
+        position_tables: PositionTables = BUILT,
     ) -> MemoryModel:
         """This model for a GPU, or one of that name: its context, and what was measured there, else on others.
 
@@ -115,7 +85,7 @@ class MemoryModel:
         "2.11"; None is the installed one, else the newest known. position_tables: of POSITION_TABLES, for stock.
         """
         known = self.coefficients.corrections
-        here = {}
+        here: dict[Runtime, Correction] = {}
         if gpu and known:
             name = gpu if isinstance(gpu, str) else gpu.name
             from planner.catalog.gpu_names import same_card  # most plans know of no measurement
@@ -134,7 +104,9 @@ class MemoryModel:
         model.known = known
         return model
 
-    def _alike(self, corrections: Mapping[str, Correction], context: Context | None, releases: Releases) -> MemoryModel:
+    def _alike(
+        self, corrections: Mapping[Runtime, Correction], context: Context | None, releases: Releases
+    ) -> MemoryModel:
         """A model by the same laws, which shares what was worked out of them."""
         model = MemoryModel(self.coefficients, self.catalog, corrections, context, releases)
         model._known_curves, model._known_features = self._known_curves, self._known_features
@@ -145,7 +117,7 @@ class MemoryModel:
         configuration: Configuration,
         workload: Workload,
         capability: tuple[int, int] | None = None,
-        runtime: str | None = None,
+        runtime: Runtime | None = None,
     ) -> Estimate:
         """Bytes at the peak by phase and component. `capability` sets workspace and context, if known.
 
@@ -162,8 +134,8 @@ class MemoryModel:
         highest = max(sizes, key=sizes.__getitem__)
         # A run that was rehearsed is known to the byte, which its highest phase then takes; no other takes more.
         sizes = {name: min(size, totals.allocated) for name, size in sizes.items()} | {highest: totals.allocated}
-        phases = tuple(_phase(name, size, terms, group, configuration) for name, size in sizes.items())
-        because, origin = self._extrapolated(group, configuration, workload), _origin(group, terms.ratios)
+        phases = tuple(phase_of(name, size, terms, group, configuration) for name, size in sizes.items())
+        because, origin = self._extrapolated(group, configuration, workload), origin_of(group, terms.ratios)
         if correction := self.corrections.get(runtime):
             because += correction.notes
         known = self._found(group, configuration, workload, capability)
@@ -195,7 +167,9 @@ class MemoryModel:
             exact=known.exact if known else None,
         )
 
-    def host_bytes(self, configuration: Configuration, workload: Workload, runtime: str | None = None) -> int | None:
+    def host_bytes(
+        self, configuration: Configuration, workload: Workload, runtime: Runtime | None = None
+    ) -> int | None:
         """Bytes in the host's memory, as planning asks for them; None where they are not known."""
         return host.host_bytes(configuration, workload, runtime or runtime_of(configuration), self.catalog)
 
@@ -204,7 +178,7 @@ class MemoryModel:
         configuration: Configuration,
         workload: Workload,
         capability: tuple[int, int] | None = None,
-        runtime: str | None = None,
+        runtime: Runtime | None = None,
     ) -> Totals:
         """Only the sums: what planning asks for thousands of times."""
         runtime = runtime or runtime_of(configuration)
@@ -212,7 +186,7 @@ class MemoryModel:
         exact = self._found(group, configuration, workload, capability)
         if exact is not None:
             share = self.coefficients.least[group.runtime, group.task]
-            return _totals_of(exact, self._context(group, capability), share)
+            return totals_of(exact, self._context(group, capability), share)
         q = quantities(configuration, workload)
         terms = self._terms(group, configuration, q, capability)
         if capability is not None:
@@ -223,13 +197,13 @@ class MemoryModel:
         if other is group:
             return found
         terms = self._terms(other, configuration, q, capability)
-        upper = self._bound(other, terms, _reserved(other, terms, found.allocated)) + terms.context.high_bytes
+        upper = self._bound(other, terms, reserved_of(other, terms, found.allocated)) + terms.context.high_bytes
         return found._replace(upper=max(found.upper, upper))
 
     def predict(
         self,
         columns: Mapping[str, Any],
-        task: str,
+        task: Task,
         objects: Any = 1,
         frames: Any = None,
         frame_pixels: Any = 1080 * 1920,
@@ -244,7 +218,7 @@ class MemoryModel:
 
         return tables.predict(self, columns, task, objects, frames, frame_pixels)
 
-    def _group(self, runtime: str, configuration: Configuration, workload: Workload, generation: str) -> Group:
+    def _group(self, runtime: Runtime, configuration: Configuration, workload: Workload, generation: str) -> Group:
         if workload.frames is None and workload.task == "video" and runtime == "stock":
             raise UsageError(
                 "A clip without end has no peak on an unbounded memory bank: it keeps every frame.",
@@ -302,7 +276,7 @@ class MemoryModel:
         ran = group.known.get((configuration.variant, configuration.resolution)) if self.releases.as_fitted else None
         return ran.get(name_of(configuration, workload, capability)) if ran else None
 
-    def _features(self, runtime: str, task: str, q: Quantities) -> dict[str, Any]:
+    def _features(self, runtime: Runtime, task: Task, q: Quantities) -> dict[str, Any]:
         """Variants and precisions share them, so they are worked out once."""
         known = self._known_features.get((runtime, task, q))
         if known is None:
@@ -311,7 +285,7 @@ class MemoryModel:
             known = self._known_features[runtime, task, q] = features(runtime, task, q, SCALAR)
         return known
 
-    def _apart(self, group: Group, variant: str, pixels: int, capability: tuple[int, int] | None) -> Difference:
+    def _apart(self, group: Group, variant: Variant, pixels: int, capability: tuple[int, int] | None) -> Difference:
         """What the releases that count take more; most models differ in none, and then it hangs on no resolution."""
         key = id(group), variant, capability, pixels if self.releases.tables != BUILT else 0
         known = self._known_differences.get(key)
@@ -321,7 +295,7 @@ class MemoryModel:
             )
         return known
 
-    def _curves(self, group: Group, variant: str, resolution: tuple[int, int]) -> tuple[Mapping[int, float], bool]:
+    def _curves(self, group: Group, variant: Variant, resolution: tuple[int, int]) -> tuple[Mapping[int, float], bool]:
         """What the laws of a group say, by their ids, and whether that was run; the ways of running share them."""
         key = id(group), variant, resolution
         known = self._known_curves.get(key)
@@ -334,7 +308,7 @@ class MemoryModel:
 
     def _totals(self, group: Group, terms: Terms, known: Rehearsed | None = None) -> Totals:
         allocated = terms.highest(group)
-        reserved = max(allocated, _reserved(group, terms, allocated))
+        reserved = max(allocated, reserved_of(group, terms, allocated))
         least = allocated + ceil((reserved - allocated) * self.coefficients.least[group.runtime, group.task])
         context = terms.context
         if known is not None and not terms.ratios:
@@ -346,18 +320,18 @@ class MemoryModel:
         return Totals(allocated, reserved, context.bytes, upper + context.high_bytes, least + context.bytes)
 
     def _bound(self, group: Group, terms: Terms, reserved: int) -> int:
-        """Of reserved bytes."""
+        """The bound of reserved bytes."""
         more: float = reserved * self.widening(group, terms.quantities, terms.usual, SCALAR)
         return reserved + ceil(more)
 
     def usual(
-        self, configuration: Configuration, workload: Workload, capability: tuple[int, int] | None, runtime: str
+        self, configuration: Configuration, workload: Workload, capability: tuple[int, int] | None, runtime: Runtime
     ) -> bool:
         """Whether a run is of the kind that is known best; see beyond.is_usual."""
         group = self._group(runtime, configuration, workload, generation_of(capability))
         return self._terms(group, configuration, quantities(configuration, workload), capability).usual
 
-    def stepping_pixels(self, runtime: str, task: str) -> int:
+    def stepping_pixels(self, runtime: Runtime, task: Task) -> int:
         """The largest resolution that was run: up to there bytes step with the resolution."""
         group = self.coefficients.group(runtime, task, "half", generation_of(None))
         return group.largest_pixels if group else 0
@@ -387,25 +361,6 @@ class MemoryModel:
         return tuple(reasons)
 
 
-def _reserved(group: Group, terms: Terms, allocated: int) -> int:
-    """Reserved bytes in the end, no more of those allocated than any run reserved; math attention keeps more.
-
-    allocated: at least so many, perhaps of another generation.
-    """
-    reserved = terms.reserved(group.reserved)
-    most = group.most_reserved if not terms.ratios else group.most_reserved * terms.ratios[1] / terms.ratios[0]
-    if reserved <= allocated * most or any(terms.scores):  # the first, mostly
-        return reserved
-    return min(reserved, ceil(max(allocated, terms.highest(group)) * most))
-
-
-def _totals_of(known: Known, context: Context, share: float) -> Totals:
-    """The sums of a run that was found: nothing but the context can be more. `share` of the cache has to stay."""
-    cache = ceil((known.reserved_bytes - known.allocated_bytes) * share)
-    upper, least = known.reserved_upper_bytes + context.high_bytes, known.allocated_bytes + cache + context.bytes
-    return Totals(known.allocated_bytes, known.reserved_bytes, context.bytes, upper, least)
-
-
 def _from_elsewhere(one: Correction) -> Correction:
     """A correction for a GPU that it was not measured on: tensors are the same, the context is not."""
     return replace(
@@ -414,95 +369,3 @@ def _from_elsewhere(one: Correction) -> Correction:
         margin=replace(one.margin, ratio=one.margin.ratio + OTHER_GPU),
         notes=(*one.notes, f"measured on {one.gpu}, not on this GPU; the upper bound is wider for it"),
     )
-
-
-class Terms(NamedTuple):
-    """What the laws are applied to for one configuration. Bytes."""
-
-    curves: Mapping[int, float]
-    """What the curve of each law of the group says, by the id of the law."""
-    quantities: Quantities
-    weights: int
-    grown: dict[str, Any]
-    usual: bool
-    """See beyond.is_usual."""
-    apart: Difference
-    """What the releases that count take more than those that the laws were fitted with."""
-    scores: Scores
-    ratios: tuple[float, float] | None
-    """Measured: of allocated and of reserved."""
-    context: Context
-
-    def allocated(self, phase: str, law: Law) -> int:
-        """Allocated bytes at the peak of a phase."""
-        value = self.weights + max(0.0, self.value(law) + self.extra(phase))
-        return ceil(value * self.ratios[0] if self.ratios else value)
-
-    def highest(self, group: Group) -> int:
-        """Allocated bytes at the peak of the highest phase."""
-        return max(self.allocated(name, law) for name, law in group.phases.items())
-
-    def reserved(self, law: Law) -> int:
-        """Reserved bytes in the end."""
-        value: float = self.weights + self.value(law) + self.apart.workspace + self.apart.reserved
-        value += reserved_scores(self.scores, SCALAR)
-        return ceil(value * self.ratios[1] if self.ratios else value)
-
-    def value(self, law: Law) -> float:
-        """What a law says beside the weights."""
-        curve, grown = self.curves[id(law)], self.grown
-        found = curve
-        for name, coefficient in law.growth.items():
-            found += coefficient * grown[name]
-        spill = law.spill
-        if spill is None:
-            return found
-        spilt = spill.constant + spill.share * curve
-        for name, coefficient in spill.growth.items():
-            spilt += coefficient * grown[name]
-        return max(found, spilt)
-
-    def extra(self, phase: str) -> float:
-        """What was not fitted: workspaces and copies by the release that counts, scores of math attention."""
-        return self.apart.of(phase) + (float(self.scores[SCORED[phase]]) if phase in SCORED else 0.0)
-
-
-def runtime_of(configuration: Configuration) -> str:
-    """Whose code a configuration is for."""
-    return "own" if configuration.bounded_memory_bank else "stock"
-
-
-def quantities(configuration: Configuration, workload: Workload) -> Quantities:
-    """The numbers that features are made of."""
-    return Quantities(
-        pixels=configuration.resolution[0] * configuration.resolution[1],
-        object_batch=configuration.object_batch,
-        offload_video=configuration.offload_video,
-        offload_state=configuration.offload_state,
-        objects=workload.objects,
-        frames=workload.frames or ENDLESS_FRAMES,
-        frame_pixels=workload.frame_size[0] * workload.frame_size[1],
-    )
-
-
-def _phase(name: str, whole: int, terms: Terms, group: Group, configuration: Configuration) -> Phase:
-    """A phase by component; what is neither weights nor a known array is the remainder."""
-    law = group.phases[name]
-    ratio = terms.ratios[0] if terms.ratios else 1.0
-    parts = [Component("weights", int(terms.weights * ratio), "published")]
-    for feature, coefficient in law.growth.items():
-        if feature in ARRAYS:
-            parts.append(Component(feature, int(coefficient * terms.grown[feature] * ratio), "derived"))
-    if name in SCORED:
-        parts.append(Component("attention scores", int(terms.scores[SCORED[name]] * ratio), "derived"))
-    if name != "load" and terms.apart.workspace > 0:
-        parts.append(Component("workspace", int(terms.apart.workspace * ratio), "published"))
-    if name not in ("load", "init") and terms.apart.casts > 0:
-        parts.append(Component("autocast copies", int(terms.apart.casts * ratio), "simulated"))
-    rest = whole - sum(part.bytes for part in parts)
-    parts.append(Component(REMAINDER.get(name, "activations"), rest, _origin(group, terms.ratios)))
-    return Phase(name=name, components=tuple(part for part in parts if part.bytes))
-
-
-def _origin(group: Group, ratios: tuple[float, float] | None) -> str:
-    return "measured" if ratios else group.provenance

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from planner.domain import VERSIONS, Component, Configuration, Estimate, Exact, Phase, Workload
+from planner.domain import Component, Configuration, Estimate, Exact, Phase, Workload
+from planner.words import VERSIONS, ExactMethod, Precision, Runtime
 
 SETTLED_FRAMES = 30
-"""Of a video on a bounded memory bank, which is full after 16 frames: a longer clip allocates no more. What is reserved
+"""Frames of a video on a bounded memory bank, which is full after 16: a longer clip allocates no more. What is reserved
 then stays, too, but for a granule of 2 MiB where several objects go in one pass (simulated: docs/rehearsing.md)."""
 
 
@@ -25,19 +26,20 @@ class Known(NamedTuple):
     exact: Exact
 
 
-Key = tuple[str, Configuration, Workload, tuple[int, int] | None]
+_FLOAT16: Mapping[Precision, Precision] = {"bfloat16": "float16", "autocast_bfloat16": "autocast_float16"}
+Key = tuple[Runtime, Configuration, Workload, tuple[int, int] | None]
 """Whose code runs, what and on which capability: see key_of."""
 
 
 def key_of(
-    runtime: str, configuration: Configuration, workload: Workload, capability: tuple[int, int] | None = None
+    runtime: Runtime, configuration: Configuration, workload: Workload, capability: tuple[int, int] | None = None
 ) -> Key:
     """What an answer is kept under; the same for runs that take the same bytes.
 
     The two half precisions take the same. Checkpoints of version 2.0 lack one small table of 2.1's, tens of kilobytes,
     which stands for both here as it does in planning. A clip that fills a bounded memory bank is one without end.
     """
-    precision = configuration.precision.replace("bfloat16", "float16")
+    precision = _FLOAT16.get(configuration.precision, configuration.precision)
     if (configuration.version, configuration.precision) != (VERSIONS[0], precision):
         configuration = replace(configuration, version=VERSIONS[0], precision=precision)
     if runtime == "own" and workload.task == "video" and (workload.frames or 0) > SETTLED_FRAMES:
@@ -64,7 +66,7 @@ def phases_of(known: Known, laws: Sequence[Phase]) -> tuple[Phase, ...]:
     )
 
 
-def _phase(name: str, whole_bytes: int, parts: Sequence[Component], method: str) -> Phase:
+def _phase(name: str, whole_bytes: int, parts: Sequence[Component], method: ExactMethod) -> Phase:
     """Known arrays as they are, and the rest as it was found; all of it where the arrays would be more."""
     arrays = [part for part in parts if part.provenance == "derived" or part.name == "weights"]
     rest = whole_bytes - sum(part.bytes for part in arrays)

@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from planner.memory_model import arrays
+from planner.words import Runtime, Task
 
 Number = Any
 """An int, float or bool, or a numpy array of them."""
@@ -38,7 +39,7 @@ class Quantities(NamedTuple):
     """One configuration and workload as numbers (or columns of them)."""
 
     pixels: Number
-    """Of the resolution."""
+    """Pixels of the resolution."""
     object_batch: Number
     offload_video: Number
     offload_state: Number
@@ -70,7 +71,7 @@ ARRAYS = (FRAMES, MEMORY_BANK, OUTPUT_MASKS, KEPT_MASKS)
 """Features that are components of an estimate; the others grow its activations."""
 
 
-def features(runtime: str, task: str, q: Quantities, ops: Operations) -> dict[str, Number]:
+def features(runtime: Runtime, task: Task, q: Quantities, ops: Operations) -> dict[str, Number]:
     """Bytes of known arrays that a runtime holds for a task, and pixels that its passes share, by name.
 
     A coefficient near 1 for an array says that it is held whole; the regression decides. `runtime` as in domain.

@@ -11,10 +11,13 @@ from typing import Any
 from zlib import crc32
 
 from planner.catalog import Catalog
-from planner.memory_model.coefficients import (
+from planner.memory_model.coefficients import SCHEMA_VERSION
+from planner.memory_model.corrections import corrections_of
+from planner.memory_model.estimator import MemoryModel
+from planner.memory_model.fitting import LEADING, fit_groups, rounded
+from planner.memory_model.laws import (
     KINDS,
     OTHER,
-    SCHEMA_VERSION,
     USUAL,
     Coefficients,
     Correction,
@@ -24,13 +27,11 @@ from planner.memory_model.coefficients import (
     Margin,
     conformal_rank,
 )
-from planner.memory_model.corrections import corrections_of
-from planner.memory_model.estimator import MemoryModel
-from planner.memory_model.fitting import LEADING, fit_groups, rounded
 from planner.memory_model.published import RUNTIME, fit_published, published_shortfall
 from planner.memory_model.rows import Row
 from planner.memory_model.widths import ordered_by_width
 from planner.profiles.rehearsed import DRAWN, HELD_OUT
+from planner.words import Runtime, Task, Width
 
 FOLDS = 5
 BEYOND_FROM_PIXELS = 1024 * 1024
@@ -46,7 +47,7 @@ def fit(
 ) -> Coefficients:
     """Coefficients from all rows. Raises PlannerError where a group has no row or too few."""
     rehearsed = [row for row in rows if row.campaign and row.use != HELD_OUT]
-    published = [row for row in rows if row.kind == "published" and row.runtime == RUNTIME and row.use == "fit"]
+    published = [row for row in rows if row.kind == "published" and row.run.runtime == RUNTIME and row.use == "fit"]
     groups = fit_laws(rehearsed, catalog)
     groups |= fit_published(published, catalog)
     draft = Coefficients(
@@ -66,7 +67,7 @@ def fit(
 
 def fit_laws(rows: Iterable[Row], catalog: Catalog) -> dict[Key, Group]:
     """The groups of rows that were rehearsed."""
-    by_width: dict[tuple[str, ...], dict[Key, list[Row]]] = {}
+    by_width: dict[tuple[Runtime, Task, Width], dict[Key, list[Row]]] = {}
     for row in sorted(rows, key=lambda row: row.id):
         by_width.setdefault(row.group[:3], {}).setdefault(row.group, []).append(row)
     groups: dict[Key, Group] = {}
@@ -77,8 +78,8 @@ def fit_laws(rows: Iterable[Row], catalog: Catalog) -> dict[Key, Group]:
 
 def shortfall(row: Row, model: MemoryModel) -> float:
     """How far the truth of the reserved bytes lies above the prediction, relative to this; negative: below."""
-    predicted = model.totals(row.configuration, row.workload, row.capability, row.runtime).reserved
-    return float((row.reserved or 0) / predicted - 1)
+    predicted = model.totals(row.run.configuration, row.run.workload, row.capability, row.run.runtime).reserved
+    return float((row.usage.reserved_bytes or 0) / predicted - 1)
 
 
 def out_of_fold(rows: Sequence[Row], coefficients: Coefficients, catalog: Catalog) -> Iterator[tuple[Row, MemoryModel]]:
@@ -98,28 +99,29 @@ def out_of_fold(rows: Sequence[Row], coefficients: Coefficients, catalog: Catalo
         yield from ((row, model) for row in fold)
 
 
-def _least(rows: Sequence[Row], groups: Mapping[Key, Group]) -> dict[tuple[str, str], float]:
+def _least(rows: Sequence[Row], groups: Mapping[Key, Group]) -> dict[tuple[Runtime, Task], float]:
     """By runtime and task: the median share of the cache that a run needs; where nobody sought it all of it."""
-    shares: dict[tuple[str, str], list[float]] = {key[:2]: [] for key in groups}
+    shares: dict[tuple[Runtime, Task], list[float]] = {key[:2]: [] for key in groups}
     for row in rows:
-        if row.least is not None and row.use != HELD_OUT:
-            cache = (row.reserved or 0) - (row.allocated or 0)
-            shares[row.group[:2]].append((row.least - (row.allocated or 0)) / cache if cache else 0.0)
+        if row.usage.least_bytes is not None and row.use != HELD_OUT:
+            allocated = row.usage.allocated_bytes or 0
+            cache = (row.usage.reserved_bytes or 0) - allocated
+            shares[row.group[:2]].append((row.usage.least_bytes - allocated) / cache if cache else 0.0)
     return {key: rounded(min(1.0, max(0.0, median(found)))) if found else 1.0 for key, found in shares.items()}
 
 
 def _margins(
     draft: Coefficients, rehearsed: Sequence[Row], published: Sequence[Row], catalog: Catalog
-) -> dict[tuple[str, str, str], Margin]:
+) -> dict[tuple[Runtime, Task, str], Margin]:
     """By runtime, task and kind, from rows that were predicted without them."""
-    found: dict[tuple[str, str, str], list[float]] = {key: [] for key in draft.margins}
+    found: dict[tuple[Runtime, Task, str], list[float]] = {key: [] for key in draft.margins}
     for row, model in out_of_fold(rehearsed, draft, catalog):
-        kind = USUAL if model.usual(row.configuration, row.workload, row.capability, row.runtime) else OTHER
-        found[row.runtime, row.workload.task, kind].append(shortfall(row, model))
+        kind = USUAL if model.usual(row.run.configuration, row.run.workload, row.capability, row.run.runtime) else OTHER
+        found[row.run.runtime, row.run.workload.task, kind].append(shortfall(row, model))
     model = MemoryModel(draft, catalog)
     for row in published:
         for kind in KINDS:  # too few to tell them apart
-            found[row.runtime, row.workload.task, kind].append(published_shortfall(row, model))
+            found[row.run.runtime, row.run.workload.task, kind].append(published_shortfall(row, model))
     margins = {key: margin_of(shortfalls) for key, shortfalls in found.items()}
     for (runtime, task, kind), margin in margins.items():
         least = margins[runtime, task, USUAL].ratio  # what is known less is not bounded closer
@@ -138,7 +140,7 @@ def _beyond(draft: Coefficients, rehearsed: Sequence[Row], catalog: Catalog) -> 
 
     How much an allocator reserves of what is allocated is no law in the pixels, so that it is taken from all.
     """
-    rows = [row for row in rehearsed if row.runtime == "own"]
+    rows = [row for row in rehearsed if row.run.runtime == "own"]
     small = [row for row in rows if row.quantities.pixels <= BEYOND_FROM_PIXELS]
     large = [row for row in rows if row.quantities.pixels > BEYOND_FROM_PIXELS]
     if not small or not large:

@@ -21,20 +21,13 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.isotonic import isotonic_regression
 
 from planner.catalog import Catalog
-from planner.domain import VARIANTS
 from planner.memory_model import arrays
 from planner.memory_model.beyond import USUAL_MASKS_BYTES, is_usual, reserved_scores
-from planner.memory_model.coefficients import Curve, Group, Key, Law, Rehearsed, Spill, generation_of
-from planner.memory_model.estimator import SCORED
-from planner.memory_model.features import (
-    FRAMES,
-    FURTHER_PASSES,
-    LENGTHENED,
-    MEMORY_BANK,
-    OUTPUT_MASKS,
-    SCALAR,
-)
+from planner.memory_model.features import FRAMES, FURTHER_PASSES, LENGTHENED, MEMORY_BANK, OUTPUT_MASKS, SCALAR
+from planner.memory_model.laws import Curve, Group, Key, Law, Rehearsed, Spill, generation_of
 from planner.memory_model.rows import Row
+from planner.memory_model.terms import SCORED
+from planner.words import VARIANTS, Variant
 
 HELD_WHOLE = {FRAMES: ("init", "encode", "track", "output"), MEMORY_BANK: ("encode", "track", "output")}
 """Arrays that are held whole at the peak of these phases: their own size is known, not regressed."""
@@ -51,14 +44,14 @@ SPILLING = {
 }
 """By runtime and task: what takes blocks that the encoder left before it takes more."""
 UNUSUAL_WEIGHT = 1e-6
-"""Of rows of a cell that has usual ones: they say how bytes grow, not where they begin."""
+"""Weight of other rows in a cell that has usual ones: they say how bytes grow, not where they begin."""
 ABOVE = 1.01
-"""Of the table: what lies less above it may be the allocator's rounding, and no spill."""
+"""How far above the table: what lies less above it may be the allocator's rounding, and no spill."""
 FEWEST_ABOVE = 8
 """Rows that a spill is fitted to: fewer say too little of three or four coefficients."""
 
 Size = tuple[int, int]
-Cell = tuple[str, Size]
+Cell = tuple[Variant, Size]
 """A variant and a resolution, shorter side first."""
 
 
@@ -94,18 +87,18 @@ def fit_groups(rows: Mapping[Key, Sequence[Row]], catalog: Catalog, like: Group 
     leading = next(key for key in rows if key[3] == LEADING)
     item_bytes = arrays.WEIGHT_BYTES[leading[2]]
     weights = {
-        variant: float(arrays.weights(*leading[:2], catalog.shapes[variant].parameters, item_bytes))
+        variant: float(arrays.weights(leading[0], leading[1], catalog.shapes[variant].parameters, item_bytes))
         for variant in VARIANTS
     }
     shapes = sorted({row.shape for row in rows[leading]}, key=lambda size: (size[0] * size[1], size))
-    phases = list(rows[leading][0].phases)
+    phases = list(rows[leading][0].usage.phases)
 
     def fitted(of: Callable[[Row], float], name: str | None) -> dict[Key, Law]:
         example = None if like is None else like.phases.get(name) if name else like.reserved
         return _laws(rows, leading, shapes, weights, of, name, example)
 
-    by_phase = {name: fitted(lambda row, name=name: row.phases.get(name, 0), name) for name in phases}  # type: ignore[misc]
-    reserved = fitted(lambda row: row.reserved or 0, None)
+    by_phase = {name: fitted(lambda row, name=name: row.usage.phases.get(name, 0), name) for name in phases}  # type: ignore[misc]
+    reserved = fitted(lambda row: row.usage.reserved_bytes or 0, None)
     most = _most_reserved(chain.from_iterable(rows.values()))
     return {
         key: _group(key, found, shapes, {name: by_phase[name][key] for name in phases}, reserved[key], most)
@@ -115,12 +108,16 @@ def fit_groups(rows: Mapping[Key, Sequence[Row]], catalog: Catalog, like: Group 
 
 def _most_reserved(rows: Iterable[Row]) -> float:
     """Rounded up, so that no run that was fitted to lies above it."""
-    ratios = [(row.reserved or 0) / row.allocated for row in rows if row.allocated and not _is_math(row)]
+    ratios = [
+        (row.usage.reserved_bytes or 0) / row.usage.allocated_bytes
+        for row in rows
+        if row.usage.allocated_bytes and not _is_math(row)
+    ]
     return ceil(max(ratios) * 1000) / 1000 if ratios else inf
 
 
 def _is_math(row: Row) -> bool:
-    return row.configuration.attention == "math"
+    return row.run.configuration.attention == "math"
 
 
 def _group(
@@ -140,14 +137,14 @@ def _group(
             variant: frozenset(
                 places[row.shape]
                 for row in rows
-                if row.configuration.variant == variant and row.shape in places and _is_usual(row)
+                if row.run.configuration.variant == variant and row.shape in places and _is_usual(row)
             )
             for variant in VARIANTS
         },
         known=_known(rows),
         most_reserved=most_reserved,
         largest_pixels=shapes[-1][0] * shapes[-1][1],
-        largest_objects=max(row.workload.objects for row in rows),
+        largest_objects=max(row.run.workload.objects for row in rows),
         largest_frame_pixels=max(row.quantities.frame_pixels for row in rows),
     )
 
@@ -155,8 +152,8 @@ def _group(
 def _known(rows: Sequence[Row]) -> dict[Cell, dict[str, Rehearsed]]:
     found: dict[Cell, dict[str, Rehearsed]] = {}
     for row in rows:
-        ran = found.setdefault((row.configuration.variant, row.configuration.resolution), {})
-        ran[row.name] = Rehearsed(row.allocated or 0, row.reserved or 0, row.least)
+        ran = found.setdefault((row.run.configuration.variant, row.run.configuration.resolution), {})
+        ran[row.name] = Rehearsed(row.usage.allocated_bytes or 0, row.usage.reserved_bytes or 0, row.usage.least_bytes)
     return found
 
 
@@ -164,7 +161,7 @@ def _laws(
     rows: Mapping[Key, Sequence[Row]],
     leading: Key,
     shapes: Sequence[Size],
-    weights: Mapping[str, float],
+    weights: Mapping[Variant, float],
     of: Callable[[Row], float],
     phase: str | None,
     like: Law | None,
@@ -187,7 +184,7 @@ def _laws(
         sizes = []
         for row in found:
             once = sum(share * row.features[name] for name, share in known.items())
-            sizes.append(of(row) - weights[row.configuration.variant] - once - _scores(row, phase))
+            sizes.append(of(row) - weights[row.run.configuration.variant] - once - _scores(row, phase))
         return np.array(sizes)
 
     def grown(found: Sequence[Row]) -> np.ndarray:
@@ -236,7 +233,7 @@ def _spill(
     `sizes`: without what grows as in the law, by `growth`, which a spill's bytes do as well.
     """
     names = [name for name in rows[0].features if name in spilling]
-    cells = [(row.configuration.variant, row.shape) for row in rows]
+    cells = [(row.run.configuration.variant, row.shape) for row in rows]
     above = [
         number
         for number, row in enumerate(rows)
@@ -245,7 +242,7 @@ def _spill(
     if len(above) < FEWEST_ABOVE:
         return None if like is None else like.spill
     features = np.array([[1.0, base[cells[n]], *(float(rows[n].features[name]) for name in names)] for n in above])
-    scales = np.array([float(rows[n].reserved or 1) for n in above])
+    scales = np.array([float(rows[n].usage.reserved_bytes or 1) for n in above])
     constant, share, *found = CurveRegressor().fit(features, sizes[above], scales).coef_
     return Spill(round(constant), rounded(share), {**growth, **_growing(names, found)})
 
@@ -262,15 +259,15 @@ def _within(rows: Sequence[Row], sizes: np.ndarray, grown: np.ndarray) -> tuple[
 
     The same as a regression with an indicator for each cell (Frisch and Waugh), at a hundredth of the time.
     """
-    cells = [(row.configuration.variant, row.shape) for row in rows]
+    cells = [(row.run.configuration.variant, row.shape) for row in rows]
     names = sorted(set(cells))
     place = {cell: number for number, cell in enumerate(names)}
     of = np.array([place[cell] for cell in cells])
-    scales = np.array([float(row.reserved or 1) for row in rows])
+    scales = np.array([float(row.usage.reserved_bytes or 1) for row in rows])
     weight = scales**-2.0
 
     def means(columns: np.ndarray) -> np.ndarray:
-        """Of each cell, (cells, ...): weighted by how little a byte is to a row."""
+        """Means of each cell, (cells, ...): weighted by how little a byte is to a row."""
         sums = np.zeros((len(names), *columns.shape[1:]))
         np.add.at(sums, of, columns * (weight if columns.ndim == 1 else weight[:, None]))
         total = np.bincount(of, weight)
@@ -287,15 +284,15 @@ def _within(rows: Sequence[Row], sizes: np.ndarray, grown: np.ndarray) -> tuple[
 
 def _is_usual(row: Row) -> bool:
     """As beyond.is_usual: what a cell is asked for most, and should be told to the byte."""
-    return bool(is_usual(row.workload.task, row.runtime, row.quantities, row.features, True, _is_math(row)))
+    return bool(is_usual(row.run.workload.task, row.run.runtime, row.quantities, row.features, True, _is_math(row)))
 
 
 def _others(rows: Sequence[Row], rest: np.ndarray, base: Mapping[Cell, float]) -> dict[Cell, float]:
     """Another generation's table: the medians of its rows, and where it has none the base with what differs nearby."""
     found: dict[Cell, list[float]] = {}
-    usual = {(row.configuration.variant, row.shape) for row in rows if _is_usual(row)}
+    usual = {(row.run.configuration.variant, row.shape) for row in rows if _is_usual(row)}
     for row, value in zip(rows, rest, strict=True):
-        cell = row.configuration.variant, row.shape
+        cell = row.run.configuration.variant, row.shape
         if cell not in usual or _is_usual(row):
             found.setdefault(cell, []).append(float(value))
     own = {cell: max(0.0, float(np.median(values))) for cell, values in found.items()}
@@ -318,14 +315,14 @@ def _nearby(cell: Cell, own: Mapping[Cell, float], base: Mapping[Cell, float]) -
 
 
 def _law(
-    table: Mapping[Cell, float], shapes: Sequence[Size], weights: Mapping[str, float], growth: Mapping[str, float]
+    table: Mapping[Cell, float], shapes: Sequence[Size], weights: Mapping[Variant, float], growth: Mapping[str, float]
 ) -> Law:
     tables = {variant: _complete(variant, table, shapes, weights) for variant in VARIANTS}
     return Law(curves=_curves(tables, shapes, weights), growth=growth, tables=tables)
 
 
 def _complete(
-    variant: str, table: Mapping[Cell, float], shapes: Sequence[Size], weights: Mapping[str, float]
+    variant: Variant, table: Mapping[Cell, float], shapes: Sequence[Size], weights: Mapping[Variant, float]
 ) -> tuple[float, ...]:
     """A variant's table at all shapes; where none was run of it, what lies between its neighbours."""
     known = sorted(
@@ -342,12 +339,12 @@ def _complete(
 
 
 def _curves(
-    tables: Mapping[str, Sequence[float]], shapes: Sequence[Size], weights: Mapping[str, float]
-) -> dict[str, Curve]:
+    tables: Mapping[Variant, Sequence[float]], shapes: Sequence[Size], weights: Mapping[Variant, float]
+) -> dict[Variant, Curve]:
     """Through the middle of a table, never falling; a larger variant, weights included, never below a smaller one."""
     pixels = np.array([short * long for short, long in shapes])
     knots, of, count = np.unique(pixels, return_inverse=True, return_counts=True)
-    curves: dict[str, Curve] = {}
+    curves: dict[Variant, Curve] = {}
     for rank, variant in enumerate(VARIANTS):
         means = np.bincount(of, tables[variant]) / count
         smooth = isotonic_regression(means, sample_weight=count.astype(float))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from planner.catalog import Catalog
 from planner.domain import Component, Configuration, Workload
 from planner.memory_model import arrays
+from planner.words import Runtime
 
 PROCESS_BYTES = 550_000_000
 """Assumed: what a process takes that has imported torch 2.14.1 and sam2, on a CPU (docs/log.md). What CUDA adds is not
@@ -35,7 +36,7 @@ Stretches = dict[str, tuple[Component, ...]]
 def host_components(
     configuration: Configuration,
     workload: Workload,
-    runtime: str,
+    runtime: Runtime,
     catalog: Catalog,
     *,
     async_loading: bool = False,
@@ -52,14 +53,14 @@ def host_components(
     return Component("process", PROCESS_BYTES, "assumed"), *(part for part in largest if part.bytes)
 
 
-def host_bytes(configuration: Configuration, workload: Workload, runtime: str, catalog: Catalog) -> int | None:
+def host_bytes(configuration: Configuration, workload: Workload, runtime: Runtime, catalog: Catalog) -> int | None:
     """The sum of host_components; None where it is not known."""
     found = host_components(configuration, workload, runtime, catalog)
     return None if found is None else _sum(found)
 
 
 def stretches(
-    configuration: Configuration, workload: Workload, runtime: str, catalog: Catalog, async_loading: bool = False
+    configuration: Configuration, workload: Workload, runtime: Runtime, catalog: Catalog, async_loading: bool = False
 ) -> Stretches:
     """What the host holds beside the process, of "own" or "stock", by stretch of the run: the largest is its peak."""
     weights = catalog.shapes[configuration.variant].parameters * arrays.FLOAT32

@@ -10,15 +10,16 @@ from planner.catalog import load_catalog
 from planner.locations import profiles_folder
 from planner.measurement import Measurement
 from planner.memory_model.assessment import Assessment, assess
-from planner.memory_model.coefficients import FITTED_FILE, Coefficients, load_coefficients
+from planner.memory_model.coefficients import FITTED_FILE, load_coefficients
 from planner.memory_model.fit import fit
+from planner.memory_model.laws import Coefficients
 from planner.memory_model.rows import Row, rehearsed_rows, rows_of
 from planner.profiles import load_folder
 from planner.profiles.rehearsed import read_runs
 
 KINDS = ("published", "measured")
 NAME = "laws-2"
-"""Of the committed fit: counted up when its form or its rows change."""
+"""Name of the committed fit: counted up when its form or its rows change."""
 
 
 @lru_cache(maxsize=1)

@@ -12,24 +12,25 @@ from dataclasses import replace
 import numpy as np
 
 from planner.catalog import Catalog
-from planner.domain import VARIANTS
 from planner.errors import PlannerError
-from planner.memory_model.coefficients import OTHER_PROGRAM, Curve, Group, Key, Law
 from planner.memory_model.contexts import context_on
 from planner.memory_model.estimator import MemoryModel
 from planner.memory_model.features import MEMORY_BANK
 from planner.memory_model.fitting import CurveRegressor, rounded
+from planner.memory_model.laws import OTHER_PROGRAM, Curve, Group, Key, Law
 from planner.memory_model.rows import Row
 from planner.units import MAXIMUM_FRAME_SIDE
+from planner.words import VARIANTS, Runtime, Task, Variant, Width
 
-RUNTIME, WIDTH = "reimplementation", "half"
+RUNTIME: Runtime = "reimplementation"
+WIDTH: Width = "half"
 FEWEST_IMAGES, FEWEST_TOTALS = 4, 1
 
 
 def fit_published(rows: Sequence[Row], catalog: Catalog) -> dict[Key, Group]:
     """The groups of the re-implementation: image and video, in float16. Raises PlannerError for too few rows."""
-    images = [row for row in rows if row.allocated is not None]
-    totals = [row for row in rows if row.allocated is None]
+    images = [row for row in rows if row.usage.allocated_bytes is not None]
+    totals = [row for row in rows if row.usage.allocated_bytes is None]
     if len(images) < FEWEST_IMAGES or len(totals) < FEWEST_TOTALS:
         raise PlannerError(
             f"{len(images)} allocated and {len(totals)} total rows of the re-implementation are too few to fit to.",
@@ -38,23 +39,24 @@ def fit_published(rows: Sequence[Row], catalog: Catalog) -> dict[Key, Group]:
     knots = sorted({row.quantities.pixels for row in images})
     channels = {variant: catalog.shapes[variant].embed_dim for variant in VARIANTS}
 
-    def describe(pixels: int, variant: str) -> list[float]:
+    def describe(pixels: int, variant: Variant) -> list[float]:
         step = 1.0 if len(knots) == 1 else min(max((pixels - knots[0]) / (knots[1] - knots[0]), 0.0), 1.0)
         return [1.0, step, pixels, pixels * channels[variant]]
 
-    described = np.array([describe(row.quantities.pixels, row.configuration.variant) for row in images])
-    peaks = np.array([float(row.allocated or 0) for row in images])
+    described = np.array([describe(row.quantities.pixels, row.run.configuration.variant) for row in images])
+    peaks = np.array([float(row.usage.allocated_bytes or 0) for row in images])
     beside = peaks - np.array([float(row.weights(catalog)) for row in images])
     learnt = CurveRegressor().fit(described, beside, peaks)
-    curves = {}
+    curves: dict[Variant, Curve] = {}
     for variant in VARIANTS:
         sizes = learnt.predict(np.array([describe(pixels, variant) for pixels in knots]))
         slope = learnt.coef_[2] + learnt.coef_[3] * channels[variant]
         curves[variant] = Curve(tuple(knots), tuple(float(round(size)) for size in sizes), rounded(slope))
     # One object's memory bank is part of what was measured of a video; further ones add theirs.
     spare, ratio = _reserve(totals, catalog, curves)
-    groups = {}
-    for task, growth in (("image", {}), ("video", {MEMORY_BANK: 1.0})):
+    growths: dict[Task, dict[str, float]] = {"image": {}, "video": {MEMORY_BANK: 1.0}}
+    groups: dict[Key, Group] = {}
+    for task, growth in growths.items():
         allocated = Law(curves, growth)
         groups[RUNTIME, task, WIDTH, OTHER_PROGRAM] = Group(
             runtime=RUNTIME,
@@ -72,7 +74,7 @@ def fit_published(rows: Sequence[Row], catalog: Catalog) -> dict[Key, Group]:
     return groups
 
 
-def _reserve(totals: Sequence[Row], catalog: Catalog, curves: Mapping[str, Curve]) -> tuple[float, float]:
+def _reserve(totals: Sequence[Row], catalog: Catalog, curves: Mapping[Variant, Curve]) -> tuple[float, float]:
     """Reserved bytes as a constant and a ratio of those of encoding, from totals with context and memory bank off.
 
     A memory bank is held whole: what the allocator keeps beside the tensors of a frame does not grow with objects.
@@ -80,8 +82,8 @@ def _reserve(totals: Sequence[Row], catalog: Catalog, curves: Mapping[str, Curve
     allocated, held = [], []
     context = context_on().bytes  # whose GPU is not named, here as in a prediction
     for row in totals:
-        allocated.append(row.weights(catalog) + curves[row.configuration.variant].at(row.quantities.pixels))
-        held.append(float((row.total or 0) - context) - float(row.features[MEMORY_BANK]))
+        allocated.append(row.weights(catalog) + curves[row.run.configuration.variant].at(row.quantities.pixels))
+        held.append(float((row.usage.total_bytes or 0) - context) - float(row.features[MEMORY_BANK]))
     described = np.array([[1.0, size] for size in allocated])
     beside = np.array(held) - np.array(allocated)
     spare, ratio = CurveRegressor().fit(described, beside, np.array(held) + context).coef_
@@ -93,7 +95,7 @@ def _reserved(law: Law, catalog: Catalog, spare: float, ratio: float) -> Law:
 
     A law does not count the weights, so their share goes on the curve.
     """
-    curves = {}
+    curves: dict[Variant, Curve] = {}
     for variant, curve in law.curves.items():
         constant = spare + (ratio - 1) * catalog.shapes[variant].parameters * 2
         sizes = tuple(float(round(size * ratio + constant)) for size in curve.bytes)
@@ -103,7 +105,7 @@ def _reserved(law: Law, catalog: Catalog, spare: float, ratio: float) -> Law:
 
 def published_shortfall(row: Row, model: MemoryModel) -> float:
     """How far the truth, rounding included, lies above the prediction, relative to this."""
-    totals = model.totals(row.configuration, row.workload, runtime=RUNTIME)
-    if row.allocated is not None:
-        return float((row.allocated + row.rounding) / totals.allocated - 1)
-    return float(((row.total or 0) + row.rounding) / totals.total - 1)
+    totals = model.totals(row.run.configuration, row.run.workload, runtime=RUNTIME)
+    if row.usage.allocated_bytes is not None:
+        return float((row.usage.allocated_bytes + row.rounding) / totals.allocated - 1)
+    return float(((row.usage.total_bytes or 0) + row.rounding) / totals.total - 1)

@@ -8,11 +8,11 @@ from math import isqrt
 from typing import NamedTuple
 
 from planner.catalog.torch_rules import NEWEST, Release, TorchRules, rules_of, said
-from planner.domain import POSITION_TABLES
 from planner.errors import UsageError
 from planner.memory_model import arrays
-from planner.memory_model.coefficients import GENERATIONS
-from planner.units import check_word
+from planner.memory_model.laws import GENERATIONS
+from planner.spelling import check_word
+from planner.words import POSITION_TABLES, PositionTables, Runtime, Task, Variant, Width
 
 BUILT, USED, NONE = POSITION_TABLES
 CASTS: Mapping[str, tuple[int, int]] = {
@@ -27,14 +27,14 @@ depend neither on the resolution nor on objects."""
 VIDEO_CASTS_BYTES = 2 * arrays.VIDEO_PARAMETERS
 """Beside them, copies of what only video runs."""
 WARM_SIDES = (256, 128, 64, 32)
-"""Of the tables that sam2 makes with the model, whatever the resolution: 1024 by strides of 4 to 32
+"""Sides of the tables that sam2 makes with the model, whatever the resolution: 1024 by strides of 4 to 32
 (sam2/modeling/position_encoding.py, PositionEmbeddingSine.__init__)."""
 NECK_BYTES, MEMORY_BYTES = 256 * 4, 64 * 4
-"""Of one position: float32 in the channels of the image encoder's neck and of the memory encoder."""
+"""Bytes of one position: float32 in the channels of the image encoder's neck and of the memory encoder."""
 WARM_BYTES = sum((NECK_BYTES + MEMORY_BYTES) * side * side for side in WARM_SIDES)
 ROTARY_BYTES = 8 * 64 * 64 * 128 * 8
-"""Of the rotary tables of memory attention's four layers, two each: complex64, 128 numbers for each of 64x64 tokens
-(RoPEAttention.__init__, sam2/modeling/sam/transformer.py)."""
+"""Bytes of the rotary tables of memory attention's four layers, two each: complex64, 128 numbers for each of 64x64
+tokens (RoPEAttention.__init__, sam2/modeling/sam/transformer.py)."""
 MAKING_BYTES = 32 << 20
 """What making the neck's tables anew takes at 1024x1024 while its features are there: half of the largest one, 128
 channels in float32 at 256x256 (PositionEmbeddingSine._pe)."""
@@ -57,7 +57,7 @@ class Difference(NamedTuple):
     after: float = 0.0
     """The same in later phases."""
     reserved: float = 0.0
-    """Of copies and tables, in what the allocator holds in the end."""
+    """Bytes of copies and tables, in what the allocator holds in the end."""
 
     def of(self, phase: str) -> float:
         """Bytes of a phase."""
@@ -73,7 +73,7 @@ class Releases(NamedTuple):
 
     torch: TorchRules
     fitted: TorchRules
-    tables: str = BUILT
+    tables: PositionTables = BUILT
     """When stock makes its tables of positions: one of POSITION_TABLES."""
     newer: str | None = None
     """The release that counts, where it is newer than the figures or not known; None where it is neither."""
@@ -88,7 +88,7 @@ class Releases(NamedTuple):
         fitted = GENERATIONS.get(generation)
         return self.torch.workspace_bytes(capability or fitted) - self.fitted.workspace_bytes(fitted)
 
-    def casts(self, runtime: str, task: str, width: str, variant: str) -> tuple[int, int]:
+    def casts(self, runtime: Runtime, task: Task, width: Width, variant: Variant) -> tuple[int, int]:
         """Allocated and reserved bytes of the copies of weights that autocast keeps."""
         # The own runtime's weights want no gradients, which autocast takes for a sign not to keep copies.
         if runtime != "stock" or width != "autocast" or self.torch.keeps_casts == self.fitted.keeps_casts:
@@ -100,10 +100,10 @@ class Releases(NamedTuple):
 
     def difference(
         self,
-        runtime: str,
-        task: str,
-        width: str,
-        variant: str,
+        runtime: Runtime,
+        task: Task,
+        width: Width,
+        variant: Variant,
         pixels: int,
         capability: tuple[int, int] | None,
         generation: str,
@@ -133,13 +133,13 @@ class Releases(NamedTuple):
         return tuple(notes)
 
 
-WORDS = {
+WORDS: dict[PositionTables, str] = {
     USED: "makes with the model only since December 2024",
     NONE: "keeps, as forks have it",
 }
 
 
-def releases_of(figures: str, version: str | None = None, tables: str = BUILT) -> Releases:
+def releases_of(figures: str, version: str | None = None, tables: PositionTables = BUILT) -> Releases:
     """The rules of a version of torch, beside those of the figures ("2.14.1", or several joined by "and").
 
     Of None the torch that plans are for counts. Raises UsageError for an unknown version or kind of tables.
@@ -161,7 +161,7 @@ def releases_as_fitted(figures: str) -> Releases:
     return Releases(TorchRules(release_in(figures)), TorchRules(release_in(figures)))
 
 
-def check_tables(tables: str, runtime: str | None) -> None:
+def check_tables(tables: PositionTables, runtime: Runtime | None) -> None:
     """Raises UsageError for tables of positions of a runtime that has none of stock's."""
     check_word(tables, "kind of position tables", POSITION_TABLES)
     if tables != BUILT and runtime != "stock":
@@ -178,7 +178,7 @@ def _release_that_counts(version: str | None) -> Release:
     return planned_build().release if version is None else release_of(version)
 
 
-def _tables(when: str, task: str, pixels: int) -> tuple[float, float, float, float]:
+def _tables(when: str, task: Task, pixels: int) -> tuple[float, float, float, float]:
     """What tables of positions take more than where they are made with the model, in four figures.
 
     Before the first frame; after it; what is made at the first use; what making them anew takes in the neck.

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from planner.domain import ATTENTIONS, PRECISIONS, TASKS, VARIANTS
 from planner.errors import UsageError
 from planner.memory_model import arrays
 from planner.memory_model.beyond import Scores, is_usual, math_scores, reserved_scores
-from planner.memory_model.coefficients import WIDTHS, Group, Law, generation_of
 from planner.memory_model.contexts import context_on
-from planner.memory_model.estimator import ENDLESS_FRAMES, MOST, WIDTH_OF
+from planner.memory_model.estimator import MOST
 from planner.memory_model.features import Operations, Quantities, features
+from planner.memory_model.laws import Group, Law, generation_of
+from planner.memory_model.terms import ENDLESS_FRAMES, WIDTH_OF
+from planner.spelling import check_word
+from planner.words import ATTENTIONS, DRIVEN_RUNTIMES, PRECISIONS, TASKS, VARIANTS, WIDTHS, Task
 
 if TYPE_CHECKING:
     from planner.memory_model.estimator import MemoryModel
@@ -32,11 +34,10 @@ FIGURES = ("allocated_bytes", "reserved_bytes", "total_bytes", "upper_bytes", "l
 
 
 def predict(
-    model: MemoryModel, columns: Mapping[str, Any], task: str, objects: Any, frames: Any, frame_pixels: Any
+    model: MemoryModel, columns: Mapping[str, Any], task: Task, objects: Any, frames: Any, frame_pixels: Any
 ) -> dict[str, np.ndarray]:
     """See MemoryModel.predict."""
-    if task not in TASKS:
-        raise UsageError(f"{task!r} is not a task.", f"Use one of: {', '.join(TASKS)}.")
+    check_word(task, "task", TASKS)
     table = _table(columns)
     count = np.asarray(ENDLESS_FRAMES if frames is None else frames)
     parts = {
@@ -58,9 +59,9 @@ def predict(
     if task == "video" and np.any(~rows["own"] & (rows["frames"] >= ENDLESS_FRAMES)):
         raise UsageError("A clip without end has no peak on an unbounded memory bank.", "Give a number of frames.")
     found = {name: np.zeros(len(rows["pixels"])) for name in FIGURES}
-    for runtime, own in (("own", True), ("stock", False)):
+    for runtime in DRIVEN_RUNTIMES:
         for code, width in enumerate(WIDTHS):
-            chosen = np.flatnonzero((rows["own"] == own) & (rows["width"] == code))
+            chosen = np.flatnonzero((rows["own"] == (runtime == "own")) & (rows["width"] == code))
             if len(chosen):
                 usual, most = (
                     model.coefficients.group(runtime, task, width, name) for name in (generation_of(None), MOST)
@@ -173,7 +174,7 @@ class _Places:
         for number, name in enumerate(VARIANTS):
             here[number, list(group.run.get(name, ()))] = True
         self.run = self._known & here.ravel()[self._cell]
-        """Of which rows the resolution was run on this generation."""
+        """Whether the resolution of each row was run on this generation."""
 
     def at(self, law: Law) -> np.ndarray:
         """Bytes of a law's tables, or curves where nothing was run."""
@@ -216,13 +217,10 @@ def _widths() -> np.ndarray:
     return np.array([WIDTHS.index(WIDTH_OF[precision]) for precision in PRECISIONS])
 
 
-def _codes(words: Any, known: Sequence[str], what: str) -> np.ndarray:
+def _codes(words: Any, known: tuple[str, ...], what: str) -> np.ndarray:
     """Each word's place in `known`."""
     unique, inverse = np.unique(np.atleast_1d(np.asarray(words, dtype=str)), return_inverse=True)
-    for word in unique:
-        if word not in known:
-            raise UsageError(f"{str(word)!r} is not a {what}.", f"Use one of: {', '.join(known)}.")
-    codes: np.ndarray = np.array([known.index(str(word)) for word in unique])[inverse]
+    codes: np.ndarray = np.array([known.index(check_word(str(word), what, known)) for word in unique])[inverse]
     return codes
 
 

@@ -11,9 +11,9 @@ from dataclasses import replace
 from itertools import pairwise
 
 from planner.catalog import Catalog
-from planner.domain import VARIANTS
 from planner.memory_model import arrays
-from planner.memory_model.coefficients import Curve, Group, Key, Law
+from planner.memory_model.laws import Curve, Group, Key, Law
+from planner.words import VARIANTS, Runtime, Task, Variant, Width
 
 
 def ordered_by_width(groups: Mapping[Key, Group], catalog: Catalog) -> dict[Key, Group]:
@@ -36,13 +36,13 @@ def ordered_by_width(groups: Mapping[Key, Group], catalog: Catalog) -> dict[Key,
     return found
 
 
-def _spare(runtime: str, task: str, parameters: int, narrow: str, wide: str) -> float:
+def _spare(runtime: Runtime, task: Task, parameters: int, narrow: Width, wide: Width) -> float:
     """Bytes that so many parameters take more in the wider width."""
     less, more = (arrays.weights(runtime, task, parameters, arrays.WEIGHT_BYTES[width]) for width in (narrow, wide))
     return float(more - less)
 
 
-def _raised(law: Law, narrower: Law, spare: Mapping[str, float]) -> Law:
+def _raised(law: Law, narrower: Law, spare: Mapping[Variant, float]) -> Law:
     """`spare`: bytes that the weights of each variant, which laws do not count, take more."""
     curves = {
         variant: _beyond(curve, narrower.curves[variant], spare[variant]) for variant, curve in law.curves.items()

@@ -8,15 +8,16 @@ from fractions import Fraction
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from planner.files import failing_as, sync_folder, whole_file
 from planner.outputs.annotation import Annotations, annotate
 from planner.outputs.behind import Behind
 from planner.outputs.coco import CocoPart, image_entry, join_coco_parts, mask_entry
-from planner.outputs.files import failing_as, sync_folder, whole_file
 from planner.outputs.labels import Masks, write_label_png
 from planner.outputs.layout import Layout
 from planner.outputs.npz import write_npz
 from planner.outputs.overlay import overlay
 from planner.outputs.overlay_video import OverlayVideo, join_video_parts
+from planner.words import Save
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +34,7 @@ class ClipPart:
         self,
         layout: Layout,
         part: int,
-        saves: Sequence[str],
+        saves: Sequence[Save],
         size: tuple[int, int],
         rate: Fraction,
         annotations: Annotations | None = None,
@@ -105,7 +106,7 @@ class ClipPart:
                 sync_folder(folder)
 
 
-def join_clip(layout: Layout, parts: int, saves: Sequence[str], rate: Fraction, info: dict[str, Any]) -> None:
+def join_clip(layout: Layout, parts: int, saves: Sequence[Save], rate: Fraction, info: dict[str, Any]) -> None:
     """The files of the whole clip from those of its parts. The same parts give the same bytes.
 
     Raises EnvironmentFailure naming the file that cannot be written.

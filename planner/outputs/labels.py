@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from planner.errors import UsageError
-from planner.outputs.files import write_whole
+from planner.files import write_whole
 from planner.outputs.palette import LARGEST, index_of, palette_bytes
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from planner.errors import UsageError
-from planner.outputs.files import SUFFIX, neighbour_of
+from planner.files import SUFFIX, neighbour_of
+from planner.spelling import check_word
+from planner.words import SAVES, Save, Task
 
-SAVES = ("png", "coco", "npz", "overlay")
-"""What can be saved: indexed PNGs, one COCO document, NPZs, an overlay picture or video."""
 EARLY_ENDS = (5, 10, 20, 50)
 """Frames after which the first parts end: at a few seconds a frame, a hundred of them are too much to lose."""
 PART_FRAMES = 100
@@ -20,13 +20,12 @@ PART_FRAMES = 100
 _FRAME_FILE = re.compile(r"\.?\d{5,}\.(png|npz)(\.partial)?", re.ASCII)
 
 
-def check_saves(saves: Sequence[str] | None, task: str) -> tuple[str, ...]:
+def check_saves(saves: Sequence[str] | None, task: Task) -> tuple[Save, ...]:
     """What to save, in a fixed order; None is the default of the task. Raises UsageError for an unknown word."""
     if saves is None:
         return ("coco", "overlay") if task == "automask" else ("png", "coco", "overlay")
     for save in saves:
-        if save not in SAVES:
-            raise UsageError(f"{save!r} cannot be saved.", f"Choose from {', '.join(SAVES)}.")
+        check_word(save, "kind of file", SAVES)
     if not saves:
         raise UsageError("There is nothing to save.", f"Choose from {', '.join(SAVES)}.")
     return tuple(save for save in SAVES if save in saves)
@@ -90,7 +89,7 @@ class Layout:
         """The state of tracking after so many parts."""
         return self.parts / f"state-{part:06d}.pt"
 
-    def answer(self, save: str, task: str) -> Path:
+    def answer(self, save: Save, task: Task) -> Path:
         """The file or folder that a run of that task leaves for one of SAVES."""
         if save == "overlay":
             return self.video if task == "video" else self.picture
@@ -101,7 +100,7 @@ class Layout:
         names = (self.png, self.npz, self.coco, self.video, self.picture, self.parts)
         return [path for path in names if path.exists() or path.is_symlink()]
 
-    def make(self, saves: tuple[str, ...]) -> None:
+    def make(self, saves: tuple[Save, ...]) -> None:
         """Make the folders for what is saved. Raises OSError."""
         self.parts.mkdir(exist_ok=True)
         for kind in ("png", "npz"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import IO
 
-from planner.outputs.files import write_whole
+from planner.files import write_whole
 from planner.outputs.labels import Masks
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from planner.errors import UsageError
+from planner.files import write_whole
 from planner.outputs.annotation import Annotations, annotate
-from planner.outputs.files import write_whole
 from planner.outputs.labels import Masks, label_map
 from planner.outputs.palette import palette_array
 

@@ -10,8 +10,6 @@ from planner.errors import UsageError
 from planner.placement.nouns import Host, Job
 from planner.units import check_size, parse_count, parse_size
 
-NAME = "sam2-plan"
-"""Of a job that nobody names."""
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 """A DNS-1123 label, which Kubernetes asks of the names of Jobs and namespaces
 (https://kubernetes.io/docs/concepts/overview/working-with-objects/names/)."""

@@ -17,10 +17,12 @@ from planner.domain import EXIT_DOES_NOT_FIT, EXIT_USAGE, Configuration, Plan
 from planner.errors import UsageError
 from planner.placement.job import label
 from planner.placement.mig import smallest_profile
-from planner.placement.nouns import ANY_HOST, SHARINGS, Card, Host, Job, Placement, Share
+from planner.placement.nouns import ANY_HOST, Card, Host, Job, Placement, Share
 from planner.placement.share import allot, cautions
 from planner.runtime.cap import VARIABLE
-from planner.units import check_word, exact_size
+from planner.spelling import check_word
+from planner.units import exact_size
+from planner.words import SHARINGS, ShareKind, Sharing
 
 PLAN_FOLDER, PLAN_FILE = "/etc/sam2-plan", "plan.yaml"
 DATA_FOLDER = "/data"
@@ -43,9 +45,9 @@ def place_on_kubernetes(
     *,
     image: str,
     claim: str,
-    sharing: str = "whole",
+    sharing: Sharing = "whole",
     gpu: str | int | None = None,
-    share: str = "bound",
+    share: ShareKind = "bound",
     namespace: str | None = None,
     queue: str | None = None,
     host: Host = ANY_HOST,
@@ -92,7 +94,7 @@ def place_on_kubernetes(
     )
 
 
-def _remarks(sharing: str, card: Card | None, configuration: Configuration, job: Job) -> list[str]:
+def _remarks(sharing: Sharing, card: Card | None, configuration: Configuration, job: Job) -> list[str]:
     """What the Job cannot see to."""
     found = []
     if sharing in ("hami", "kai") and _generation(configuration):
@@ -210,7 +212,7 @@ def _config_map(job: Job) -> str:
     return f"{job.name}-plan"
 
 
-def _check(image: str, claim: str, queue: str | None, sharing: str, plan_text: str, job: Job) -> None:
+def _check(image: str, claim: str, queue: str | None, sharing: Sharing, plan_text: str, job: Job) -> None:
     """Raises UsageError for what Kubernetes would refuse, or lose."""
     if not re.fullmatch(r"[!-~]+", image):
         raise UsageError(f"{image!r} is not the name of an image.", "Write registry/name:tag, without spaces.")

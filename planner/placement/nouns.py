@@ -9,12 +9,8 @@ from typing import Any
 from planner.brief import brief
 from planner.domain import EXIT_DOES_NOT_FIT, Configuration
 from planner.errors import PlannerError
+from planner.words import Engine, ShareKind, Sharing
 
-ENGINES = ("ray", "kubernetes", "slurm", "skypilot")
-SHARES = ("bound", "budget")
-"""bound: the prediction's upper bound, or the budget where that is less; budget: the plan's budget."""
-SHARINGS = ("whole", "mig", "hami", "kai")
-"""How Kubernetes hands out the GPU: a whole one, a MIG slice, a share by HAMi or by the KAI scheduler."""
 MEBIBYTE = 2**20
 WAIT = "60s"
 """For memory that others hold on the GPU, before the plan counts as one that does not fit there."""
@@ -42,8 +38,8 @@ class Card:
 class Share:
     """What one process is allotted on the GPU, CUDA context included."""
 
-    kind: str
-    """One of SHARES, as it was asked for."""
+    kind: ShareKind
+    """As it was asked for."""
     bytes: int
     reason: str
     """What the figure is."""
@@ -109,8 +105,7 @@ class Placement:
 
     __repr__ = brief
 
-    engine: str
-    """One of ENGINES."""
+    engine: Engine
     configuration: Configuration
     """What the plan chose."""
     share: Share
@@ -118,7 +113,7 @@ class Placement:
     """None where any that holds the share will do."""
     manifest: Any
     """ray: keyword arguments; kubernetes: a list of documents; slurm: a script; skypilot: a task."""
-    sharing: str | None = None
+    sharing: Sharing | None = None
     """kubernetes: one of SHARINGS."""
     warnings: tuple[str, ...] = ()
 

@@ -11,9 +11,10 @@ from planner.placement.nouns import Card, Placement, rounded_up
 from planner.placement.share import allot, cautions
 from planner.runtime.cap import VARIABLE
 from planner.units import exact_size, format_size
+from planner.words import ShareKind
 
 UNITS = 10_000
-"""Of a resource: Ray counts in ten-thousandths (ray/_common/ray_option_utils.py, RESOURCE_UNIT_SCALING)."""
+"""Units of a resource: Ray counts in ten-thousandths (ray/_common/ray_option_utils.py, RESOURCE_UNIT_SCALING)."""
 _MODEL = re.compile(r"\w+\s+((?:[A-Z]+\s+)*[A-Z0-9]*\d[A-Z0-9]*)")
 """The model in a driver's name: capitals and digits after the brand (ray/_private/accelerators/nvidia_gpu.py)."""
 _CHIP = re.compile(r" (AD|GA|GB|GM|GP|TU)\d{3}$")
@@ -23,7 +24,7 @@ NAMED = 4
 """How many cards a warning names."""
 
 
-def place_on_ray(plan: Plan, *, gpu: str | int | None = None, share: str = "bound") -> Placement:
+def place_on_ray(plan: Plan, *, gpu: str | int | None = None, share: ShareKind = "bound") -> Placement:
     """Options for `@ray.remote(**options)`, of tasks and actors alike.
 
     Raises UsageError where no GPU is said, ShareTooLarge where one process needs more than it has.

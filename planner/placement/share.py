@@ -10,8 +10,10 @@ from planner.catalog.gpus import find_gpu, same_card
 from planner.domain import Configuration, Estimate, Gpu, Plan
 from planner.errors import UsageError
 from planner.memory_model.current import known_model
-from planner.placement.nouns import SHARES, Card, Share, ShareTooLarge
-from planner.units import check_size, check_word, exact_size, format_size, parse_size
+from planner.placement.nouns import Card, Share, ShareTooLarge
+from planner.spelling import check_word
+from planner.units import check_size, exact_size, format_size, parse_size
+from planner.words import SHARES, ShareKind
 
 CAPABILITIES = ((7, 5), (8, 0), (9, 0))
 """One of each kind that estimates differ between; older GPUs run no current torch."""
@@ -30,7 +32,7 @@ def chosen_of(plan: Plan) -> tuple[Configuration, Estimate]:
     return plan.chosen.configuration, plan.chosen.estimate
 
 
-def allot(plan: Plan, kind: str, gpu: str | int | None) -> tuple[Configuration, Share, Card | None]:
+def allot(plan: Plan, kind: ShareKind, gpu: str | int | None) -> tuple[Configuration, Share, Card | None]:
     """What is to run, the share of one process, and the card, which has room for it.
 
     Raises as chosen_of, share_of, card_of; ShareTooLarge where one process needs more than the card has.
@@ -43,7 +45,7 @@ def allot(plan: Plan, kind: str, gpu: str | int | None) -> tuple[Configuration, 
     return configuration, share, card
 
 
-def share_of(plan: Plan, kind: str, card: Card | None = None) -> Share:
+def share_of(plan: Plan, kind: ShareKind, card: Card | None = None) -> Share:
     """The share of one process, to the byte: on that card, or on any that runs the choice.
 
     Raises UsageError for a word that is none of SHARES, as chosen_of, and ShareTooLarge where a card that is named

@@ -11,7 +11,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from planner import __version__
 from planner.catalog.capability import why_unsupported
 from planner.documents import Fields, read
 from planner.domain import Configuration, Plan
@@ -22,9 +21,11 @@ from planner.placement.share import allot, cautions
 from planner.placement.tables import listed
 from planner.runtime.cap import VARIABLE
 from planner.units import exact_size
+from planner.version import __version__
+from planner.words import ShareKind
 
 SETUP = f'pip install "sam2-plan[run]=={__version__}"\n'
-"""Of the release that made the plan: another one may predict other bytes."""
+"""Installs the release that made the plan: another one may predict other bytes."""
 GIBIBYTE = 2**30
 IGNORED = "files that .gitignore or .git/info/exclude names are not sent along (clips and checkpoints often are)"
 """https://docs.skypilot.co/en/latest/examples/syncing-code-artifacts.html"""
@@ -75,7 +76,7 @@ def place_on_skypilot(
     *,
     image: str | None = None,
     gpu: str | int | None = None,
-    share: str = "bound",
+    share: ShareKind = "bound",
     host: Host = ANY_HOST,
 ) -> Placement:
     """A task. The current folder goes along as its workdir, so paths are relative to it.

@@ -13,6 +13,7 @@ from planner.placement.nouns import ANY_HOST, MEBIBYTE, Card, Host, Job, Placeme
 from planner.placement.share import allot, cautions
 from planner.runtime.cap import VARIABLE
 from planner.units import exact_size, parse_count
+from planner.words import ShareKind
 
 TIME = re.compile(r"(\d{1,4}-)?\d{1,6}(:\d{1,2}){0,2}", re.ASCII)
 TIME_FORMS = "Write minutes, H:MM:SS or D-HH:MM:SS, such as 30, 2:00:00 or 1-12:00:00."
@@ -25,7 +26,7 @@ def place_on_slurm(
     *,
     gpu: str | int | None = None,
     gpu_type: str | None = None,
-    share: str = "bound",
+    share: ShareKind = "bound",
     shards_per_gpu: int | str | None = None,
     time: str | None = None,
     host: Host = ANY_HOST,

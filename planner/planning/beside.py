@@ -10,6 +10,7 @@ from planner.domain import Configuration, Workload
 from planner.measurement import Measurement
 from planner.memory_model import MemoryModel
 from planner.planning.stock import stock_batch
+from planner.words import Runtime
 
 CACHE_OF_LISTS = "with room to spare its cache grows to a multiple of this, which torch gives back before it runs out"
 """Its lists of kept masks grow pass by pass (planner.memory_model.rows, Row.held)."""
@@ -43,7 +44,7 @@ def _why_not_stock(configuration: Configuration, workload: Workload) -> str | No
 
 
 def _predicted(
-    runtime: str,
+    runtime: Runtime,
     configuration: Configuration,
     workload: Workload,
     model: MemoryModel,
@@ -63,7 +64,7 @@ def _predicted(
     )
 
 
-def _unknown(runtime: str, reason: str) -> Beside:
+def _unknown(runtime: Runtime, reason: str) -> Beside:
     return Beside(
         runtime=runtime,
         allocated_bytes=None,

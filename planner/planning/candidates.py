@@ -10,9 +10,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from planner.catalog.capability import why_unsupported
-from planner.domain import PRECISIONS, VARIANTS, VERSIONS, Budget, Configuration, Pins, Request, Workload
+from planner.domain import Budget, Configuration, Pins, Request, Workload
 from planner.memory_model import MemoryModel
+from planner.memory_model.terms import WIDTH_OF
 from planner.units import RESOLUTION_STEP, format_size
+from planner.words import PRECISIONS, VARIANTS, VERSIONS, WIDTHS, Attention, Precision, Variant, Version, Width
 
 SQUARE_SIDES = (512, 640, 768, 896, 1024, 1280, 1536, 2048)
 """512 to 1024 is what the paper's ablation covers; more is weighed so that it can be explained."""
@@ -27,7 +29,6 @@ FLOOR_STEPS = 1.1
 """Relative: what tensors alone take falls by less than this with a larger resolution. Windows are padded, so that those
 of 512x512 take 3.6 MB more than those of 416x640 (rehearsed: tiny, video, float16); where a resolution that was run
 lies beside one that was not, by 7 % at most in 150 random sweeps over resolutions."""
-
 
 SURE, SPARE, TIGHT, NOT_AT_ALL = range(4)
 """How surely a member fits, the best first: with its upper bound; by its prediction, with room to spare; only because
@@ -65,11 +66,11 @@ class Member(NamedTuple):
 class CandidateClass(NamedTuple):
     """Configurations of the same accuracy."""
 
-    variant: str
-    version: str
+    variant: Variant
+    version: Version
     resolution: tuple[int, int]
-    precision: str
-    attention: str
+    precision: Precision
+    attention: Attention
     members: tuple[Member, ...]
     """The most preferred first."""
     unsupported: str | None
@@ -134,11 +135,11 @@ def candidate_classes(request: Request, budget: Budget, model: MemoryModel) -> l
     pins = request.pins
     attention = pins.attention or "auto"
     hosted = budget.host_bytes is not None
-    known: dict[tuple[str, tuple[int, int], str], tuple[tuple[Member, ...], int | None]] = {}
+    known: dict[tuple[Variant, tuple[int, int], Width], tuple[tuple[Member, ...], int | None]] = {}
     classes = []
     for variant, resolution, precision in _open(pins, request):
         # Versions share a shape, and so do the two half precisions: their bytes are worked out once.
-        key = (variant, resolution, width_of(precision))
+        key = (variant, resolution, WIDTH_OF[precision])
         if key not in known:
             asked = (variant, resolution, precision, attention, request.workload, model, budget)
             known[key] = held_by_host(tuple(members(*asked, host=hosted)), budget.host_bytes)
@@ -183,7 +184,12 @@ def smallest_host_need(request: Request, budget: Budget, model: MemoryModel) -> 
 
 
 def _ways_at(
-    variant: str, resolution: tuple[int, int], request: Request, budget: Budget, model: MemoryModel, host: bool = False
+    variant: Variant,
+    resolution: tuple[int, int],
+    request: Request,
+    budget: Budget,
+    model: MemoryModel,
+    host: bool = False,
 ) -> list[Member]:
     """Every way of running a variant at a resolution in each precision that is open and the GPU runs."""
     attention, hosted = request.pins.attention or "auto", host or budget.host_bytes is not None
@@ -195,17 +201,12 @@ def _ways_at(
     ]
 
 
-def one_of_each_width(precisions: Iterable[str]) -> list[str]:
+def one_of_each_width(precisions: Iterable[Precision]) -> list[Precision]:
     """The first of those that take the same bytes, the widths that take least first."""
-    found: dict[str, str] = {}
+    found: dict[Width, Precision] = {}
     for precision in precisions:
-        found.setdefault(width_of(precision), precision)
-    return [found[width] for width in ("float16", "autocast_float16", "float32") if width in found]
-
-
-def width_of(precision: str) -> str:
-    """The precision that stands for all that take the same bytes: the two half ones are of one width."""
-    return precision.replace("bfloat16", "float16")
+        found.setdefault(WIDTH_OF[precision], precision)
+    return [found[width] for width in WIDTHS if width in found]
 
 
 def within_host(ways: Iterable[Member], host_bytes: int | None) -> Iterator[Member]:
@@ -229,14 +230,14 @@ def too_much_for_host(need_bytes: int | None, budget: Budget) -> str | None:
     return f"the host would hold {format_size(need_bytes)}, {short} more than its {format_size(budget.host_bytes)}"
 
 
-def _open(pins: Pins, request: Request) -> Iterator[tuple[str, tuple[int, int], str]]:
+def _open(pins: Pins, request: Request) -> Iterator[tuple[Variant, tuple[int, int], Precision]]:
     for variant in (pins.variant,) if pins.variant else VARIANTS:
         for resolution in resolutions(request):
             for precision in open_precisions(pins):
                 yield variant, resolution, precision
 
 
-def open_precisions(pins: Pins) -> tuple[str, ...]:
+def open_precisions(pins: Pins) -> tuple[Precision, ...]:
     """Those open; flash and cuDNN attention run in half precision only."""
     if pins.precision:
         return (pins.precision,)
@@ -244,10 +245,10 @@ def open_precisions(pins: Pins) -> tuple[str, ...]:
 
 
 def members(
-    variant: str,
+    variant: Variant,
     resolution: tuple[int, int],
-    precision: str,
-    attention: str,
+    precision: Precision,
+    attention: Attention,
     workload: Workload,
     model: MemoryModel,
     budget: Budget,

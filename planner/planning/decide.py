@@ -18,6 +18,7 @@ from planner.planning.suggestions import suggestions
 from planner.planning.unnamed import context_warnings
 from planner.planning.weighing import Weighed, weigh
 from planner.units import format_size
+from planner.words import Verdict
 
 DEFAULT_ALTERNATIVES = 6
 
@@ -93,7 +94,7 @@ def make_plan(
     )
 
 
-def _verdict(chosen: Choice | None, usable_bytes: int) -> str:
+def _verdict(chosen: Choice | None, usable_bytes: int) -> Verdict:
     if chosen is None:
         return "does_not_fit"
     return "fits" if chosen.estimate.upper_bytes <= usable_bytes else "tight"
@@ -109,7 +110,7 @@ def _how_tight(estimate: Estimate, usable_bytes: int) -> str:
     )
 
 
-def _warnings(chosen: Choice | None, verdict: str, budget: Budget, workload: Workload) -> list[str]:
+def _warnings(chosen: Choice | None, verdict: Verdict, budget: Budget, workload: Workload) -> list[str]:
     if chosen is None:
         return []
     found = []

@@ -16,7 +16,7 @@ from planner.planning.ranking import Key as Rank
 from planner.planning.weighing import Weighed, weigh
 
 MOST_RUNS = 8
-"""Of one plan. A rehearsal takes about 8 seconds, so that a plan takes about a minute at most."""
+"""Most runs for one plan. A rehearsal takes about 8 seconds, so that a plan takes about a minute at most."""
 
 
 class Answers(Protocol):

@@ -13,8 +13,9 @@ from planner.planning.ranking import lost_by, speed
 from planner.planning.rejections import EstimateOf, what_it_needs
 from planner.planning.weighing import Weighed
 from planner.units import format_size
+from planner.words import LostBy, Standing
 
-REASONS = {
+REASONS: dict[LostBy, str] = {
     "balance": "farther from the knee between accuracy and speed",
     "published": "an estimate of accuracy never outranks a published one",
     "speed": "slower",
@@ -42,6 +43,7 @@ def explain_all(
     for rank, candidate in enumerate(ordered, 1):
         member = within.get(id(candidate))
         component = excess = lost = None
+        outcome: Standing
         if candidate.unsupported:
             outcome, reason = "unsupported", candidate.unsupported
         elif member is None:
@@ -132,7 +134,7 @@ def _why_it_breaks(
 
 
 def _why_it_lost(
-    lost: str,
+    lost: LostBy,
     loser: tuple[CandidateClass, Member],
     winner: tuple[CandidateClass, Member],
     workload: Workload,

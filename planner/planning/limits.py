@@ -23,6 +23,7 @@ from planner.planning.candidates import (
 )
 from planner.planning.unnamed import smallest_budget
 from planner.units import MAXIMUM_COUNT, MAXIMUM_SIDE, MINIMUM_SIDE, RESOLUTION_STEP, format_size
+from planner.words import Attention, Precision, Task, Variant
 
 CARD_SIZES = {
     1: 1024, 2: 2047, 3: 3072, 4: 4094, 5: 5120, 6: 6141, 8: 8140, 10: 10235, 11: 11264, 12: 12211, 16: 15356,
@@ -38,7 +39,7 @@ SMALLEST_STEPS, MOST_STEPS = MINIMUM_SIDE // RESOLUTION_STEP, MAXIMUM_SIDE // RE
 STEPS = 1.2
 """Relative: what is needed steps up and down by less than this from one resolution, or width of weights, to the next.
 Rehearsed pictures of the own runtime reserve 178, 218 and 193 MB at 512, 576 and 640."""
-ANY_OBJECTS = {
+ANY_OBJECTS: dict[Task, str] = {
     "image": "objects of an image are predicted one by one: any number",
     "automask": "automatic masks are found, not asked for",
 }
@@ -48,16 +49,16 @@ ANY_OBJECTS = {
 class Span(NamedTuple):
     """One variant in some precisions, in every way of running it, on a workload and within a budget."""
 
-    variant: str
-    precisions: tuple[str, ...]
+    variant: Variant
+    precisions: tuple[Precision, ...]
     """Those that are open and that the GPU runs."""
-    attention: str
+    attention: Attention
     workload: Workload
     budget: Budget
     model: MemoryModel
 
     def ways(self, resolution: tuple[int, int], objects: int | None = None) -> Iterator[list[Member]]:
-        """Of each width of precisions, the narrowest first, the ways that may take least and that the host holds.
+        """For each width of precisions, narrowest first, the ways that may take least and that the host holds.
 
         None other fits where none of these does.
         """

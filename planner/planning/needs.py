@@ -8,10 +8,10 @@ from dataclasses import replace
 from planner.answers import Cards, Need, Needed
 from planner.catalog.capability import why_unsupported
 from planner.commands import planning_command
-from planner.domain import VARIANTS, VERSIONS, Budget, Configuration, Gpu, Headroom, Pins, Request
+from planner.domain import Budget, Configuration, Gpu, Headroom, Pins, Request
 from planner.errors import UsageError
 from planner.memory_model import MemoryModel
-from planner.memory_model.estimator import Totals
+from planner.memory_model.terms import Totals
 from planner.planning.candidates import (
     SQUARE_SIDES,
     SURE,
@@ -26,10 +26,11 @@ from planner.planning.ranking import PRECISION_RANK
 from planner.planning.stock import NATIVE, OFFICIAL_PRECISION, stock_batch
 from planner.planning.unnamed import smallest_for
 from planner.units import MAXIMUM_SIZE_BYTES, format_size
+from planner.words import VARIANTS, VERSIONS, Purpose, Runtime, Verdict
 
 
 def needed(
-    request: Request, headroom: Headroom, runtime: str, model: MemoryModel, gpus: Sequence[Gpu], top: int
+    request: Request, headroom: Headroom, runtime: Runtime, model: MemoryModel, gpus: Sequence[Gpu], top: int
 ) -> Needed:
     """The budgets for the smallest class that the pins leave open and for all at the native resolution.
 
@@ -72,7 +73,7 @@ def _check_stock(request: Request) -> None:
         )
 
 
-def _at_native(request: Request, runtime: str, model: MemoryModel) -> list[CandidateClass]:
+def _at_native(request: Request, runtime: Runtime, model: MemoryModel) -> list[CandidateClass]:
     """Every open variant and precision at the pinned resolution, else the native one, in order."""
     at = replace(request.pins, resolution=request.pins.resolution or NATIVE)
     variants = (at.variant,) if at.variant else VARIANTS
@@ -86,7 +87,7 @@ def _at_native(request: Request, runtime: str, model: MemoryModel) -> list[Candi
     ]
 
 
-def _open_classes(request: Request, runtime: str, model: MemoryModel) -> Iterator[CandidateClass]:
+def _open_classes(request: Request, runtime: Runtime, model: MemoryModel) -> Iterator[CandidateClass]:
     """Every class that the pins leave open: bytes step with the resolution, so the smallest picture need not do."""
     pins = request.pins
     sizes = [(side, side) for side in SQUARE_SIDES] if runtime == "stock" else resolutions(request)
@@ -101,7 +102,7 @@ def _by_need(candidate: CandidateClass) -> tuple[int, int, int]:
 
 
 def _classes(
-    request: Request, runtime: str, model: MemoryModel, pins: Pins, gpu: Gpu | None = None
+    request: Request, runtime: Runtime, model: MemoryModel, pins: Pins, gpu: Gpu | None = None
 ) -> list[CandidateClass]:
     """The classes under these pins, of one version. The stock predictor runs each in one way."""
     pins = replace(pins, version=pins.version or VERSIONS[0])
@@ -125,7 +126,7 @@ def _classes(
     return found
 
 
-def _configuration(candidate: CandidateClass, member: Member, runtime: str) -> Configuration:
+def _configuration(candidate: CandidateClass, member: Member, runtime: Runtime) -> Configuration:
     return replace(candidate.configuration(member), bounded_memory_bank=runtime == "own")
 
 
@@ -133,9 +134,9 @@ def _need(
     candidate: CandidateClass,
     request: Request,
     headroom: Headroom,
-    runtime: str,
+    runtime: Runtime,
     model: MemoryModel,
-    purpose: str | None = None,
+    purpose: Purpose | None = None,
 ) -> Need:
     smallest, sure = candidate.smallest(), candidate.surest()
     official = candidate.resolution == NATIVE and candidate.precision == OFFICIAL_PRECISION
@@ -192,7 +193,7 @@ def _pins_of(candidate: CandidateClass, pins: Pins) -> Pins:
 
 
 def _cards(
-    need: Need, request: Request, headroom: Headroom, runtime: str, model: MemoryModel, gpus: Sequence[Gpu]
+    need: Need, request: Request, headroom: Headroom, runtime: Runtime, model: MemoryModel, gpus: Sequence[Gpu]
 ) -> list[Cards]:
     """The cards on which this class has a plan, by memory and verdict."""
     one = need.configuration
@@ -204,7 +205,7 @@ def _cards(
         precision=one.precision,
     )
     known: dict[object, CandidateClass] = {}
-    groups: dict[tuple[str, str], list[Gpu]] = {}
+    groups: dict[tuple[str, Verdict], list[Gpu]] = {}
     for gpu in gpus:
         on = model.on(gpu)
         key = gpu.capability, on.context, on.corrections.get(runtime)
@@ -225,7 +226,7 @@ def _cards(
     return sorted(found, key=lambda cards: (cards.total_bytes, cards.verdict))
 
 
-def _verdict(candidate: CandidateClass, budget: Budget) -> str | None:
+def _verdict(candidate: CandidateClass, budget: Budget) -> Verdict | None:
     usable = budget.usable_bytes
     member = candidate.best_within(usable)
     if member is None or candidate.unsupported:

@@ -20,7 +20,7 @@ from planner.answers import PackedGpu, Packing
 from planner.commands import SAVED, describe, packing_command, run_command
 from planner.domain import Budget, Configuration, Gpu, Headroom, Plan, Request, Suggestion
 from planner.memory_model import MemoryModel
-from planner.memory_model.estimator import Totals
+from planner.memory_model.terms import Totals
 from planner.planning.candidates import leanest_ways, smallest_host_need, smallest_need
 from planner.planning.decide import choose
 from planner.planning.limits import largest_if_any

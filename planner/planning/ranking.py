@@ -14,30 +14,30 @@ from collections.abc import Callable, Sequence
 
 from planner.catalog import Catalog
 from planner.catalog.figures import worth
-from planner.domain import VARIANTS, VERSIONS, Budget, Choice, Workload
+from planner.domain import Budget, Choice, Workload
 from planner.memory_model import MemoryModel
 from planner.planning.candidates import SURE, CandidateClass, Member
+from planner.words import VARIANTS, VERSIONS, LostBy, Precision, Preference
 
-PRECISION_RANK = {
-    precision: rank
-    for rank, precision in enumerate(("autocast_bfloat16", "autocast_float16", "float16", "bfloat16", "float32"))
-}
+PRECISION_RANK: dict[Precision, int] = {
+    "autocast_bfloat16": 0, "autocast_float16": 1, "float16": 2, "bfloat16": 3, "float32": 4,
+}  # fmt: skip
 """The official recipe first; then low-precision weights, float16 (which the published bytes were measured in, and
 which every GPU runs) before bfloat16; float32, which takes most and is slowest, last."""
 
-_BY_QUALITY = ("published", "accuracy", "certainty", "precision", "speed")
-_BY_SPEED = ("speed", "certainty", "precision", "accuracy", "speed")
-_TIE = ("bytes", "order", "order", "order", "order")
-"""What the places of a key stand for, in the words of answers.LOST_BY; a balanced or a strict key has one more in
+_BY_QUALITY: tuple[LostBy, ...] = ("published", "accuracy", "certainty", "precision", "speed")
+_BY_SPEED: tuple[LostBy, ...] = ("speed", "certainty", "precision", "accuracy", "speed")
+_TIE: tuple[LostBy, ...] = ("bytes", "order", "order", "order", "order")
+"""What the places of a key stand for, in the words of words.LOST_BY; a balanced or a strict key has one more in
 front."""
 
 Key = tuple[float, ...]
 Ranker = Callable[[CandidateClass, Member, int], Key]
-"""Of a class, the member it would run as, and how surely that fits (Member.certainty)."""
+"""Called with a class, the member it would run as, and how surely that fits (Member.certainty)."""
 
 
 def ranker(
-    prefer: str, workload: Workload, catalog: Catalog, runnable: Sequence[CandidateClass], strict: bool = False
+    prefer: Preference, workload: Workload, catalog: Catalog, runnable: Sequence[CandidateClass], strict: bool = False
 ) -> Ranker:
     """The sort key of a preference; smaller is better.
 
@@ -55,11 +55,13 @@ def ranker(
     return lambda candidate, member, certainty: (certainty > SURE, *order(candidate, member, certainty))
 
 
-def lost_by(prefer: str, strict: bool, winner: Key, loser: Key) -> str:
+def lost_by(prefer: Preference, strict: bool, winner: Key, loser: Key) -> LostBy:
     """The first thing in which a key loses to a smaller one."""
-    names: tuple[str, ...] = ("balance", *(_BY_SPEED if prefer == "speed" else _BY_QUALITY), *_TIE)
+    names: tuple[LostBy, ...] = ("balance", *(_BY_SPEED if prefer == "speed" else _BY_QUALITY), *_TIE)
     names = names[-(len(winner) - strict) :]
-    places = zip(("certainty", *names) if strict else names, winner, loser, strict=True)
+    if strict:
+        names = ("certainty", *names)
+    places = zip(names, winner, loser, strict=True)
     return next(name for name, better, worse in places if better != worse)
 
 

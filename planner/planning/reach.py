@@ -7,13 +7,14 @@ from dataclasses import replace
 from itertools import chain
 
 from planner.answers import Carried, Reach
-from planner.domain import VARIANTS, VERSIONS, Budget, Configuration, Request, Workload
+from planner.domain import Budget, Configuration, Request, Workload
 from planner.memory_model import MemoryModel
 from planner.planning.candidates import CandidateClass, candidate_classes
 from planner.planning.limits import SMALLEST_STEPS, Span, how_short, objects_of, scaled
 from planner.planning.ranking import PRECISION_RANK
 from planner.planning.stock import NATIVE, stock
 from planner.units import format_resolution
+from planner.words import VARIANTS, VERSIONS
 
 SQUARE = (1, 1)
 
@@ -39,7 +40,7 @@ def carried(request: Request, budget: Budget, model: MemoryModel, warnings: Sequ
 
 
 def _shown_classes(request: Request, budget: Budget, model: MemoryModel) -> list[CandidateClass]:
-    """Of one variant the first precision in order of preference that the GPU runs, and the one that takes least."""
+    """For one variant the first precision in order of preference that the GPU runs, and the one that takes least."""
     pins = request.pins
     pins = replace(pins, version=pins.version or VERSIONS[0], resolution=pins.resolution or NATIVE)
     classes = candidate_classes(replace(request, pins=pins), budget, model)

@@ -15,11 +15,12 @@ from planner.domain import Budget, Configuration, Request, Stock, Workload
 from planner.memory_model import MemoryModel
 from planner.memory_model.arrays import frames as frame_bytes
 from planner.memory_model.arrays import stock_state
-from planner.memory_model.estimator import Totals
+from planner.memory_model.terms import Totals
 from planner.planning.limits import largest_if_any
 from planner.units import format_size
+from planner.words import Precision
 
-OLDER_PRECISION = "autocast_float16"
+OLDER_PRECISION: Precision = "autocast_float16"
 """In its place on GPUs that have no bfloat16."""
 STOCK_POINTS_PER_BATCH = 64
 NATIVE = (1024, 1024)

@@ -22,6 +22,7 @@ from planner.planning.limits import largest_if_any
 from planner.planning.unnamed import smallest_budget, smallest_for
 from planner.planning.weighing import Weighed, weigh
 from planner.units import MAXIMUM_SIZE_BYTES, format_resolution, format_size, rounded_up_size
+from planner.words import Precision
 
 MOST = 4
 SMALLER_FRAMES = ((1080, 1920), (720, 1280), (480, 854))
@@ -209,7 +210,7 @@ def _pinned(configuration: Configuration, pins: Pins) -> Pins:
     )
 
 
-def _as_supported(request: Request, budget: Budget, precision: str) -> Request:
+def _as_supported(request: Request, budget: Budget, precision: Precision) -> Request:
     """A budget in place of a GPU forgets what the GPU lacks, so the precision is pinned to keep the plan."""
     if budget.gpu is None:
         return request

@@ -20,11 +20,11 @@ class Weighed:
     usable_bytes: int
     rank: Ranker
     within: Mapping[int, Member]
-    """Of what fits: the member that would be planned."""
+    """For each class that fits, the member that would be planned."""
     keys: Mapping[int, Key]
-    """Of what fits: its place in the order of preference."""
+    """For each class that fits, its place in the order of preference."""
     ideal: Mapping[int, Key]
-    """Of every class: its place if it surely fitted."""
+    """For every class, its place if it surely fitted."""
 
     @cached_property
     def fitting(self) -> list[CandidateClass]:

@@ -20,14 +20,14 @@ from planner.domain import (
     Workload,
 )
 from planner.errors import PlannerError
+from planner.words import CHECK_STATUSES, CheckStatus, PolicyMode, PolicyRule
 
-PASS, WARN, FAIL, SKIP = STATUSES = ("pass", "warn", "fail", "skip")
-"""skip: not looked at, and `found` says why."""
+PASS, WARN, FAIL, SKIP = CHECK_STATUSES
 ELSEWHERE = "the memory is given, so this need not be the machine that will run the plan"
 NO_GPU_NAMED = "no GPU is named, only a budget"
 """Why nothing of a machine, and of its GPU, is looked at."""
 GRAVITY = (EXIT_DOES_NOT_FIT, EXIT_USAGE, EXIT_FAILED)
-"""Of several failures the first of these decides: what does not fit is cured by no retry, a bad file by no other
+"""Which of several failures decides, the gravest first: what does not fit is cured by no retry, a bad file by no other
 machine."""
 
 
@@ -35,8 +35,7 @@ machine."""
 class PolicyException:
     """A rule that is set aside for a time."""
 
-    rule: str
-    """One of planner.preflight.policy.RULES."""
+    rule: PolicyRule
     until: date
     """The last day on which it holds."""
     reason: str
@@ -48,15 +47,14 @@ class Check:
     """One question, and what was found."""
 
     name: str
-    """Such as memory, checkpoint or policy.minimum_quality."""
-    status: str
-    """One of STATUSES."""
+    """The name of the check, such as memory, checkpoint or policy.minimum_quality."""
+    status: CheckStatus
     found: str
     """What was found, in a sentence without a full stop."""
     action: str | None = None
     """What to do; None where nothing is to be done."""
     exit_code: int = EXIT_FAILED
-    """What a failure means, by the contract: does not fit, a bad file, or the environment."""
+    """What a failure means: 3 it does not fit, 2 a bad file, 1 the environment."""
     figures: Mapping[str, Any] = field(default_factory=dict)
     """The same for programs: plain data, bytes under names that end in _bytes."""
     excepted: PolicyException | None = None
@@ -75,24 +73,23 @@ class Preflight:
     budget: Budget | None
     """What the memory was held against; None where there is no GPU."""
     workload: Workload
-    """The plan's, with the size and length of the input where one was read."""
+    """The plan's workload, with the size and length of the input where one was read."""
     estimate: Estimate | None
-    """As predicted now, for that workload; None for a plan that chose nothing."""
+    """What is predicted now, for that workload; None for a plan that chose nothing."""
     checks: tuple[Check, ...]
     policy: str | None
     """The file of the policy."""
-    policy_mode: str | None
-    """One of planner.preflight.policy.MODES."""
+    policy_mode: PolicyMode | None
     waited_seconds: float
-    """For memory to be freed."""
+    """How long was waited for memory to be freed."""
     strict: bool
-    """Whether a warning is exit code 4."""
+    """Whether warnings count (exit code 4)."""
     replayed: str | None
     """The doctor report that stood for the machine."""
 
     @property
-    def status(self) -> str:
-        """The worst of the checks; what was skipped counts for nothing."""
+    def status(self) -> CheckStatus:
+        """The worst of the checks; those that were skipped do not count."""
         found = {check.status for check in self.checks}
         return FAIL if FAIL in found else WARN if WARN in found else PASS
 
@@ -103,21 +100,21 @@ class Preflight:
 
     @property
     def exit_code(self) -> int:
-        """The exit code of the contract."""
+        """0: it holds; 3, 2 or 1, in this order: a check failed so; 4: there are warnings, and they count."""
         codes = {check.exit_code for check in self.failed}
         if codes:
             return next(code for code in GRAVITY if code in codes)
         return EXIT_WARNING if self.strict and self.status == WARN else EXIT_FITS
 
     def require(self) -> Preflight:
-        """This, or NotReady where the exit code is not 0."""
+        """This report. Raises NotReady where its exit code is not 0."""
         if self.exit_code == EXIT_FITS:
             return self
         raise NotReady(self)
 
 
 class NotReady(PlannerError):
-    """The plan does not hold here and now. Carries the pre-flight, whose checks say why."""
+    """The plan does not hold here and now; `preflight` has the report, whose checks say why."""
 
     code = "not_ready"
 

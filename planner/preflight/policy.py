@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from planner.documents import Fields, read
-from planner.domain import PRECISIONS, VARIANTS, Headroom
+from planner.domain import Headroom
 from planner.errors import UsageError
 from planner.preflight.nouns import PolicyException
+from planner.spelling import Word
 from planner.units import check_size, parse_headroom, parse_size
+from planner.words import POLICY_MODES, POLICY_RULES, PRECISIONS, VARIANTS, PolicyMode, PolicyRule, Precision, Variant
 
-MODES = ("enforce", "audit")
-"""audit: a breach is a warning."""
-RULES = ("minimum_quality", "maximum_bytes", "required_headroom", "allowed_variants", "allowed_precisions")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
@@ -26,19 +25,18 @@ class Policy:
     """Rules; None is no rule."""
 
     source: str
-    mode: str
-    """One of MODES."""
+    mode: PolicyMode
     minimum_quality: float | None = None
     """J&F on SA-V test in percent, as plans give it."""
     maximum_bytes: int | None = None
     """That the process may take on the GPU, its CUDA context included."""
     required_headroom: Headroom | None = None
     """That must be left of the memory that there is: bytes, or a percentage of it."""
-    allowed_variants: tuple[str, ...] | None = None
-    allowed_precisions: tuple[str, ...] | None = None
+    allowed_variants: tuple[Variant, ...] | None = None
+    allowed_precisions: tuple[Precision, ...] | None = None
     exceptions: tuple[PolicyException, ...] = ()
 
-    def exception_for(self, rule: str) -> PolicyException | None:
+    def exception_for(self, rule: PolicyRule) -> PolicyException | None:
         """The one that lasts longest, expired or not."""
         found = [one for one in self.exceptions if one.rule == rule]
         return max(found, key=lambda one: one.until, default=None)
@@ -54,7 +52,7 @@ def read_policy(path: Path) -> Policy:
         raise fields.complaint("schema_version is not 1", "Write schema_version: 1.", "schema_version")
     policy = Policy(
         source=str(path),
-        mode=fields.text("mode", MODES) if "mode" in fields else MODES[0],
+        mode=fields.text("mode", POLICY_MODES) if "mode" in fields else POLICY_MODES[0],
         minimum_quality=_optional(fields, "minimum_quality", lambda key: fields.number(key, 0, 100)),
         maximum_bytes=_optional(fields, "maximum_bytes", lambda key: _size(fields, key)),
         required_headroom=_optional(fields, "required_headroom", lambda key: _headroom(fields, key)),
@@ -62,7 +60,7 @@ def read_policy(path: Path) -> Policy:
         allowed_precisions=_optional(fields, "allowed_precisions", lambda key: _words(fields, key, PRECISIONS)),
         exceptions=tuple(map(_exception, fields.entries("exceptions"))) if "exceptions" in fields else (),
     )
-    fields.end(("mode", "exceptions", *RULES))
+    fields.end(("mode", "exceptions", *POLICY_RULES))
     return policy
 
 
@@ -85,18 +83,15 @@ def _headroom(fields: Fields, key: str) -> Headroom:
         raise fields.complaint(f"{key}: {error.message.rstrip('.')}", error.hint, key) from None
 
 
-def _words(fields: Fields, key: str, known: tuple[str, ...]) -> tuple[str, ...]:
-    words = fields.texts(key)
-    for word in words:
-        if word not in known:
-            raise fields.complaint(f"{key} holds {word!r}", f"Use: {', '.join(known)}.", key)
+def _words(fields: Fields, key: str, known: tuple[Word, ...]) -> tuple[Word, ...]:
+    words = fields.texts(key, known)
     if not words:
         raise fields.complaint(f"{key} is empty, which nothing obeys", "Name what is allowed, or leave it out.", key)
     return tuple(words)
 
 
 def _exception(fields: Fields) -> PolicyException:
-    rule, reason, text = fields.text("rule", RULES), fields.text("reason"), fields.text("until")
+    rule, reason, text = fields.text("rule", POLICY_RULES), fields.text("reason"), fields.text("until")
     fields.end()
     try:
         if not _DATE.fullmatch(text):

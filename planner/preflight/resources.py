@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from planner.catalog import load_catalog
-from planner.domain import Configuration, Workload
+from planner.domain import Configuration, Workload, runtime_of
 from planner.measure.devices import Machine
-from planner.memory_model.estimator import runtime_of
 from planner.memory_model.host import host_components
 from planner.outputs.layout import EARLY_ENDS, PART_FRAMES
 from planner.preflight.nouns import FAIL, PASS, SKIP, WARN, Check
 from planner.units import format_size
+from planner.words import Save
 
 PNG_BITS, OVERLAY_BITS = 0.4, 1.0
 """Bits that an output takes per pixel of the source, rounded up: 0.35 and 0.83 as measured on a clip of 960x540 with
@@ -26,7 +26,7 @@ FIRST_PART_FRAMES = EARLY_ENDS[0]
 """A run is done in parts; the first must be possible."""
 
 
-def check_disk(workload: Workload, out: str | None, saves: Sequence[str]) -> Check:
+def check_disk(workload: Workload, out: str | None, saves: Sequence[Save]) -> Check:
     """Whether the folder can be made and written to, and has room for what the run will write there."""
     if out is None:
         return Check(name="disk", status=SKIP, found="no folder for the outputs is named (--out)")
@@ -76,7 +76,7 @@ def _no_folder(found: str, action: str) -> Check:
     return Check(name="disk", status=FAIL, found=found, action=action)
 
 
-def output_bytes(workload: Workload, saves: Sequence[str]) -> int:
+def output_bytes(workload: Workload, saves: Sequence[Save]) -> int:
     """Bytes that one frame may leave on the disk; an allowance, not a prediction.
 
     `saves` as `sam2-plan run --save` takes them. While a run goes on, the overlay's parts lie beside

@@ -10,27 +10,28 @@ from planner.catalog.figures import VIDEO_METRIC
 from planner.domain import EXIT_DOES_NOT_FIT, Budget, Choice, Estimate, Plan
 from planner.preflight.memory import plan_within
 from planner.preflight.nouns import FAIL, PASS, SKIP, WARN, Check
-from planner.preflight.policy import RULES, Policy
+from planner.preflight.policy import Policy
 from planner.units import format_size
+from planner.words import POLICY_RULES, CheckStatus, PolicyRule
 
-Found = tuple[str, str, str | None, dict[str, object]]
+Found = tuple[CheckStatus, str, str | None, dict[str, object]]
 """Status, what was found, what to do, figures."""
 
 
 def check_policy(policy: Policy, plan: Plan, choice: Choice, budget: Budget | None, today: date) -> list[Check]:
     """One check for each rule of the policy: `choice` as of today, which also decides if an exception still holds."""
     estimate = choice.estimate
-    held: dict[str, Callable[[], Found]] = {
+    held: dict[PolicyRule, Callable[[], Found]] = {
         "minimum_quality": lambda: _quality(policy.minimum_quality or 0.0, choice),
         "maximum_bytes": lambda: _bytes(policy.maximum_bytes or 0, estimate, plan),
         "required_headroom": lambda: _headroom(policy, estimate, budget),
         "allowed_variants": lambda: _allowed("variant", choice.variant, policy.allowed_variants or ()),
         "allowed_precisions": lambda: _allowed("precision", choice.precision, policy.allowed_precisions or ()),
     }
-    return [_judged(rule, held[rule](), policy, today) for rule in RULES if getattr(policy, rule) is not None]
+    return [_judged(rule, held[rule](), policy, today) for rule in POLICY_RULES if getattr(policy, rule) is not None]
 
 
-def _judged(rule: str, found: Found, policy: Policy, today: date) -> Check:
+def _judged(rule: PolicyRule, found: Found, policy: Policy, today: date) -> Check:
     """The check of a rule after the policy's mode and its exceptions."""
     status, text, action, figures = found
     check = Check(

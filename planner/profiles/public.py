@@ -34,7 +34,7 @@ class PublicRow(NamedTuple):
 
     @property
     def error(self) -> float:
-        """Of the simulation, relative; positive is too much."""
+        """Relative error of the simulation; positive is too much."""
         return self.simulated_bytes / self.published_bytes - 1
 
 

@@ -4,26 +4,33 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from planner.documents import Fields, parse, read
-from planner.domain import ATTENTIONS, PRECISIONS, RUNTIMES, TASKS, VARIANTS, VERSIONS
-from planner.measurement import (
+from planner.measurement import Environment, Figure, Measurement
+from planner.profiles.conversion import CONFIGURATION
+from planner.units import UNITS, resolution_field
+from planner.words import (
+    ATTENTIONS,
     FIGURE_KINDS,
     METRICS,
-    OUTCOMES,
+    PRECISIONS,
     PROFILE_KINDS,
     RELATIONS,
+    RUN_OUTCOMES,
+    RUNTIMES,
+    TASKS,
+    UNIT_NAMES,
     USES,
-    Environment,
-    Figure,
-    Measurement,
+    VARIANTS,
+    VERSIONS,
+    ProfileKind,
 )
-from planner.units import UNITS, resolution_field
 
 SCHEMA_VERSION = 1
 LATER = ("uuid", "capability")
-"""Of an environment, in profiles since they can be measured."""
-UNIT_NAMES = ("B", "kB", "MB", "GB", "KiB", "MiB", "GiB")
+"""Fields that older profiles do not have: these of an environment, in profiles since they can be measured."""
+WORDS = {"variant": VARIANTS, "version": VERSIONS, "precision": PRECISIONS, "attention": ATTENTIONS}
 
 
 def load_folder(folder: Path) -> list[Measurement]:
@@ -66,11 +73,11 @@ def _measurements(fields: Fields) -> list[Measurement]:
 
 
 def _measurement(
-    entry: Fields, profile: str, kind: str, environment: Environment, url: str | None, date: str | None
+    entry: Fields, profile: str, kind: ProfileKind, environment: Environment, url: str | None, date: str | None
 ) -> Measurement:
     workload, configuration = entry.fields("workload"), entry.fields("configuration")
     figures = tuple(_figure(item) for item in entry.entries("figures"))
-    outcome = entry.text("outcome", OUTCOMES) if "outcome" in entry else "ran"
+    outcome = entry.text("outcome", RUN_OUTCOMES) if "outcome" in entry else "ran"
     if not figures and outcome == "ran":
         raise entry.complaint("a measurement has no figures", "Add at least one figure.", "figures")
     _check_order(entry, figures)
@@ -83,17 +90,7 @@ def _measurement(
         objects=workload.optional_integer("objects", minimum=1),
         frames=workload.optional_integer("frames", minimum=1),
         frame_size=None if workload.or_none("frame_size") else workload.pair("frame_size"),
-        variant=configuration.optional_text("variant", VARIANTS),
-        version=configuration.optional_text("version", VERSIONS),
-        resolution=None if configuration.or_none("resolution") else resolution_field(configuration, "resolution"),
-        precision=configuration.optional_text("precision", PRECISIONS),
-        attention=configuration.optional_text("attention", ATTENTIONS),
-        object_batch=configuration.optional_integer("object_batch", minimum=1),
-        bounded_memory_bank=None
-        if configuration.or_none("bounded_memory_bank")
-        else configuration.boolean("bounded_memory_bank"),
-        offload_video=None if configuration.or_none("offload_video") else configuration.boolean("offload_video"),
-        offload_state=None if configuration.or_none("offload_state") else configuration.boolean("offload_state"),
+        **_configuration(configuration),
         figures=figures,
         environment=_environment(entry.fields("environment")) if "environment" in entry else environment,
         date=entry.optional_text("date") if "date" in entry else date,
@@ -110,6 +107,21 @@ def _measurement(
     for fields in (workload, configuration, entry):
         fields.end()
     return measurement
+
+
+def _configuration(fields: Fields) -> dict[str, Any]:
+    """What a source says of each field of a Configuration, by the field's kind; None where it says nothing."""
+
+    def value(name: str) -> Any:
+        if fields.or_none(name):
+            return None
+        if name in WORDS:
+            return fields.text(name, WORDS[name])
+        if name == "resolution":
+            return resolution_field(fields, name)
+        return fields.integer(name, minimum=1) if name == "object_batch" else fields.boolean(name)
+
+    return {name: value(name) if name in fields or name not in LATER else None for name in CONFIGURATION}
 
 
 def _figure(fields: Fields) -> Figure:

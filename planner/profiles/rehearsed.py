@@ -12,17 +12,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
-from planner.domain import ATTENTIONS, PRECISIONS, TASKS, VARIANTS, VERSIONS, Configuration, Workload
+from planner.domain import Configuration, Workload
 from planner.errors import FileError
+from planner.nouns.run import Run, Usage
+from planner.spelling import check_word
+from planner.words import ATTENTIONS, PRECISIONS, RUNTIMES, TASKS, VARIANTS, VERSIONS, Runtime
 
 COLUMNS = (
     "use", "task", "variant", "version", "height", "width", "precision", "attention", "capability", "objects", "batch",
     "frames", "frame_height", "frame_width", "offload_video", "offload_state", "allocated", "reserved", "least",
     "phases",
 )  # fmt: skip
-USES = FIT, DRAWN, HELD_OUT = "fit", "drawn", "held_out"
+RehearsedUse = Literal["fit", "drawn", "held_out"]
+USES: tuple[RehearsedUse, ...] = get_args(RehearsedUse)
+FIT, DRAWN, HELD_OUT = USES
 _VERSION = re.compile(r"# (\w+) (\S+)")
 
 
@@ -30,18 +35,11 @@ _VERSION = re.compile(r"# (\w+) (\S+)")
 class RehearsedRun:
     """One line. Bytes as torch's allocator counted them."""
 
-    runtime: str
-    use: str
+    run: Run
+    usage: Usage
+    use: RehearsedUse
     """fit (laid out for it), drawn (at random, fitted to as well) or held_out (drawn and kept apart to judge)."""
-    configuration: Configuration
-    workload: Workload
     capability: tuple[int, int]
-    allocated_bytes: int
-    reserved_bytes: int
-    least_bytes: int | None
-    """Reserved bytes with which it still completes, by bisection; None where nobody sought them."""
-    phases: Mapping[str, int]
-    """Allocated bytes at the peak of each, in order."""
 
 
 def runs_text(runs: Iterable[RehearsedRun], versions: Mapping[str, str]) -> str:
@@ -71,56 +69,52 @@ def read_runs(path: Path) -> tuple[list[RehearsedRun], dict[str, str]]:
     runs = []
     for number, row in enumerate(rows, 2):
         try:
-            runs.append(_run(path.stem, row))
+            runs.append(_run(check_word(path.stem, "runtime", RUNTIMES), row))
         except (ValueError, KeyError, TypeError) as error:
-            raise FileError(f"{path}, row {number}: {error}.", "Make it with scripts/rehearse_grid.py.") from error
+            why = str(error).rstrip(".")
+            raise FileError(f"{path}, row {number}: {why}.", "Make it with scripts/rehearse_grid.py.") from error
     return runs, versions
 
 
-def _cells(run: RehearsedRun) -> list[str]:
-    c, w = run.configuration, run.workload
+def _cells(one: RehearsedRun) -> list[str]:
+    c, w, usage = one.run.configuration, one.run.workload, one.usage
     values: list[Any] = [
-        run.use, w.task, c.variant, c.version, *c.resolution, c.precision, c.attention,
-        f"{run.capability[0]}.{run.capability[1]}", w.objects, c.object_batch, w.frames, *w.frame_size,
-        int(c.offload_video), int(c.offload_state), run.allocated_bytes, run.reserved_bytes,
-        "" if run.least_bytes is None else run.least_bytes,
-        " ".join(f"{name}={size}" for name, size in run.phases.items()),
+        one.use, w.task, c.variant, c.version, *c.resolution, c.precision, c.attention,
+        f"{one.capability[0]}.{one.capability[1]}", w.objects, c.object_batch, w.frames, *w.frame_size,
+        int(c.offload_video), int(c.offload_state), usage.allocated_bytes, usage.reserved_bytes,
+        "" if usage.least_bytes is None else usage.least_bytes,
+        " ".join(f"{name}={size}" for name, size in usage.phases.items()),
     ]  # fmt: skip
     return [str(value) for value in values]
 
 
-def _run(runtime: str, row: Mapping[str, str]) -> RehearsedRun:
+def _run(runtime: Runtime, row: Mapping[str, str]) -> RehearsedRun:
     major, minor = row["capability"].split(".")
     phases = dict(part.split("=") for part in row["phases"].split())
-    return RehearsedRun(
-        runtime=runtime,
-        use=_word(row["use"], USES),
-        configuration=Configuration(
-            variant=_word(row["variant"], VARIANTS),
-            version=_word(row["version"], VERSIONS),
-            resolution=(int(row["height"]), int(row["width"])),
-            precision=_word(row["precision"], PRECISIONS),
-            attention=_word(row["attention"], ATTENTIONS),
-            object_batch=int(row["batch"]),
-            bounded_memory_bank=runtime == "own",
-            offload_video=row["offload_video"] == "1",
-            offload_state=row["offload_state"] == "1",
-        ),
-        workload=Workload(
-            task=_word(row["task"], TASKS),
-            objects=int(row["objects"]),
-            frames=int(row["frames"]),
-            frame_size=(int(row["frame_height"]), int(row["frame_width"])),
-        ),
-        capability=(int(major), int(minor)),
+    configuration = Configuration(
+        variant=check_word(row["variant"], "variant", VARIANTS),
+        version=check_word(row["version"], "version", VERSIONS),
+        resolution=(int(row["height"]), int(row["width"])),
+        precision=check_word(row["precision"], "precision", PRECISIONS),
+        attention=check_word(row["attention"], "attention", ATTENTIONS),
+        object_batch=int(row["batch"]),
+        bounded_memory_bank=runtime == "own",
+        offload_video=row["offload_video"] == "1",
+        offload_state=row["offload_state"] == "1",
+    )
+    workload = Workload(
+        task=check_word(row["task"], "task", TASKS),
+        objects=int(row["objects"]),
+        frames=int(row["frames"]),
+        frame_size=(int(row["frame_height"]), int(row["frame_width"])),
+    )
+    usage = Usage(
         allocated_bytes=int(row["allocated"]),
         reserved_bytes=int(row["reserved"]),
         least_bytes=int(row["least"]) if row["least"] else None,
         phases={name: int(size) for name, size in phases.items()},
     )
-
-
-def _word(value: str, known: tuple[str, ...]) -> str:
-    if value not in known:
-        raise ValueError(f"{value!r} is none of {', '.join(known)}")
-    return value
+    run = Run(runtime=runtime, configuration=configuration, workload=workload)
+    return RehearsedRun(
+        run=run, usage=usage, use=check_word(row["use"], "use", USES), capability=(int(major), int(minor))
+    )

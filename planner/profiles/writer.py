@@ -6,21 +6,9 @@ from collections.abc import Sequence
 
 from planner.documents import dump
 from planner.measurement import Environment, Figure, Measurement
+from planner.profiles.conversion import CONFIGURATION, WORKLOAD
 from planner.profiles.reader import SCHEMA_VERSION
 
-_WORKLOAD = ("task", "objects", "frames", "frame_size")
-_CONFIGURATION = (
-    "variant",
-    "version",
-    "resolution",
-    "precision",
-    "attention",
-    "object_batch",
-    "bounded_memory_bank",
-    "offload_video",
-    "offload_state",
-    "runtime",
-)
 _RARE = {"outcome": "ran", "error": None, "alone": None, "seconds_per_frame": None}
 """Written only where they say something else."""
 _FIGURE = ("metric", "read_as", "of", "relation", "value", "unit", "bytes", "rounding_bytes", "phase")
@@ -44,8 +32,8 @@ def _entry(measurement: Measurement, first: Measurement) -> dict[str, object]:
     entry: dict[str, object] = {
         "id": measurement.id,
         "use": measurement.use,
-        "workload": _plain(measurement, _WORKLOAD),
-        "configuration": _plain(measurement, _CONFIGURATION),
+        "workload": _plain(measurement, WORKLOAD),
+        "configuration": _plain(measurement, (*CONFIGURATION, "runtime")),
         "figures": [_figure(figure) for figure in measurement.figures],
     }
     entry |= {name: getattr(measurement, name) for name, usual in _RARE.items() if getattr(measurement, name) != usual}

@@ -20,7 +20,7 @@ Mask: TypeAlias = NDArray[np.bool_]
 """Height × width, true where the object is."""
 
 SOFT_SHARE = 0.5
-"""Of a grey mask's object that is wholly white, where the rest is its soft edge and no other object."""
+"""The share of a grey mask's object that is wholly white, where the rest is its soft edge and no other object."""
 MOST_LABELS = 64
 """Values besides zero from which on a file is taken for a photograph, unless it holds the value that is asked for."""
 MASK_FORMS = 'Give a height × width array of bool, an image file, or COCO run lengths {"size": [h, w], "counts": ...}.'

@@ -6,7 +6,6 @@ nor how prompts are written in files and options.
 
 from __future__ import annotations
 
-import difflib
 import math
 import operator
 import warnings
@@ -22,6 +21,7 @@ from planner.errors import FileError, PlannerError, UsageError
 from planner.prompts.masks import Mask, MaskSize, mask_from
 from planner.prompts.options import Unnumbered
 from planner.prompts.places import PromptWarning, listed, part_inside, pixels_of_shares, reaches_far
+from planner.spelling import remedy
 from planner.units import counted
 
 KEYS = ("frame", "object", "points", "labels", "box", "mask", "end")
@@ -128,7 +128,7 @@ class _Entry:
             raise self.fault(f"is {_shown(item)}, not a mapping", PROMPT_FORMS)
         for key in values:
             if key not in KEYS:
-                raise self.fault(f"has an unknown {key!r}", _nearest(key), key)
+                raise self.fault(f"has an unknown {key!r}", remedy(key, KEYS, "Known here"), key)
 
     def fault(self, message: str, hint: str, key: str | None = None) -> PlannerError:
         """The error for this entry: of a file with its line."""
@@ -301,11 +301,6 @@ def _number(value: object) -> float | None:
         return float(value)
     except OverflowError:
         return None
-
-
-def _nearest(key: object) -> str:
-    near = difflib.get_close_matches(str(key), KEYS, n=1)
-    return f"Did you mean {near[0]!r}?" if near else f"Known here: {', '.join(KEYS)}."
 
 
 def _shown(value: object) -> str:

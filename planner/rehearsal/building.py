@@ -7,7 +7,6 @@ and made again.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -25,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from planner.errors import EnvironmentFailure, PlannerError
+from planner.files import lock
 from planner.locations import cache_folder
 from planner.rehearsal.stubs import generated
 from planner.rehearsal.wheels import Wheels, find_wheels
@@ -142,7 +142,7 @@ def _locked(root: Path) -> Iterator[None]:
     except OSError as error:
         raise _unwritable(root, error) from error
     try:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        lock(file, wait=True)
         yield
     finally:
         os.close(file)
@@ -229,7 +229,7 @@ def _excerpt(text: str) -> str:
 
 
 def _versions(wheels: Wheels) -> list[str]:
-    """Of CUDA and cuBLAS, for the libraries that cannot include their headers."""
+    """Versions of CUDA and cuBLAS, for the libraries that cannot include their headers."""
     cuda = re.search(r"^#define CUDA_VERSION (\d+)", wheels.header("cuda.h"), re.MULTILINE)
     header = wheels.header("cublas_api.h")
     parts = [re.search(rf"CUBLAS_VER_{part} (\d+)", header) for part in ("MAJOR", "MINOR", "PATCH")]

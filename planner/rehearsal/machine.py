@@ -12,7 +12,7 @@ from planner.errors import UsageError
 from planner.memory_model.contexts import context_on
 
 MOST_GPUS = 8
-"""Of one stage; sources/stage.h, STAGE_GPUS."""
+"""Most GPUs of one stage; sources/stage.h, STAGE_GPUS."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,11 +51,11 @@ major number (the programming guide's "Binary Compatibility"), and so does the r
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImaginaryGpu:
-    """One GPU of a stage."""
+    """A GPU that is not there."""
 
     name: str
     capability: tuple[int, int]
-    """One of ARCHITECTURES."""
+    """Compute capability, (major, minor)."""
     multiprocessors: int
     threads_per_multiprocessor: int
     total_bytes: int
@@ -63,9 +63,9 @@ class ImaginaryGpu:
     """What each process takes beside what it asks for, from its first call that needs a context."""
     uuid: str
     neighbour_bytes: int = 0
-    """Held by another, imaginary process, which NVML lists."""
+    """Memory held by another, imaginary process, which NVML lists."""
     clock_khz: int = 1_500_000
-    """Of the multiprocessors, boosted; nothing is timed by it, but CUDA numbers the fastest GPU first."""
+    """Boost clock of the multiprocessors. Nothing is timed by it, but CUDA numbers the fastest GPU first."""
     memory_clock_khz: int = 7_000_000
     bus_bits: int = 256
     l2_bytes: int = 4 << 20

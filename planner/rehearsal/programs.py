@@ -42,7 +42,7 @@ class Moment:
     """Where in a program something happened to its memory."""
 
     requested_bytes: int
-    """Of the request that did it."""
+    """The bytes of the request that did it."""
     places: tuple[Place, ...]
     """Innermost call first, torch's own left out."""
 
@@ -53,7 +53,7 @@ class Notes:
 
     pid: int
     device: int
-    """As the process counts its devices."""
+    """The number of the device, as the process counts them."""
     torch: str
     cuda: str | None
     allocated_bytes: int

@@ -20,12 +20,12 @@ from planner.rehearsal.layout import ProcessRecord, StageRecord, first_bytes
 from planner.rehearsal.machine import MOST_GPUS, ImaginaryGpu
 
 PREFIX = "SAM2_PLAN_REHEARSAL_"
-"""Of the environment's variables: STAGE (the folder), CUDNN (the real library), HOST_LIMIT (bytes)."""
+"""Prefix of the environment's variables: STAGE (the folder), CUDNN (the real library), HOST_LIMIT (bytes)."""
 SIZES_ONLY = 2
 """In place of zero_scalars' True: no large array is copied either (sources/copies.c)."""
 REAL_ONES = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
 HOST_SHARE = 0.9
-"""Of the host's memory that is available when the stage is entered, what each process may take of its own."""
+"""The share that each process may take of the host's memory available when the stage is entered."""
 LEAST_HOST_BYTES = 2 * 10**9
 """It may take so much in any case: torch alone takes 0.85 GB of private memory when it starts."""
 
@@ -48,7 +48,8 @@ class ProcessUse:
     requests: int
     """To the driver, for memory."""
     refused: int
-    """Of these: out of memory. A context that did not fit is counted here too, at each call that would have made it."""
+    """How many of these for want of memory. A context that did not fit is counted here too, at each call that would
+    have made it."""
     alive: bool
 
 
@@ -58,7 +59,7 @@ class DeviceUse:
 
     gpu: ImaginaryGpu
     highest_bytes: int
-    """Of all processes together at one time, contexts included; without the neighbour's."""
+    """Most bytes of all processes together at one time, contexts included; without the neighbour's."""
     held_bytes: int
     """Now, contexts included."""
 

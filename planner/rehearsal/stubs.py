@@ -34,7 +34,7 @@ LOOKED_UP = (
     "cuOccupancyMaxPotentialClusterSize",
     "cuStreamGetCtx",
 )
-"""Of libcuda, what cuDNN's engines that compile at run time ask dlsym for."""
+"""Functions of libcuda that cuDNN's engines that compile at run time ask dlsym for."""
 _ASKS = re.compile(r"Get|Query|Size|Check|Find")
 """In the name of a function that answers something: it must not answer what was in memory."""
 _NOTES = re.compile(r"Set|Create|Destroy|Init")

@@ -41,7 +41,7 @@ def accuracy_document(assessment: Assessment) -> dict[str, Any]:
                 "id": fitted.row.id,
                 "truth": "published",
                 "metric": _metric(fitted),
-                "runtime": fitted.row.runtime,
+                "runtime": fitted.row.run.runtime,
                 "published_bytes": fitted.truth,
                 "predicted_bytes": fitted.predicted,
                 "error": fitted.error,
@@ -172,10 +172,10 @@ def _published(pairs: Sequence[tuple[Judged, Judged]], style: Style) -> list[str
     """Each row with its own leave-one-out prediction beside the fitted one."""
     rows = [["published row", "metric", "published", "fitted", "error", "left out", "error"]]
     for fitted, left_out in pairs:
-        configuration = fitted.row.configuration
+        configuration = fitted.row.run.configuration
         rows.append(
             [
-                f"{configuration.variant} {format_resolution(configuration.resolution)} {fitted.row.workload.task}",
+                f"{configuration.variant} {format_resolution(configuration.resolution)} {fitted.row.run.workload.task}",
                 _metric(fitted),
                 format_size(fitted.truth),
                 format_size(fitted.predicted),
@@ -189,7 +189,7 @@ def _published(pairs: Sequence[tuple[Judged, Judged]], style: Style) -> list[str
 
 
 def _metric(judged: Judged) -> str:
-    return "total" if judged.row.allocated is None else "allocated"
+    return "total" if judged.row.usage.allocated_bytes is None else "allocated"
 
 
 def _bound(assessment: Assessment, style: Style) -> list[str]:

@@ -1,4 +1,4 @@
-"""How far a budget carries, for people."""
+"""How far a budget reaches, for people."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from planner.domain import Stock
 from planner.planning.limits import MAXIMUM_OBJECTS
 from planner.report.text import Style, head
 from planner.units import MAXIMUM_SIDE, format_resolution, format_size
+from planner.words import Task
 
 
 def carried_report(carried: Carried, style: Style) -> str:
@@ -20,7 +21,7 @@ def carried_report(carried: Carried, style: Style) -> str:
     rows = [columns, *(_row(one, task) for one in carried.reach)]
     found = head(carried.request, carried.budget)
     found += [style(f"! {warning}", "yellow") for warning in carried.warnings]
-    found += ["", style("How far it carries", bold=True) + ", on the runtime of sam2-plan run"]
+    found += ["", style("How far it reaches", bold=True) + ", on the runtime of sam2-plan run"]
     found += style.table(
         rows,
         range(2, len(columns)),
@@ -33,9 +34,9 @@ def carried_report(carried: Carried, style: Style) -> str:
     return style.page(found)
 
 
-def _row(one: Reach, task: str) -> list[str]:
+def _row(one: Reach, task: Task) -> list[str]:
     configuration = one.configuration
-    cells = [configuration.variant, configuration.precision]
+    cells: list[str] = [configuration.variant, configuration.precision]
     if one.need_bytes is None:
         return [*cells, one.reasons["need_bytes"], *[""] * (7 if task == "video" else 4)]
     takes = format_size(one.need_bytes)
@@ -62,7 +63,7 @@ def _size(size: tuple[int, int] | None, name: str, one: Reach) -> str:
     return "none" if size is None else f"{'~' if name in one.extrapolated else ''}{format_resolution(size)}"
 
 
-def _notes(carried: Carried, task: str) -> list[str]:
+def _notes(carried: Carried, task: Task) -> list[str]:
     """What a reader of the table has to know, each only where it applies."""
     reach = carried.reach
     notes = ["surely: with the upper bound too"]

@@ -10,13 +10,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from planner import __version__
 from planner.catalog.torch_builds import build_in, why_no_code
 from planner.measure.devices import Machine, PresentGpu
 from planner.measure.limits import limits_memory
 from planner.report.layout import Style
 from planner.report.machine import machine_document, pseudonyms
 from planner.units import format_size
+from planner.version import __version__
 from planner.wire.doctor import DOCTOR
 
 NO_LIMIT = ("limit_bytes",)
@@ -35,7 +35,7 @@ class Knowledge:
     memory_model: str
     profiles: tuple[str, ...]
     versions: Mapping[str, str]
-    """Of the packages that the figures are of."""
+    """Versions of the packages that the figures are of."""
     fitted: bool
     """Whether the user's own fit is in use."""
     corrected_gpus: tuple[str, ...]

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 
 from planner.answers import Explained
 from planner.commands import describe
-from planner.domain import PRECISIONS, Plan
+from planner.domain import Plan
 from planner.planning.stock import NATIVE
 from planner.report.layout import Style
 from planner.units import format_resolution, format_size
+from planner.words import PRECISIONS
 
 MOST_LINES = 20
 _PAIRS = {"autocast": ("autocast_bfloat16", "autocast_float16"), "half": ("float16", "bfloat16")}
@@ -101,7 +102,9 @@ def _name(group: Sequence[Explained]) -> str:
 
 
 def _precisions(group: Sequence[Explained]) -> str:
-    found = [precision for precision in PRECISIONS if precision in {one.configuration.precision for one in group}]
+    found: list[str] = [
+        precision for precision in PRECISIONS if precision in {one.configuration.precision for one in group}
+    ]
     if len(found) == len(PRECISIONS):
         return "any precision"
     for word, pair in _PAIRS.items():

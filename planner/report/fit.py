@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from planner.measurement import Measurement
-from planner.memory_model.coefficients import Coefficients
 from planner.memory_model.corrections import FEWEST_ROWS
+from planner.memory_model.laws import Coefficients
 from planner.report.layout import Style
 from planner.units import format_size
 from planner.wire.fit import FITTED

@@ -123,7 +123,7 @@ class Style:
         return blocks
 
     def _widths(self, rows: Sequence[Sequence[str]], indent: int) -> list[int] | None:
-        """Of each column; None where they do not fit even with cells wrapped."""
+        """The width of each column; None where they do not fit even with cells wrapped."""
         widths = [max(map(_length, column)) for column in zip(*rows, strict=True)]
         if self.width is None:
             return widths

@@ -5,8 +5,9 @@ from __future__ import annotations
 from planner.preflight.nouns import FAIL, PASS, SKIP, WARN, Preflight
 from planner.report.preflight import summary
 from planner.units import format_size
+from planner.words import CheckStatus
 
-ICONS = {PASS: "✅", WARN: "⚠️", FAIL: "❌", SKIP: "⏭️"}
+ICONS: dict[CheckStatus, str] = {PASS: "✅", WARN: "⚠️", FAIL: "❌", SKIP: "⏭️"}
 
 
 def preflight_markdown(found: Preflight) -> str:

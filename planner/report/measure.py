@@ -11,8 +11,9 @@ from planner.measure.trial import Outcome, Trial
 from planner.measurement import Measurement
 from planner.report.layout import Style
 from planner.units import format_size
+from planner.words import Metric
 
-METRICS = ("allocated", "reserved", "context", "process")
+METRICS: tuple[Metric, ...] = ("allocated", "reserved", "context", "process")
 
 
 def sweep_report(swept: Swept, style: Style) -> str:

@@ -8,9 +8,10 @@ from planner.domain import Headroom
 from planner.report.prediction import RUNTIMES_IN_WORDS
 from planner.report.text import Style, describe_workload
 from planner.units import format_size
+from planner.words import Purpose
 
 SHOWN_NAMES = 4
-_TITLES = {"smallest": "smallest", "official": "official recipe", "other": ""}
+_TITLES: dict[Purpose, str] = {"smallest": "smallest", "official": "official recipe", "other": ""}
 _PRECISION_PAIRS = {"autocast_float16": "autocast_bfloat16", "bfloat16": "float16"}
 """What is told as one where it takes the same bytes."""
 _WORDS = {"autocast_bfloat16": "autocast", "float16": "half"}

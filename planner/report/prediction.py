@@ -10,9 +10,10 @@ from planner.domain import Configuration, Estimate, Workload
 from planner.report.layout import Style
 from planner.report.text import context_lines, describe_workload, exact_lines, host_line, memory_lines
 from planner.units import format_size
+from planner.words import Runtime
 
 LABEL = 20
-RUNTIMES_IN_WORDS = {
+RUNTIMES_IN_WORDS: dict[Runtime, str] = {
     "own": "the runtime of sam2-plan run",
     "stock": "the stock predictors of the sam2 package",
     "reimplementation": "a published re-implementation (sam2 issue 118)",
@@ -23,7 +24,7 @@ def prediction_report(
     configuration: Configuration,
     workload: Workload,
     estimate: Estimate,
-    runtime: str,
+    runtime: Runtime,
     beside: Sequence[Beside],
     style: Style,
     gpu: str | None = None,
@@ -55,7 +56,7 @@ def prediction_report(
     return style.page(lines)
 
 
-def _beside(beside: Sequence[Beside], runtime: str, style: Style) -> list[str]:
+def _beside(beside: Sequence[Beside], runtime: Runtime, style: Style) -> list[str]:
     """A line for each runtime, that of the prediction marked."""
     rows = [["", "", "allocated", "at least", "total", "at most", "on the host"]]
     notes = []

@@ -5,16 +5,21 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from planner import __version__
 from planner.commands import describe
 from planner.preflight.nouns import ELSEWHERE, FAIL, NO_GPU_NAMED, PASS, SKIP, WARN, Preflight
 from planner.report.layout import Style
 from planner.units import format_size
+from planner.version import __version__
 from planner.wire.check import CHECK
+from planner.words import CheckStatus
 
-MARKS = {PASS: "ok", WARN: "warn", FAIL: "FAIL"}
-_COLOURS = {PASS: "green", WARN: "yellow", FAIL: "red"}
-_SUMMARIES = {PASS: "the plan holds", WARN: "the plan holds, with warnings", FAIL: "the plan does not hold"}
+MARKS: dict[CheckStatus, str] = {PASS: "ok", WARN: "warn", FAIL: "FAIL"}
+_COLOURS: dict[CheckStatus, str] = {PASS: "green", WARN: "yellow", FAIL: "red"}
+_SUMMARIES: dict[CheckStatus, str] = {
+    PASS: "the plan holds",
+    WARN: "the plan holds, with warnings",
+    FAIL: "the plan does not hold",
+}
 
 
 def preflight_document(found: Preflight, exit_code: int | None = None) -> dict[str, Any]:

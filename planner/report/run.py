@@ -8,11 +8,12 @@ from planner.commands import describe
 from planner.domain import Configuration
 from planner.report.layout import Style, table
 from planner.units import counted, format_resolution, format_size
+from planner.words import Save
 
 if TYPE_CHECKING:
     from planner.runs.nouns import Progress, RunSummary, WrittenFiles
 
-_WHAT = {"png": "indexed PNG", "coco": "COCO RLE", "npz": "NPZ", "overlay": "overlay"}
+_WHAT: dict[Save, str] = {"png": "indexed PNG", "coco": "COCO RLE", "npz": "NPZ", "overlay": "overlay"}
 
 
 def run_report(summary: RunSummary, style: Style) -> str:

@@ -10,9 +10,9 @@ from pathlib import PurePath
 from typing import Any
 from urllib.parse import quote
 
-from planner import __version__
 from planner.preflight.nouns import FAIL, WARN, Check, Preflight
 from planner.report.preflight import summary
+from planner.version import __version__
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _LEVELS = {WARN: "warning", FAIL: "error"}

@@ -22,14 +22,19 @@ from planner.planning.limits import MAXIMUM_OBJECTS
 from planner.report.layout import Style as Style
 from planner.report.layout import table as table
 from planner.units import counted, format_exact_size, format_resolution, format_size, portrait
+from planner.words import Preference, Verdict
 
 BAR_WIDTH = 40
 SHOWN_REJECTIONS = 3
 SHOWN_ALTERNATIVES = 6
 _LABEL = 20
-_BEST = {"quality": "the most accurate", "speed": "the fastest", "balanced": "the best trade of accuracy for speed"}
-VERDICT_WORDS = {"fits": "FITS", "tight": "TIGHT", "does_not_fit": "DOES NOT FIT"}
-VERDICT_COLOURS = {"fits": "green", "tight": "yellow", "does_not_fit": "red"}
+_BEST: dict[Preference, str] = {
+    "quality": "the most accurate",
+    "speed": "the fastest",
+    "balanced": "the best trade of accuracy for speed",
+}
+VERDICT_WORDS: dict[Verdict, str] = {"fits": "FITS", "tight": "TIGHT", "does_not_fit": "DOES NOT FIT"}
+VERDICT_COLOURS: dict[Verdict, str] = {"fits": "green", "tight": "yellow", "does_not_fit": "red"}
 
 
 def plan_report(plan: Plan, style: Style, saved: str | None = None) -> str:

@@ -12,15 +12,21 @@ from planner.errors import EnvironmentFailure, UsageError
 from planner.outputs.labels import check_label_ids
 from planner.sources.opening import open_clip
 from planner.units import counted
+from planner.words import Save, Task
 
 if TYPE_CHECKING:
     from planner.sources.frames import Frames
 
 MOST_POINTS_PER_SIDE, MOST_CROP_LAYERS = 256, 4
-NEEDED = {"png": ("PIL",), "coco": ("pycocotools.mask",), "npz": ("numpy",), "overlay": ("PIL", "av")}
+NEEDED: dict[Save, tuple[str, ...]] = {
+    "png": ("PIL",),
+    "coco": ("pycocotools.mask",),
+    "npz": ("numpy",),
+    "overlay": ("PIL", "av"),
+}
 
 
-def require_libraries(saves: Sequence[str]) -> None:
+def require_libraries(saves: Sequence[Save]) -> None:
     """Raise EnvironmentFailure for a library that is missing, before an hour of work is lost to it."""
     from importlib import import_module
 
@@ -34,7 +40,7 @@ def require_libraries(saves: Sequence[str]) -> None:
 
 
 def check_options(
-    task: str,
+    task: Task,
     reverse: bool,
     frames: int | None,
     multimask: bool,
@@ -111,10 +117,10 @@ def opened_clip(source: Any, stack: ExitStack) -> Frames:
 
 def checked_prompts(
     given: str | Path | Iterable[Any],
-    task: str,
+    task: Task,
     size: tuple[int, int],
     length: int | None,
-    saves: tuple[str, ...],
+    saves: tuple[Save, ...],
     orientation: str = "",
     reverse: bool = False,
 ) -> tuple[Any, ...]:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from planner.domain import Configuration, Plan
 from planner.errors import FileError, Interrupted, PlannerError, UsageError
+from planner.files import failing_as
 from planner.outputs.clip import ClipPart, join_clip
-from planner.outputs.files import failing_as
 from planner.outputs.layout import EARLY_ENDS, Layout
 from planner.outputs.overlay_video import frame_rate
 from planner.prompts.ends import ends_of
@@ -160,7 +160,7 @@ class _Run:
         self.layout.clear_parts()
 
     def salvage(self) -> None:
-        """Of a source that passes by once: join the complete parts, since no later call can."""
+        """For a source that can be read only once: join the complete parts, since no later call can."""
         if self._frames.rereadable or self.record.status == "stopped" or not self.record.parts:
             return
         self.record = replace(self.record, status="stopped", ended=True)

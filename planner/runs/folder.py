@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from planner.errors import EnvironmentFailure, FileError, UsageError
+from planner.files import lock
 from planner.outputs.layout import Layout
 from planner.runs.identity import require_same
 from planner.runs.record import Record, read_record
+from planner.words import Save
 
 OTHERWISE = "Give another folder, or --overwrite to delete that run and start again."
 
@@ -129,7 +131,7 @@ def _frames(record: Record) -> range:
     return range(record.last_frame - record.frames + 1, record.last_frame + 1)
 
 
-def _spoken_of(layout: Layout, record: Record, saves: Sequence[str]) -> Iterator[Path]:
+def _spoken_of(layout: Layout, record: Record, saves: Sequence[Save]) -> Iterator[Path]:
     """The files without which a run cannot go on, or is not finished; those of frames are counted instead."""
     if record.status == "finished":
         yield from (layout.answer(save, record.identity["task"]) for save in saves)
@@ -146,22 +148,18 @@ def _spoken_of(layout: Layout, record: Record, saves: Sequence[str]) -> Iterator
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """The folder locked, where the system can; the lock goes when the process does, however it ends."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
+    if os.name == "nt":  # which opens no folders
         yield
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            # Others: a file system without locks.
-            if isinstance(error, BlockingIOError):
-                # It passes by itself, so it is no mistake in the call: exit code 1, as of a sweep.
-                raise EnvironmentFailure(
-                    f"Another run is writing to {folder}.", "Wait until it is done, or give another --out."
-                ) from None
+            lock(descriptor)
+        except BlockingIOError:
+            # It passes by itself, so it is no mistake in the call: exit code 1, as of a sweep.
+            raise EnvironmentFailure(
+                f"Another run is writing to {folder}.", "Wait until it is done, or give another --out."
+            ) from None
         yield
     finally:
         os.close(descriptor)

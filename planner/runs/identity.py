@@ -12,7 +12,7 @@ from planner.errors import UsageError
 from planner.runs.nouns import Job, plain_configuration
 
 SAMPLE_BYTES = 2**20
-"""Of a file's beginning and end: enough to tell two files of one size apart, without reading gigabytes."""
+"""Bytes of a file's beginning and end: enough to tell two files of one size apart, without reading gigabytes."""
 NAMES = {
     "task": "the plan's task",
     "configuration": "the plan's configuration",
@@ -69,7 +69,7 @@ def require_same(found: Mapping[str, Any], wanted: Mapping[str, Any], out: Path)
 
 
 def _difference(found: object, wanted: object) -> str:
-    """Of short values, what they are."""
+    """What differs; short values are shown."""
     if isinstance(found, (dict, list)) and isinstance(wanted, (dict, list)) and not _short(found, wanted):
         return ""
     return f" ({_text(found)} there, {_text(wanted)} now)"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from planner.domain import Configuration, Plan
 from planner.outputs.annotation import RANDOM_WEIGHTS, Annotations, Mark
 from planner.outputs.layout import PART_FRAMES
+from planner.words import ProgressUnit, Save, Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +27,7 @@ class Weights:
     checkpoint: str | None = None
     """A path or an official id; None: random weights."""
     seed: int = 0
-    """Of random weights."""
+    """The seed of random weights."""
     device: str = "auto"
     """As given; auto takes CUDA, else MPS, else the CPU."""
     fallback: bool = False
@@ -40,9 +41,8 @@ class Progress:
     done: int
     """Frames tracked (automatic masks: points)."""
     total: int | None
-    """Of how many; None where that is not known."""
-    unit: str
-    """frame or point."""
+    """Out of how many; None where that is not known."""
+    unit: ProgressUnit
     per_second: float | None
     """Units a second since this call began; None before there are any."""
     seconds_left: float | None
@@ -69,8 +69,8 @@ class Job:
     """The folder that the files go to."""
     prompts: tuple[Any, ...]
     """planner.prompts.prompts.Prompt."""
-    saves: tuple[str, ...]
-    """Of planner.outputs.layout.SAVES, in that order."""
+    saves: tuple[Save, ...]
+    """In the order of SAVES."""
     weights: Weights
     load: Callable[[Plan], Session]
     """Loads what a plan chose, from those weights."""
@@ -81,9 +81,9 @@ class Job:
     start: int | None = None
     """The frame to begin at; None: the first prompted."""
     points_per_side: int | None = None
-    """Of the grid of automatic masks; None: 32."""
+    """The grid of automatic masks; None: 32."""
     crop_layers: int | None = None
-    """Of automatic masks; None: no crops."""
+    """Layers of crops for automatic masks; None: no crops."""
     multimask: bool = False
     """Keep the best of three masks per object (task image)."""
     progress: Callable[[Progress], None] | None = None
@@ -91,7 +91,9 @@ class Job:
     part_frames: int = PART_FRAMES
     """Frames of one part."""
 
-    def tell(self, session: Session, unit: str, done: int, here: int, total: int | None, seconds: float) -> None:
+    def tell(
+        self, session: Session, unit: ProgressUnit, done: int, here: int, total: int | None, seconds: float
+    ) -> None:
         """Say how far the run is: `done` of `total` units, `here` of them in the `seconds` since this call began."""
         if self.progress is None:
             return
@@ -121,8 +123,8 @@ class Job:
         return Annotations(marks=marks, note="" if self.weights.checkpoint else RANDOM_WEIGHTS)
 
     @property
-    def task(self) -> str:
-        """Of the plan."""
+    def task(self) -> Task:
+        """The plan's task."""
         return self.plan.request.workload.task
 
     @property
@@ -134,7 +136,7 @@ class Job:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Of the source."""
+        """The size of the source's pictures."""
         if self.frames is not None:
             return self.frames.size
         assert self.picture is not None
@@ -145,14 +147,14 @@ class Job:
 class WrittenFiles:
     """What a run left for one of its saves."""
 
-    save: str
-    """Of planner.outputs.layout.SAVES."""
+    save: Save
+    """What was saved."""
     path: Path
     """A file, or the folder of files per frame."""
     files: int
     """How many."""
     bytes: int
-    """Of all of them."""
+    """Bytes of all of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +178,7 @@ class RunSummary:
 
     already_finished: bool
     """An earlier call had done it all; this one did nothing."""
-    task: str
+    task: Task
     source: str
     out: Path
     configuration: Configuration
@@ -188,12 +190,12 @@ class RunSummary:
     frames: int
     """Frames with masks, those of earlier calls included."""
     frames_before: int
-    """Of these, done by earlier calls."""
+    """How many of these earlier calls did."""
     objects: int
     """Objects tracked or prompted; automatic masks found."""
     written: tuple[WrittenFiles, ...]
     seconds: float
-    """Of tracking and writing, loading left out."""
+    """Time of tracking and writing, without loading."""
     memory: RunMemory
     steps: tuple[Mapping[str, Any], ...]
     """Steps of fallback: frame, reason, configuration, carried_over."""

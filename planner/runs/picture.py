@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from planner.errors import PlannerError, UsageError
+from planner.files import failing_as, sync_folder, whole_file
 from planner.outputs.coco import CocoPart, automatic_entry, image_entry, join_coco_parts, mask_entry
-from planner.outputs.files import failing_as, sync_folder, whole_file
 from planner.outputs.labels import Masks, check_label_ids, write_label_png
 from planner.outputs.layout import Layout
 from planner.outputs.npz import write_npz

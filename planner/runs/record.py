@@ -10,10 +10,10 @@ from typing import IO, Any
 
 from planner.documents import Fields
 from planner.errors import FileError
-from planner.outputs.files import sync_folder, write_whole
+from planner.files import sync_folder, write_whole
+from planner.words import RUN_STATUSES, RunStatus
 
 VERSION = 1
-STATUSES = ("running", "finished", "stopped")
 MAXIMUM_BYTES = 2**28
 HINT = "Give another folder, or move away what is there."
 
@@ -24,8 +24,8 @@ class Record:
 
     identity: Mapping[str, Any]
     """See run_identity.identity_of."""
-    status: str = "running"
-    """One of STATUSES; stopped: it ended early and cannot go on."""
+    status: RunStatus = "running"
+    """stopped: it ended early and cannot go on."""
     parts: int = 0
     """Complete parts."""
     frames: int = 0
@@ -86,7 +86,7 @@ def _record(fields: Fields) -> Record:
         raise fields.complaint("steps is no list of mappings", HINT, "steps")
     found = Record(
         identity=fields.any("identity"),
-        status=fields.text("status", STATUSES),
+        status=fields.text("status", RUN_STATUSES),
         parts=fields.integer("parts"),
         frames=fields.integer("frames"),
         last_frame=fields.optional_integer("last_frame"),

@@ -36,6 +36,7 @@ from planner.runs.picture import run_picture
 from planner.runs.record import Record
 from planner.sources.opening import open_picture, orientation_of
 from planner.units import counted, format_resolution
+from planner.words import Save, Task
 
 if TYPE_CHECKING:
     from planner.runtime.session import Session
@@ -247,7 +248,7 @@ def _summary(job: Job, layout: Layout, record: Record, before: int, finished: bo
     )
 
 
-def _written(layout: Layout, save: str, task: str) -> WrittenFiles:
+def _written(layout: Layout, save: Save, task: Task) -> WrittenFiles:
     path = layout.answer(save, task)
     ending = f".{save}"
     files = [child for child in path.iterdir() if child.suffix == ending] if path.is_dir() else [path]

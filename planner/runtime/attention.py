@@ -17,6 +17,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from planner.errors import UsageError
 from planner.runtime.cuda import out_of_memory
+from planner.words import Attention, Variant
 
 HEAD_DIMENSIONS = {
     "tiny": (96, 256, 32, 16),
@@ -24,7 +25,7 @@ HEAD_DIMENSIONS = {
     "base_plus": (56, 256, 32, 16),
     "large": (72, 256, 32, 16),
 }
-"""Of the attentions a variant runs: image encoder, memory attention, mask decoder (sam2/configs, dim / num_heads)."""
+"""Dimensions of a variant's heads: image encoder, memory attention, mask decoder (sam2/configs, dim / num_heads)."""
 
 
 class RotaryAttention(RoPEAttention):  # type: ignore[misc]
@@ -73,7 +74,7 @@ def _rotate(x: Tensor, table: Tensor) -> None:
 
 
 @contextlib.contextmanager
-def kernel(attention: str) -> Iterator[None]:
+def kernel(attention: Attention) -> Iterator[None]:
     """Scaled-dot-product attention by the kernel named; auto leaves the choice to torch."""
     if attention == "auto":
         yield
@@ -88,7 +89,7 @@ def kernel(attention: str) -> Iterator[None]:
         yield
 
 
-def check_kernel(attention: str, variant: str, device: torch.device, dtype: torch.dtype) -> None:
+def check_kernel(attention: Attention, variant: Variant, device: torch.device, dtype: torch.dtype) -> None:
     """Run the kernel once in each shape it will meet; raises UsageError where this device has none for it."""
     if attention == "auto":
         return

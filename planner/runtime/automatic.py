@@ -30,7 +30,7 @@ from planner.runtime.network import Network
 from planner.runtime.segmentation import Asked, picture_features, predict
 
 ENLARGED_BYTES = 64 * 2**20
-"""Of masks at the picture's size at once; one mask at least."""
+"""Bytes of masks at the picture's size at once; one mask at least."""
 STABILITY_OFFSET = 1.0
 """Default of SAM2AutomaticMaskGenerator."""
 CROP_OVERLAP = 512 / 1500
@@ -43,12 +43,12 @@ Box: TypeAlias = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AutomaticMask:
-    """A mask that nobody asked for."""
+    """A mask of a picture that was found without a prompt."""
 
     rle: dict[str, Any] = field(repr=False)
     """COCO run-length encoding: size [H, W] and counts."""
     area: int
-    """Pixels."""
+    """In pixels."""
     bbox: tuple[float, float, float, float]
     """x, y, width, height in pixels."""
     predicted_iou: float

@@ -12,8 +12,8 @@ import torch
 from planner.errors import EnvironmentFailure
 
 SIGNS = ("out of memory", "can't allocate memory", "not enough memory", "STATUS_ALLOC_FAILED")
-"""Of memory that ran out, where torch's error has no type of its own: the driver for a context or pinned memory, the
-host's allocator, cuBLAS and cuDNN for what they allocate themselves."""
+"""Signs of memory that ran out, where torch's error has no type of its own: the driver for a context or pinned memory,
+the host's allocator, cuBLAS and cuDNN for what they allocate themselves."""
 
 
 def out_of_memory(error: RuntimeError) -> str | None:

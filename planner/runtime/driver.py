@@ -23,12 +23,12 @@ class Driver:
             self._handle = None
 
     def process_bytes(self) -> int | None:
-        """Of this process; where the driver numbers it otherwise, of the only one that is listed."""
+        """Bytes of this process; where the driver numbers it otherwise, of the only one that is listed."""
         own = self._own()
         return None if own is None else dict(self._processes() or ()).get(own)
 
     def listed_bytes(self) -> int | None:
-        """Of this process, if it is listed under its own number: on a shared GPU the only one may be a neighbour."""
+        """Bytes of this process under its own number: on a shared GPU the only one listed may be a neighbour."""
         return dict(self._processes() or ()).get(os.getpid())
 
     def alone(self) -> bool | None:
@@ -43,7 +43,7 @@ class Driver:
         return os.getpid() if os.getpid() in listed else listed[0] if len(listed) == 1 else None
 
     def version(self) -> str | None:
-        """Of the driver."""
+        """Version of the driver."""
         try:
             found = self._nvml.nvmlSystemGetDriverVersion()
         except Exception:

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from planner.runtime.network import Network, sum_into
+from planner.runtime.watch import phase, step
 
 STRIP_BYTES = 16 * 2**20
 """What the hidden layer of an MLP may take; some seven thousand tokens of large's first stage in float16, enough to
@@ -34,6 +35,8 @@ class Features(NamedTuple):
     """1×32×4h×4w and 1×64×2h×2w, for the mask decoder."""
 
 
+@phase("encode")
+@step
 def encode(network: Network, picture: Tensor) -> Features:
     """Features of `picture`, 1×3×H×W at the network's resolution, normalised."""
     encoder, decoder = network.model.image_encoder, network.model.sam_mask_decoder

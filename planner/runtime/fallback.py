@@ -16,20 +16,21 @@ from planner.runtime.cuda import out_of_memory
 from planner.runtime.limiting import MemoryCap
 from planner.runtime.network import Network
 from planner.units import format_size
+from planner.words import Task
 
 Load = Callable[[Configuration], Network]
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step down."""
+    """A step down to a smaller configuration."""
 
     frame: int | None
-    """Where memory ran out; that frame was tracked again. None: while it was loaded, or on a picture."""
+    """The frame at which memory ran out, which was tracked again; None while loading, or on a picture."""
     reason: str
     """What torch said."""
     configuration: Configuration
-    """What goes on from there."""
+    """The configuration from there on."""
     carried_over: bool
     """Whether the memory bank went along; else the objects were prompted again by their last masks."""
 
@@ -44,7 +45,7 @@ class Ladder:
         plan: Plan | None,
         *,
         fallback: bool,
-        task: str,
+        task: Task,
         cap: MemoryCap | None = None,
     ) -> None:
         """Loads `configuration`, or with `fallback` the next that can be loaded. Raises OutOfMemory, as `load` does."""
@@ -145,7 +146,7 @@ class Ladder:
         )
 
 
-def rungs(configuration: Configuration, plan: Plan | None, task: str) -> Iterator[Configuration]:
+def rungs(configuration: Configuration, plan: Plan | None, task: Task) -> Iterator[Configuration]:
     """Smaller configurations, the least loss first: fewer objects at once, the bank on the host, then the plan's."""
     if configuration.object_batch > 1:
         configuration = replace(configuration, object_batch=1)

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from planner.runtime.network import Network
+from planner.runtime.watch import step
 
 MASK_SCORE = 10.0
 """Score of a pixel in a mask that is given, and its negative outside (SAM2Base._use_mask_as_output)."""
@@ -62,6 +63,7 @@ def to_network(network: Network, coordinates: Tensor, size: tuple[int, int]) -> 
     return relative * torch.tensor([width, height], dtype=torch.float32)
 
 
+@step
 def decode(
     network: Network,
     coarse: Tensor,

@@ -11,11 +11,13 @@ from torch import Tensor
 
 from planner.runtime.memory_bank import REMEMBERED_POINTERS, ObjectMemory, Shelf
 from planner.runtime.network import Network, sum_into
+from planner.runtime.watch import step
 
 HIDDEN_BYTES = 8 * 2**20
 """What the hidden layer of memory attention's MLP may take at once."""
 
 
+@step
 def remember(network: Network, coarse: Tensor, scores: Tensor, presence: Tensor, *, prompted: bool) -> Tensor:
     """SAM2Base._encode_new_memory: B×64×h×w of the coarse map (1×256×h×w) and the masks' scores (B×1×4h×4w).
 
@@ -120,6 +122,7 @@ def _pointer_positions(network: Network, distances: Tensor, pointers: int) -> Te
     return positions
 
 
+@step
 def _attend(network: Network, image: Tensor, memory: Tensor, keys: Tensor, excluded: int) -> Tensor:
     """MemoryAttention.forward with the keys made once for all layers and MLPs in strips: B×(h·w)×256."""
     attention = network.model.memory_attention

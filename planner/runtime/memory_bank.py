@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from planner.runtime.cuda import host_tensor
+from planner.runtime.watch import SILENT, Watch
 
 REMEMBERED_FRAMES = 6
 """num_maskmem - 1 of every official configuration."""
@@ -111,8 +112,9 @@ class Shelf:
     computation of the pass before.
     """
 
-    def __init__(self, device: torch.device, *, offload: bool) -> None:
+    def __init__(self, device: torch.device, *, offload: bool, watch: Watch = SILENT) -> None:
         self._device = device
+        self._watch = watch
         self._offload = offload and device.type != "cpu"
         self._pinned = device.type == "cuda" and torch.cuda.is_available()
         self._stream: Any = torch.cuda.Stream(device) if self._offload and self._pinned else None
@@ -133,7 +135,7 @@ class Shelf:
             return
         if self._stream is not None:
             self._stream.wait_stream(torch.cuda.current_stream(self._device))
-        with torch.cuda.stream(self._stream):
+        with torch.cuda.stream(self._stream), self._watch.apart():
             for entry in entries:
                 if entry.features is not None and id(entry) not in self._coming:
                     self._coming[id(entry)] = entry.features.to(self._device, non_blocking=self._stream is not None)

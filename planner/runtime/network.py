@@ -20,6 +20,8 @@ from torch.nn import functional
 
 from planner.domain import Configuration
 from planner.runtime.attention import RotaryAttention, kernel
+from planner.runtime.watch import SILENT, Watch, phase
+from planner.words import Variant, Version
 
 CONFIG_NAMES = {"tiny": "t", "small": "s", "base_plus": "b+", "large": "l"}
 WEIGHTS = {"bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -40,16 +42,24 @@ class Network:
     """
 
     def __init__(
-        self, model: Any, configuration: Configuration, device: torch.device, *, contexts: Context | None = None
+        self,
+        model: Any,
+        configuration: Configuration,
+        device: torch.device,
+        *,
+        contexts: Context | None = None,
+        watch: Watch = SILENT,
     ) -> None:
         self.model = model
+        self.watch = watch
+        """Told what is done with it."""
         self.configuration = configuration
         self.device = device
         self.resolution = configuration.resolution
         height, width = configuration.resolution
         self.feature_size = (height // 16, width // 16)
         self.low_size = (height // 4, width // 4)
-        """Of the masks that the decoder makes, before they are enlarged."""
+        """Size of the masks that the decoder makes, before they are enlarged."""
         self.dtype = WEIGHTS.get(configuration.precision, torch.float32)
         self.half = self.dtype is not torch.float32
         self._contexts = contexts
@@ -80,6 +90,7 @@ class Network:
         """`x` in the type of the weights; as it is under float32 and autocast."""
         return x.to(self.dtype) if self.half else x
 
+    @phase("output", "outputs")
     def enlarge(self, masks: Tensor, size: tuple[int, int]) -> Tensor:
         """Mask scores N×M×h×w at `size`, float32, as sam2 resizes them."""
         if masks.shape[-2:] == size:
@@ -135,7 +146,7 @@ def build(configuration: Configuration) -> Any:
     return build_sam2(name, device="cpu", hydra_overrides_extra=overrides)
 
 
-def configuration_file(variant: str, version: str) -> str:
+def configuration_file(variant: Variant, version: Version) -> str:
     """sam2's own name of the configuration file of a variant and version."""
     prefix = "2.1" if version == "2.1" else "2"
     return f"configs/sam{prefix}/sam{prefix}_hiera_{CONFIG_NAMES[variant]}.yaml"

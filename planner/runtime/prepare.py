@@ -21,7 +21,7 @@ from planner.runtime.network import Network
 
 MEAN = (0.485, 0.456, 0.406)
 DEVIATION = (0.229, 0.224, 0.225)
-"""Of ImageNet (sam2/utils/misc.py, load_video_frames; sam2/utils/transforms.py)."""
+"""Deviations of ImageNet (sam2/utils/misc.py, load_video_frames; sam2/utils/transforms.py)."""
 
 
 class Form(NamedTuple):
@@ -30,7 +30,7 @@ class Form(NamedTuple):
     resolution: tuple[int, int]
     """(height, width)."""
     dtype: torch.dtype
-    """Of the weights."""
+    """The type of the weights."""
     pinned: bool
     """Whether it lies in pinned memory, if there is any, from which a GPU copies while it computes."""
 

@@ -46,4 +46,4 @@ def safe_tensors(path: Path) -> dict[str, torch.Tensor]:
 
 
 _SAFE_TYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
-"""Of the format's words, the types that weights may have."""
+"""The types that weights may have, by the words of the format."""

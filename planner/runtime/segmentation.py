@@ -18,11 +18,12 @@ from planner.runtime.encoder import Features, encode
 from planner.runtime.heads import CLAMP, MASK_SCORE, to_network
 from planner.runtime.network import Network
 from planner.runtime.prepare import prepare_picture
+from planner.runtime.watch import phase
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Segmentation:
-    """Masks of N objects in one picture, M of each: three candidates, or the one."""
+    """Masks of N objects in one picture, M of each: three candidates, or one. Iterates over the objects' masks."""
 
     masks: numpy.ndarray
     """N×M×H×W bool, at the picture's size."""
@@ -44,7 +45,7 @@ class Segmentation:
         return self.masks[index]
 
     def best(self) -> numpy.ndarray:
-        """N×H×W bool: of each object the candidate with the highest score."""
+        """N×H×W bool: the candidate of each object with the highest score."""
         return self.masks[numpy.arange(len(self.masks)), self.scores.argmax(axis=1)]
 
 
@@ -104,6 +105,7 @@ def segment(
     )
 
 
+@phase("prompt")
 def predict(network: Network, features: Features, asked: Asked, multimask: bool) -> tuple[Tensor, Tensor]:
     """(N×M×4h×4w float32 scores of pixels, N×M quality) of one pass (SAM2ImagePredictor._predict)."""
     model = network.model

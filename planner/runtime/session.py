@@ -12,7 +12,7 @@ import torch
 
 from planner.catalog.capability import what_it_lacks, why_unsupported
 from planner.commands import describe
-from planner.domain import ATTENTIONS, PRECISIONS, TASKS, VARIANTS, VERSIONS, Configuration, Plan
+from planner.domain import Configuration, Plan
 from planner.errors import DeviceWarning, EnvironmentFailure, OutOfMemory, UsageError
 from planner.prompts.prompts import Prompt
 from planner.runtime.attention import check_kernel
@@ -23,26 +23,29 @@ from planner.runtime.limiting import MemoryCap, cap_on, uuid_of
 from planner.runtime.network import AUTOCAST, WEIGHTS, Network, place
 from planner.runtime.segmentation import Segmentation, segment
 from planner.runtime.tracking import Tracking
+from planner.runtime.watch import SILENT, Watch
 from planner.runtime.weights import model_from, random_model
 from planner.sources.frames import open_frames
 from planner.sources.pictures import read_picture
-from planner.units import RESOLUTION_STEP, check_word
+from planner.spelling import check_word, remedy
+from planner.units import RESOLUTION_STEP
+from planner.words import ATTENTIONS, PRECISIONS, TASKS, VARIANTS, VERSIONS, Task
 
 DEVICES = ("auto", "cuda", "cuda:N", "mps", "cpu")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryUse:
-    """What torch's caching allocator counts on the device, in bytes; peaks since the session was loaded."""
+    """What torch's caching allocator counts on the device, in bytes. Peaks count from loading on."""
 
     allocated_bytes: int
-    """Tensors."""
+    """Bytes of tensors."""
     reserved_bytes: int
     """What the allocator holds."""
     peak_allocated_bytes: int
-    """Highest of allocated_bytes."""
+    """Highest allocated_bytes."""
     peak_reserved_bytes: int
-    """Highest of reserved_bytes."""
+    """Highest reserved_bytes."""
 
 
 def load_session(
@@ -53,9 +56,10 @@ def load_session(
     random_weights: bool = False,
     seed: int = 0,
     fallback: bool = False,
-    task: str | None = None,
+    task: Task | None = None,
+    watch: Watch = SILENT,
 ) -> Session:
-    """See planner.loading.load, which is planner.load."""
+    """See planner.loading.load, which is planner.load. `watch` is told of what the session does."""
     plan, configuration = _chosen(plan_or_configuration)
     if (checkpoint is None) != random_weights:
         raise UsageError(
@@ -71,7 +75,7 @@ def load_session(
         check_configuration(wanted, where)
         model = random_model(wanted, seed) if checkpoint is None else model_from(wanted, checkpoint)
         place(model, wanted, where, video=task == "video")
-        return Network(model, wanted, where)
+        return Network(model, wanted, where, watch=watch)
 
     def guarded(action: Callable[[Configuration], Any], wanted: Configuration) -> Any:
         try:
@@ -98,25 +102,25 @@ def load_session(
 
 
 class Session:
-    """A loaded configuration. Made by `planner.load`; one thread at a time."""
+    """A configuration on a device: segments pictures, tracks through videos, finds all masks; for one thread."""
 
-    def __init__(self, ladder: Ladder, task: str = "video") -> None:
+    def __init__(self, ladder: Ladder, task: Task = "video") -> None:
         self._task = task
         self._ladder = ladder
 
     @property
     def configuration(self) -> Configuration:
-        """What is loaded now; fallback may have changed it."""
+        """The configuration that is loaded now; fallback may have changed it."""
         return self._ladder.network.configuration
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """Steps down that running out of memory forced, those of loading first."""
+        """The steps down that running out of memory forced, those of loading first."""
         return self._ladder.steps
 
     @property
     def device(self) -> str:
-        """Where it is loaded, as torch names it."""
+        """The device that it is loaded on, as torch names it."""
         return str(self._ladder.network.device)
 
     def segment(
@@ -130,13 +134,23 @@ class Session:
     ) -> Segmentation:
         """Masks of the prompted objects of one picture.
 
-        `image`: a path, a PIL image or an array (H×W×3 uint8 RGB; see planner.sources.pictures). Prompts in pixels of
-        the picture: `points` P×2 of one object or N×P×2 (x, y) with `labels` of the same leading shape (1 object, 0
-        background; default 1), `boxes` (x0, y0, x1, y1) or N×4, `masks` H×W bool or the logits of an earlier answer.
-        `multimask` gives three candidates per object instead of one. Objects go through the mask decoder in passes of
-        the configuration's object_batch.
+        image: a path, a PIL image, or an array H×W×3 uint8 RGB.
+        points: P×2 for one object or N×P×2 for N, (x, y) in pixels of the picture.
+        labels: of the same leading shape as points: 1 is on the object (the default), 0 on the background.
+        boxes: one (x0, y0, x1, y1), or N×4, in pixels of the picture.
+        masks: H×W bool of an object, or the logits of an earlier answer.
+        multimask: give three candidates per object instead of one.
 
-        Raises UsageError for prompts that do not fit, FileError for a picture that cannot be read.
+        Objects go through the mask decoder in passes of the configuration's object_batch. Raises UsageError for prompts
+        that do not fit the picture or each other, FileError for a picture that cannot be read, OutOfMemory where the
+        device is too small.
+
+        Example:
+            import numpy
+
+            picture = numpy.zeros((480, 640, 3), numpy.uint8)
+            segmented = session.segment(picture, boxes=[100, 100, 300, 300])
+            print(segmented.masks.shape, segmented.scores)  # N×1×H×W bool, N×1 float32
         """
         picture = read_picture(image)
         return self._run(
@@ -156,12 +170,18 @@ class Session:
         nms_threshold: float = 0.7,
         progress: Callable[[int, int], None] | None = None,
     ) -> list[AutomaticMask]:
-        """All masks of one picture, from a grid of points, the best first; defaults as SAM2AutomaticMaskGenerator's.
+        """All masks of one picture, found from a grid of points, the best first.
 
-        Layer N of `crop_layers` looks once more at 4**N overlapping crops, each with its own grid, and finds smaller
-        things; masks of smaller crops come first then. Neither points nor crops take more memory on the device: points
-        go through the mask decoder in passes of the configuration's object_batch, crops are computed one after the
-        other at its resolution. `progress(done, total)` is called after each pass. Raises as `segment` does.
+        image: as in segment.
+        points_per_side: the grid has so many points by so many.
+        crop_layers: layer N looks again at 4**N overlapping crops, each with a grid of its own, and finds smaller
+            things; masks of smaller crops come first then.
+        pred_iou_threshold, stability_threshold, nms_threshold: the filters; defaults are SAM2AutomaticMaskGenerator's.
+        progress: called with (passes done, passes in all) after each pass.
+
+        Neither points nor crops take more memory on the device: points go through the mask decoder in passes of the
+        configuration's object_batch, and crops are computed one after the other at its resolution. Raises as segment
+        does.
         """
         picture = read_picture(image)
         return self._run(
@@ -190,16 +210,25 @@ class Session:
     ) -> Tracking:
         """Follow objects through a video: iterate over (frame index, {object: H×W bool}).
 
-        `source`: a video file, a folder of pictures, arrays, a generator, "camera:0" or a stream's address (see
-        planner.sources.frames.open_frames). `prompts`: {"frame", "object", and "points" with "labels", "box" or
-        "mask"} in pixels of the source, or {"frame", "object", "end": True}, from which frame on the object is gone;
-        what is prompted on later frames is known from the beginning where the source can be read again, else when that
-        frame arrives. Tracking begins at the first prompted frame (`reverse`: at the last, and goes back), or at
-        `start`. `history` frames back prompts may be added later, at the cost of their masks. `scores` gives float32
-        mask scores instead of masks. `resume` goes on from a file of Tracking.save.
+        source: a video file, a folder of pictures, an array T×H×W×3, a list, a generator, "camera:0" or the address of
+            a stream.
+        prompts: {"frame", "object", and "points" with "labels", "box" or "mask"} in pixels of the source, or {"frame",
+            "object", "end": True} where the object is gone from that frame on. Prompts on later frames are known from
+            the beginning where the source can be read again, else when their frame arrives.
+        reverse: begin at the last prompted frame and go back. By default tracking begins at the first and goes forward.
+        start: begin at this frame instead.
+        history: how many frames back a prompt may be added later, at the cost of the masks of these frames.
+        scores: give float32 mask scores instead of masks.
+        resume: a file of Tracking.save, after whose last frame tracking is resumed.
 
-        Memory on the device does not depend on the length. Raises UsageError for prompts that do not fit, FileError
-        for a source that cannot be read, OutOfMemory where the device is too small.
+        Memory on the device does not depend on the length of the clip. Raises UsageError for prompts that do not fit,
+        FileError for a source that cannot be read, OutOfMemory where the device is too small.
+
+        Example:
+            clip = numpy.zeros((3, 480, 640, 3), numpy.uint8)
+            with session.track(clip, [{"frame": 0, "object": 1, "points": [[320, 240]]}]) as tracking:
+                for frame, masks in tracking:
+                    print(frame, masks[1].shape)
         """
         if self._task != "video":
             raise UsageError(f"This session was loaded for the task {self._task}.", 'Load with task="video".')
@@ -220,7 +249,7 @@ class Session:
             raise
 
     def memory(self) -> MemoryUse | None:
-        """What the device's allocator counts; None where it does not count (CPU, MPS)."""
+        """What the device's allocator has counted since loading; None where it does not count (CPU, MPS)."""
         device = self._ladder.network.device
         if device.type != "cuda":
             return None
@@ -260,9 +289,9 @@ def find_device(name: str, plan: Plan | None = None) -> torch.device:
     try:
         device = torch.device(name)
     except (RuntimeError, TypeError) as error:
-        raise UsageError(f"{name!r} is not a device.", f"Choose from {', '.join(DEVICES)}.") from error
+        raise UsageError(f"{name!r} is not a device.", remedy(name, DEVICES)) from error
     if device.type not in ("cuda", "mps", "cpu"):
-        raise UsageError(f"{name!r} is not a device that is supported.", f"Choose from {', '.join(DEVICES)}.")
+        raise UsageError(f"{name!r} is not a device that is supported.", remedy(name, DEVICES))
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (device.index or 0) >= count:

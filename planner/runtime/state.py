@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from planner.errors import FileError, UsageError
-from planner.outputs.files import WriteFailure, write_whole
+from planner.files import WriteFailure, write_whole
 from planner.runtime.memory_bank import Entry, ObjectMemory
 from planner.runtime.safe_files import read_tensors
 

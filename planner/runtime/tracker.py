@@ -51,13 +51,13 @@ class Tracker:
         """`size` is (height, width) of the source; `length` its frames, None for a clip without end."""
         self.network = network
         self.configuration = network.configuration
-        """Of the network, and known when it has gone."""
+        """The network's, still known when it has gone."""
         self.size = size
         self.direction = direction
         self.history = history
         self.memories: dict[int, ObjectMemory] = {}
         self._pointers = REMEMBERED_POINTERS + 1 if length is None else min(length, REMEMBERED_POINTERS + 1)
-        self._shelf = Shelf(network.device, offload=network.configuration.offload_state)
+        self._shelf = Shelf(network.device, offload=network.configuration.offload_state, watch=network.watch)
         self._features: tuple[int, Features] | None = None
         self._fill = _hole_filler()
 
@@ -68,6 +68,10 @@ class Tracker:
 
         On a frame that the object was tracked on this is a correction: it builds on the mask and the memory there.
         """
+        with self.network.watch.phase("prompt"):
+            self._prompt(prompt, picture)
+
+    def _prompt(self, prompt: Prompt, picture: Callable[[], Tensor]) -> None:
         memory = self.memories.setdefault(prompt.object, ObjectMemory())
         frame = prompt.frame
         features = self._encoded(frame, picture)
@@ -173,7 +177,7 @@ class Tracker:
 
     @property
     def features(self) -> Features | None:
-        """Of the frame seen last."""
+        """The features of the frame seen last."""
         return self._features[1] if self._features else None
 
     # -- results and upkeep ---------------------------------------------------------------------------

@@ -42,7 +42,7 @@ class Shot(NamedTuple):
 
 
 class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
-    """Iterate over (frame index, {object: H×W bool}); add, correct and remove objects between two frames.
+    """An iterator over (frame index, {object: H×W bool}). Objects are added, corrected and removed between two frames.
 
     With `scores=True` the arrays are float32 mask scores instead. Close it, or use it in a `with` statement, where it
     is not run to its end.
@@ -102,7 +102,7 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
 
     @property
     def objects(self) -> tuple[int, ...]:
-        """Objects known, in the order in which they came."""
+        """The objects that are known, in the order in which they came."""
         return tuple(self._tracker.memories)
 
     def __next__(self) -> tuple[int, dict[int, numpy.ndarray]]:
@@ -150,7 +150,7 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
         self._masks = self._answers(shot.frame)
 
     def _answers(self, frame: int) -> dict[int, numpy.ndarray]:
-        """Of all objects on `frame`; one at a time is on the device at the source's size."""
+        """Answers for all objects on `frame`; one at a time is on the device at the source's size."""
         found = {}
         for name in self._tracker.memories:
             scores = None if self._is_over(name, frame) else self._tracker.scores(name, frame)
@@ -184,10 +184,11 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
     # -- prompts --------------------------------------------------------------------------------------
 
     def add(self, prompt: Mapping[str, Any] | Prompt) -> dict[int, numpy.ndarray]:
-        """Enter a prompt for a new object, or correct one; returns the masks of its frame, as iteration does.
+        """Enter a prompt for a new object, or correct a known one; gives the masks of its frame, as iteration does.
 
-        The frame is the one last given, or up to `history` before it: then the frames since are given again. A frame
-        still to come is prompted at once where the source can be read again, else when it arrives (returns {}).
+        The frame is the one last given, or at most `history` before it, from where tracking is then resumed. A frame
+        that is still to come is prompted at once where the source can be read again, else when it arrives (gives {}).
+
         Raises UsageError for a frame that is gone.
         """
         entered = prompts_from([prompt], self.frames.size, self.frames.length, self.frames.orientation)[0]
@@ -209,7 +210,7 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
         return self._masks
 
     def remove(self, name: int) -> None:
-        """Stop to follow an object. Raises UsageError for one that is not there."""
+        """Stop following an object. Raises UsageError for one that is not known."""
         self._tracker.remove(name)
 
     def _end_later(self, prompt: Prompt, back: int) -> dict[int, numpy.ndarray]:
@@ -285,7 +286,10 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
         raise UsageError(f"Frame {frame} cannot be read.", f"The clip has {counted(self.frames.length or 0, 'frame')}.")
 
     def save(self, path: str | Path) -> None:
-        """Write the memory bank, so that `track(source, resume=path)` goes on after the frame last given."""
+        """Write the memory bank, so that `track(source, resume=path)` resumes after the frame last given.
+
+        Raises UsageError before the first frame, EnvironmentFailure where the file cannot be written.
+        """
         if self._last is None:
             raise UsageError("Nothing has been tracked yet.", "Save after the first frame.")
         write_state(Path(path), self._tracker, self._last)

@@ -11,7 +11,6 @@ import pickle
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import torch
 from sam2.build_sam import HF_MODEL_ID_TO_FILENAMES
@@ -23,6 +22,7 @@ from planner.domain import Configuration
 from planner.errors import EnvironmentFailure, FileError, UsageError
 from planner.official import official_name
 from planner.runtime.network import build
+from planner.runtime.replacing import replaced
 from planner.runtime.safe_files import read_tensors, safe_tensors
 
 
@@ -128,7 +128,5 @@ def without_initial_values() -> Iterator[None]:
     def leave(tensor: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         return tensor
 
-    with contextlib.ExitStack() as stack:
-        for name in ("kaiming_uniform_", "uniform_", "normal_"):
-            stack.enter_context(mock.patch.object(torch.nn.init, name, leave))
+    with replaced(torch.nn.init, kaiming_uniform_=leave, uniform_=leave, normal_=leave):
         yield

@@ -263,7 +263,7 @@ class CachingAllocator:
         return None if address is None else Block(address, segment_bytes, address, pool, self._next_order())
 
     def _next_order(self) -> int:
-        """Of a new segment among all that were made; always 0 where it does not count."""
+        """The place of a new segment among all that were made; always 0 where it does not count."""
         self._segments += self._older_first
         return self._segments
 

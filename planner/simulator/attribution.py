@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from planner.simulator.events import ACTIVATIONS, COMPONENTS, FRAMES, Trace
+from planner.nouns.run import COMPONENTS
+from planner.simulator.events import ACTIVATIONS, FRAMES, Trace
 from planner.simulator.extension import Played
 from planner.simulator.playback import Moment
 

@@ -9,21 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-WEIGHTS = "weights"
-AUTOCAST_COPIES = "autocast copies"
-TABLES = "positional tables"
-FRAMES = "frames"
-FRAME = "current frame"
-MEMORY_BANK = "memory bank"
-FEATURES = "image features"
-OUTPUTS = "outputs"
-WORKSPACES = "workspaces"
-ACTIVATIONS = "activations"
-COMPONENTS = (WEIGHTS, AUTOCAST_COPIES, TABLES, FRAMES, FRAME, MEMORY_BANK, FEATURES, OUTPUTS, WORKSPACES, ACTIVATIONS)
-"""Who holds bytes. Frames: a clip that is held whole; the current frame: one of a clip that is not. Positional tables:
-sine and rotary encodings that are computed once and kept."""
+from planner.nouns.run import COMPONENTS, ComponentName, PhaseName
 
-PHASES = ("load", "init", "encode", "prompt", "track", "output")
+(WEIGHTS, AUTOCAST_COPIES, TABLES, FRAMES, FRAME, MEMORY_BANK, FEATURES, OUTPUTS, WORKSPACES,
+ ACTIVATIONS) = COMPONENTS  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -39,10 +28,8 @@ class Allocation:
     """The aten operation that made it, such as "aten.mm"; a kernel's own buffer names the kernel."""
     module: str
     """Qualified name of the innermost sam2 module that was running; empty outside of any."""
-    phase: str
-    """One of PHASES."""
-    component: str
-    """One of COMPONENTS."""
+    phase: PhaseName
+    component: ComponentName
 
 
 @dataclass(slots=True)

@@ -29,7 +29,7 @@ SILENT = ("oom", "user_defined", "annotate", "workspace_snapshot")
 """Actions that change nothing in the allocator."""
 ACTIONS = frozenset((ALLOC, FREE_REQUESTED, FREE_COMPLETED, SNAPSHOT, *RELEASES, *RESERVATIONS, *SILENT))
 MAXIMUM_TEXT_BYTES = 1 << 30
-"""Of the unpacked log. 4 million events, the most that are recorded, take some 200 MB."""
+"""Largest unpacked log. 4 million events, the most that are recorded, take some 200 MB."""
 HINT = "A log is written by torch.cuda.memory._record_memory_history as gzipped JSON with a list named events."
 
 
@@ -53,7 +53,7 @@ class History:
     """A log and what is known of the run it comes from."""
 
     name: str
-    """Of the file, for messages."""
+    """Name of the file, for messages."""
     events: tuple[HistoryEvent, ...]
     expandable_segments: bool
     peak_allocated_bytes: int | None = None

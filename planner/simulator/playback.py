@@ -83,7 +83,7 @@ class PoolPlayer:
         self.small = small
         self.allocator = CachingAllocator(expandable_segments=expandable_segments)
         self.addresses: dict[int, dict[int, int]] = {}
-        """Of the living, by section and birth number."""
+        """Addresses of what lives, by section and birth number."""
 
     def takes(self, size_bytes: int) -> bool:
         """Whether a request of this size is served by this pool."""

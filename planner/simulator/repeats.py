@@ -107,7 +107,7 @@ class Repeats:
         return result
 
     def _shapes_of(self, name: str, module: torch.nn.Module | None) -> tuple[Any, ...]:
-        """Of the module's parameters: modules whose names differ by a number only may differ in these."""
+        """Shapes of the module's parameters: modules whose names differ by a number only may differ in these."""
         known = self._shapes.get(name) if module is not None else ()
         if known is None:
             assert module is not None

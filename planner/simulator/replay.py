@@ -41,7 +41,7 @@ class Divergence:
     """Where log and model part."""
 
     index: int
-    """Of the entry in the log, from 0; the number of entries where it shows only at the end."""
+    """Number of the entry in the log, from 0; the number of entries where it shows only at the end."""
     what: str
     """driver (a call missing, added or of another size), address, active_bytes, peak_allocated_bytes or
     peak_reserved_bytes."""
@@ -63,7 +63,7 @@ class ReplayResult:
     """How many entries disagree; after the first one the rest may be its consequences."""
     first_divergence: Divergence | None
     peak_allocated_bytes: int
-    """Of the model, as are the next three."""
+    """What the model has, as are the next three."""
     peak_reserved_bytes: int
     allocated_bytes: int
     """At the end."""

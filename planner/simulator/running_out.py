@@ -19,9 +19,9 @@ class RunningOut:
     """The request that a limit did not allow."""
 
     phase: str
-    """One of PHASES."""
+    """A planner.nouns.run.PhaseName."""
     frame: int | None
-    """From 0; None where no frame of a video had been begun."""
+    """Counted from 0; None where no frame of a video had been begun."""
     requested_bytes: int
     allocated_bytes: int
     """Just before."""

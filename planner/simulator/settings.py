@@ -1,42 +1,55 @@
-"""What is to be simulated, checked, and the trace of it."""
+"""What is to be simulated, checked and as a Run, and the trace of it."""
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from planner.catalog.torch_rules import TorchRules, check_code, release_of, rules_of, said
-from planner.domain import ATTENTIONS, PRECISIONS, TASKS, VARIANTS, VERSIONS, Configuration
+from planner.domain import Configuration, Workload
 from planner.errors import EnvironmentFailure, UsageError
 from planner.memory_model.releases import check_tables
+from planner.nouns.run import Run, Sam2
 from planner.simulator.convolutions.workspaces import ConvolutionWorkspaces
 from planner.simulator.workspaces import Workspaces, version_of, workspaces_for
-from planner.units import (
-    check_size,
-    check_word,
-    parse_count,
-    parse_frame_size,
-    parse_frames,
-    parse_resolution,
-    parse_size,
-)
+from planner.spelling import check_word
+from planner.units import check_size, parse_count, parse_frame_size, parse_frames, parse_resolution, parse_size
+from planner.words import ATTENTIONS, DRIVEN_RUNTIMES, PRECISIONS, PROMPTS, TASKS, VARIANTS, VERSIONS
 
 if TYPE_CHECKING:
     from planner.simulator.events import Trace
-    from planner.simulator.torch_adapters import FakeGpu
 
 TRACED_FRAMES = 20
-"""Of a video: the bank is full from frame 16 (pointers) on; three more frames show that nothing changes."""
+"""Frames of a video: the bank is full from frame 16 (pointers) on; three more frames show that nothing changes."""
 OWN_TRACED_FRAMES = 26
 """The memory is full from frame 7 on, and pointers from then on are dropped 15 frames later; three more."""
 STOCK_FRAMES = 100
-"""Of a stock clip of which nobody says how long it is: it has to end."""
-RUNTIMES = ("own", "stock")
-PROMPTS = ("box", "point", "mask")
+"""Length of a stock clip where nobody says it: it has to end."""
 STOCK_ONLY = ("async_loading", "extension_present", "legacy")
+POINTS_PER_BATCH = 64
+OF_CONFIGURATION, OF_WORKLOAD, OF_SAM2 = (
+    [one.name for one in fields(noun) if one.name not in ("object_batch", "bounded_memory_bank")]
+    for noun in (Configuration, Workload, Sam2)
+)
+"""Arguments that are asked by the names of the nouns' fields; the two that are left out follow from others."""
 Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conditions:
+    """Under which a run is traced."""
+
+    capability: tuple[int, int] = (8, 6)
+    """CUDA compute capability of the GPU."""
+    torch: str | None = None
+    """The version whose rules count; None is the installed one."""
+    kept_fraction: float = 1.0
+    """The share of automatic masks that passes each filter; 1.0 is the worst case."""
+    full_trace: bool = False
+    """Every frame of a long clip is run, and nothing repeated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +63,9 @@ class Traced:
     convolutions: ConvolutionWorkspaces
     """The workspaces of its convolutions, and who said them."""
     versions: dict[str, str]
-    """Of the packages whose code the trace depends on."""
+    """Versions of the packages whose code the trace depends on."""
     rules: TorchRules
-    """Of the release of torch that counts, which need not be the installed one."""
+    """Rules of the release of torch that counts, which need not be the installed one."""
 
 
 def checked(settings: dict[str, Any]) -> dict[str, Any]:
@@ -66,7 +79,7 @@ def checked(settings: dict[str, Any]) -> dict[str, Any]:
         "precision": PRECISIONS,
         "attention": ATTENTIONS,
         "prompt": PROMPTS,
-        "runtime": RUNTIMES,
+        "runtime": DRIVEN_RUNTIMES,
     }
     if settings["stock"] is not None:
         settings["runtime"] = "stock" if settings["stock"] else "own"
@@ -128,10 +141,46 @@ def _pair(value: Any, parse: Callable[[str], tuple[int, int]]) -> tuple[int, int
     return parse("x".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value))
 
 
-def trace(settings: dict[str, Any], progress: Progress | None) -> Traced:
-    """Run what `checked` settings describe on a fake GPU. Raises EnvironmentFailure where torch or sam2 are missing."""
+def run_of(asked: Mapping[str, Any]) -> Run:
+    """The run that `checked` arguments describe."""
+    own, automask = not asked["stock"], asked["task"] == "automask"
+    configuration = Configuration(
+        **{name: asked[name] for name in OF_CONFIGURATION},
+        object_batch=asked["points_per_batch"] if automask else asked["object_batch"],
+        bounded_memory_bank=own,
+    )
+    workload = Workload(**{name: asked[name] for name in OF_WORKLOAD})
+    sam2 = Sam2(**{name: asked[name] for name in OF_SAM2})
+    return Run(
+        runtime=asked["runtime"], configuration=configuration, workload=workload, prompt=asked["prompt"], sam2=sam2
+    )
+
+
+def asked_of(run: Run) -> dict[str, Any]:
+    """The arguments of `simulate` that ask for a run."""
+    automask, stock = run.workload.task == "automask", run.runtime == "stock"
+    asked = {name: getattr(run.configuration, name) for name in OF_CONFIGURATION}
+    asked |= {name: getattr(run.workload, name) for name in OF_WORKLOAD}
+    asked |= {name: getattr(run.sam2, name) for name in OF_SAM2}
+    batch = run.configuration.object_batch
+    return asked | {
+        "runtime": run.runtime,
+        "prompt": run.prompt,
+        "frames": "unlimited" if run.workload.task == "video" and run.workload.frames is None else run.workload.frames,
+        "object_batch": 1 if automask or stock else batch,
+        "points_per_batch": batch if automask else POINTS_PER_BATCH,
+    }
+
+
+def conditions_of(asked: Mapping[str, Any]) -> Conditions:
+    """The rest of them, as far as a trace depends on it."""
+    return Conditions(**{name: asked[name] for name in ("capability", "torch", "kept_fraction", "full_trace")})
+
+
+def trace(run: Run, conditions: Conditions, progress: Progress | None = None) -> Traced:
+    """Run it on a fake GPU, of a long clip its first frames. Raises EnvironmentFailure without torch or sam2."""
     try:
-        from planner.simulator.stock import versions
+        from planner.simulator import tracing
         from planner.simulator.torch_adapters import FakeGpu
         from planner.simulator.torch_convolutions import installed_cudnn
     except ImportError as error:
@@ -139,75 +188,42 @@ def trace(settings: dict[str, Any], progress: Progress | None) -> Traced:
             f"Simulation runs the real sam2 code, which needs torch and sam2: {error}.",
             'Install them with: pip install "sam2-plan[sam2]"',
         ) from error
-    installed = versions()
+    installed = {name: version(name) for name in ("torch", "torchvision", "sam2")}
     release = version_of(installed["torch"])
-    rules = rules_of(settings["torch"]) if settings["torch"] else TorchRules(release)
-    workspaces = workspaces_for(settings["capability"], settings["torch"] or installed["torch"])
-    frames = _traced_frames(settings)
-    repeated, run = (_stock if settings["stock"] else _own)(settings, frames)
-    convolutions = ConvolutionWorkspaces(
-        settings["capability"],
-        workspaces.multiprocessors.count,
-        rules.release,
-        installed_cudnn(),
-    )
+    rules = rules_of(conditions.torch) if conditions.torch else TorchRules(release)
+    capability = conditions.capability
+    workspaces = workspaces_for(capability, conditions.torch or installed["torch"])
+    convolutions = ConvolutionWorkspaces(capability, workspaces.multiprocessors.count, rules.release, installed_cudnn())
     gpu = FakeGpu(
-        capability=settings["capability"],
-        attention=settings["attention"],
-        prefer_cudnn=rules.prefers_cudnn_attention(settings["capability"]),
+        capability=capability,
+        attention=run.configuration.attention,
+        prefer_cudnn=rules.prefers_cudnn_attention(capability),
         # What the installed torch does by itself is not done over.
         keeps_casts=None if rules.release == release else rules.keeps_casts,
         workspaces=workspaces,
         convolutions=convolutions,
-        kept_fraction=settings["kept_fraction"],
-        repeat=() if settings["full_trace"] else repeated,
+        kept_fraction=conditions.kept_fraction,
+        repeat=() if conditions.full_trace else tracing.REPEATED[run.runtime],
     )
+    frames = _traced_frames(run, conditions.full_trace)
+    first = replace(run, workload=replace(run.workload, frames=frames))
     # Storages die when their last reference goes; the collector of cycles would only make the order depend on chance.
     collecting = gc.isenabled()
     gc.disable()
     try:
         with convolutions:
-            return Traced(run(gpu, progress), frames, workspaces, convolutions, installed, rules)
+            traced = tracing.trace(first, gpu, progress)
+            return Traced(traced, frames, workspaces, convolutions, installed, rules)
     finally:
         if collecting:
             gc.enable()
 
 
-def _traced_frames(settings: dict[str, Any]) -> int:
-    if settings["task"] != "video":
+def _traced_frames(run: Run, full_trace: bool) -> int:
+    if run.workload.task != "video":
         return 1
-    enough = TRACED_FRAMES if settings["stock"] else OWN_TRACED_FRAMES
-    frames: int | None = settings["frames"]
+    enough = TRACED_FRAMES if run.runtime == "stock" else OWN_TRACED_FRAMES
+    frames = run.workload.frames
     if frames is None:
         return enough
-    return frames if settings["full_trace"] else min(frames, enough)
-
-
-_Run = Callable[["FakeGpu", "Progress | None"], "Trace"]
-
-
-def _stock(settings: dict[str, Any], frames: int) -> tuple[tuple[str, ...], _Run]:
-    from planner.simulator.stock import REPEATED, StockRun, trace_stock
-
-    names = ("task", "variant", "version", "objects", "precision", "frame_size", "offload_video", "offload_state",
-             "async_loading", "prompt", "points_per_batch", "extension_present", "legacy",
-             "position_tables")  # fmt: skip
-    run = StockRun(side=settings["resolution"][0], frames=frames, **{name: settings[name] for name in names})
-    return REPEATED, lambda gpu, progress: trace_stock(run, gpu, progress)
-
-
-def _own(settings: dict[str, Any], frames: int) -> tuple[tuple[str, ...], _Run]:
-    from planner.simulator.own import REPEATED, OwnRun, trace_own
-
-    batch = settings["points_per_batch"] if settings["task"] == "automask" else settings["object_batch"]
-    names = ("variant", "version", "resolution", "precision", "attention", "offload_state", "offload_video")
-    configuration = Configuration(object_batch=batch, **{name: settings[name] for name in names})
-    run = OwnRun(
-        task=settings["task"],
-        configuration=configuration,
-        frames=frames,
-        objects=settings["objects"],
-        frame_size=settings["frame_size"],
-        prompt=settings["prompt"],
-    )
-    return REPEATED, lambda gpu, progress: trace_own(run, gpu, progress)
+    return frames if full_trace else min(frames, enough)

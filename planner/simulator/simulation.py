@@ -9,25 +9,36 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from planner.brief import brief
 from planner.catalog import load_catalog
 from planner.catalog.torch_rules import said
-from planner.domain import Component, Configuration, Phase, Workload
+from planner.domain import Component, Phase
 from planner.memory_model.contexts import context_on
-from planner.memory_model.estimator import runtime_of
 from planner.memory_model.host import host_components
+from planner.nouns.run import PHASES, Run, Usage
 from planner.simulator import streams
 from planner.simulator.attribution import Holding, Timeline, holding_at, timeline_of
 from planner.simulator.convolutions.workspaces import RULE, Answers
-from planner.simulator.events import FRAMES, OUTPUTS, PHASES, WEIGHTS, WORKSPACES, Trace
+from planner.simulator.events import FRAMES, OUTPUTS, WEIGHTS, WORKSPACES, Trace
 from planner.simulator.extension import Played, extend
 from planner.simulator.least import least_bytes
 from planner.simulator.running_out import RunningOut, running_out
-from planner.simulator.settings import Progress, Traced, checked, trace
+from planner.simulator.settings import Progress, Traced, asked_of, checked, conditions_of, run_of, trace
 from planner.wire.simulation import SIMULATION
+from planner.words import (
+    Attention,
+    DrivenRuntime,
+    PositionTables,
+    Precision,
+    PromptKind,
+    ProvenanceKind,
+    Task,
+    Variant,
+    Version,
+)
 
 CACHE, CONTEXT = "allocator cache", "CUDA context"
 CONTEXT_NOTE = (
@@ -40,35 +51,35 @@ ENDLESS_FRAMES = 300
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Growth:
-    """What the run keeps for good, requested bytes."""
+    """What the run keeps for good of each frame, in requested bytes."""
 
     per_frame_bytes: int
-    """With all objects; the frames themselves not counted."""
+    """For each frame, with all objects; the frames themselves are not counted."""
     per_object_bytes: int
-    """Per frame and object."""
+    """For each frame and object."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Simulation:
-    """GPU memory of one run, in bytes."""
+    """The GPU memory of one run, as a trace of the real code finds it, in bytes."""
 
     __repr__ = brief
 
     configuration: Mapping[str, Any]
-    """What was simulated, as given to `simulate`, defaults filled in."""
+    """What was simulated, as given to `simulate`, with the defaults filled in."""
     allocated_bytes: int
     """Highest sum of allocated blocks (torch.cuda.max_memory_allocated)."""
     reserved_bytes: int
     """What the caching allocator holds in the end (torch.cuda.max_memory_reserved)."""
     reserved_upper_bytes: int
-    """The same where copies on a second stream are given back as late as can be; else equal to reserved_bytes."""
+    """reserved_bytes where copies on a second stream are given back as late as possible; elsewhere equal to it."""
     context_bytes: int
     total_bytes: int
     """reserved_bytes + context_bytes."""
     least_bytes: int
     """The smallest memory, context included, in which it completes because the allocator gives its cache back."""
     components: tuple[Component, ...]
-    """Of total_bytes at the highest moment; they add up to it."""
+    """The parts of total_bytes at the highest moment; they add up to it."""
     phases: tuple[Phase, ...]
     """Each at its own highest moment; their components add up to what is allocated then."""
     host_components: tuple[Component, ...]
@@ -82,69 +93,92 @@ class Simulation:
     largest_bytes: int
     """The largest single allocation."""
     timeline: Timeline
-    """Of the traced part."""
+    """Who holds memory over the traced part."""
     seconds: float
     provenance: Mapping[str, Any]
 
+    @property
+    def usage(self) -> Usage:
+        """What the run would take."""
+        return Usage(
+            allocated_bytes=self.allocated_bytes,
+            reserved_bytes=self.reserved_bytes,
+            context_bytes=self.context_bytes,
+            phases={phase.name: phase.allocated_bytes for phase in self.phases},
+        )
+
     def to_dict(self) -> dict[str, Any]:
-        """The fields as JSON can hold them; the timeline is left to `timeline`."""
+        """The simulation as plain data, as `sam2-plan simulate --format json` prints it; without the timeline."""
         return {name: value for name, value in SIMULATION.write(self).items() if name not in ("schema_version", "kind")}
 
 
 def simulate(
     *,
-    task: str = "video",
-    variant: str = "tiny",
-    version: str = "2.1",
+    task: Task = "video",
+    variant: Variant = "tiny",
+    version: Version = "2.1",
     resolution: int | str | tuple[int, int] = 1024,
     frames: int | str | None = None,
     objects: int = 1,
-    precision: str = "autocast_bfloat16",
-    attention: str = "auto",
+    precision: Precision = "autocast_bfloat16",
+    attention: Attention = "auto",
     offload_video: bool = False,
     offload_state: bool = False,
     async_loading: bool = False,
-    runtime: str = "own",
+    runtime: DrivenRuntime = "own",
     stock: bool | None = None,
     object_batch: int = 1,
     capability: tuple[int, int] = (8, 6),
     frame_size: str | tuple[int, int] = (1080, 1920),
-    prompt: str = "box",
+    prompt: PromptKind = "box",
     points_per_batch: int = 64,
     kept_fraction: float = 1.0,
     extension_present: bool = False,
     legacy: bool = False,
-    position_tables: str = "built",
+    position_tables: PositionTables = "built",
     torch: str | None = None,
     expandable_segments: bool = False,
     vram: int | str | None = None,
     full_trace: bool = False,
     progress: Progress | None = None,
 ) -> Simulation:
-    """Trace the code that runs SAM 2 on a fake GPU and play the trace through a model of torch's allocator.
+    """Trace the code that runs SAM 2 on a fake GPU, and play the trace through a model of torch's allocator.
 
-    runtime: whose code that is: "own" (behind `planner.load`; `object_batch`, resolutions that are not square and a
-    clip without end, frames="unlimited", are for it) or "stock" (sam2's own predictors). `stock`: True or False say
-    the same, as it was asked before. `resolution` is what SAM 2 computes at; `frame_size` is (height, width) of the
-    source. `frames` defaults to 1 for images, of a video to a clip without end; stock, which keeps every frame, to 100.
-    `kept_fraction` is the share of automatic masks that pass each filter: 1.0 is the worst case. `extension_present`:
-    whether sam2 was built with its CUDA extension. `legacy`: the video predictor that batches its objects.
-    `position_tables`: when stock makes the tables of positions that it keeps: "built" (with the model: sam2 since
-    December 2024), "used" (at their first use: before) or "none" (forks that keep none). `torch`: the version whose
-    rules count, such as "2.11" (workspaces, copies by autocast, choice of attention); None is the installed one.
-    `vram`, such as "4GB", asks where the run ends on a GPU of that size, if it does (`runs_out`): a clip without end is
-    played for 300 frames. `full_trace` traces every frame where a long clip would be extended from its first.
-    `progress(done, total)` is called as the trace goes on.
+    task, variant, version, resolution, precision, attention, objects, frame_size: as in predict.
+    frames: length of the clip. By default a clip without end; for stock, which keeps every frame, 100 frames.
+    runtime: whose code is traced: "own" (behind `planner.load`) or "stock" (the predictors of the sam2 package, at
+        square resolutions). stock, True or False, is an older way to say it.
+    object_batch: objects of one pass through the mask decoder ("own").
+    offload_video, offload_state: keep decoded frames, or the memory bank, on the host.
+    async_loading: load frames while tracking ("stock").
+    capability: the GPU's compute capability, (major, minor).
+    prompt: how objects are prompted: "box", "point" or "mask".
+    points_per_batch, kept_fraction: points of one pass of automatic masks, and which share of their masks passes each
+        filter: 1.0 is the worst case.
+    extension_present: whether sam2 was built with its CUDA extension ("stock").
+    legacy: the video predictor that batches its objects ("stock").
+    position_tables, torch: as in predict.
+    expandable_segments: as PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True.
+    vram: a size such as "4GB", or bytes: `runs_out` then says where the run ends on a GPU of this size, if it does. A
+        clip without end is played for 300 frames.
+    full_trace: trace every frame where a long clip would be extended from its first ones.
+    progress: called with (steps done, steps in all) while it traces.
 
-    Raises UsageError for a value that cannot be run, EnvironmentFailure where torch or sam2 are missing,
-    UnknownOperation where the code does what the tracer cannot follow.
+    Raises UsageError for a value that cannot be run, EnvironmentFailure where torch or sam2 are missing, PlannerError
+    where the code does something that the tracer cannot follow.
+
+    Example:
+        simulation = planner.simulate(variant="tiny", task="image", runtime="stock")
+        print(simulation.allocated_bytes, simulation.reserved_bytes, simulation.peak["operation"])
     """
     began = time.perf_counter()
-    settings = checked(dict(locals()))
-    traced = trace(settings, progress)
+    asked = checked(dict(locals()))
+    run = run_of(asked)
+    traced = trace(run, conditions_of(asked), progress)
     workspaces = traced.workspaces
     traced_frames = traced.frames
-    wanted = traced_frames if task != "video" else settings["frames"] or max(traced_frames, ENDLESS_FRAMES)
+    video = run.workload.task == "video"
+    wanted = (run.workload.frames or max(traced_frames, ENDLESS_FRAMES)) if video else traced_frames
     played = extend(traced.trace, traced_frames, wanted, expandable_segments)
     holding = holding_at(traced.trace, played, played.player.peaks.highest, wanted, traced_frames)
     reserved_bytes = reserved_upper_bytes = played.player.reserved_bytes
@@ -152,14 +186,14 @@ def simulate(
         reserved_bytes, reserved_upper_bytes = streams.reserved_bytes(
             traced.trace, lambda part: extend(part, traced_frames, wanted, expandable_segments)
         )
-    context = context_on(None, settings["capability"], settings["vram"])
+    context = context_on(None, asked["capability"], asked["vram"])
     context_bytes = context.bytes
     convolutions = traced.convolutions.answers()
-    trust = (
+    trust: ProvenanceKind = (
         "assumed" if convolutions.assumed or workspaces.multiprocessors.origin.provenance == "assumed" else "simulated"
     )
     return Simulation(
-        configuration=settings,
+        configuration=asked,
         allocated_bytes=holding.allocated_bytes,
         reserved_bytes=reserved_bytes,
         reserved_upper_bytes=reserved_upper_bytes,
@@ -182,10 +216,10 @@ def simulate(
             for name in PHASES
             if (moment := played.player.peaks.by_phase.get(name)) is not None
         ),
-        host_components=_on_host(settings, wanted),
+        host_components=_on_host(run, wanted),
         peak={"operation": holding.operation, "module": holding.module, "phase": holding.phase},
-        growth=_growth(played, settings["objects"]) if task == "video" else None,
-        runs_out=_runs_out(traced.trace, settings, traced_frames, wanted, context_bytes),
+        growth=_growth(played, run.workload.objects) if video else None,
+        runs_out=_runs_out(traced.trace, asked["vram"], traced_frames, wanted, context_bytes, expandable_segments),
         largest_bytes=max(allocation.size_bytes for allocation in traced.trace.allocations),
         timeline=timeline_of(traced.trace),
         seconds=round(time.perf_counter() - began, 3),
@@ -193,16 +227,25 @@ def simulate(
     )
 
 
+def simulate_run(run: Run, **more: Any) -> Simulation:
+    """`simulate`, of a Run; `more` are the arguments that describe no run. Raises as it does."""
+    return simulate(**asked_of(run), **more)
+
+
 def _runs_out(
-    trace: Trace, settings: Mapping[str, Any], traced_frames: int, frames: int, context_bytes: int
+    trace: Trace,
+    vram_bytes: int | None,
+    traced_frames: int,
+    frames: int,
+    context_bytes: int,
+    expandable_segments: bool,
 ) -> RunningOut | None:
-    if settings["vram"] is None:
+    if vram_bytes is None:
         return None
-    limit_bytes = max(0, settings["vram"] - context_bytes)
-    return running_out(trace, traced_frames, frames, limit_bytes, settings["expandable_segments"])
+    return running_out(trace, traced_frames, frames, max(0, vram_bytes - context_bytes), expandable_segments)
 
 
-def _components(holding: Holding, trust: str) -> tuple[Component, ...]:
+def _components(holding: Holding, trust: ProvenanceKind) -> tuple[Component, ...]:
     """`trust`: the provenance of workspaces."""
     return tuple(
         Component(name, size_bytes, "derived" if name in _DERIVED else trust if name == WORKSPACES else "simulated")
@@ -210,19 +253,10 @@ def _components(holding: Holding, trust: str) -> tuple[Component, ...]:
     )
 
 
-def _on_host(settings: Mapping[str, Any], frames: int) -> tuple[Component, ...]:
-    names = ("variant", "version", "resolution", "precision", "attention", "object_batch")
-    configuration = Configuration(
-        **{name: settings[name] for name in names},
-        bounded_memory_bank=not settings["stock"],
-        offload_video=settings["offload_video"],
-        offload_state=settings["offload_state"],
-    )
-    workload = Workload(
-        task=settings["task"], objects=settings["objects"], frames=frames, frame_size=settings["frame_size"]
-    )
-    runtime, loading = runtime_of(configuration), settings["async_loading"]
-    return host_components(configuration, workload, runtime, load_catalog(), async_loading=loading) or ()
+def _on_host(run: Run, frames: int) -> tuple[Component, ...]:
+    workload, loading = replace(run.workload, frames=frames), run.sam2.async_loading
+    catalog = load_catalog()
+    return host_components(run.configuration, workload, run.runtime, catalog, async_loading=loading) or ()
 
 
 def _growth(played: Played, objects: int) -> Growth:

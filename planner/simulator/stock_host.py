@@ -3,37 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import tempfile
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
-from unittest import mock
+from typing import Any
 
 import numpy
 import torch
 
-from planner.simulator.torch_adapters import FakeGpu
+from planner.nouns.run import Run
+from planner.runtime.replacing import replaced
 from planner.simulator.torch_operations import handle_torchvision
 from planner.simulator.torch_patches import torch_with_cuda
 
-if TYPE_CHECKING:
-    from planner.simulator.stock import StockRun
 
-
-@contextlib.contextmanager
-def frame_folder(run: StockRun) -> Iterator[str]:
-    """A folder with as many JPEG names as the clip has frames; only the first holds a picture."""
-    from PIL import Image
-
-    with tempfile.TemporaryDirectory() as folder:
-        for number in range(run.frames):
-            with open(os.path.join(folder, f"{number:05d}.jpg"), "wb") as file:
-                if number == 0:
-                    Image.new("RGB", run.frame_size[::-1]).save(file, "JPEG")
-        yield folder
-
-
-def patches(run: StockRun, gpu: FakeGpu) -> Iterator[contextlib.AbstractContextManager[Any]]:
+def patches(run: Run, device: str) -> Iterator[contextlib.AbstractContextManager[Any]]:
     """What is replaced in sam2: what asks for a GPU, reads data, or talks."""
     import sam2.automatic_mask_generator
     import sam2.modeling.position_encoding
@@ -44,19 +26,20 @@ def patches(run: StockRun, gpu: FakeGpu) -> Iterator[contextlib.AbstractContextM
 
     handle_torchvision()
     # Both ask whether there is a GPU only to have their tables on it early, as sam2 does since December 2024.
-    if gpu.device == "cuda" and run.position_tables == "built":
+    if device == "cuda" and run.sam2.position_tables == "built":
         for module in (sam2.modeling.position_encoding, sam2.modeling.sam.transformer):
-            yield mock.patch.object(module, "torch", torch_with_cuda())
-    if run.position_tables == "none":
-        yield mock.patch.object(sam2.modeling.position_encoding.PositionEmbeddingSine, "_pe", _not_kept())
+            yield replaced(module, torch=torch_with_cuda())
+    if run.sam2.position_tables == "none":
+        yield replaced(sam2.modeling.position_encoding.PositionEmbeddingSine, _pe=_not_kept())
     for module in (sam2.utils.misc, sam2.sam2_video_predictor, sam2.sam2_video_predictor_legacy):
-        yield mock.patch.object(module, "tqdm", lambda values, **options: values)
-    yield mock.patch.object(sam2.utils.misc, "Thread", _ThreadAtOnce)
-    yield mock.patch.object(sam2.utils.misc, "_load_img_as_tensor", _decode_once(sam2.utils.misc._load_img_as_tensor))
-    yield mock.patch.object(sam2.automatic_mask_generator, "rle_to_mask", _rle_to_mask)
-    yield mock.patch.object(sam2.automatic_mask_generator, "mask_to_rle_pytorch", _mask_to_rle)
-    components = _connected_components if run.extension_present else _no_connected_components
-    yield mock.patch.object(sam2.utils.misc, "get_connected_components", components)
+        yield replaced(module, tqdm=lambda values, **options: values)
+    yield replaced(
+        sam2.utils.misc,
+        Thread=_ThreadAtOnce,
+        _load_img_as_tensor=_decode_once(sam2.utils.misc._load_img_as_tensor),
+        get_connected_components=_connected_components if run.sam2.extension_present else _no_connected_components,
+    )
+    yield replaced(sam2.automatic_mask_generator, rle_to_mask=_rle_to_mask, mask_to_rle_pytorch=_mask_to_rle)
 
 
 def _not_kept() -> Callable[..., torch.Tensor]:

@@ -13,7 +13,6 @@ import contextlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
-from unittest import mock
 
 import torch
 from torch._prims_common import suggest_memory_format
@@ -26,6 +25,8 @@ from torch._subclasses.fake_tensor import (
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from planner.errors import PlannerError
+from planner.nouns.run import ComponentName
+from planner.runtime.replacing import replaced
 from planner.simulator import events
 from planner.simulator.convolutions.workspaces import ConvolutionWorkspaces
 from planner.simulator.repeats import Repeats
@@ -36,6 +37,7 @@ from planner.simulator.torch_patches import patches
 from planner.simulator.torch_storages import Storages
 from planner.simulator.torch_temporaries import steps_of
 from planner.simulator.workspaces import Workspaces
+from planner.words import Attention
 
 _AUTOCAST_KEY = "AutocastCUDA"
 _GEMM = {"mm", "addmm", "bmm", "baddbmm", "_addmm_activation"}
@@ -62,7 +64,7 @@ class FakeGpu(TorchDispatchMode, Storages):
         self,
         *,
         capability: tuple[int, int] = (8, 6),
-        attention: str = "auto",
+        attention: Attention = "auto",
         prefer_cudnn: bool = True,
         keeps_casts: bool | None = None,
         device: str = "cuda",
@@ -112,7 +114,7 @@ class FakeGpu(TorchDispatchMode, Storages):
         with contextlib.ExitStack() as stack:
             for patch in patches():
                 stack.enter_context(patch)
-            stack.enter_context(mock.patch.object(torch.nn.Module, "__call__", self._module_call()))
+            stack.enter_context(replaced(torch.nn.Module, __call__=self._module_call()))
             stack.enter_context(self._fake)
             stack.enter_context(self)
             if self._guarded:
@@ -281,7 +283,7 @@ class FakeGpu(TorchDispatchMode, Storages):
             self._alias[func] = known
         return known
 
-    def _component(self, name: str, args: tuple[Any, ...]) -> str:
+    def _component(self, name: str, args: tuple[Any, ...]) -> ComponentName:
         copies = name == "_to_copy" and args and isinstance(args[0], torch.Tensor)
         if copies and self._autocasting and self.component_of(args[0]) == events.WEIGHTS:
             return events.AUTOCAST_COPIES
@@ -328,16 +330,16 @@ class FakeGpu(TorchDispatchMode, Storages):
 
     @property
     def multiprocessors(self) -> int:
-        """Of the GPU; 0 where nothing is said of it."""
+        """Multiprocessors of the GPU; 0 where they are not known."""
         return self._workspaces.multiprocessors.count if self._workspaces is not None else 0
 
     # -- modules --------------------------------------------------------------------------------------
 
-    def repeated(self, function: Callable[..., Any], name: str) -> Callable[..., Any]:
-        """The function, repeated like a module where that is wanted. `name` tells it from others."""
+    def step(self, name: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call a function, or repeat it like a module where that is wanted. `name` tells it from others."""
         if self._repeats is None:
-            return function
-        return lambda *args, **kwargs: self._repeats.call(name, None, function, args, kwargs)  # type: ignore[union-attr]
+            return function(*args, **kwargs)
+        return self._repeats.call(name, None, function, args, kwargs)
 
     def _module_call(self) -> Callable[..., Any]:
         original = torch.nn.Module.__call__

@@ -5,21 +5,19 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
-from unittest import mock
 
 import numpy
 import torch
 
+from planner.runtime.replacing import replaced
+
 
 def patches() -> Iterator[contextlib.AbstractContextManager[Any]]:
     """To be entered around a run."""
-    yield mock.patch.object(torch.nn.Module, "_apply", _apply_to_module)
-    yield mock.patch.object(torch.Tensor, "numpy", _numpy_of_nothing)
-    yield mock.patch.object(torch.Tensor, "__deepcopy__", _deepcopy_of_nothing)
-    yield mock.patch.object(torch.Tensor, "tolist", _list_of_nothing)
-    yield mock.patch.object(torch.jit, "script", not_scripted)
-    for name in _INITIALIZERS:
-        yield mock.patch.object(torch.nn.init, name, _initialized)
+    yield replaced(torch.nn.Module, _apply=_apply_to_module)
+    yield replaced(torch.Tensor, numpy=_numpy_of_nothing, __deepcopy__=_deepcopy_of_nothing, tolist=_list_of_nothing)
+    yield replaced(torch.jit, script=not_scripted)
+    yield replaced(torch.nn.init, **dict.fromkeys(_INITIALIZERS, _initialized))
 
 
 def _apply_to_module(

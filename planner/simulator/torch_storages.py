@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensor
 
+from planner.nouns.run import ComponentName, PhaseName
 from planner.simulator import events
 from planner.simulator.temporaries import Give, Output, Step
 
@@ -30,15 +31,15 @@ class Storages:
     def __init__(self, device: str) -> None:
         self.trace = events.Trace()
         self.device = device
-        self.phase = "load"
-        self.component = events.ACTIVATIONS
+        self.phase: PhaseName = "load"
+        self.component: ComponentName = events.ACTIVATIONS
         self.modules: list[str] = []
         """Names of the modules that are running, outermost first."""
         self._silent = False
         self._alive: dict[int, tuple[int, weakref.ref[Any]]] = {}
 
     @contextlib.contextmanager
-    def phase_of(self, name: str, component: str | None = None) -> Iterator[None]:
+    def phase_of(self, name: PhaseName, component: ComponentName | None = None) -> Iterator[None]:
         """Allocations inside belong to this phase, and to this component unless settled otherwise."""
         before = self.phase, self.component
         self.phase, self.component = name, component or self.component
@@ -46,15 +47,6 @@ class Storages:
             yield
         finally:
             self.phase, self.component = before
-
-    def in_phase(self, method: Callable[..., Any], name: str, component: str | None = None) -> Callable[..., Any]:
-        """The method, run within `phase_of`."""
-
-        def call(*args: Any, **kwargs: Any) -> Any:
-            with self.phase_of(name, component):
-                return method(*args, **kwargs)
-
-        return call
 
     @contextlib.contextmanager
     def silence(self) -> Iterator[None]:
@@ -65,7 +57,7 @@ class Storages:
         finally:
             self._silent = False
 
-    def label(self, held: Any, component: str) -> None:
+    def label(self, held: Any, component: ComponentName) -> None:
         """Every tensor in `held` (nested dicts and sequences) belongs to `component`."""
         for tensor in _tensors(held):
             entry = self._alive.get(tensor.untyped_storage()._cdata)
@@ -74,7 +66,7 @@ class Storages:
                 if allocation.component not in _KEPT:
                     allocation.component = component
 
-    def adopt(self, held: Any, component: str) -> None:
+    def adopt(self, held: Any, component: ComponentName) -> None:
         """Record storages that were made past the dispatcher (deepcopy does that), as if they were born now."""
         for tensor in _tensors(held):
             if isinstance(tensor, FakeTensor):
@@ -85,7 +77,7 @@ class Storages:
         storages = {t.untyped_storage()._cdata: t.untyped_storage().nbytes() for t in _tensors(held)}
         return sum(storages.values())
 
-    def birth(self, tensor: torch.Tensor, operation: str, component: str) -> None:
+    def birth(self, tensor: torch.Tensor, operation: str, component: ComponentName) -> None:
         """Record a tensor's storage, unless it is followed already or lies elsewhere."""
         if tensor.device.type != self.device or self._silent:
             return
@@ -99,7 +91,7 @@ class Storages:
         index = self.record(size_bytes, operation, component)
         self._alive[key] = (index, weakref.ref(storage, partial(self._death, key, index)))
 
-    def record(self, size_bytes: int, operation: str, component: str) -> int:
+    def record(self, size_bytes: int, operation: str, component: ComponentName) -> int:
         """An allocation without a tensor; its number."""
         module = self.modules[-1] if self.modules else ""
         return self.trace.born(events.Allocation(size_bytes, operation, module, self.phase, component))
@@ -128,7 +120,7 @@ class Storages:
         storage = tensor.untyped_storage()
         self._alive.setdefault(storage._cdata, (-1, weakref.ref(storage, partial(self._forget, storage._cdata))))
 
-    def component_of(self, tensor: torch.Tensor) -> str | None:
+    def component_of(self, tensor: torch.Tensor) -> ComponentName | None:
         """To whom the tensor's storage belongs, None for one that is not followed."""
         index = self.index_of(tensor.untyped_storage()._cdata)
         return None if index is None else self.trace.allocations[index].component
@@ -140,7 +132,9 @@ class Storages:
     def _forget(self, key: int, reference: Any) -> None:
         self._alive.pop(key, None)
 
-    def perform(self, steps: Sequence[Step], outputs: Sequence[torch.Tensor], operation: str, component: str) -> None:
+    def perform(
+        self, steps: Sequence[Step], outputs: Sequence[torch.Tensor], operation: str, component: ComponentName
+    ) -> None:
         """Record what an operation does to memory. Outputs that no step makes exist on fake tensors only."""
         buffers: dict[str, int] = {}
         for step in steps:

@@ -17,11 +17,10 @@ import yaml
 
 from planner.errors import FileError, UsageError
 from planner.locations import profiles_folder
+from planner.spelling import check_word
+from planner.words import LIFETIMES, Lifetime, ProvenanceKind
 
 FILE = profiles_folder() / "workspaces.yaml"
-LIFETIMES = ("kept", "call")
-"""kept: taken once from the caching allocator and held; call: taken and freed within one operation."""
-PROVENANCES = ("published", "assumed")
 SCHEMA_VERSION = 1
 _VERSION = re.compile(r"(\d+)\.(\d+)")
 
@@ -30,8 +29,7 @@ _VERSION = re.compile(r"(\d+)\.(\d+)")
 class Origin:
     """Where a figure comes from."""
 
-    provenance: str
-    """One of PROVENANCES."""
+    provenance: ProvenanceKind
     source: str
     """A link."""
     note: str
@@ -45,8 +43,7 @@ class Workspace:
     """Bytes that are taken whatever the shapes are."""
 
     bytes: int
-    lifetime: str
-    """One of LIFETIMES."""
+    lifetime: Lifetime
     origin: Origin
 
 
@@ -142,12 +139,14 @@ def _version(text: object) -> tuple[int, int] | None:
 
 
 def _workspace(row: Mapping[str, Any]) -> Workspace:
-    return Workspace(bytes=_whole(row["bytes"]), lifetime=_one_of(row["lifetime"], LIFETIMES), origin=_origin(row))
+    return Workspace(
+        bytes=_whole(row["bytes"]), lifetime=check_word(row["lifetime"], "lifetime", LIFETIMES), origin=_origin(row)
+    )
 
 
 def _origin(row: Mapping[str, Any]) -> Origin:
     return Origin(
-        provenance=_one_of(row["provenance"], PROVENANCES),
+        provenance=check_word(row["provenance"], "provenance", ("published", "assumed")),
         source=str(row["source"]),
         note=str(row["note"]),
         versions_assumed=row.get("versions_assumed") is True,
@@ -158,9 +157,3 @@ def _whole(value: object) -> int:
     if type(value) is not int or value < 0:
         raise ValueError(f"{value!r} is not a whole number, 0 or more")
     return value
-
-
-def _one_of(value: object, allowed: tuple[str, ...]) -> str:
-    if value not in allowed:
-        raise ValueError(f"{value!r} is none of {', '.join(allowed)}")
-    return str(value)

@@ -8,7 +8,7 @@ from typing import Any
 PAGED = ("TIFF", "WEBP", "PNG", "GIF")
 """Pillow's formats whose pages are pictures of equal right. A phone's MPO holds a picture and its previews."""
 PAGED_SUFFIXES = (".tif", ".tiff", ".webp", ".png")
-"""Of files whose pages are read as frames; GIFs are read as videos, with their times."""
+"""Files whose pages are read as frames; GIFs are read as videos, with their times."""
 _NEW_SUBFILE_TYPE, _LESSER = 254, 0b101
 """TIFF 6.0, section 8: bit 0 is a smaller version of another page, bit 2 a transparency mask."""
 

@@ -254,7 +254,7 @@ def _tell_of_orientation(image: Any, name: str) -> None:
 
 
 def _tell_of_bands(image: Any, name: str) -> None:
-    """Of a TIFF's bands that are neither colour nor alpha, and which Pillow passes over."""
+    """Warn of a TIFF's bands that are neither colour nor alpha, and which Pillow ignores."""
     tags = getattr(image, "tag_v2", None)
     if tags is not None and 0 in (tags.get(_EXTRA_SAMPLES) or ()):
         warnings.warn(

@@ -26,7 +26,7 @@ LONGEST_REORDERING = 20
 """Frames by which display and decoding order may differ (16 in H.264 and HEVC); more means that the clock was set
 back on the way."""
 _SHORT = 0.95
-"""Of the duration in the header; to hold less is worth a warning."""
+"""The share of the duration in the header; a clip that holds less is worth a warning."""
 _EMPTY_BYTES = 32
 """MPEG-4 (Xvid) writes frames that only say "as before"; the decoder passes over them in silence."""
 _NO_TIME = -(2**63)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from planner.wire import words
 from planner.wire.kinds import BYTES, FLAG, TEXT, Kind, List, Maybe, Number, Text, Whole, Word
 from planner.wire.parts import BUDGET, CONFIGURATION, ESTIMATE, WORKLOAD
 from planner.wire.shapes import Answer, Key, Shape
@@ -11,7 +12,7 @@ FIGURES = Kind(type="object", patternProperties={"_bytes$": Maybe(BYTES).schema(
 CHECKED = Shape(
     "checked",
     name=TEXT,
-    status=Word("pass", "warn", "fail", "skip"),
+    status=words.STATUS,
     found=TEXT,
     action=Maybe(TEXT),
     exit_code=Key(Word(0, 1, 2, 3), of=lambda check: check.exit_code if check.status == "fail" else 0),
@@ -39,7 +40,7 @@ CHECK = Answer(
     ),
     estimate=Maybe(ESTIMATE),
     policy=Maybe(TEXT),
-    policy_mode=Maybe(Word("enforce", "audit")),
+    policy_mode=Maybe(words.POLICY_MODE),
     waited_seconds=Number(0),
     replayed=Maybe(TEXT),
     checks=List(CHECKED, least=1),

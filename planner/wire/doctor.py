@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from planner.wire.kinds import BYTES, FLAG, RELEASE, TEXT, List, Maybe, Table, Whole, Word
+from planner.wire import words
+from planner.wire.kinds import BYTES, FLAG, RELEASE, TEXT, List, Maybe, Table, Whole
 from planner.wire.shapes import Answer, Shape
 
-PROCESS = Shape("process", pid=Whole(), kind=Word("compute", "graphics"), bytes=Maybe(BYTES))
+PROCESS = Shape("process", pid=Whole(), kind=words.PROCESS_KIND, bytes=Maybe(BYTES))
 
 PRESENT_GPU = Shape(
     "gpu",

@@ -30,7 +30,7 @@ NEED = Answer(
     "need",
     "What sam2-plan need prints",
     request=REQUEST,
-    runtime=Word("own", "stock"),
+    runtime=words.DRIVEN_RUNTIME,
     headroom=HEADROOM,
     needs=List(ONE_NEED, least=1),
     cards_for=Key(CONFIGURATION, of=lambda needed: needed.cards_for.configuration),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from planner.wire import words
 from planner.wire.kinds import SOME_TEXT, TEXT, Constant, Kind, List, Maybe, Whole, Word
 from planner.wire.parts import CONFIGURATION
 from planner.wire.shapes import Answer, Key, Shape
@@ -21,9 +22,9 @@ PLACEMENT = Answer(
     "placement",
     "What sam2-plan place prints",
     engine=Word(*ENGINES),
-    sharing=Maybe(Word("whole", "mig", "hami", "kai")),
+    sharing=Maybe(words.SHARING),
     configuration=CONFIGURATION,
-    share=Key(Word("bound", "budget"), of=lambda found: found.share.kind),
+    share=Key(words.SHARE, of=lambda found: found.share.kind),
     share_bytes=Key(
         Whole(1), "allotted to one process on the GPU, CUDA context included", of=lambda found: found.share.bytes
     ),

@@ -97,7 +97,7 @@ EXPLAINED = Shape(
     "explained",
     Explained,
     rank=Whole(1),
-    outcome=words.PLACE,
+    outcome=words.STANDING,
     configuration=CONFIGURATION,
     quality=Key(QUALITY, "in percent; null where nothing is published that would say it"),
     quality_is_estimate=FLAG,

@@ -37,7 +37,7 @@ def _predicted(found: Any) -> dict[str, Any] | None:
 
 REHEARSED_PLAN = Shape(
     "plan",
-    runtime=Word("own", "stock"),
+    runtime=words.DRIVEN_RUNTIME,
     configuration=CONFIGURATION,
     task=Key(words.TASK, of=lambda found: found.workload.task),
     objects=Key(Whole(1), of=lambda found: found.workload.objects),

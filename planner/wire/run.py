@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from planner.wire import words
-from planner.wire.kinds import BYTES, FLAG, SIZE, TEXT, List, Maybe, Number, Whole, Word
+from planner.wire.kinds import BYTES, FLAG, SIZE, TEXT, List, Maybe, Number, Whole
 from planner.wire.parts import CONFIGURATION
 from planner.wire.shapes import Answer, Key, Shape
 
 FILES = Shape(
     "files",
-    save=Word("png", "coco", "npz", "overlay"),
+    save=words.SAVE,
     path=Key(TEXT, "a file, or the folder of files per frame"),
     files=Whole(),
     size_bytes=Key(BYTES, "on disk, all of them", of="bytes"),

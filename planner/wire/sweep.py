@@ -31,7 +31,7 @@ SIZES = ("allocated", "reserved", "context", "process")
 
 
 def _row(row: Measurement) -> dict[str, Any]:
-    peaks = {figure.metric: figure.bytes for figure in row.figures if figure.phase is None}
+    peaks: dict[str | None, int] = {figure.metric: figure.bytes for figure in row.figures if figure.phase is None}
     phases = (figure for figure in row.figures if figure.phase and figure.metric == "allocated")
     return ROW.write(
         row,

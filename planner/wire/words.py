@@ -1,26 +1,42 @@
-"""Lists of words as kinds, each named here once: answers take them from here."""
+"""The words of planner.words as kinds."""
 
 from __future__ import annotations
 
-from planner import answers, domain, measurement
+from typing import Any, get_args
+
+from planner import words
 from planner.wire.kinds import Word
 
-ATTENTION = Word(*domain.ATTENTIONS)
-BUDGET_SOURCE = Word(*domain.BUDGET_SOURCES)
-EXACT_METHOD = Word(*domain.EXACT_METHODS)
-HOST_SOURCE = Word(*domain.HOST_SOURCES)
-LOST_BY = Word(*answers.LOST_BY)
-ORIGIN = Word(*answers.ORIGINS)
-OUTCOME = Word(*measurement.OUTCOMES)
-PLACE = Word(*answers.OUTCOMES)
-PRECISION = Word(*domain.PRECISIONS)
-PREFERENCE = Word(*domain.PREFERENCES)
-PROVENANCE = Word(*domain.PROVENANCES)
-PURPOSE = Word(*answers.PURPOSES)
-RUNTIME = Word(*domain.RUNTIMES)
-TASK = Word(*domain.TASKS)
-TRUTH = Word("measured", "rehearsed", "simulated")
-POSITION_TABLES = Word(*domain.POSITION_TABLES)
-VARIANT = Word(*domain.VARIANTS)
-VERDICT = Word(*domain.VERDICTS)
-VERSION = Word(*domain.VERSIONS)
+
+def _word(literal: Any) -> Word:
+    return Word(*get_args(literal))
+
+
+ATTENTION = _word(words.Attention)
+BUDGET_SOURCE = _word(words.BudgetSource)
+DRIVEN_RUNTIME = _word(words.DrivenRuntime)
+EXACT_METHOD = _word(words.ExactMethod)
+HOST_SOURCE = _word(words.HostSource)
+LOST_BY = _word(words.LostBy)
+MEMORY_SOURCE = _word(words.MemorySource)
+ORIGIN = _word(words.Origin)
+OUTCOME = _word(words.RunOutcome)
+POLICY_MODE = _word(words.PolicyMode)
+POSITION_TABLES = _word(words.PositionTables)
+PRECISION = _word(words.Precision)
+PREFERENCE = _word(words.Preference)
+PROCESS_KIND = _word(words.ProcessKind)
+PROMPT = _word(words.PromptKind)
+PROVENANCE = _word(words.ProvenanceKind)
+PURPOSE = _word(words.Purpose)
+RUNTIME = _word(words.Runtime)
+SAVE = _word(words.Save)
+SHARE = _word(words.ShareKind)
+SHARING = _word(words.Sharing)
+STANDING = _word(words.Standing)
+STATUS = _word(words.CheckStatus)
+TASK = _word(words.Task)
+TRUTH = _word(words.SweepKind)
+VARIANT = _word(words.Variant)
+VERDICT = _word(words.Verdict)
+VERSION = _word(words.Version)

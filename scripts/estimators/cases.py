@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from planner.words import Precision, Variant, Version
+
 CPU, CUDA = "cpu", "cuda"
 CPU_RUN, REHEARSED, PUBLISHED, NO_TRUTH = "CPU run", "rehearsed", "published", "none"
 """Kinds of truth."""
@@ -23,14 +25,14 @@ class Case:
     run: str
     """encoder (build_sam2, forward_image), image (SAM2ImagePredictor: set_image, predict with a box) or
     video (SAM2VideoPredictor: init_state, one box, propagate)."""
-    variant: str
+    variant: Variant
     side: int
-    precision: str
+    precision: Precision
     device: str
     """cpu, where a real run can be compared, or cuda."""
     truth: str
     """CPU_RUN, REHEARSED, PUBLISHED or NO_TRUTH."""
-    version: str = "2.1"
+    version: Version = "2.1"
     frames: int = 1
 
     @property
@@ -150,7 +152,7 @@ ESTIMATORS = (
         title="sam2-plan simulate",
         package=None,
         function="estimators.traced:sam2_plan",
-        imports=("planner.simulator.simulation", "planner.simulator.stock"),
+        imports=("planner.simulator.simulation", "planner.simulator.tracing"),
         what="this project: allocated bytes of planner.simulator; for the CPU the same tracer without the allocator",
     ),
     Estimator(
@@ -192,7 +194,8 @@ TRUTH = Estimator(
 def cases(quick: bool = False) -> list[Case]:
     """All cases in the order of the table; `quick` keeps tiny at 512."""
     found = []
-    variants, sides = ("tiny", "large"), (512, 1024)
+    variants: tuple[Variant, ...] = ("tiny", "large")
+    sides: tuple[int, ...] = (512, 1024)
     for device, truth in ((CPU, CPU_RUN), (CUDA, NO_TRUTH)):
         for precision in ("float32", "autocast_bfloat16"):
             for variant in variants:

@@ -7,37 +7,57 @@ Nothing here belongs to an estimator. What the tracing ones need before stock sa
 from __future__ import annotations
 
 import contextlib
-import os
-import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
-from unittest import mock
 
 import numpy
 import torch
 
 from estimators.cases import BOX, FRAME_SIZE, Case
+from planner.domain import Configuration, Workload
+from planner.driving import stock
+from planner.driving.clips import Black
+from planner.driving.watch import Watch
+from planner.nouns.run import Run
+from planner.runtime.replacing import replaced
 
-_CONFIG_NAMES = {"tiny": "t", "small": "s", "base_plus": "b+", "large": "l"}
-_AUTOCAST = {"autocast_bfloat16": torch.bfloat16, "float16": torch.float16}
-"""Low-precision weights run under autocast too: the predictor feeds float32 pictures."""
+
+def run_of(case: Case) -> Run:
+    """The case as a run; the encoder alone is a part of one of an image."""
+    return Run(
+        runtime="stock",
+        configuration=Configuration(
+            variant=case.variant,
+            version=case.version,
+            resolution=(case.side, case.side),
+            precision=case.precision,
+            bounded_memory_bank=False,
+        ),
+        workload=Workload(task="video" if case.run == "video" else "image", frames=case.frames, frame_size=FRAME_SIZE),
+    )
+
+
+class Steps(Watch):
+    """Calls a function wherever a section begins: between the calls into a predictor."""
+
+    def __init__(self, step: Callable[[], None] | None) -> None:
+        self._step = step
+
+    def section(self, name: str) -> None:
+        """Call it."""
+        if self._step:
+            self._step()
 
 
 def build(case: Case, device: str = "cpu") -> Any:
-    """The model of a case with random weights, through sam2's own builders."""
-    from sam2.build_sam import build_sam2, build_sam2_video_predictor
-
-    prefix = "2.1" if case.version == "2.1" else "2"
-    config = f"configs/sam{prefix}/sam{prefix}_hiera_{_CONFIG_NAMES[case.variant]}.yaml"
-    make = build_sam2_video_predictor if case.run == "video" else build_sam2
-    model = make(config, device=device, hydra_overrides_extra=[f"++model.image_size={case.side}"])
-    return model.half() if case.precision == "float16" else model
+    """The model of a case with random weights."""
+    return stock.load(run_of(case), device, Watch())
 
 
 @contextlib.contextmanager
 def precision_of(case: Case, device: str) -> Iterator[None]:
     """Autocast where the case has it: forced, because torch.autocast("cuda") disables itself where there is no GPU."""
-    dtype = _AUTOCAST.get(case.precision)
+    dtype = stock.autocast_type(run_of(case))
     if dtype is None:
         yield
         return
@@ -55,44 +75,12 @@ def precision_of(case: Case, device: str) -> Iterator[None]:
 
 
 def run(case: Case, model: Any, device: str = "cpu", step: Callable[[], None] | None = None) -> None:
-    """The run of a case, inference only. `step` is called after every call into the predictor."""
-    drive = {"encoder": _run_encoder, "image": _run_image, "video": _run_video}[case.run]
+    """The run of a case, inference only. `step` is called between calls into the predictor."""
     with torch.inference_mode(), precision_of(case, device):
-        drive(case, model, device, step or (lambda: None))
-
-
-def _run_encoder(case: Case, model: Any, device: str, step: Callable[[], None]) -> None:
-    model.forward_image(torch.rand((1, 3, case.side, case.side), device=device))
-
-
-def _run_image(case: Case, model: Any, device: str, step: Callable[[], None]) -> None:
-    predictor = _image_predictor(case, model)
-    predictor.set_image(numpy.zeros((*FRAME_SIZE, 3), dtype=numpy.uint8))
-    step()
-    predictor.predict(box=numpy.array(BOX, dtype=numpy.float32), multimask_output=False)
-
-
-def _run_video(case: Case, model: Any, device: str, step: Callable[[], None]) -> None:
-    from PIL import Image
-
-    with tempfile.TemporaryDirectory() as folder:
-        for number in range(case.frames):
-            Image.new("RGB", FRAME_SIZE[::-1]).save(os.path.join(folder, f"{number:05d}.jpg"))
-        state = model.init_state(folder)
-    step()
-    model.add_new_points_or_box(state, 0, 1, box=numpy.array(BOX, dtype=numpy.float32))
-    step()
-    for _ in model.propagate_in_video(state):
-        step()
-
-
-def _image_predictor(case: Case, model: Any) -> Any:
-    """SAM2ImagePredictor hard-codes the feature sizes of resolution 1024; a user of another one must set them."""
-    from sam2.sam2_image_predictor import SAM2ImagePredictor
-
-    predictor = SAM2ImagePredictor(model)
-    predictor._bb_feat_sizes = [(case.side // stride,) * 2 for stride in (4, 8, 16)]
-    return predictor
+        if case.run == "encoder":
+            model.forward_image(torch.rand((1, 3, case.side, case.side), device=device))
+        else:
+            stock.drive(run_of(case), model, Steps(step), Black(case.frames, FRAME_SIZE), rounds=1)
 
 
 class AsModule(torch.nn.Module):
@@ -111,7 +99,7 @@ class AsModule(torch.nn.Module):
         output = self.model.forward_image(pixels)
         if self.case.run == "encoder":
             return output
-        predictor = _image_predictor(self.case, self.model)
+        predictor = stock.image_predictor(self.model)
         _, features, _, _ = self.model._prepare_backbone_features(output)
         features[-1] = features[-1] + self.model.no_mem_embed
         sizes = predictor._bb_feat_sizes[::-1]
@@ -157,7 +145,8 @@ def fake_host(case: Case) -> Iterator[None]:
     def numpy_of_nothing(tensor: torch.Tensor, **options: Any) -> Any:
         return numpy.zeros(tuple(tensor.shape), dtype=numpy.float32)
 
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(mock.patch.object(sam2.utils.transforms.SAM2Transforms, "__call__", transformed))
-        stack.enter_context(mock.patch.object(torch.Tensor, "numpy", numpy_of_nothing))
+    with (
+        replaced(sam2.utils.transforms.SAM2Transforms, __call__=transformed),
+        replaced(torch.Tensor, numpy=numpy_of_nothing),
+    ):
         yield

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import planner
 from estimators.cases import CPU, FRAME_SIZE, Answer, Case
+from planner.spelling import check_word
+from planner.words import TASKS
 
 
 def sam2_plan(case: Case) -> Answer:
@@ -16,7 +18,7 @@ def sam2_plan(case: Case) -> Answer:
         variant=case.variant,
         version=case.version,
         resolution=case.side,
-        task=case.run,
+        task=check_word(case.run, "task", TASKS),
         precision=case.precision,
         frames=case.frames if case.run == "video" else None,
         frame_size=FRAME_SIZE,

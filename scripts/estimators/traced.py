@@ -14,6 +14,8 @@ from torch.utils._pytree import tree_leaves
 
 from estimators import harness
 from estimators.cases import CAPABILITY, CPU, FRAME_SIZE, Answer, Case
+from planner.spelling import check_word
+from planner.words import TASKS
 
 
 class LiveStorages(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -90,7 +92,7 @@ def sam2_plan(case: Case) -> Answer:
     if case.run == "encoder":
         return Answer(reason="simulates whole tasks; the encoder alone is none")
     result = simulate(
-        task=case.run,
+        task=check_word(case.run, "task", TASKS),
         variant=case.variant,
         version=case.version,
         resolution=case.side,
@@ -110,31 +112,20 @@ def sam2_plan(case: Case) -> Answer:
 
 
 def _cpu_peak_bytes(case: Case) -> int:
-    from planner.simulator.stock import StockRun, load, trace_stock
     from planner.simulator.torch_adapters import FakeGpu
+    from planner.simulator.tracing import Tracer, load_stock, trace
 
-    task = "video" if case.run == "video" else "image"
-    run = StockRun(
-        task=task,
-        variant=case.variant,
-        version=case.version,
-        side=case.side,
-        frames=case.frames,
-        objects=1,
-        precision=case.precision,
-        frame_size=FRAME_SIZE,
-        rounds=1,
-    )
+    run = harness.run_of(case)
     gpu = FakeGpu(device=CPU)
     # Storages die with their last reference; the collector of cycles would make their order depend on chance.
     gc.disable()
     try:
         if case.run == "encoder":
             with gpu.run():
-                model = load(run, gpu)
+                model = load_stock(run, gpu, Tracer(gpu))
                 harness.run(case, model)
         else:
-            trace_stock(run, gpu)
+            trace(run, gpu, rounds=1)
     finally:
         gc.enable()
     return max(gpu.trace.curve_bytes())

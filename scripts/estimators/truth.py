@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from estimators.cases import CAPABILITY, CUDA, FRAME_SIZE, REHEARSED, Answer, Case
+from planner.spelling import check_word
+from planner.words import PRECISIONS, VARIANTS, VERSIONS
 
 
 def cpu_run(case: Case) -> Answer:
@@ -58,10 +60,10 @@ def rehearsed(folder: Path) -> dict[Case, Answer]:
                 continue
             case = Case(
                 run=row["task"],
-                variant=row["variant"],
-                version=row["version"],
+                variant=check_word(row["variant"], "variant", VARIANTS),
+                version=check_word(row["version"], "version", VERSIONS),
                 side=int(row["height"]),
-                precision=row["precision"],
+                precision=check_word(row["precision"], "precision", PRECISIONS),
                 frames=int(row["frames"]),
                 device=CUDA,
                 truth=REHEARSED,

@@ -83,7 +83,7 @@ def test_what_was_reached_before_memory_ran_out_counts(monkeypatch: pytest.Monke
     gauge = Gauge("cpu")
     gauge.on_gpu = True
     assert gauge.peak("allocated_bytes") is None, "nothing was measured yet, which is not nothing"
-    with pytest.raises(torch.OutOfMemoryError), gauge.of("load"):
+    with pytest.raises(torch.OutOfMemoryError), gauge.phase("load"):
         raise torch.OutOfMemoryError("CUDA out of memory")
-    assert gauge.phase == "load"
+    assert gauge.under_way == "load"
     assert gauge.phases == {"load": {"allocated_bytes": 3 * GB, "reserved_bytes": 4 * GB}}

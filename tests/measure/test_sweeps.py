@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from planner.domain import VARIANTS
 from planner.errors import FileError, UsageError
 from planner.measure.sweeps import PRESETS, preset, sweep_file
+from planner.words import VARIANTS
 
 
 @pytest.mark.parametrize("runtime", ["own", "stock"])

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +18,7 @@ from planner.domain import Configuration, Workload
 from planner.measure import trial as module
 from planner.measure.record import measurement
 from planner.measure.trial import Trial, died, run_trial
+from planner.nouns.run import Sam2
 from tests.conftest import ROOT
 
 
@@ -60,6 +62,10 @@ def test_a_trial_that_takes_too_long_is_ended() -> None:
 def test_a_trial_survives_json_and_is_named_by_all_it_says() -> None:
     asked = trial("own", "video")
     assert Trial.from_dict(json.loads(json.dumps(asked.to_dict()))) == asked
+    point = replace(asked, prompt="point", sam2=Sam2(legacy=True))
+    assert Trial.from_dict(json.loads(json.dumps(point.to_dict()))) == point
+    assert "prompt" not in asked.to_dict(), "rows are written as they always were"
+    assert len({asked.id, point.id, replace(point, prompt="mask").id}) == 3
     names = {trial(runtime, task).id for runtime in ("own", "stock") for task in ("image", "video", "automask")}
     assert len(names) == 6
 

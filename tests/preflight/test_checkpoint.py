@@ -21,9 +21,10 @@ import planner
 from planner.catalog.checkpoints import official_sums
 from planner.catalog.pickles import read_pickle
 from planner.catalog.weights import accept, needed_tensors
-from planner.domain import VARIANTS, VERSIONS, Configuration
+from planner.domain import Configuration
 from planner.errors import FileError
 from planner.preflight.nouns import FAIL, PASS, WARN
+from planner.words import VARIANTS, VERSIONS
 from tests.checkpoint_files import LEGACY_HEAD, Fake, Name, legacy, pickled, safetensors, weights, zipped
 from tests.preflight.machines import report
 from tests.preflight.test_check import checks

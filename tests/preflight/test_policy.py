@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 import planner
 from planner.errors import FileError
 from planner.preflight.nouns import FAIL, PASS, WARN
-from planner.preflight.policy import RULES, read_policy
+from planner.preflight.policy import read_policy
+from planner.words import POLICY_RULES
 from tests.conftest import invoke, refusal
 
 SOUND = """schema_version: 1
@@ -48,11 +49,11 @@ def rules(found: planner.Preflight) -> dict[str, str]:
 
 def test_a_plan_that_keeps_every_rule_passes(tmp_path: Path, plan_path: Path) -> None:
     found = held(tmp_path, SOUND, plan_path)
-    assert rules(found) == dict.fromkeys(RULES, PASS)
+    assert rules(found) == dict.fromkeys(POLICY_RULES, PASS)
     assert (found.exit_code, found.policy_mode) == (0, "enforce")
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", POLICY_RULES)
 def test_a_breach_is_exit_3_and_in_audit_a_warning(rule: str, tmp_path: Path, plan_path: Path) -> None:
     text = f"schema_version: 1\n{BREACHES[rule]}\n"
     found = held(tmp_path, text, plan_path)
@@ -64,7 +65,7 @@ def test_a_breach_is_exit_3_and_in_audit_a_warning(rule: str, tmp_path: Path, pl
     assert held(tmp_path, f"{text}mode: audit\n", plan_path, strict=True).exit_code == 4
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", POLICY_RULES)
 def test_an_exception_holds_until_its_last_day(rule: str, tmp_path: Path, plan_path: Path) -> None:
     text = f"""schema_version: 1
 {BREACHES[rule]}
@@ -166,5 +167,5 @@ def test_a_policy_without_a_gpu_still_judges_what_it_can(tmp_path: Path, plan_pa
 
     machine = report(tmp_path, [], reasons={"gpus": "none"})
     found = held(tmp_path, SOUND, plan_path, vram=None, simulate_gpu=machine)
-    assert rules(found) == {**dict.fromkeys(RULES, PASS), "required_headroom": "skip"}
+    assert rules(found) == {**dict.fromkeys(POLICY_RULES, PASS), "required_headroom": "skip"}
     assert found.exit_code == 1

@@ -108,7 +108,7 @@ def test_none_stands_for_a_key_that_is_absent() -> None:
 
 
 BAD = {
-    "an unknown key": ({"lables": [1], "points": [[1, 1]]}, "unknown 'lables'", "'labels'"),
+    "an unknown key": ({"lables": [1], "points": [[1, 1]]}, "unknown 'lables'", "mean labels\\? Known here: frame"),
     "a key far from any": ({"colour": 1}, "unknown 'colour'", "Known here: frame"),
     "a key that is no text": ({3: 1}, "unknown 3", "Known"),
     "a negative frame": ({"frame": -1, "points": [[1, 1]]}, "frame -1", "from 0"),

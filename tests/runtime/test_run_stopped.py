@@ -19,8 +19,8 @@ pytest.importorskip("av", reason="overlay videos need PyAV")
 pytest.importorskip("pycocotools", reason="COCO documents need pycocotools")
 pytest.importorskip("PIL", reason="PNGs need Pillow")
 
+from planner import files
 from planner.errors import EnvironmentFailure, FileError, Interrupted, PlannerError, UsageError
-from planner.outputs import files
 from planner.runs.run import perform
 from tests.conftest import ROOT
 from tests.runtime.fakes import FakeFrames, files_of, job

@@ -3,83 +3,62 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import gc
 import json
 import subprocess
 import sys
 import warnings
-from unittest import mock
 
 import torch
 
-from planner.domain import Configuration
-from planner.simulator import own, stock, stock_host, stock_tasks
+from planner.driving import own, stock
+from planner.driving.clips import OnePicture
+from planner.driving.watch import Watch
+from planner.measure.trial import Trial
+from planner.nouns.run import Run
+from planner.runtime.replacing import replaced
+from planner.simulator import own_host
 from planner.simulator.torch_adapters import FakeGpu
 from planner.simulator.torch_patches import not_scripted
+from planner.simulator.tracing import patches
+from planner.simulator.tracing import trace as trace_run
 
 
-class _Marks:
-    """Puts the marks of a trace into the profiler's record."""
+class Marks(Watch):
+    """Puts the sections of a run into the profiler's record."""
 
-    def mark(self, name):
+    def section(self, name):
         with torch.profiler.record_function(f"mark {name}"):
             pass
 
 
-class RealCpu:
-    """Stands in for FakeGpu: everything runs, nothing is recorded."""
-
-    device = "cpu"
-
-    def __init__(self) -> None:
-        self.trace = _Marks()
-        self.phase, self.component = "load", ""
-
-    @contextlib.contextmanager
-    def phase_of(self, name, component=None):
-        yield
-
-    def in_phase(self, method, name, component=None):
-        return method
-
-    def repeated(self, function, name):
-        return function
-
-    def autocast(self, dtype):
-        return contextlib.nullcontext()
-
-    def label(self, held, component):
-        pass
-
-    def name_modules(self, model):
-        pass
-
-
-def measured(run: stock.StockRun | own.OwnRun) -> list[tuple[str, int, int]]:
+def measured(run: Run) -> list[tuple[str, int, int]]:
     """(section, peak, end) in bytes allocated on the CPU since the model was loaded.
 
     In a fresh process: the profiler remembers blocks of an earlier session, and would count their end.
     """
-    command = [sys.executable, "-m", "tests.simulator.real_cpu", json.dumps(dataclasses.asdict(run))]
+    asked = Trial.of(run).to_dict()
+    command = [sys.executable, "-m", "tests.simulator.real_cpu", json.dumps(asked)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=240)
     return [tuple(section) for section in json.loads(done.stdout.splitlines()[-1])]
 
 
-def _measure(run: stock.StockRun | own.OwnRun) -> list[tuple[str, int, int]]:
-    cpu = RealCpu()
-    ours = isinstance(run, own.OwnRun)
+def _measure(run: Run) -> list[tuple[str, int, int]]:
+    watch = Marks()
     with warnings.catch_warnings(), contextlib.ExitStack() as stack:
         warnings.simplefilter("ignore")
-        for patch in own.patches(cpu) if ours else stock_host.patches(run, cpu):
+        for patch in patches(run, "cpu"):
             stack.enter_context(patch)
-        stack.enter_context(mock.patch.object(torch.jit, "script", not_scripted))
-        model = own.load(run, cpu) if ours else stock.load(run, cpu)
+        stack.enter_context(replaced(torch.jit, script=not_scripted))
+        own_runtime = run.runtime == "own"
+        model = own.load_network(run, "cpu", watch) if own_runtime else stock.load(run, "cpu", watch)
         stack.enter_context(torch.inference_mode())
-        drive = own.drive if ours else {"image": stock_tasks.drive_image, "video": stock_tasks.drive_video}[run.task]
         activities = [torch.profiler.ProfilerActivity.CPU]
         with torch.profiler.profile(activities=activities, profile_memory=True) as profiler:
-            drive(run, cpu, model, lambda done, total: None)
+            if own_runtime:
+                own.drive_network(run, model, watch, own_host.frame)
+            else:
+                stock.drive(run, model, watch, OnePicture(run.workload.frames, run.workload.frame_size))
         rows = sorted(profiler.profiler.kineto_results.events(), key=lambda event: event.start_ns())
     sections, total = [], 0
     for event in rows:
@@ -92,12 +71,12 @@ def _measure(run: stock.StockRun | own.OwnRun) -> list[tuple[str, int, int]]:
     return [tuple(section) for section in sections]
 
 
-def traced(run: stock.StockRun | own.OwnRun) -> list[tuple[str, int, int]]:
+def traced(run: Run) -> list[tuple[str, int, int]]:
     """The same from a trace on fake CPU tensors. What was there before counts neither for good nor when it goes."""
     gpu = FakeGpu(device="cpu")
     gc.disable()
     try:
-        trace = own.trace_own(run, gpu) if isinstance(run, own.OwnRun) else stock.trace_stock(run, gpu)
+        trace = trace_run(run, gpu)
     finally:
         gc.enable()
     loaded = trace.marks[1][1]
@@ -114,9 +93,4 @@ def traced(run: stock.StockRun | own.OwnRun) -> list[tuple[str, int, int]]:
 
 
 if __name__ == "__main__":
-    fields = json.loads(sys.argv[1])
-    if "configuration" in fields:
-        asked = own.OwnRun(**fields | {"configuration": Configuration(**fields["configuration"])})
-    else:
-        asked = stock.StockRun(**fields)
-    print(json.dumps(_measure(asked)))
+    print(json.dumps(_measure(Trial.from_dict(json.loads(sys.argv[1])))))

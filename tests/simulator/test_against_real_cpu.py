@@ -5,10 +5,8 @@ import pytest
 pytest.importorskip("torch", reason="the trace runs torch")
 pytest.importorskip("sam2", reason="the trace runs the sam2 package")
 
-from planner.domain import Configuration
-from planner.simulator.own import OwnRun
-from planner.simulator.stock import StockRun
 from tests.simulator.real_cpu import measured, traced
+from tests.simulator.runs import own_run, stock_run
 
 CASES = [
     pytest.param("image", "tiny", 256, 1, id="image, tiny, 256"),
@@ -20,18 +18,7 @@ CASES = [
 
 @pytest.mark.parametrize(("task", "variant", "side", "objects"), CASES)
 def test_peak_and_curve_agree_within_one_percent(task, variant, side, objects):
-    run = StockRun(
-        task=task,
-        variant=variant,
-        version="2.1",
-        side=side,
-        frames=4,
-        objects=objects,
-        precision="float32",
-        frame_size=(270, 480),
-        rounds=2,
-    )
-    agree(run)
+    agree(stock_run(task, side, objects=objects, variant=variant))
 
 
 OWN_CASES = [
@@ -42,10 +29,7 @@ OWN_CASES = [
 
 @pytest.mark.parametrize(("task", "resolution", "objects"), OWN_CASES)
 def test_the_runtime_that_runs_a_plan_agrees_too(task, resolution, objects):
-    configuration = Configuration(
-        variant="tiny", version="2.1", resolution=resolution, precision="float32", object_batch=2
-    )
-    agree(OwnRun(task=task, configuration=configuration, frames=4, objects=objects, frame_size=(270, 480)))
+    agree(own_run(task, resolution, objects=objects, object_batch=2))
 
 
 def agree(run):

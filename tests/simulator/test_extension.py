@@ -9,24 +9,16 @@ from planner.simulator.events import Allocation, Trace
 from planner.simulator.extension import NotSteady, extend, frame_sizes
 from planner.simulator.playback import Player, phases_of, sections_of
 from planner.simulator.program import Program
-from planner.simulator.stock import REPEATED, StockRun, trace_stock
 from planner.simulator.torch_adapters import FakeGpu
+from planner.simulator.tracing import REPEATED
+from planner.simulator.tracing import trace as trace_run
+from tests.simulator.runs import stock_run
 
 
 @pytest.fixture(scope="module", params=["autocast_bfloat16", "float32"])
 def trace(request):
-    run = StockRun(
-        task="video",
-        variant="tiny",
-        version="2.1",
-        side=256,
-        frames=20,
-        objects=1,
-        precision=request.param,
-        frame_size=(270, 480),
-        offload_video=True,
-    )
-    return trace_stock(run, FakeGpu(repeat=REPEATED))
+    run = stock_run("video", 256, frames=20, precision=request.param, offload_video=True)
+    return trace_run(run, FakeGpu(repeat=REPEATED["stock"]))
 
 
 @pytest.mark.parametrize("expandable_segments", [False, True], ids=["ordinary segments", "expandable segments"])
@@ -74,18 +66,8 @@ def test_frames_that_differ_are_not_extended():
     ids=["one object, 1000 frames", "two objects, state offloaded", "three objects, video offloaded"],
 )
 def test_shortcuts_change_no_figure_for_more_objects_and_offloads(objects, options, frames, expandable_segments):
-    run = StockRun(
-        task="video",
-        variant="tiny",
-        version="2.1",
-        side=512 if objects == 1 else 256,
-        frames=20,
-        objects=objects,
-        precision="float32",
-        frame_size=(270, 480),
-        **options,
-    )
-    trace = trace_stock(run, FakeGpu(repeat=REPEATED))
+    run = stock_run("video", 512 if objects == 1 else 256, frames=20, objects=objects, **options)
+    trace = trace_run(run, FakeGpu(repeat=REPEATED["stock"]))
     quick = extend(trace, 20, frames, expandable_segments)
     slow = _played(trace, frames, expandable_segments)
     assert quick.estimated_frames == 0

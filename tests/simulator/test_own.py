@@ -6,7 +6,7 @@ pytest.importorskip("torch", reason="the trace runs torch")
 pytest.importorskip("sam2", reason="the trace runs the sam2 package")
 
 from planner import PlannerError, simulate
-from planner.domain import PRECISIONS
+from planner.words import PRECISIONS
 
 SMALL = {"variant": "tiny", "resolution": 256, "precision": "float16", "frame_size": (120, 160)}
 

@@ -11,7 +11,7 @@ from planner.errors import UsageError
 from planner.rehearsal.least import GRANULE
 from planner.simulator import simulate
 from planner.simulator.running_out import RunningOut, running_out
-from planner.simulator.settings import Traced, checked, trace
+from planner.simulator.settings import Traced, checked, conditions_of, run_of, trace
 
 CLIP: dict[str, Any] = dict(
     task="video", variant="tiny", resolution=256, frame_size=(120, 160), offload_video=True, runtime="stock"
@@ -22,7 +22,8 @@ TRACED, FRAMES = 20, 4000
 @pytest.fixture(scope="module")
 def traced() -> Traced:
     defaults = {name: one.default for name, one in inspect.signature(simulate).parameters.items()}
-    return trace(checked({**defaults, **CLIP, "frames": TRACED}), None)
+    asked = checked({**defaults, **CLIP, "frames": TRACED})
+    return trace(run_of(asked), conditions_of(asked))
 
 
 def ends(traced: Traced, frames: int, limit_bytes: int) -> RunningOut | None:

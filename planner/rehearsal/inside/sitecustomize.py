@@ -13,7 +13,7 @@ from typing import Any
 
 VARIABLE = "SAM2_PLAN_REHEARSAL_REPORTS"
 MOST_ENTRIES = 1_000_000
-"""Of torch's history of allocations that are kept, some 300 bytes each."""
+"""Most entries that are kept of torch's history of allocations, some 300 bytes each."""
 DEEPEST = 12
 """Calls that are named, innermost first, torch's own left out."""
 

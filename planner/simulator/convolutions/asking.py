@@ -108,7 +108,7 @@ class Child:
         self.close()
 
     def version(self) -> int:
-        """Of the library that answers. Raises NoAnswer."""
+        """Version of the library that answers. Raises NoAnswer."""
         if self._version is None:
             self._version = self._hear("cudnn")
         if self._version is None:

@@ -16,7 +16,7 @@ class Convolution:
     """One call. Shapes are N, C, H, W; the weight's as torch keeps it (in, out / groups, H, W where transposed)."""
 
     dtype: str
-    """Of input, weight and output, such as "bfloat16"."""
+    """Type of input, weight and output, such as "bfloat16"."""
     channels_last: bool
     """The layout in which torch hands all three to cuDNN."""
     input: Shape

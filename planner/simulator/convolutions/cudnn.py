@@ -217,7 +217,7 @@ def _tensor(library: Library, question: dict[str, Any], shape: list[int], letter
 
 
 def strides(shape: Sequence[int], channels_last: bool) -> list[int]:
-    """Of a dense N, C, H, W tensor; an axis of length 1 has the product of those within (fixSizeOneDimStride)."""
+    """Strides of a dense NCHW tensor; an axis of length 1 has the product of those within (fixSizeOneDimStride)."""
     result, product = [0] * len(shape), 1
     for axis in (1, 3, 2, 0) if channels_last else (3, 2, 1, 0):
         result[axis] = product

@@ -82,7 +82,7 @@ class Table:
         return None if cell == UNKNOWN else int(cell)
 
     def versions(self) -> tuple[int, ...]:
-        """Of cuDNN, oldest first."""
+        """Versions of cuDNN, oldest first."""
         return tuple(sorted(self._rows))
 
     def convolutions(self) -> list[Key]:

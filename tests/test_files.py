@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from planner.outputs import files
-from planner.outputs.files import WriteFailure, neighbour_of, whole_file, write_whole
+from planner import files
+from planner.files import WriteFailure, neighbour_of, whole_file, write_whole
 
 
 def test_a_file_is_there_only_when_it_is_whole(tmp_path: Path) -> None:
@@ -67,3 +68,31 @@ def test_every_step_may_fail(step: str, tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(WriteFailure, match="No such file"):
         write_whole(tmp_path / "no" / "a.bin", lambda file: file.write(b"x"))
+
+
+def test_a_lock_is_held_until_the_file_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    path = tmp_path / "lock"
+    with path.open("a") as first, path.open("a") as second:
+        assert files.lock(first)
+        with pytest.raises(BlockingIOError):
+            files.lock(second)
+        first.close()
+        assert files.lock(second)
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "no locks here")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with path.open("a") as file:
+        assert not files.lock(file), "a file system without locks"
+
+
+def test_writers_of_one_file_do_not_meet(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    link = tmp_path / "link.txt"
+    link.symlink_to(path)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda word: files.write(link, word * 50_000), "abcdefgh"))
+    assert path.read_text() in {word * 50_000 for word in "abcdefgh"}
+    assert link.is_symlink() and {found.name for found in tmp_path.iterdir()} == {"a.txt", "link.txt"}

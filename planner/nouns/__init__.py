@@ -1,0 +1,1 @@
+"""What everything else speaks of: frozen values and the words for them."""

@@ -1,0 +1,88 @@
+"""One run of SAM 2: what it is, and the words for its stretches and for who holds its bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Literal, get_args
+
+from planner.domain import Configuration, Workload
+from planner.words import PositionTables, PromptKind, Runtime
+
+PhaseName = Literal["load", "init", "encode", "prompt", "track", "output"]
+"""A stretch of a run. Phases nest, and the innermost counts: encoding within tracking is encode."""
+PHASES: tuple[PhaseName, ...] = get_args(PhaseName)
+
+ComponentName = Literal[
+    "weights",
+    "autocast copies",
+    "positional tables",
+    "frames",
+    "current frame",
+    "memory bank",
+    "image features",
+    "outputs",
+    "workspaces",
+    "activations",
+]
+"""Who holds bytes. Frames: a clip that is held whole; the current frame: one of a clip that is not. Positional tables:
+sine and rotary encodings that are computed once and kept."""
+COMPONENTS: tuple[ComponentName, ...] = get_args(ComponentName)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sam2:
+    """Which sam2 package the stock predictors are of, and how its user calls them, as far as that changes bytes."""
+
+    async_loading: bool = False
+    """Frames are loaded while the first are tracked."""
+    extension_present: bool = False
+    """Whether the compiled sam2._C is there, which fills holes in masks."""
+    legacy: bool = False
+    """The video predictor before December 2024, which batches the objects."""
+    position_tables: PositionTables = "built"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """Whose code does what, and how: all that the bytes of a run depend on beside the machine."""
+
+    runtime: Runtime
+    configuration: Configuration
+    workload: Workload
+    prompt: PromptKind = "box"
+    sam2: Sam2 = field(default_factory=Sam2)
+    """How the stock predictors are called."""
+
+    @property
+    def id(self) -> str:
+        """A name that says what is run, the same wherever it is run."""
+        c, w = self.configuration, self.workload
+        words = [self.runtime, w.task, c.variant, c.version, f"{c.resolution[0]}x{c.resolution[1]}", c.precision]
+        words += [c.attention] * (c.attention != "auto")
+        words += [f"{w.frame_size[0]}x{w.frame_size[1]}", f"{w.objects}o", f"{c.object_batch}b"]
+        if w.task == "video":
+            words += [f"{w.frames}f" if w.frames else "endless"]
+        words += ["offload-video"] * c.offload_video + ["offload-state"] * c.offload_state
+        words += [self.prompt] * (self.prompt != "box")
+        said = ((one.name, getattr(self.sam2, one.name), one.default) for one in fields(Sam2))
+        words += [f"{name}={value}" for name, value, usual in said if value != usual]
+        return "-".join(words)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What a run took of a GPU, in bytes; None where nobody counted."""
+
+    allocated_bytes: int | None = None
+    """Tensors, at the highest moment."""
+    reserved_bytes: int | None = None
+    """What the caching allocator held."""
+    context_bytes: int | None = None
+    """The CUDA context and loaded kernels, outside the allocator."""
+    total_bytes: int | None = None
+    """Bytes of the process, where that was counted as a whole."""
+    least_bytes: int | None = None
+    """Reserved bytes with which it still completes, where they were sought."""
+    phases: Mapping[str, int] = field(default_factory=dict)
+    """Allocated bytes at the peak of each phase, where known."""
