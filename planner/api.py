@@ -132,9 +132,9 @@ class Plan(PlaceablePlan):
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as plain data, as `sam2-plan --format json` prints it."""
-        from planner.report.document import plan_document
+        from planner.wire.plan import PLAN
 
-        return plan_document(self)
+        return PLAN.write(self)
 
     def save(self, path: str | Path) -> None:
         """Write the plan, whole or not at all: as JSON where the name ends in .json, else as YAML.
@@ -142,7 +142,7 @@ class Plan(PlaceablePlan):
         Raises EnvironmentFailure where the file cannot be written.
         """
         from planner.files import write
-        from planner.report.document import plan_text
+        from planner.wire.plan_file import plan_text
 
         write(Path(path), plan_text(self, Path(path).suffix.lower()))
 
@@ -152,7 +152,7 @@ class Plan(PlaceablePlan):
 
         Raises FileError, which names the line and what to do, for a file that holds no plan.
         """
-        from planner.report.plan_reader import read_plan
+        from planner.wire.plan_file import read_plan
 
         return with_files(read_plan(Path(path)))
 

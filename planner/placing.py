@@ -44,8 +44,8 @@ def place(plan: domain.Plan, engine: Engine, **options: Any) -> Placement:
 def _carried(plan: domain.Plan, fallback: bool) -> str:
     """The plan as a manifest carries it: what check and run read, the alternatives where there is to step down."""
     from planner.documents import dump
-    from planner.report.document import plan_document
+    from planner.wire.plan import PLAN
 
     kept = plan.alternatives if fallback else ()
     slim = replace(plan, alternatives=kept, rejected=(), suggestions=(), explained=None)
-    return dump(plan_document(slim), compact=True)
+    return dump(PLAN.write(slim), compact=True)

@@ -103,9 +103,9 @@ class Rehearsal:
 
     def to_dict(self) -> dict[str, Any]:
         """The rehearsal as plain data, as `sam2-plan rehearse --format json` prints it."""
-        from planner.report.rehearsal import rehearsal_document
+        from planner.wire.rehearsal import REHEARSAL
 
-        return rehearsal_document(self)
+        return REHEARSAL.write(self)
 
 
 def rehearse(

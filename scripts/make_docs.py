@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """Remake the generated docs: docs/cli.md and docs/python.md from the program, docs/accuracy.md from the profiles.
 
+The JSON Schemas in planner/report/schemas too: they follow from the declarations in planner/wire.
+
 python scripts/make_docs.py           write them
 python scripts/make_docs.py --check   exit 1 if they differ from what is committed
 """
@@ -8,20 +10,27 @@ python scripts/make_docs.py --check   exit 1 if they differ from what is committ
 from __future__ import annotations
 
 import argparse
+import importlib
+import json
+import pkgutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 from committed import is_current
 from python_reference import python_reference
 
+from planner import wire
 from planner.cli.helptext import HelpContext
 from planner.cli.main import CONTEXT_SETTINGS, cli
 from planner.files import write
 from planner.memory_model.known import assess_known
 from planner.report.accuracy import accuracy_report
+from planner.wire.shapes import Document, Either, json_schema
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+ROOT = Path(__file__).resolve().parent.parent
+DOCS, SCHEMAS = ROOT / "docs", ROOT / "planner" / "report" / "schemas"
 MADE = "<!-- Made by scripts/make_docs.py; CI checks that it is up to date. -->"
 WIDTH = 100
 
@@ -101,15 +110,25 @@ def peers_summary() -> list[str]:
     return lines[start:end]
 
 
+def schemas() -> Iterator[tuple[str, str]]:
+    """Name and text of each schema: a module of planner.wire that declares a document calls it by its own name."""
+    for module in pkgutil.iter_modules(wire.__path__):
+        found = getattr(importlib.import_module(f"planner.wire.{module.name}"), module.name.upper(), None)
+        if isinstance(found, Document | Either):
+            text = json.dumps(json_schema(found), indent=1, ensure_ascii=False)
+            yield f"{module.name}.schema.json", f"{text}\n"
+
+
 def main() -> int:
-    """Write the pages, or compare them."""
+    """Write the pages and schemas, or compare them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="compare, write nothing")
     arguments = parser.parse_args()
     stale = 0
     pages = {"cli.md": cli_reference(), "python.md": f"{MADE}\n\n{python_reference()}", "accuracy.md": accuracy_page()}
-    for name, text in pages.items():
-        path = DOCS / name
+    made = [(DOCS / name, text) for name, text in pages.items()]
+    made += [(SCHEMAS / name, text) for name, text in schemas()]
+    for path, text in made:
         if not arguments.check:
             write(path, text)
         elif not is_current(path, text):

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import planner
-from planner.report.comparison import comparison_document
+from planner.wire.comparison import COMPARISON
 from tests.checker import Document
 from tests.conftest import document_of, invoke, validate
 
@@ -30,7 +30,7 @@ PLANS: dict[str, dict[str, Any]] = {
 
 
 def compared(first: planner.Plan, second: planner.Plan) -> Document:
-    document = comparison_document(planner.compare(first, second))
+    document = COMPARISON.write(planner.compare(first, second))
     validate(document)
     return document
 

@@ -20,8 +20,9 @@ from planner.measure.present import present_gpus
 from planner.measure.trial import Outcome, Trial
 from planner.memory_model.contexts import context_on
 from planner.profiles import load_folder
-from planner.report.confirmation import confirmation_document, confirmation_report
+from planner.report.confirmation import confirmation_report
 from planner.report.text import Style
+from planner.wire.confirmation import CONFIRMATION
 from tests.conftest import invoke, validate
 from tests.measure.fakes import GPU
 from tests.stages import ON_STAGE
@@ -95,7 +96,7 @@ def test_what_takes_too_much_is_not_confirmed(plan: planner.Plan, outcome: Outco
     text = confirmation_report(found, Style())
     assert words in text
     assert text.startswith("not confirmed under a cap of 2000 MB")
-    validate(confirmation_document(found))
+    validate(CONFIRMATION.write(found))
 
 
 def test_a_total_above_the_bound_is_said(plan: planner.Plan) -> None:
@@ -113,7 +114,7 @@ def test_what_nobody_counted_is_not_known(plan: planner.Plan) -> None:
     text = confirmation_report(found, Style())
     assert "not known" in text
     assert "other processes" in text
-    validate(confirmation_document(found))
+    validate(CONFIRMATION.write(found))
 
 
 @pytest.mark.parametrize("outcome", ["failed", "lost"])

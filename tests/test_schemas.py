@@ -37,12 +37,12 @@ def run_document_of_a_fake() -> dict[str, Any]:
     """What `run` prints; running for real needs torch."""
     pytest.importorskip("av", reason="runs write videos")
     pytest.importorskip("pycocotools", reason="runs write COCO documents")
-    from planner.report.run import run_document
     from planner.runs.run import perform
+    from planner.wire.run import RUN
     from tests.runtime.fakes import job
 
     with tempfile.TemporaryDirectory() as folder:
-        return run_document(perform(job(Path(folder), limit=2)))
+        return RUN.write(perform(job(Path(folder), limit=2)))
 
 
 def saved_plans(folder: Path) -> list[str]:

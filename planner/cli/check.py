@@ -97,11 +97,11 @@ def command(
 
 def _text(found: Preflight, form: Form, code: int, style: Style, oneline: bool = False) -> str:
     """The report in a form; with `oneline` a line of JSON ends it, or is all of it."""
-    from planner.report.document import json_text, one_line
     from planner.report.junit import preflight_junit
     from planner.report.markdown import preflight_markdown
     from planner.report.preflight import preflight_document, preflight_report
     from planner.report.sarif import preflight_sarif
+    from planner.wire.text import json_text, one_line
 
     render: dict[Form, Callable[[], str]] = {
         "text": lambda: preflight_report(found, style),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,6 +16,7 @@ from planner.words import VARIANTS, VERSIONS
 
 if TYPE_CHECKING:
     from planner.catalog.checkpoints import Official
+    from planner.fetching import Fetched
 
 EPILOG = """\b
 Examples:
@@ -55,7 +56,7 @@ def command(
     base: str | None,
 ) -> None:
     """List the official checkpoints with size, SHA-256 and address, of all variants or what PLAN needs; fetch one."""
-    from planner.report.checkpoints import checkpoints_document, checkpoints_report, fetched_report
+    from planner.report.checkpoints import checkpoints_report, fetched_report
 
     if folder is not None and not download:
         raise UsageError("--to is where a download goes, and there is none.", "Add --download.")
@@ -71,9 +72,16 @@ def command(
             fetched = fetch(found[0], Path(folder or "."), base=base, progress=_progress(line, found[0].name))
     answer(
         output,
-        lambda: checkpoints_document(found, base, fetched),
+        lambda: _document(found, base, fetched),
         lambda style: fetched_report(fetched, style) if fetched else checkpoints_report(found, base, style),
     )
+
+
+def _document(found: Sequence[Official], base: str | None, fetched: Fetched | None) -> dict[str, Any]:
+    from planner.wire.checkpoints import CHECKPOINT, CHECKPOINTS
+
+    listed = [CHECKPOINT.write(one, address=one.address(base)) for one in found]
+    return CHECKPOINTS.write(checkpoints=listed, downloaded=fetched)
 
 
 def _asked(plan_path: str | None, variant: str | None, version: str | None, one: bool) -> list[Official]:

@@ -38,12 +38,13 @@ def command(context: click.Context, /, output: str, first: str, second: str, det
     """Show what differs between two plans: request, decision, and where the bytes go."""
     from planner.api import Plan
     from planner.questions import compare
-    from planner.report.comparison import comparison_document, comparison_report
+    from planner.report.comparison import comparison_report
+    from planner.wire.comparison import COMPARISON
 
     found = compare(Plan.load(first), Plan.load(second))
     names = (Path(first).name, Path(second).name)
     names = names if names[0] != names[1] else (first, second)
-    answer(output, lambda: comparison_document(found), lambda style: comparison_report(found, names, style))
+    answer(output, lambda: COMPARISON.write(found), lambda style: comparison_report(found, names, style))
     context.exit(_exit_code(found) if detailed else 0)
 
 

@@ -44,7 +44,8 @@ def command(
     """Run PLAN with its budget enforced, and compare measured with predicted bytes."""
     from planner.api import Plan
     from planner.confirmation import confirm
-    from planner.report.confirmation import confirmation_document, confirmation_report
+    from planner.report.confirmation import confirmation_report
+    from planner.wire.confirmation import CONFIRMATION
 
     found = confirm(
         Plan.load(plan_path),
@@ -55,5 +56,5 @@ def command(
         checkpoint=checkpoint,
         record=not no_record,
     )
-    answer(output, lambda: confirmation_document(found), lambda style: confirmation_report(found, style), path)
+    answer(output, lambda: CONFIRMATION.write(found), lambda style: confirmation_report(found, style), path)
     click.get_current_context().exit(found.exit_code)

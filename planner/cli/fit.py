@@ -43,6 +43,7 @@ def command(output: str, profiles: str | None, out: str | None, check: bool) -> 
     from planner.memory_model.known import fit_known, shipped_measurements
     from planner.profiles import load_folder
     from planner.report.fit import fit_document, fit_report
+    from planner.wire.fit import CHECKED
 
     if check and (profiles or out):
         raise UsageError("--check compares what ships: it takes neither profiles nor a file.", "Leave them out.")
@@ -55,7 +56,7 @@ def command(output: str, profiles: str | None, out: str | None, check: bool) -> 
     text = coefficients_text(fitted)
     if check:
         same = shipped_file().read_text(encoding="utf-8") == text
-        answer(output, lambda: {"schema_version": 1, "kind": "fit", "same": same}, lambda style: _same(same))
+        answer(output, lambda: CHECKED.write(same=same), lambda style: _same(same))
         click.get_current_context().exit(0 if same else 1)
     path = Path(out) if out else user_folder() / FITTED_FILE
     # Rows that change no figure must not pin this release's coefficients for the next one.

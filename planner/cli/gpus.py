@@ -50,10 +50,9 @@ def command(words: tuple[str, ...], output: str) -> None:
 
 
 def _document(listed: Sequence[Listed]) -> dict[str, Any]:
-    from planner.report.document import gpu_document
+    from planner.wire.gpus import GPUS, LISTED_GPU
 
-    gpus = [gpu_document(gpu) | {"memory_source": source} for gpu, source in listed]
-    return {"schema_version": 1, "kind": "gpus", "gpus": gpus}
+    return GPUS.write(gpus=[LISTED_GPU.write(gpu, memory_source=source) for gpu, source in listed])
 
 
 def _table(listed: Sequence[Listed], style: Style) -> str:

@@ -33,8 +33,9 @@ Exit codes: 0 something fits; 1 failed; 2 usage; 3 nothing fits at any resolutio
 def command(output: str, **asked: Any) -> None:
     """Show how far a budget reaches: the most objects, frames and pixels for each variant."""
     from planner.questions import limits
-    from planner.report.carried import carried_document, carried_report
+    from planner.report.carried import carried_report
+    from planner.wire.limits import LIMITS
 
     found = limits(**asked)
-    answer(output, lambda: carried_document(found), lambda style: carried_report(found, style))
+    answer(output, lambda: LIMITS.write(found), lambda style: carried_report(found, style))
     click.get_current_context().exit(found.exit_code)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,8 +16,9 @@ from planner.errors import EnvironmentFailure, UsageError
 from planner.words import SweepKind
 
 if TYPE_CHECKING:
+    from planner.measure.collected import Refused
     from planner.measure.sweep import Progress, Runner
-    from planner.measure.trial import Trial
+    from planner.measure.trial import Outcome, Trial
 
 EPILOG = """\b
 Examples:
@@ -90,8 +92,9 @@ def _sweep(trials: list[Trial], folder: Path, run: Runner, kind: SweepKind, outp
     from importlib.metadata import PackageNotFoundError, version
 
     from planner.measure.sweep import sweep
-    from planner.report.measure import sweep_document, sweep_report
+    from planner.report.measure import sweep_report
     from planner.runs.interruption import Interruption
+    from planner.wire.sweep import SWEEP
 
     try:
         versions = {name: version(name) for name in ("torch", "sam2")}
@@ -106,20 +109,33 @@ def _sweep(trials: list[Trial], folder: Path, run: Runner, kind: SweepKind, outp
             line.show(f"[{progress.done}/{progress.total}{left}] {progress.trial.id}: {progress.outcome.outcome}")
 
         swept = sweep(trials, folder, run, kind, tell, lambda: interruption.requested, versions)
-    answer(output, lambda: sweep_document(swept), lambda style: sweep_report(swept, style))
+    answer(output, lambda: SWEEP.write(swept), lambda style: sweep_report(swept, style))
 
 
 def _import(path: Path, folder: Path, output: str) -> None:
     from planner.measure.collected import read_collected
     from planner.measure.sweep import keep
-    from planner.report.measure import import_document, import_report
+    from planner.report.measure import import_report
 
     found, refused = read_collected(path)
     written = keep(found, folder)
     answer(
         output,
-        lambda: import_document(found, refused, written),
+        lambda: _imported(found, refused, written),
         lambda style: import_report(found, refused, written, style),
     )
     if refused:
         click.get_current_context().exit(2)
+
+
+def _imported(
+    found: Sequence[tuple[Trial, Outcome]], refused: Sequence[Refused], written: Sequence[Path]
+) -> dict[str, Any]:
+    from planner.wire.sweep import ROW, SWEEP
+
+    rows = []
+    for trial, outcome in found:
+        phases = [{"name": name, **sizes} for name, sizes in outcome.phases.items()]
+        named = {"id": trial.id, "runtime": trial.runtime, "torch": outcome.versions.get("torch")}
+        rows.append(ROW.write(outcome, **named, phases=phases))
+    return SWEEP.write(truth="measured", ran=0, rows=rows, refused=refused, profiles=written)

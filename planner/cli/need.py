@@ -42,7 +42,8 @@ Exit codes: 0 answered; 1 failed; 2 usage. Writes nothing.
 def command(output: str, **asked: Any) -> None:
     """Show the smallest budgets for a request, and the cards that have them."""
     from planner.questions import need
-    from planner.report.needed import needed_document, needed_report
+    from planner.report.needed import needed_report
+    from planner.wire.need import NEED
 
     found = need(**asked)
-    answer(output, lambda: needed_document(found), lambda style: needed_report(found, style))
+    answer(output, lambda: NEED.write(found), lambda style: needed_report(found, style))

@@ -60,7 +60,7 @@ def answer(
     """Print an answer as JSON or as text for people, whichever is asked for; `path`: save the JSON there too."""
     made = ""
     if form == "json" or path is not None:
-        from planner.report.document import json_text
+        from planner.wire.text import json_text
 
         made = json_text(document())
     if path is not None:
@@ -108,10 +108,11 @@ def telling(category: type[Warning]) -> Iterator[None]:
 def report_error(error: PlannerError, document: bool, oneline: bool = False) -> int:
     """Print an error, as a document on stdout or as text on stderr; returns its exit code."""
     if document and not isinstance(error, OutputFailure):
-        from planner.report.document import error_document, json_text, one_line
+        from planner.wire.error import ERROR
+        from planner.wire.text import json_text, one_line
 
         try:
-            echo(one_line(error_document(error)) if oneline else json_text(error_document(error)))
+            echo((one_line if oneline else json_text)(ERROR.write(error)))
             return error.exit_code
         except OutputFailure as failure:
             error = failure

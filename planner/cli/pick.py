@@ -37,8 +37,8 @@ def command(output: str, plan_path: str, by_index: bool, **asked: Any) -> None:
     """Print which GPU has room for PLAN now, as CUDA_VISIBLE_DEVICES takes it."""
     from planner.api import Plan
     from planner.picking import pick
-    from planner.report.pick import pick_document
+    from planner.wire.pick import PICK
 
     found = pick(Plan.load(plan_path), **asked)
     value = found.indexes if by_index else found.value
-    answer(output, lambda: pick_document(found, value), lambda style: f"{value}\n")
+    answer(output, lambda: PICK.write(found, value=value), lambda style: f"{value}\n")

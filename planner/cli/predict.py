@@ -73,8 +73,8 @@ def command(
     from planner.api import bounded_memory_bank_of, configuration_and_workload, usual_precision
     from planner.cli.exact import telling_progress
     from planner.questions import runtimes
-    from planner.report.document import prediction_document
     from planner.report.prediction import prediction_report
+    from planner.wire.prediction import PREDICTION
 
     given = asked["precision"]
     asked["precision"] = given or usual_precision(gpu)
@@ -90,7 +90,8 @@ def command(
         notes = [] if gpu is None else _notes(gpu, None if given else asked["precision"])
         return prediction_report(*made, style, gpu) + "".join(f"! {note}\n" for note in notes)
 
-    answer(output, lambda: prediction_document(*made), text)
+    names = ("configuration", "workload", "estimate", "runtime", "runtimes")
+    answer(output, lambda: PREDICTION.write(dict(zip(names, made, strict=True))), text)
 
 
 def _notes(gpu: str, taken: str | None) -> list[str]:

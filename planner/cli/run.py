@@ -89,8 +89,9 @@ def command(
     plan = Plan.load(plan_path)
     if plan.chosen is None:
         plan.require()
-    from planner.report.run import progress_line, run_document, run_report
+    from planner.report.run import progress_line, run_report
     from planner.runs.run import run
+    from planner.wire.run import RUN
 
     try:
         with ProgressLine() as line, telling(DeviceWarning):
@@ -106,7 +107,7 @@ def command(
     except KeyboardInterrupt:
         hint = f"What was complete is kept in {asked['out']}; the same command goes on from there."
         raise Interrupted("Stopped at once.", hint) from None
-    answer(output, lambda: run_document(summary), lambda style: run_report(summary, style))
+    answer(output, lambda: RUN.write(summary), lambda style: run_report(summary, style))
 
 
 def check(given: Mapping[str, Any], task: Task) -> None:

@@ -93,8 +93,9 @@ def command(output: str, capability: str, timeline: str | None, **asked: Any) ->
 
     Models under torch.compile (vos_optimized, compile_image_encoder) are not covered.
     """
-    from planner.report.simulation import simulation_document, simulation_report, timeline_title
+    from planner.report.simulation import simulation_report, timeline_title
     from planner.simulator.simulation import simulate
+    from planner.wire.simulation import SIMULATION
 
     said = click.get_current_context().get_parameter_source("runtime") is ParameterSource.COMMANDLINE
     if asked["stock"] is not None and said and (asked["runtime"] == "stock") is not asked["stock"]:
@@ -113,4 +114,4 @@ def command(output: str, capability: str, timeline: str | None, **asked: Any) ->
         from planner.simulator.timeline import timeline_svg
 
         write(Path(timeline), timeline_svg(found.timeline, timeline_title(found)))
-    answer(output, lambda: simulation_document(found), lambda style: simulation_report(found, style))
+    answer(output, lambda: SIMULATION.write(found), lambda style: simulation_report(found, style))

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from io import StringIO
 from typing import Any
 
-from planner.memory_model.assessment import Assessment, Group, Judged, Score
+from planner.memory_model.assessment import Assessment, Judged, Score
 from planner.profiles.public import PublicRow
-from planner.report.document import SCHEMA_VERSION
 from planner.report.layout import Style
 from planner.units import format_resolution, format_size
+from planner.wire.accuracy import ACCURACY
 
 HEAD = ("n", "median", "p95", "within 2%", "worst under", "", "covered", "over", "failing", "conserved")
 CAVEAT = (
@@ -26,22 +26,17 @@ NOTHING_MEASURED = "No row was measured on a GPU: nothing above was held against
 def accuracy_document(assessment: Assessment) -> dict[str, Any]:
     """The assessment as plain data; errors are relative and signed, positive for too much."""
     c = assessment.coefficients
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "kind": "accuracy",
-        "memory_model": c.memory_model,
-        "profiles": list(c.profiles),
-        "versions": dict(c.versions),
-        "public": [row._asdict() | {"error": row.error} for row in assessment.public],
-        "whole": [_group(group) for group in assessment.whole],
-        "unnamed": [_group(group) for group in assessment.unnamed],
-        "allocated": [_group(group) for group in assessment.allocated],
-        "held_out": [_group(group) for group in assessment.groups],
-        "others": [
-            {"estimator": name, "name": key, "truth": "rehearsed", "score": asdict(found)}
+    return ACCURACY.write(
+        assessment,
+        memory_model=c.memory_model,
+        profiles=c.profiles,
+        versions=c.versions,
+        held_out=assessment.groups,
+        others=[
+            {"estimator": name, "name": key, "truth": "rehearsed", "score": found}
             for name, key, found in assessment.others
         ],
-        "published": [
+        published=[
             {
                 "id": fitted.row.id,
                 "truth": "published",
@@ -55,14 +50,14 @@ def accuracy_document(assessment: Assessment) -> dict[str, Any]:
             }
             for fitted, left_out in assessment.published
         ],
-        "upper_bound": {
+        upper_bound={
             "margins": [
                 {"runtime": runtime, "task": task, "kind": kind, "ratio": margin.ratio, "rows": margin.rows}
                 for (runtime, task, kind), margin in c.margins.items()
             ],
             "beyond": c.beyond,
         },
-    }
+    )
 
 
 def accuracy_report(assessment: Assessment, style: Style | None = None) -> str:
@@ -212,13 +207,3 @@ def _bound(assessment: Assessment, style: Style) -> list[str]:
             "reserved bytes: how far larger resolutions lay above laws that knew only smaller ones."
         ),
     ]
-
-
-def _group(group: Group) -> dict[str, Any]:
-    return {
-        "by": group.by,
-        "name": group.name,
-        "truth": group.truth,
-        "score": asdict(group.score) if group.score else None,
-        "reason": group.reason or None,
-    }

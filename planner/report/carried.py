@@ -1,41 +1,17 @@
-"""How far a budget reaches, as text and as a document."""
+"""How far a budget reaches, for people."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from typing import Any
 
 from planner.answers import Carried, Reach
 from planner.domain import Stock
 from planner.planning.limits import MAXIMUM_OBJECTS
-from planner.report.document import (
-    SCHEMA_VERSION,
-    UNLIMITED,
-    budget_document,
-    configuration_document,
-    request_document,
-)
 from planner.report.text import Style, head
 from planner.units import MAXIMUM_SIDE, format_resolution, format_size
 from planner.words import Task
 
 
-def carried_document(carried: Carried) -> dict[str, Any]:
-    """What `limits` prints as plain data."""
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "kind": "limits",
-        "exit_code": carried.exit_code,
-        "request": request_document(carried.request),
-        "budget": budget_document(carried.budget),
-        "reach": [_reach(one) for one in carried.reach],
-        "stock": [_stock(one) for one in carried.stock],
-        "warnings": list(carried.warnings),
-    }
-
-
 def carried_report(carried: Carried, style: Style) -> str:
-    """The same for people."""
+    """What `limits` prints for people."""
     task = carried.request.workload.task
     size = format_resolution(carried.reach[0].configuration.resolution)
     columns = ["variant", "precision", f"takes at {size}"]
@@ -135,42 +111,3 @@ def _stock_words(stock: Stock) -> str:
     if not stock.fits:
         return f"{needs}: {stock.reason}"
     return f"{needs}, which fits {stock.reason}".rstrip()
-
-
-def _reach(one: Reach) -> dict[str, Any]:
-    return {
-        "configuration": configuration_document(one.configuration),
-        "need_bytes": one.need_bytes,
-        "total_bytes": one.total_bytes,
-        "upper_bytes": one.upper_bytes,
-        "limit_bytes": one.limit_bytes,
-        "short_by_bytes": one.short_by_bytes,
-        "max_objects": one.max_objects,
-        "sure_objects": one.sure_objects,
-        "gpu_objects": one.gpu_objects,
-        "host_bytes": one.host_bytes,
-        "max_frames": UNLIMITED if one.unlimited_frames else None,
-        "max_square": _pair(one.max_square),
-        "sure_square": _pair(one.sure_square),
-        "max_shaped": _pair(one.max_shaped),
-        "sure_shaped": _pair(one.sure_shaped),
-        "extrapolated": list(one.extrapolated),
-        "reasons": dict(one.reasons),
-    }
-
-
-def _stock(stock: Stock) -> dict[str, Any]:
-    first = stock.first_frame_out_of_memory
-    return {
-        "configuration": configuration_document(stock.configuration),
-        "max_frames": None if first is None else first - 1,
-        "total_bytes": stock.total_bytes,
-        "least_bytes": stock.least_bytes,
-        "fits": stock.fits if first is None else first > 1,
-        "tight": stock.tight,
-        "reason": stock.reason,
-    }
-
-
-def _pair(size: Sequence[int] | None) -> list[int] | None:
-    return None if size is None else list(size)

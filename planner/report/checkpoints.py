@@ -1,10 +1,10 @@
-"""The official checkpoints, and one that was fetched, as text and as plain data."""
+"""The official checkpoints, and one that was fetched, for people."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from planner.catalog.checkpoints import Official
 from planner.report.layout import Style
@@ -14,34 +14,6 @@ if TYPE_CHECKING:
     from planner.fetching import Fetched
 
 DOWNLOAD = "sam2-plan checkpoints --variant {variant} --version {version} --download"
-
-
-def checkpoints_document(found: Sequence[Official], base: str | None, fetched: Fetched | None = None) -> dict[str, Any]:
-    """What `sam2-plan checkpoints --format json` prints."""
-    return {
-        "schema_version": 1,
-        "kind": "checkpoints",
-        "checkpoints": [
-            {
-                "variant": one.variant,
-                "version": one.version,
-                "name": one.name,
-                "file_bytes": one.file_bytes,
-                "sha256": one.sha256,
-                "sha256_source": one.sha256_source,
-                "address": one.address(base),
-                "hub_id": one.hub_id,
-            }
-            for one in found
-        ],
-        "downloaded": None
-        if fetched is None
-        else {
-            "path": str(fetched.path),
-            "already_there": fetched.already_there,
-            "resumed_bytes": fetched.resumed_bytes,
-        },
-    }
 
 
 def checkpoints_report(found: Sequence[Official], base: str | None, style: Style) -> str:

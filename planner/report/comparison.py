@@ -1,13 +1,10 @@
-"""Two plans side by side, as text and as a document."""
+"""Two plans side by side, for people."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from planner.answers import BytesBeside, Comparison, Difference
 from planner.commands import describe
 from planner.domain import Plan
-from planner.report.document import SCHEMA_VERSION, configuration_document
 from planner.report.text import VERDICT_COLOURS, VERDICT_WORDS, Style
 from planner.units import format_size
 
@@ -15,26 +12,8 @@ NOTHING = "-"
 WIDEST = 44
 
 
-def comparison_document(comparison: Comparison) -> dict[str, Any]:
-    """What `compare` prints as plain data."""
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "kind": "comparison",
-        "equal": comparison.equal,
-        "first": _plan(comparison.first),
-        "second": _plan(comparison.second),
-        "differences": [
-            {"section": one.section, "name": one.name, "first": _value(one.first), "second": _value(one.second)}
-            for one in comparison.differences
-        ],
-        "figures": [_beside(one) for one in comparison.figures],
-        "components": [_beside(one) for one in comparison.components],
-        "elsewhere": list(comparison.elsewhere),
-    }
-
-
 def comparison_report(comparison: Comparison, names: tuple[str, str], style: Style) -> str:
-    """The same for people; `names` are what the plans are called."""
+    """What `compare` prints for people; `names` are what the plans are called."""
     if comparison.equal:
         return f"{style('The plans are the same', 'green', bold=True)}: {_words(comparison.first)}\n"
     lines = []
@@ -105,25 +84,3 @@ def _text(name: str, value: object) -> str:
 
 def _size(size_bytes: int | None) -> str:
     return NOTHING if size_bytes is None else ("-" if size_bytes < 0 else "") + format_size(abs(size_bytes))
-
-
-def _plan(plan: Plan) -> dict[str, Any]:
-    return {
-        "verdict": plan.verdict,
-        "configuration": configuration_document(plan.chosen.configuration) if plan.chosen else None,
-        "total_bytes": plan.estimate.total_bytes if plan.estimate else None,
-        "usable_bytes": plan.budget.usable_bytes,
-    }
-
-
-def _beside(one: BytesBeside) -> dict[str, Any]:
-    return {
-        "name": one.name,
-        "first_bytes": one.first_bytes,
-        "second_bytes": one.second_bytes,
-        "difference_bytes": one.difference_bytes,
-    }
-
-
-def _value(value: object) -> object:
-    return list(value) if isinstance(value, tuple) else value

@@ -13,11 +13,11 @@ from typing import Any
 from planner.catalog.torch_builds import build_in, why_no_code
 from planner.measure.devices import Machine, PresentGpu
 from planner.measure.limits import limits_memory
-from planner.report.document import SCHEMA_VERSION
 from planner.report.layout import Style
 from planner.report.machine import machine_document, pseudonyms
 from planner.units import format_size
 from planner.version import __version__
+from planner.wire.doctor import DOCTOR
 
 NO_LIMIT = ("limit_bytes",)
 """What is null because it is not there, not because it is not known."""
@@ -53,29 +53,20 @@ def doctor_document(
     options: Collection[str] | None = None,
 ) -> dict[str, Any]:
     """The report as plain data, which --simulate-gpu replays."""
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "kind": "doctor",
-        "sam2_plan": __version__,
-        "machine": machine_document(machine),
-        "environment": shown_environment(machine, environment, options),
-        "predictions": {
-            "memory_model": knowledge.memory_model,
-            "profiles": list(knowledge.profiles),
-            "versions": dict(knowledge.versions),
-            "fitted": knowledge.fitted,
-            "corrected_gpus": list(knowledge.corrected_gpus),
-            "measured_rows": knowledge.measured_rows,
-        },
-        "can": {
+    return DOCTOR.write(
+        sam2_plan=__version__,
+        machine=machine_document(machine),
+        environment=shown_environment(machine, environment, options),
+        predictions=knowledge,
+        can={
             "plan": True,
             "simulate": not missing(machine, "simulate"),
             "run": not missing(machine, "run"),
             "measure": _can_measure(machine),
         },
-        "missing": sorted({name for what in NEEDED for name in missing(machine, what)}),
-        "unknown": [{"of": of, "what": what, "why": why} for of, what, why in unknowns(machine, knowledge)],
-    }
+        missing=sorted({name for what in NEEDED for name in missing(machine, what)}),
+        unknown=[{"of": of, "what": what, "why": why} for of, what, why in unknowns(machine, knowledge)],
+    )
 
 
 def doctor_report(

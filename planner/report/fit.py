@@ -10,37 +10,21 @@ from typing import Any
 from planner.measurement import Measurement
 from planner.memory_model.corrections import FEWEST_ROWS
 from planner.memory_model.laws import Coefficients
-from planner.report.document import SCHEMA_VERSION
 from planner.report.layout import Style
 from planner.units import format_size
+from planner.wire.fit import FITTED
 
 
 def fit_document(
     fitted: Coefficients, own: Sequence[Measurement], path: Path | None, kept: Path | None
 ) -> dict[str, Any]:
     """The corrections of a fit as plain data; `kept` is the file of an earlier fit where nothing was written."""
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "kind": "fit",
-        "memory_model": fitted.memory_model,
-        "profiles": list(fitted.profiles),
-        "own_rows": dict(Counter(measurement.outcome for measurement in own)),
-        "corrections": [
-            {
-                "gpu": one.gpu,
-                "runtime": one.runtime,
-                "allocated_ratio": one.allocated_ratio,
-                "reserved_ratio": one.reserved_ratio,
-                "context_bytes": one.context_bytes,
-                "upper_ratio": 1 + one.margin.ratio,
-                "rows": one.margin.rows,
-                "notes": list(one.notes),
-            }
-            for one in fitted.corrections
-        ],
-        "path": None if path is None else str(path),
-        "path_reason": None if path else _not_written(kept),
-    }
+    return FITTED.write(
+        fitted,
+        own_rows=Counter(measurement.outcome for measurement in own),
+        path=path,
+        path_reason=None if path else _not_written(kept),
+    )
 
 
 def fit_report(

@@ -1,13 +1,10 @@
-"""What a request needs, as text and as a document."""
+"""What a request needs, for people."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from planner.answers import Cards, Need, Needed
 from planner.commands import describe
 from planner.domain import Headroom
-from planner.report.document import SCHEMA_VERSION, configuration_document, request_document
 from planner.report.prediction import RUNTIMES_IN_WORDS
 from planner.report.text import Style, describe_workload
 from planner.units import format_size
@@ -20,26 +17,8 @@ _PRECISION_PAIRS = {"autocast_float16": "autocast_bfloat16", "bfloat16": "float1
 _WORDS = {"autocast_bfloat16": "autocast", "float16": "half"}
 
 
-def needed_document(needed: Needed) -> dict[str, Any]:
-    """What `need` prints as plain data."""
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "kind": "need",
-        "request": request_document(needed.request),
-        "runtime": needed.runtime,
-        "headroom": {"fixed_bytes": needed.headroom.bytes, "percent": needed.headroom.percent},
-        "needs": [_need(need) for need in needed.needs],
-        "cards_for": configuration_document(needed.cards_for.configuration),
-        "cards": [
-            {"total_bytes": group.total_bytes, "verdict": group.verdict, "names": list(group.names)}
-            for group in needed.cards
-        ],
-        "further_cards": needed.further_cards,
-    }
-
-
 def needed_report(needed: Needed, style: Style) -> str:
-    """The same for people."""
+    """What `need` prints for people."""
     request = needed.request
     assumed = " (assumed; see --frame-size)" if request.frame_size_assumed else ""
     lines = [f"request  {describe_workload(request.workload)}{assumed}"]
@@ -142,21 +121,3 @@ def _pin(value: object) -> str:
 
 def _size(size_bytes: int | None) -> str:
     return "no card" if size_bytes is None else format_size(size_bytes)
-
-
-def _need(need: Need) -> dict[str, Any]:
-    return {
-        "purpose": need.purpose,
-        "configuration": configuration_document(need.configuration),
-        "need_bytes": need.need_bytes,
-        "total_bytes": need.total_bytes,
-        "budget_bytes": need.budget_bytes,
-        "card": need.card,
-        "sure_configuration": configuration_document(need.sure_configuration),
-        "upper_bytes": need.upper_bytes,
-        "sure_budget_bytes": need.sure_budget_bytes,
-        "sure_card": need.sure_card,
-        "preferred_budget_bytes": need.preferred_budget_bytes,
-        "command": need.command,
-        "reasons": dict(need.reasons),
-    }

@@ -9,7 +9,6 @@ from typing import Any
 from planner.answers import PackedGpu, Packing
 from planner.commands import SAVED, describe, download_command, run_command
 from planner.domain import Budget, Choice, Gpu, Plan
-from planner.report.document import SCHEMA_VERSION, budget_document, plan_document
 from planner.report.text import (
     VERDICT_COLOURS,
     VERDICT_WORDS,
@@ -27,6 +26,7 @@ from planner.report.text import (
 )
 from planner.runtime.cap import VARIABLE as CAP_VARIABLE
 from planner.units import exact_size, format_exact_size, format_size
+from planner.wire.packing import PACKED_GPU, PACKING
 
 SHOWN_LINES = 8
 SHOWN_GPUS = 16
@@ -37,20 +37,11 @@ ROOM_FOR_BARS = 100
 
 def packing_document(packing: Packing) -> dict[str, Any]:
     """What planning for several streams prints as plain data."""
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "kind": "packing",
-        "streams": packing.streams,
-        "verdict": packing.verdict,
-        "exit_code": packing.exit_code,
-        "gpus": [_packed_gpu(gpu, place, packing) for place, gpu in enumerate(packing.gpus)],
-        "max_streams": packing.max_streams,
-        "max_streams_smallest": packing.max_streams_smallest,
-        "frames_per_second": packing.frames_per_second,
-        "frames_per_second_reason": packing.frames_per_second_reason,
-        "warnings": list(packing.warnings),
-        "plan": plan_document(packing.plan),
-    }
+    gpus = [
+        PACKED_GPU.write(gpu, command=_command(packing, place, SAVED), reason=_why_idle(gpu, packing))
+        for place, gpu in enumerate(packing.gpus)
+    ]
+    return PACKING.write(packing, gpus=gpus)
 
 
 def packing_report(packing: Packing, saved: str | None, style: Style) -> str:
@@ -200,22 +191,6 @@ def _command(packing: Packing, place: int, saved: str, number: str = "") -> str 
     words = [f"{word}{number}" if word in ("INPUT", "masks") else word for word in words]
     held = f"{CAP_VARIABLE}={exact_size(max(gpu.cap_bytes, 1))}"
     return f"CUDA_VISIBLE_DEVICES={visible} {held} {shlex.join([program, run, path, *words])}"
-
-
-def _packed_gpu(gpu: PackedGpu, place: int, packing: Packing) -> dict[str, Any]:
-    return {
-        "budget": budget_document(gpu.budget),
-        "streams": gpu.streams,
-        "process_bytes": gpu.process_bytes,
-        "upper_bytes": gpu.upper_bytes,
-        "used_bytes": gpu.used_bytes,
-        "left_bytes": gpu.left_bytes,
-        "cap_bytes": gpu.cap_bytes,
-        "more_streams": gpu.more_streams,
-        "frames_per_second": gpu.frames_per_second,
-        "command": _command(packing, place, SAVED),
-        "reason": _why_idle(gpu, packing),
-    }
 
 
 def _why_idle(gpu: PackedGpu, packing: Packing) -> str | None:

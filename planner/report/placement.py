@@ -9,13 +9,9 @@ import yaml
 
 from planner.commands import describe
 from planner.placement.nouns import Placement
-from planner.report.document import SCHEMA_VERSION, configuration_document
-from planner.runtime.cap import VARIABLE
 from planner.units import exact_size, format_size
-from planner.words import Engine
+from planner.wire.placement import CAP, PLACEMENT
 
-FORMATS: dict[Engine, str] = {"ray": "options", "kubernetes": "documents", "slurm": "script", "skypilot": "task"}
-"""What the manifest of each engine is."""
 NO_CARD = "neither the plan nor the command names a GPU: any that holds the share will do"
 NO_NAME = "only its memory was given"
 
@@ -34,22 +30,11 @@ _Dumper.add_representer(str, _text)
 def placement_document(found: Placement) -> dict[str, Any]:
     """The placement as plain data. Nothing is omitted: what is not known is null, with a reason."""
     card = found.card
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "kind": "placement",
-        "engine": found.engine,
-        "sharing": found.sharing,
-        "configuration": configuration_document(found.configuration),
-        "share": found.share.kind,
-        "share_bytes": found.share.bytes,
-        "share_reason": found.share.reason,
-        "gpu": None if card is None else {"name": card.name, "total_bytes": card.total_bytes},
-        "gpu_reason": NO_CARD if card is None else NO_NAME if card.name is None else None,
-        "cap": {"variable": VARIABLE, "value": exact_size(found.share.bytes)},
-        "warnings": list(found.warnings),
-        "manifest_format": FORMATS[found.engine],
-        "manifest": found.manifest,
-    }
+    return PLACEMENT.write(
+        found,
+        gpu_reason=NO_CARD if card is None else NO_NAME if card.name is None else None,
+        cap={"variable": CAP, "value": exact_size(found.share.bytes)},
+    )
 
 
 def placement_text(found: Placement) -> str:

@@ -6,18 +6,12 @@ import re
 from typing import Any
 
 from planner.commands import describe
-from planner.preflight.nouns import ELSEWHERE, FAIL, NO_GPU_NAMED, PASS, SKIP, WARN, Check, Preflight
-from planner.report.document import (
-    SCHEMA_VERSION,
-    UNLIMITED,
-    budget_document,
-    configuration_document,
-    estimate_document,
-)
+from planner.preflight.nouns import ELSEWHERE, FAIL, NO_GPU_NAMED, PASS, SKIP, WARN, Preflight
 from planner.report.layout import Style
 from planner.units import format_size
 from planner.version import __version__
-from planner.words import CHECK_STATUSES, CheckStatus
+from planner.wire.check import CHECK
+from planner.words import CheckStatus
 
 MARKS: dict[CheckStatus, str] = {PASS: "ok", WARN: "warn", FAIL: "FAIL"}
 _COLOURS: dict[CheckStatus, str] = {PASS: "green", WARN: "yellow", FAIL: "red"}
@@ -30,32 +24,8 @@ _SUMMARIES: dict[CheckStatus, str] = {
 
 def preflight_document(found: Preflight, exit_code: int | None = None) -> dict[str, Any]:
     """The pre-flight as plain data. `exit_code` is the program's, where options change it."""
-    chosen, workload = found.plan.chosen, found.workload
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "kind": "check",
-        "sam2_plan": __version__,
-        "plan": found.name,
-        "status": found.status,
-        "exit_code": found.exit_code if exit_code is None else exit_code,
-        "strict": found.strict,
-        "configuration": configuration_document(chosen.configuration) if chosen else None,
-        "workload": {
-            "task": workload.task,
-            "objects": workload.objects,
-            "frames": UNLIMITED if workload.frames is None else workload.frames,
-            "frame_size": list(workload.frame_size),
-        },
-        "budget": budget_document(found.budget) if found.budget else None,
-        "budget_reason": None if found.budget else "no GPU was found, and no budget was given",
-        "estimate": estimate_document(found.estimate) if found.estimate else None,
-        "policy": found.policy,
-        "policy_mode": found.policy_mode,
-        "waited_seconds": found.waited_seconds,
-        "replayed": found.replayed,
-        "checks": [_check(check) for check in found.checks],
-        "counts": {status: sum(check.status == status for check in found.checks) for status in CHECK_STATUSES},
-    }
+    code = found.exit_code if exit_code is None else exit_code
+    return CHECK.write(found, sam2_plan=__version__, exit_code=code)
 
 
 def summary(found: Preflight) -> str:
@@ -119,18 +89,3 @@ def _whence(found: Preflight) -> str:
     if found.waited_seconds:
         parts.append(f"after waiting {found.waited_seconds:g} s")
     return f", {', '.join(parts)}" if parts else ""
-
-
-def _check(check: Check) -> dict[str, Any]:
-    excepted = check.excepted
-    return {
-        "name": check.name,
-        "status": check.status,
-        "found": check.found,
-        "action": check.action,
-        "exit_code": check.exit_code if check.status == FAIL else 0,
-        "figures": dict(check.figures),
-        "exception": None
-        if excepted is None
-        else {"rule": excepted.rule, "until": excepted.until.isoformat(), "reason": excepted.reason},
-    }

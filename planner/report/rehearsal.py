@@ -1,14 +1,13 @@
-"""A rehearsal as text and as a document."""
+"""A rehearsal for people."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from planner.commands import describe
-from planner.report.confirmation import compared_document, compared_lines
-from planner.report.document import SCHEMA_VERSION, configuration_document
+from planner.report.confirmation import compared_lines
 from planner.report.layout import Style
 from planner.report.prediction import RUNTIMES_IN_WORDS
 from planner.units import counted, format_size
@@ -19,76 +18,6 @@ if TYPE_CHECKING:
     from planner.rehearsing import Rehearsal
 
 SHOWN_PLACES = 5
-
-
-def rehearsal_document(found: Rehearsal) -> dict[str, Any]:
-    """The rehearsal as plain data, keys as in the contract."""
-    document: dict[str, Any] = {
-        "schema_version": SCHEMA_VERSION,
-        "kind": "rehearsal",
-        "completed": found.completed,
-        "exit_code": found.exit_code,
-        "gpu": found.gpus[0].name,
-        "gpus": [_gpu(one) for one in found.gpus],
-        "memory_bytes": found.memory_bytes,
-        "versions": dict(found.versions),
-        "ran_out": found.ran_out,
-        "out_of_memory": found.out_of_memory,
-        "retries": found.retries,
-        "allocated_bytes": found.allocated_bytes,
-        "reserved_bytes": found.reserved_bytes,
-        "context_bytes": found.context_bytes,
-        "total_bytes": found.total_bytes,
-        "least_bytes": found.least_bytes,
-        "kernels": found.kernels,
-        "kernels_per_frame": found.kernels_per_frame,
-        "milliseconds_per_frame": found.milliseconds_per_frame,
-        "components": [compared_document(one) for one in found.components],
-        "phases": [compared_document(one) for one in found.phases],
-        "predicted": None,
-        "plan": None,
-        "command": None,
-        "exit_status": found.exit_status,
-        "message": found.message,
-        "notes": list(found.notes),
-    }
-    if found.predicted is not None and found.configuration is not None and found.workload is not None:
-        one, workload = found.predicted, found.workload
-        document["predicted"] = {
-            "allocated_bytes": one.allocated_bytes,
-            "reserved_bytes": one.reserved_bytes,
-            "context_bytes": one.context_bytes,
-            "total_bytes": one.total_bytes,
-            "upper_bytes": one.upper_bytes,
-            "within_upper_bound": found.within_upper_bound,
-        }
-        document["plan"] = {
-            "runtime": found.runtime,
-            "configuration": configuration_document(found.configuration),
-            "task": workload.task,
-            "objects": workload.objects,
-            "frames": found.frames,
-            "frame_size": list(workload.frame_size),
-            "steps": list(found.steps),
-        }
-    if found.command:
-        document["command"] = {
-            "words": list(found.command),
-            "peak": _moment(found.peak),
-            "ran_out_at": _moment(found.ran_out_at),
-            "processes": [
-                {
-                    "pid": one.pid,
-                    "device": one.device,
-                    "allocated_bytes": one.allocated_bytes,
-                    "reserved_bytes": one.reserved_bytes,
-                    "retries": one.retries,
-                    "out_of_memory": one.out_of_memory,
-                }
-                for one in found.processes
-            ],
-        }
-    return document
 
 
 def rehearsal_report(found: Rehearsal, style: Style) -> str:
@@ -200,20 +129,3 @@ def _gpus_in_words(gpus: Sequence[ImaginaryGpu]) -> str:
         f"{'an imaginary' if count == 1 else f'{count} imaginary'} {name} of {format_size(size)}"
         for (name, size), count in counts.items()
     )
-
-
-def _gpu(one: ImaginaryGpu) -> dict[str, Any]:
-    return {
-        "name": one.name,
-        "capability": list(one.capability),
-        "multiprocessors": one.multiprocessors,
-        "memory_bytes": one.total_bytes,
-        "context_bytes": one.context_bytes,
-    }
-
-
-def _moment(one: Moment | None) -> dict[str, Any] | None:
-    if one is None:
-        return None
-    places = [{"file": place.file, "line": place.line, "function": place.function} for place in one.places]
-    return {"requested_bytes": one.requested_bytes, "places": places}

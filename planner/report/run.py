@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from planner.commands import describe
 from planner.domain import Configuration
-from planner.report.document import SCHEMA_VERSION, configuration_document
 from planner.report.layout import Style, table
 from planner.units import counted, format_resolution, format_size
 from planner.words import Save
@@ -14,45 +13,7 @@ from planner.words import Save
 if TYPE_CHECKING:
     from planner.runs.nouns import Progress, RunSummary, WrittenFiles
 
-NO_TIME = "no time was taken"
 _WHAT: dict[Save, str] = {"png": "indexed PNG", "coco": "COCO RLE", "npz": "NPZ", "overlay": "overlay"}
-
-
-def run_document(summary: RunSummary) -> dict[str, Any]:
-    """The run as plain data. Nothing is omitted: what is not known is null, with a reason beside it."""
-    memory, speed = summary.memory, summary.frames_per_second
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "kind": "run",
-        "already_finished": summary.already_finished,
-        "task": summary.task,
-        "input": summary.source,
-        "out": str(summary.out),
-        "configuration": configuration_document(summary.configuration),
-        "weights": summary.weights,
-        "device": summary.device,
-        "frame_size": list(summary.frame_size),
-        "frames": summary.frames,
-        "frames_before": summary.frames_before,
-        "objects": summary.objects,
-        "files": [
-            {"save": entry.save, "path": str(entry.path), "files": entry.files, "size_bytes": entry.bytes}
-            for entry in summary.written
-        ],
-        "seconds": round(summary.seconds, 3),
-        "frames_per_second": None if speed is None else round(speed, 3),
-        "frames_per_second_reason": NO_TIME if speed is None else None,
-        "memory": {
-            "allocated_bytes": memory.allocated_bytes,
-            "reserved_bytes": memory.reserved_bytes,
-            "reason": memory.reason,
-            "planned_allocated_bytes": memory.planned_allocated_bytes,
-            "planned_reserved_bytes": memory.planned_reserved_bytes,
-            "planned_total_bytes": memory.planned_total_bytes,
-        },
-        "fallback_steps": [dict(step) for step in summary.steps],
-        "warnings": list(summary.warnings),
-    }
 
 
 def run_report(summary: RunSummary, style: Style) -> str:

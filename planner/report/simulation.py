@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from planner.report.document import SCHEMA_VERSION
 from planner.report.text import Style, component_bars, host_line
 from planner.units import counted, format_resolution, format_size
 
 if TYPE_CHECKING:
     from planner.simulator.simulation import Simulation
-
-
-def simulation_document(found: Simulation) -> dict[str, Any]:
-    """The simulation as plain data, keys as in the contract."""
-    return {"schema_version": SCHEMA_VERSION, "kind": "simulation", **found.to_dict()}
 
 
 def simulation_report(found: Simulation, style: Style) -> str:

@@ -7,7 +7,6 @@ Importing this module needs neither torch nor sam2; calling `simulate` does.
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -28,6 +27,7 @@ from planner.simulator.extension import Played, extend
 from planner.simulator.least import least_bytes
 from planner.simulator.running_out import RunningOut, running_out
 from planner.simulator.settings import Progress, Traced, asked_of, checked, conditions_of, run_of, trace
+from planner.wire.simulation import SIMULATION
 from planner.words import (
     Attention,
     DrivenRuntime,
@@ -109,20 +109,7 @@ class Simulation:
 
     def to_dict(self) -> dict[str, Any]:
         """The simulation as plain data, as `sam2-plan simulate --format json` prints it; without the timeline."""
-        result = {
-            field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "timeline"
-        }
-        result["components"] = [dataclasses.asdict(component) for component in self.components]
-        result["host_components"] = [dataclasses.asdict(component) for component in self.host_components]
-        result["host_bytes"] = sum(component.bytes for component in self.host_components)
-        result["phases"] = [
-            dataclasses.asdict(phase) | {"allocated_bytes": phase.allocated_bytes} for phase in self.phases
-        ]
-        result["runs_out"] = dataclasses.asdict(self.runs_out) if self.runs_out else None
-        result["growth"] = dataclasses.asdict(self.growth) if self.growth else None
-        result["configuration"] = dict(self.configuration)
-        result["peak"], result["provenance"] = dict(self.peak), dict(self.provenance)
-        return result
+        return {name: value for name, value in SIMULATION.write(self).items() if name not in ("schema_version", "kind")}
 
 
 def simulate(
