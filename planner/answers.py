@@ -9,17 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from planner.brief import brief
-from planner.domain import (
-    EXIT_DOES_NOT_FIT,
-    EXIT_FITS,
-    EXIT_WARNING,
-    Budget,
-    Configuration,
-    Headroom,
-    Plan,
-    Request,
-    Stock,
-)
+from planner.domain import Plan, Stock
+from planner.errors import EXIT_DOES_NOT_FIT, EXIT_FITS, EXIT_WARNING
+from planner.nouns.request import Budget, Headroom, Request
+from planner.nouns.run import Configuration
 from planner.words import LostBy, Origin, Purpose, Runtime, Standing, Verdict
 
 

@@ -11,27 +11,19 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from planner import domain
 from planner.budgets import budget_of, gpus_of, torch_of, with_host
 from planner.catalog.capability import what_it_lacks
 from planner.catalog.torch_rules import build_named, check_code, said
 from planner.commands import describe
-from planner.domain import (
-    Configuration,
-    Estimate,
-    Gpu,
-    Pins,
-    Provenance,
-    Rejection,
-    Request,
-    Suggestion,
-    Workload,
-    runtime_of,
-)
-from planner.errors import PlannerError, UsageError
+from planner.domain import Choice, Provenance, Rejection, Suggestion
+from planner.domain import Plan as PlainPlan
+from planner.errors import EXIT_DOES_NOT_FIT, EXIT_FITS, PlannerError, UsageError
 from planner.memory_model import MemoryModel
 from planner.memory_model.current import known_model
 from planner.memory_model.releases import check_tables
+from planner.nouns.estimate import Estimate
+from planner.nouns.request import Gpu, Pins, Request
+from planner.nouns.run import Configuration, Workload, runtime_of
 from planner.placeable import PlaceablePlan
 from planner.planning import make_plan
 from planner.planning.stock import OFFICIAL_PRECISION, OLDER_PRECISION
@@ -77,7 +69,7 @@ class DoesNotFit(PlannerError):
     """Nothing fits: `rejected` has the rejections, nearest miss first, `suggestions` what was verified to help."""
 
     code = "does_not_fit"
-    exit_code = domain.EXIT_DOES_NOT_FIT
+    exit_code = EXIT_DOES_NOT_FIT
 
     def __init__(self, message: str, hint: str, rejected: Sequence[Rejection], suggestions: Sequence[Suggestion]):
         super().__init__(message, hint)
@@ -117,7 +109,7 @@ class Plan(PlaceablePlan):
 
         Raises DoesNotFit where nothing was chosen, and where the choice fits only tightly and the plan is strict.
         """
-        if self.exit_code == domain.EXIT_FITS:
+        if self.exit_code == EXIT_FITS:
             return cast("FittingPlan", self)
         if self.chosen is not None:
             raise DoesNotFit(
@@ -163,7 +155,7 @@ if TYPE_CHECKING:
     class FittingPlan(Plan):
         """A plan that chose something."""
 
-        chosen: domain.Choice
+        chosen: Choice
 
         @property
         def estimate(self) -> Estimate:
@@ -536,6 +528,6 @@ def provenance_of(model: MemoryModel, torch: str | None = None) -> Provenance:
     )
 
 
-def with_files(made: domain.Plan) -> Plan:
+def with_files(made: PlainPlan) -> Plan:
     """The same plan, as one that can be saved."""
     return Plan(**{field.name: getattr(made, field.name) for field in fields(made)})

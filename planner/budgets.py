@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-from planner.domain import Budget, Gpu, Headroom
 from planner.errors import UsageError
+from planner.nouns.request import Budget, Gpu, Headroom
 from planner.spelling import meant_size
 from planner.units import SIZE_FORMS, check_size, format_exact_size, parse_count, parse_size
 

@@ -15,18 +15,20 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from planner import domain
 from planner.api import Plan
 from planner.budgets import budget_of, budget_on, refuse_report
 from planner.catalog.figures import worth
 from planner.catalog.torch_builds import TorchBuild, build_in, judging
-from planner.domain import EXIT_DOES_NOT_FIT, Budget, Choice, Gpu, Request, Workload
-from planner.errors import UsageError
+from planner.domain import Choice
+from planner.domain import Plan as PlainPlan
+from planner.errors import EXIT_DOES_NOT_FIT, UsageError
 from planner.measure.devices import Machine, PresentGpu
 from planner.measure.machine import this_machine
 from planner.measure.present import as_gpu, find_present
 from planner.memory_model.current import known_model
 from planner.memory_model.exact import key_of, known_of
+from planner.nouns.request import Budget, Gpu, Request
+from planner.nouns.run import Workload
 from planner.outputs.layout import check_saves
 from planner.planning.candidates import smallest_need
 from planner.planning.unnamed import smallest_budget
@@ -293,7 +295,7 @@ def _advice(target: _Target, request: Request, now: Choice, budget: Budget, held
     return what_to_do(request, of_plan, smallest, budget, held, others, replayed)
 
 
-def as_of_today(plan: domain.Plan, workload: Workload, budget: Budget | None) -> Choice:
+def as_of_today(plan: PlainPlan, workload: Workload, budget: Budget | None) -> Choice:
     """A plan's choice with what is predicted today for a workload on the GPU of a budget, and the quality known today.
 
     The plan's file may be of another release, or have been changed by hand. What it found by a rehearsal or simulation

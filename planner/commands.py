@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from planner.domain import Budget, Configuration, Gpu, Headroom, Request
+from planner.nouns.request import Budget, Gpu, Headroom, Request
+from planner.nouns.run import Configuration
 from planner.official import official_name
 from planner.units import AUTO_HEADROOM_PERCENT, exact_size, format_resolution
 

@@ -10,11 +10,13 @@ from planner.api import Plan
 from planner.brief import brief
 from planner.catalog.gpu_names import same_card
 from planner.catalog.weights import require_checkpoint
-from planner.domain import EXIT_FITS, EXIT_NOT_CONFIRMED, Configuration, Estimate, Gpu, Workload
-from planner.errors import EnvironmentFailure, UsageError
+from planner.errors import EXIT_FITS, EXIT_NOT_CONFIRMED, EnvironmentFailure, UsageError
 from planner.measure.trial import FAILED, LOST, RAN, Outcome, Trial, run_trial
 from planner.memory_model.current import known_model
 from planner.memory_model.terms import CUDA_CONTEXT
+from planner.nouns.estimate import Estimate
+from planner.nouns.request import Gpu
+from planner.nouns.run import Configuration, Workload
 from planner.units import check_size, counted, format_size, parse_count, parse_size
 
 FRAMES = 60

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
+EXIT_FITS, EXIT_FAILED, EXIT_USAGE, EXIT_DOES_NOT_FIT, EXIT_WARNING, EXIT_NOT_CONFIRMED = range(6)
+"""Exit codes of the contract."""
+
 
 class PlannerError(Exception):
     """Base of every error that is raised on purpose.

@@ -14,14 +14,15 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from planner.domain import Asked, Budget, Configuration, Exact, Gpu, Request, Workload
 from planner.errors import EnvironmentFailure, Interrupted, PlannerError, UsageError
 from planner.exact_cache import Cache
 from planner.locations import cache_folder
 from planner.measure.trial import RAN, Outcome, Trial, run_trial
 from planner.memory_model import MemoryModel
 from planner.memory_model.exact import SETTLED_FRAMES, Known, key_of
-from planner.nouns.run import Usage
+from planner.nouns.estimate import Asked, Exact
+from planner.nouns.request import Budget, Gpu, Request
+from planner.nouns.run import Configuration, Usage, Workload
 from planner.planning.exactly import MOST_RUNS, settle
 from planner.rehearsal.building import libraries, why_not_rehearsing
 from planner.rehearsal.machine import DEFAULT_CAPABILITY, ImaginaryGpu, imaginary_gpu

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from planner.domain import Exact
 from planner.errors import EnvironmentFailure
 from planner.files import write
 from planner.memory_model.exact import Known
+from planner.nouns.estimate import Exact
 from planner.words import EXACT_METHODS
 
 FOLDER = "exact"

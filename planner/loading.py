@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from planner.domain import Configuration, Plan
+from planner.domain import Plan
 from planner.errors import EnvironmentFailure
+from planner.nouns.run import Configuration
 from planner.words import Task
 
 if TYPE_CHECKING:

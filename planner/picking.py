@@ -9,10 +9,11 @@ from pathlib import Path
 from planner.api import DoesNotFit, Plan
 from planner.budgets import budget_on
 from planner.checking import POLL_SECONDS, Look, as_of_today, could_fit, look_of
-from planner.domain import Choice, Gpu
+from planner.domain import Choice
 from planner.errors import EnvironmentFailure, UsageError
 from planner.measure.devices import Machine, PresentGpu
 from planner.measure.present import as_gpu
+from planner.nouns.request import Gpu
 from planner.preflight.memory import check_capability, check_memory, holders_of, process_names
 from planner.preflight.nouns import FAIL, PASS, Check
 from planner.units import parse_count, parse_duration

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from planner import domain
 from planner.commands import PROGRAM
+from planner.domain import Plan as PlainPlan
 from planner.words import Engine, ShareKind, Sharing
 
 
-class PlaceablePlan(domain.Plan):
+class PlaceablePlan(PlainPlan):
     """What a scheduler is told of a plan.
 
     Arguments that these methods have in common:
@@ -136,7 +136,7 @@ class PlaceablePlan(domain.Plan):
         return task
 
 
-def _placed(plan: domain.Plan, engine: Engine, **options: Any) -> Any:
+def _placed(plan: PlainPlan, engine: Engine, **options: Any) -> Any:
     from planner.placing import place  # planning loads no scheduler
 
     return place(plan, engine, **options).manifest

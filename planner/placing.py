@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from planner import domain
+from planner.domain import Plan as PlainPlan
 from planner.placement.job import make_host, make_job
 from planner.placement.nouns import Placement
 from planner.spelling import check_word
@@ -15,7 +15,7 @@ JOB = ("source", "out", "plan_path", "checkpoint", "arguments", "name")
 """Options that say what runs."""
 
 
-def place(plan: domain.Plan, engine: Engine, **options: Any) -> Placement:
+def place(plan: PlainPlan, engine: Engine, **options: Any) -> Placement:
     """What the engine is handed for a plan; the options are those of the methods below, an unknown one a TypeError.
 
     Raises DoesNotFit for a plan that chose nothing, ShareTooLarge where the card or slice is too small, UsageError for
@@ -41,7 +41,7 @@ def place(plan: domain.Plan, engine: Engine, **options: Any) -> Placement:
     return place_on_kubernetes(plan, job, _carried(plan, "--fallback" in job.arguments), host=host, **options)
 
 
-def _carried(plan: domain.Plan, fallback: bool) -> str:
+def _carried(plan: PlainPlan, fallback: bool) -> str:
     """The plan as a manifest carries it: what check and run read, the alternatives where there is to step down."""
     from planner.documents import dump
     from planner.wire.plan import PLAN

@@ -7,14 +7,16 @@ from dataclasses import fields
 from functools import cache
 from pathlib import Path
 
-from planner import answers, domain
+from planner import answers
 from planner.answers import Beside, Carried, Comparison, Needed
 from planner.api import Plan, check_top, model_for, provenance_of, request_of, with_files
 from planner.budgets import Several, budget_of, budgets_of, gpus_of, torch_of, with_host
-from planner.domain import Budget, Configuration, Gpu, Workload
+from planner.domain import Plan as PlainPlan
 from planner.errors import UsageError
 from planner.memory_model import MemoryModel
 from planner.memory_model.current import known_model
+from planner.nouns.request import Budget, Gpu
+from planner.nouns.run import Configuration, Workload
 from planner.planning import make_plan
 from planner.planning.beside import beside
 from planner.planning.comparison import compare_plans
@@ -216,7 +218,7 @@ def pack(
     def model_of(budget: Budget) -> MemoryModel:
         return model_on(budget.gpu, None if budget.gpu else budget.total_bytes)
 
-    def plan_with(budget: Budget, model: MemoryModel) -> domain.Plan:
+    def plan_with(budget: Budget, model: MemoryModel) -> PlainPlan:
         provenance = provenance_of(model, torch)
         return make_plan(request, budget, model, provenance, strict=strict, top=top, explain=explain)
 

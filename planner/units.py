@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 
 from planner.documents import Fields
-from planner.domain import Headroom
 from planner.errors import UsageError
+from planner.nouns.request import Headroom
 from planner.spelling import ENDLESS, meant_frame_size, meant_size
 
 UNITS = {

@@ -20,7 +20,7 @@ import numpy
 import torch
 
 import planner
-from planner.domain import Configuration
+from planner.nouns.run import Configuration
 
 STATM = Path("/proc/self/statm")
 

@@ -18,8 +18,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from planner.domain import Configuration, Workload
 from planner.measure.trial import RAN, Trial, run_trial
+from planner.nouns.run import Configuration, Workload
 from planner.rehearsal.building import libraries
 from planner.rehearsal.machine import imaginary_gpu
 from planner.rehearsal.stage import Stage

@@ -26,11 +26,10 @@ import torch
 from PIL import Image
 
 import planner
-from planner.domain import Configuration, Workload
 from planner.driving import stock
 from planner.driving.clips import Black
 from planner.driving.watch import Watch
-from planner.nouns.run import Run
+from planner.nouns.run import Configuration, Run, Workload
 from planner.words import Task, Variant
 
 PRECISIONS = ("float32", "autocast_bfloat16", "autocast_float16")

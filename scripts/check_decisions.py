@@ -21,12 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from planner.commands import describe
-from planner.domain import Budget, Configuration, Gpu, Headroom, Pins, Plan, Provenance, Request, Workload
+from planner.domain import Plan, Provenance
 from planner.files import read_journal, write
 from planner.measure.forking import Forks, kept
 from planner.measure.trial import OUT_OF_MEMORY, RAN, Trial
 from planner.memory_model import MemoryModel
-from planner.nouns.run import Run
+from planner.nouns.request import Budget, Gpu, Headroom, Pins, Request
+from planner.nouns.run import Configuration, Run, Workload
 from planner.planning import make_plan
 from planner.rehearsal.machine import imaginary_gpu
 from planner.units import format_size

@@ -14,8 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from planner import simulate
-from planner.domain import Configuration, Workload
-from planner.nouns.run import Run
+from planner.nouns.run import Configuration, Run, Workload
 from planner.simulator.extension import extend
 from planner.simulator.settings import Conditions, trace
 from planner.words import VARIANTS, Precision, Variant

@@ -14,8 +14,8 @@ from collections import defaultdict
 from itertools import groupby
 from pathlib import Path
 
-from planner.domain import Configuration
 from planner.files import write
+from planner.nouns.run import Configuration
 from planner.runtime.network import build
 from planner.words import VARIANTS, VERSIONS
 

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import planner
-from planner.domain import Configuration
+from planner.nouns.run import Configuration
 from planner.units import parse_resolution
 from planner.words import PRECISIONS, VARIANTS, VERSIONS
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import planner
-from planner.domain import Gpu
+from planner.nouns.request import Gpu
 from tests.conftest import EXIT_CODES, invoke, validate
 
 BUDGET = ("--vram", "8GB")

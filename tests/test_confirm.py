@@ -13,12 +13,12 @@ import yaml
 
 import planner
 from planner.confirmation import Confirmation, confirm
-from planner.domain import Gpu
 from planner.errors import EnvironmentFailure, FileError, PlannerError
 from planner.locations import user_folder
 from planner.measure.present import present_gpus
 from planner.measure.trial import Outcome, Trial
 from planner.memory_model.contexts import context_on
+from planner.nouns.request import Gpu
 from planner.profiles import load_folder
 from planner.report.confirmation import confirmation_report
 from planner.report.text import Style

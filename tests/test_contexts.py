@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 import planner
 from planner.catalog.gpu_cards import database, known_cards, multiprocessors_of
 from planner.catalog.gpus import find_gpu
-from planner.domain import Gpu
 from planner.errors import FileError
 from planner.memory_model.contexts import FILE, KnownContexts, context_on, load_contexts, threads_of
+from planner.nouns.request import Gpu
 from planner.rehearsal.machine import ARCHITECTURES, imaginary_gpu
 from planner.report.text import Style, plan_report
 from scripts import fit_contexts

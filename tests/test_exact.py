@@ -15,12 +15,14 @@ import pytest
 import planner
 from planner import exact
 from planner.api import provenance_of, request_of
-from planner.domain import Budget, Configuration, Exact, Headroom, Workload
 from planner.errors import EnvironmentFailure, Interrupted, UsageError
 from planner.locations import cache_folder
 from planner.measure.trial import OUT_OF_MEMORY, RAN, Outcome, Trial
 from planner.memory_model.current import known_model
 from planner.memory_model.exact import SETTLED_FRAMES, Known, key_of
+from planner.nouns.estimate import Exact
+from planner.nouns.request import Budget, Headroom
+from planner.nouns.run import Configuration, Workload
 from planner.planning import make_plan
 from planner.planning.exactly import MOST_RUNS, settle
 from planner.rehearsal.building import libraries, why_not_rehearsing

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 import planner
 from planner.catalog import load_catalog
-from planner.domain import Configuration, Workload
 from planner.memory_model.host import stretches
+from planner.nouns.run import Configuration, Workload
 from planner.words import TASKS, VARIANTS
 from tests.checker import document_faults
 from tests.conftest import document_of, invoke

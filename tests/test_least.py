@@ -14,9 +14,11 @@ import pytest
 
 import planner
 from planner.documents import dump
-from planner.domain import Budget, Configuration, Gpu, Headroom, Pins, Provenance, Request, Workload
+from planner.domain import Provenance
 from planner.memory_model import MemoryModel
 from planner.memory_model.terms import Totals
+from planner.nouns.request import Budget, Gpu, Headroom, Pins, Request
+from planner.nouns.run import Configuration, Workload
 from planner.planning import make_plan
 from planner.planning.candidates import resolutions
 from planner.planning.needs import needed

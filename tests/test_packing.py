@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import planner
-from planner.domain import Gpu
+from planner.nouns.request import Gpu
 from planner.report.packing import packing_document
 from planner.units import parse_size
 from planner.words import PRECISIONS, VARIANTS

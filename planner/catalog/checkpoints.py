@@ -11,9 +11,9 @@ from pathlib import Path
 
 from planner.catalog.variants import check_source
 from planner.documents import Fields, read
-from planner.domain import Configuration
 from planner.errors import FileError
 from planner.locations import profiles_folder
+from planner.nouns.run import Configuration
 from planner.official import official_hub_id, official_name
 from planner.words import VARIANTS, VERSIONS, Variant, Version
 

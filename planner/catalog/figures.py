@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TypedDict
 
 from planner.catalog.variants import Catalog, PublishedSpeed
-from planner.domain import Configuration, Workload
+from planner.nouns.run import Configuration, Workload
 from planner.words import Precision
 
 VIDEO_METRIC = "J&F on SA-V test"

@@ -21,8 +21,8 @@ from planner.catalog.gpu_cards import (
 )
 from planner.catalog.gpu_names import GpuName, parse_name, same_card
 from planner.catalog.gpu_parts import find_parts, known_slices
-from planner.domain import Gpu
 from planner.errors import UsageError
+from planner.nouns.request import Gpu
 
 __all__ = ["FoundGpu", "GpuName", "card_of", "find_gpu", "known_gpus", "parse_name", "same_card", "search_gpus"]
 

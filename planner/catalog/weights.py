@@ -15,9 +15,9 @@ from typing import Any
 from planner.catalog.checkpoints import EXPECTED, HUB_ID, held_of, local_path
 from planner.catalog.pickles import ITEM_BYTES, Tensor
 from planner.catalog.weight_files import AGAIN, CUT, ZIP, Contents, look_into, refusal, shown
-from planner.domain import Configuration
 from planner.errors import FileError
 from planner.locations import profiles_folder
+from planner.nouns.run import Configuration
 from planner.official import official_hub_id, official_name
 from planner.words import Variant, Version
 

@@ -11,8 +11,7 @@ import click
 
 from planner.cli import options
 from planner.cli.output import ProgressLine, echo, report_error, style_of
-from planner.domain import EXIT_FAILED
-from planner.errors import PlannerError, UsageError
+from planner.errors import EXIT_FAILED, PlannerError, UsageError
 from planner.report.layout import Style
 from planner.words import Form
 

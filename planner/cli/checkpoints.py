@@ -87,7 +87,7 @@ def _document(found: Sequence[Official], base: str | None, fetched: Fetched | No
 def _asked(plan_path: str | None, variant: str | None, version: str | None, one: bool) -> list[Official]:
     """The files that are meant; exactly `one` for a download. Raises UsageError for none and for several."""
     from planner.catalog.checkpoints import official_checkpoints
-    from planner.domain import Configuration
+    from planner.nouns.run import Configuration
     from planner.spelling import check_word
 
     planned: Configuration | None = None

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from planner.cli.output import ProgressLine
 from planner.commands import describe
-from planner.domain import Configuration
+from planner.nouns.run import Configuration
 from planner.words import ExactMethod
 
 DOING: dict[ExactMethod, str] = {"rehearsed": "rehearsing", "simulated": "simulating"}

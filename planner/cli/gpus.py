@@ -14,7 +14,7 @@ from planner.words import MemorySource
 
 if TYPE_CHECKING:
     from planner.catalog.gpu_cards import KnownCard
-    from planner.domain import Gpu
+    from planner.nouns.request import Gpu
 
     Listed = tuple[Gpu, MemorySource]
 

@@ -14,8 +14,7 @@ import click
 from planner.cli import options, settings
 from planner.cli.helptext import in_order, write_commands
 from planner.cli.output import OutputFailure, answer, open_what_is_closed, report_error
-from planner.domain import EXIT_USAGE
-from planner.errors import EnvironmentFailure, Interrupted, PlannerError, UsageError
+from planner.errors import EXIT_USAGE, EnvironmentFailure, Interrupted, PlannerError, UsageError
 from planner.report.layout import Style
 from planner.version import __version__
 

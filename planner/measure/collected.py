@@ -15,9 +15,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from planner.domain import Configuration, Workload
 from planner.errors import FileError
 from planner.measure.trial import FAILED, OUT_OF_MEMORY, RAN, Outcome, Trial
+from planner.nouns.run import Configuration, Workload
 from planner.spelling import check_word
 from planner.words import TASKS, VARIANTS, Precision, Version
 

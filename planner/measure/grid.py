@@ -14,8 +14,8 @@ from itertools import product
 from typing import Any
 
 from planner.catalog.capability import what_it_lacks
-from planner.domain import Configuration, Request, Workload
-from planner.nouns.run import Run
+from planner.nouns.request import Request
+from planner.nouns.run import Configuration, Run, Workload
 from planner.planning.candidates import POINT_BATCHES, SQUARE_SIDES, resolutions
 from planner.profiles.rehearsed import DRAWN, FIT, HELD_OUT, RehearsedUse
 from planner.words import DRIVEN_RUNTIMES, VARIANTS, VERSIONS, DrivenRuntime, Precision

@@ -12,11 +12,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from planner.domain import Gpu
 from planner.errors import UsageError
 from planner.measure.devices import Limits, PresentGpu
 from planner.measure.limits import read_limits
 from planner.measure.nvml import read_gpu, slices
+from planner.nouns.request import Gpu
 
 
 def present_gpus() -> list[Gpu]:

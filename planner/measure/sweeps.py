@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from planner.documents import Fields, read
-from planner.domain import Configuration, Workload
 from planner.errors import FileError, UsageError
 from planner.measure.trial import Trial
+from planner.nouns.run import Configuration, Workload
 from planner.spelling import check_word
 from planner.units import parse_count, parse_frame_size, parse_frames, parse_resolution
 from planner.words import DRIVEN_RUNTIMES, PRECISIONS, TASKS, VARIANTS, VERSIONS, DrivenRuntime

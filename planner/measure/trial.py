@@ -13,8 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from planner.domain import Configuration, Workload
-from planner.nouns.run import Run, Sam2, Usage
+from planner.nouns.run import Configuration, Run, Sam2, Usage, Workload
 from planner.runtime.cap import VARIABLE
 from planner.words import RUN_OUTCOMES, RunOutcome
 

@@ -15,9 +15,9 @@ from math import ceil, isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from planner.domain import Gpu
 from planner.errors import FileError
 from planner.locations import profiles_folder
+from planner.nouns.request import Gpu
 from planner.words import ProvenanceKind
 
 FILE = profiles_folder() / "contexts.json"

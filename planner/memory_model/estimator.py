@@ -8,7 +8,6 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from planner.catalog import Catalog, load_catalog
-from planner.domain import Component, Configuration, Estimate, Gpu, Workload, name_of, runtime_of
 from planner.errors import UsageError
 from planner.memory_model import arrays, host
 from planner.memory_model.beyond import NO_SCORES, is_beyond, is_usual, math_scores
@@ -29,6 +28,9 @@ from planner.memory_model.terms import (
     reserved_of,
     totals_of,
 )
+from planner.nouns.estimate import Component, Estimate
+from planner.nouns.request import Gpu
+from planner.nouns.run import Configuration, Workload, name_of, runtime_of
 from planner.words import PositionTables, Runtime, Task, Variant
 
 if TYPE_CHECKING:

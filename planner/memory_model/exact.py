@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from planner.domain import Component, Configuration, Estimate, Exact, Phase, Workload
+from planner.nouns.estimate import Component, Estimate, Exact, Phase
+from planner.nouns.run import Configuration, Workload
 from planner.words import VERSIONS, ExactMethod, Precision, Runtime
 
 SETTLED_FRAMES = 30

@@ -7,8 +7,9 @@ that a caller keeps, and those that automatic masks find, depend on caller and p
 from __future__ import annotations
 
 from planner.catalog import Catalog
-from planner.domain import Component, Configuration, Workload
 from planner.memory_model import arrays
+from planner.nouns.estimate import Component
+from planner.nouns.run import Configuration, Workload
 from planner.words import Runtime
 
 PROCESS_BYTES = 550_000_000

@@ -8,14 +8,13 @@ from functools import cached_property
 from typing import Any
 
 from planner.catalog import Catalog, load_catalog
-from planner.domain import name_of
 from planner.measurement import Measurement
 from planner.memory_model import arrays
 from planner.memory_model.beyond import NO_SCORES, Scores, math_scores
 from planner.memory_model.features import SCALAR, Quantities, features
 from planner.memory_model.laws import OTHER_PROGRAM, Key, generation_of
 from planner.memory_model.terms import OTHER_RUNTIME, WIDTH_OF, quantities
-from planner.nouns.run import Run, Usage
+from planner.nouns.run import Run, Usage, name_of
 from planner.profiles.conversion import run_of, usage_of
 from planner.profiles.rehearsed import RehearsedRun
 from planner.words import ProfileKind

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from math import ceil
 from typing import Any, NamedTuple
 
-from planner.domain import Component, Configuration, Phase, Workload
 from planner.memory_model.beyond import Scores, reserved_scores
 from planner.memory_model.contexts import Context
 from planner.memory_model.exact import Known
 from planner.memory_model.features import ARRAYS, SCALAR, Quantities
 from planner.memory_model.laws import Group, Law
 from planner.memory_model.releases import Difference
+from planner.nouns.estimate import Component, Phase
+from planner.nouns.run import Configuration, Workload
 from planner.words import RUNTIMES, Precision, ProvenanceKind, Width
 
 OTHER_RUNTIME = RUNTIMES[2]

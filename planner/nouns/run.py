@@ -6,8 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Literal, get_args
 
-from planner.domain import Configuration, Workload
-from planner.words import PositionTables, PromptKind, Runtime
+from planner.words import (
+    Attention,
+    DrivenRuntime,
+    PositionTables,
+    Precision,
+    PromptKind,
+    Runtime,
+    Task,
+    Variant,
+    Version,
+)
 
 PhaseName = Literal["load", "init", "encode", "prompt", "track", "output"]
 """A stretch of a run. Phases nest, and the innermost counts: encoding within tracking is encode."""
@@ -28,6 +37,66 @@ ComponentName = Literal[
 """Who holds bytes. Frames: a clip that is held whole; the current frame: one of a clip that is not. Positional tables:
 sine and rotary encodings that are computed once and kept."""
 COMPONENTS: tuple[ComponentName, ...] = get_args(ComponentName)
+
+
+FULL_BANK_FRAMES = 18
+"""Frames after which a bounded memory bank is full and no array grows (its pointers are all there after 16)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """What the user wants done."""
+
+    task: Task
+    objects: int = 1
+    """Objects tracked in a video, or prompted in one image. Automatic masks have none."""
+    frames: int | None = 1
+    """Length of the clip; None means a clip without end."""
+    frame_size: tuple[int, int] = (1080, 1920)
+    """Height and width of the source picture in pixels, at which masks are written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """How it is done."""
+
+    variant: Variant
+    version: Version
+    """The version of the checkpoints."""
+    resolution: tuple[int, int]
+    """What SAM 2 computes at, height and width in pixels: multiples of 32."""
+    precision: Precision
+    """The autocast ones keep float32 weights."""
+    attention: Attention = "auto"
+    """The scaled-dot-product kernel; auto is what torch picks."""
+    object_batch: int = 1
+    """Objects (automask: points) of one pass through the mask decoder."""
+    bounded_memory_bank: bool = True
+    """Keep only what SAM 2 will read again: the own runtime does. False is the stock predictor, which keeps all."""
+    offload_video: bool = False
+    """Decoded frames stay on the host. Makes no difference to a bounded memory bank, which streams them."""
+    offload_state: bool = False
+    """The memory bank stays on the host."""
+
+
+def name_of(configuration: Configuration, workload: Workload, capability: tuple[int, int]) -> str:
+    """What two runs of one group have in common that take the same bytes."""
+    c, w = configuration, workload
+    frames = w.frames
+    if w.task != "video":
+        frames = 1
+    elif c.bounded_memory_bank and (frames is None or frames > FULL_BANK_FRAMES):
+        frames = FULL_BANK_FRAMES  # no clip is longer for the memory bank
+    words = (
+        c.variant, c.version, *c.resolution, c.attention, w.objects, c.object_batch, frames, *w.frame_size,
+        int(c.offload_video), int(c.offload_state), *capability,
+    )  # fmt: skip
+    return " ".join(map(str, words))
+
+
+def runtime_of(configuration: Configuration) -> DrivenRuntime:
+    """Whose code a configuration is for."""
+    return "own" if configuration.bounded_memory_bank else "stock"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

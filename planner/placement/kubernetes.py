@@ -13,8 +13,9 @@ from dataclasses import replace
 from typing import Any
 
 from planner.catalog.capability import HALF_CAPABILITY, why_unsupported
-from planner.domain import EXIT_DOES_NOT_FIT, EXIT_USAGE, Configuration, Plan
-from planner.errors import UsageError
+from planner.domain import Plan
+from planner.errors import EXIT_DOES_NOT_FIT, EXIT_USAGE, UsageError
+from planner.nouns.run import Configuration
 from planner.placement.job import label
 from planner.placement.mig import smallest_profile
 from planner.placement.nouns import ANY_HOST, Card, Host, Job, Placement, Share

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from planner.brief import brief
-from planner.domain import EXIT_DOES_NOT_FIT, Configuration
-from planner.errors import PlannerError
+from planner.errors import EXIT_DOES_NOT_FIT, PlannerError
+from planner.nouns.run import Configuration
 from planner.words import Engine, ShareKind, Sharing
 
 MEBIBYTE = 2**20

@@ -7,9 +7,12 @@ from typing import Any
 
 from planner.catalog.capability import what_it_lacks, why_unsupported
 from planner.catalog.gpus import find_gpu, same_card
-from planner.domain import Configuration, Estimate, Gpu, Plan
+from planner.domain import Plan
 from planner.errors import UsageError
 from planner.memory_model.current import known_model
+from planner.nouns.estimate import Estimate
+from planner.nouns.request import Gpu
+from planner.nouns.run import Configuration
 from planner.placement.nouns import Card, Share, ShareTooLarge
 from planner.spelling import check_word
 from planner.units import check_size, exact_size, format_size, parse_size

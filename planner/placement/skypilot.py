@@ -13,9 +13,10 @@ from typing import Any
 
 from planner.catalog.capability import why_unsupported
 from planner.documents import Fields, read
-from planner.domain import Configuration, Plan
+from planner.domain import Plan
 from planner.errors import UsageError
 from planner.locations import profiles_folder
+from planner.nouns.run import Configuration
 from planner.placement.nouns import ANY_HOST, Card, Host, Job, Placement, Share, rounded_up
 from planner.placement.share import allot, cautions
 from planner.placement.tables import listed

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, zip_longest
 from typing import NamedTuple
 
-from planner.domain import Workload
+from planner.nouns.run import Workload
 from planner.planning.candidates import CandidateClass, Member, larger_passes, same_choice
 from planner.planning.weighing import Weighed
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from planner.answers import Beside
-from planner.domain import Configuration, Workload
 from planner.measurement import Measurement
 from planner.memory_model import MemoryModel
+from planner.nouns.run import Configuration, Workload
 from planner.planning.stock import stock_batch
 from planner.words import Runtime
 

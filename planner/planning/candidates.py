@@ -10,9 +10,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from planner.catalog.capability import why_unsupported
-from planner.domain import Budget, Configuration, Pins, Request, Workload
 from planner.memory_model import MemoryModel
 from planner.memory_model.terms import WIDTH_OF
+from planner.nouns.request import Budget, Pins, Request
+from planner.nouns.run import Configuration, Workload
 from planner.units import RESOLUTION_STEP, format_size
 from planner.words import PRECISIONS, VARIANTS, VERSIONS, WIDTHS, Attention, Precision, Variant, Version, Width
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from planner.commands import describe, running_command
-from planner.domain import Budget, Choice, Estimate, Plan, Provenance, Request, Workload
+from planner.domain import Choice, Plan, Provenance
 from planner.memory_model import MemoryModel
+from planner.nouns.estimate import Estimate
+from planner.nouns.request import Budget, Request
+from planner.nouns.run import Workload
 from planner.planning.alternatives import alternatives
 from planner.planning.candidates import CandidateClass, Member, candidate_classes, members, smallest_need, within_host
 from planner.planning.hosting import host_warnings

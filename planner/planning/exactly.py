@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from planner.domain import Asked, Budget, Configuration, Request
 from planner.memory_model import MemoryModel
 from planner.memory_model.exact import Key, Known, key_of
+from planner.nouns.estimate import Asked
+from planner.nouns.request import Budget, Request
+from planner.nouns.run import Configuration
 from planner.planning.candidates import SURE, CandidateClass, Member, candidate_classes
 from planner.planning.ranking import Key as Rank
 from planner.planning.weighing import Weighed, weigh

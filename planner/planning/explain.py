@@ -7,7 +7,10 @@ from collections.abc import Mapping, Sequence
 from planner.answers import Explained
 from planner.catalog import Catalog
 from planner.catalog.figures import accuracy, worth
-from planner.domain import Budget, Choice, Component, Request, Workload
+from planner.domain import Choice
+from planner.nouns.estimate import Component
+from planner.nouns.request import Budget, Request
+from planner.nouns.run import Workload
 from planner.planning.candidates import TIGHT, CandidateClass, Member
 from planner.planning.ranking import lost_by, speed
 from planner.planning.rejections import EstimateOf, what_it_needs

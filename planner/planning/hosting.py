@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from planner.domain import Budget, Choice
+from planner.domain import Choice
+from planner.nouns.request import Budget
 from planner.units import format_size
 
 WORTH_A_WORD_BYTES = 64 * 10**9

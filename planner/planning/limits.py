@@ -10,8 +10,10 @@ from math import inf
 from typing import NamedTuple
 
 from planner.catalog.capability import why_unsupported
-from planner.domain import Budget, Choice, Configuration, Limits, Request, Workload
+from planner.domain import Choice, Limits
 from planner.memory_model import MemoryModel
+from planner.nouns.request import Budget, Request
+from planner.nouns.run import Configuration, Workload
 from planner.planning.candidates import (
     FLOOR_STEPS,
     Member,

@@ -8,10 +8,11 @@ from dataclasses import replace
 from planner.answers import Cards, Need, Needed
 from planner.catalog.capability import why_unsupported
 from planner.commands import planning_command
-from planner.domain import Budget, Configuration, Gpu, Headroom, Pins, Request
 from planner.errors import UsageError
 from planner.memory_model import MemoryModel
 from planner.memory_model.terms import Totals
+from planner.nouns.request import Budget, Gpu, Headroom, Pins, Request
+from planner.nouns.run import Configuration
 from planner.planning.candidates import (
     SQUARE_SIDES,
     SURE,

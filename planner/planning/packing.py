@@ -18,9 +18,11 @@ from dataclasses import replace
 
 from planner.answers import PackedGpu, Packing
 from planner.commands import SAVED, describe, packing_command, run_command
-from planner.domain import Budget, Configuration, Gpu, Headroom, Plan, Request, Suggestion
+from planner.domain import Plan, Suggestion
 from planner.memory_model import MemoryModel
 from planner.memory_model.terms import Totals
+from planner.nouns.request import Budget, Gpu, Headroom, Request
+from planner.nouns.run import Configuration
 from planner.planning.candidates import leanest_ways, smallest_host_need, smallest_need
 from planner.planning.decide import choose
 from planner.planning.limits import largest_if_any

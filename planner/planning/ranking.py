@@ -14,8 +14,10 @@ from collections.abc import Callable, Sequence
 
 from planner.catalog import Catalog
 from planner.catalog.figures import worth
-from planner.domain import Budget, Choice, Workload
+from planner.domain import Choice
 from planner.memory_model import MemoryModel
+from planner.nouns.request import Budget
+from planner.nouns.run import Workload
 from planner.planning.candidates import SURE, CandidateClass, Member
 from planner.words import VARIANTS, VERSIONS, LostBy, Precision, Preference
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 from itertools import chain
 
 from planner.answers import Carried, Reach
-from planner.domain import Budget, Configuration, Request, Workload
 from planner.memory_model import MemoryModel
+from planner.nouns.request import Budget, Request
+from planner.nouns.run import Configuration, Workload
 from planner.planning.candidates import CandidateClass, candidate_classes
 from planner.planning.limits import SMALLEST_STEPS, Span, how_short, objects_of, scaled
 from planner.planning.ranking import PRECISION_RANK

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from planner.commands import describe
-from planner.domain import Budget, Estimate, Rejection, Workload
+from planner.domain import Rejection
 from planner.memory_model import MemoryModel
+from planner.nouns.estimate import Estimate
+from planner.nouns.request import Budget
+from planner.nouns.run import Workload
 from planner.planning.candidates import CandidateClass, Member
 from planner.units import format_size
 

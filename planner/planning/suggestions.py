@@ -7,8 +7,10 @@ from dataclasses import replace
 from itertools import islice
 
 from planner.commands import describe, planning_command
-from planner.domain import Budget, Choice, Configuration, Headroom, Pins, Request, Suggestion, Workload
+from planner.domain import Choice, Suggestion
 from planner.memory_model import MemoryModel
+from planner.nouns.request import Budget, Headroom, Pins, Request
+from planner.nouns.run import Configuration, Workload
 from planner.planning.candidates import (
     SURE,
     CandidateClass,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from planner.catalog import Catalog
-from planner.domain import Request
+from planner.nouns.request import Request
 from planner.planning.candidates import SURE, CandidateClass, Member
 from planner.planning.ranking import Key, Ranker, ranker
 

@@ -15,8 +15,8 @@ from planner.catalog.checkpoints import (
     sum_of,
 )
 from planner.catalog.weights import accept, missing
-from planner.domain import EXIT_FAILED, EXIT_USAGE, Configuration, Workload
-from planner.errors import FileError, PlannerError, UsageError
+from planner.errors import EXIT_FAILED, EXIT_USAGE, FileError, PlannerError, UsageError
+from planner.nouns.run import Configuration, Workload
 from planner.official import official_hub_id, official_name
 from planner.preflight.nouns import FAIL, PASS, SKIP, WARN, Check
 from planner.sources.probe import Probe, probe_clip, probe_picture

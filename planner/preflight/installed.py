@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 from planner.catalog.gpus import same_card
-from planner.domain import Budget, Plan
+from planner.domain import Plan
 from planner.measure.devices import Machine
+from planner.nouns.request import Budget
 from planner.preflight.nouns import FAIL, NO_GPU_NAMED, PASS, SKIP, WARN, Check
 
 OLDEST = {"torch": (2, 5, 1), "sam2": (1, 1, 0)}

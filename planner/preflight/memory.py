@@ -9,9 +9,12 @@ from pathlib import Path
 from planner.catalog.capability import what_it_lacks, why_unsupported
 from planner.catalog.torch_builds import TorchBuild
 from planner.commands import SAVED, describe, planning_command
-from planner.domain import EXIT_DOES_NOT_FIT, Budget, Choice, Estimate, Exact, Headroom, Request
+from planner.domain import Choice
+from planner.errors import EXIT_DOES_NOT_FIT
 from planner.measure.devices import Machine, PresentGpu
 from planner.memory_model.current import known_model
+from planner.nouns.estimate import Estimate, Exact
+from planner.nouns.request import Budget, Headroom, Request
 from planner.planning.candidates import smallest_need
 from planner.planning.unnamed import smallest_budget
 from planner.preflight.nouns import FAIL, PASS, WARN, Check

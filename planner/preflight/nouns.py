@@ -8,18 +8,11 @@ from datetime import date
 from typing import Any
 
 from planner.brief import brief
-from planner.domain import (
-    EXIT_DOES_NOT_FIT,
-    EXIT_FAILED,
-    EXIT_FITS,
-    EXIT_USAGE,
-    EXIT_WARNING,
-    Budget,
-    Estimate,
-    Plan,
-    Workload,
-)
-from planner.errors import PlannerError
+from planner.domain import Plan
+from planner.errors import EXIT_DOES_NOT_FIT, EXIT_FAILED, EXIT_FITS, EXIT_USAGE, EXIT_WARNING, PlannerError
+from planner.nouns.estimate import Estimate
+from planner.nouns.request import Budget
+from planner.nouns.run import Workload
 from planner.words import CHECK_STATUSES, CheckStatus, PolicyMode, PolicyRule
 
 PASS, WARN, FAIL, SKIP = CHECK_STATUSES

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from planner.documents import Fields, read
-from planner.domain import Headroom
 from planner.errors import UsageError
+from planner.nouns.request import Headroom
 from planner.preflight.nouns import PolicyException
 from planner.spelling import Word
 from planner.units import check_size, parse_headroom, parse_size

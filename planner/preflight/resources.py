@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from planner.catalog import load_catalog
-from planner.domain import Configuration, Workload, runtime_of
 from planner.measure.devices import Machine
 from planner.memory_model.host import host_components
+from planner.nouns.run import Configuration, Workload, runtime_of
 from planner.outputs.layout import EARLY_ENDS, PART_FRAMES
 from planner.preflight.nouns import FAIL, PASS, SKIP, WARN, Check
 from planner.units import format_size

@@ -7,7 +7,10 @@ from dataclasses import replace
 from datetime import date
 
 from planner.catalog.figures import VIDEO_METRIC
-from planner.domain import EXIT_DOES_NOT_FIT, Budget, Choice, Estimate, Plan
+from planner.domain import Choice, Plan
+from planner.errors import EXIT_DOES_NOT_FIT
+from planner.nouns.estimate import Estimate
+from planner.nouns.request import Budget
 from planner.preflight.memory import plan_within
 from planner.preflight.nouns import FAIL, PASS, SKIP, WARN, Check
 from planner.preflight.policy import Policy

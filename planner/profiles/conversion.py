@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any
 
-from planner.domain import Configuration, Workload, runtime_of
 from planner.measurement import Figure, Measurement
-from planner.nouns.run import Run, Usage
+from planner.nouns.run import Configuration, Run, Usage, Workload, runtime_of
 
 CONFIGURATION = tuple(field.name for field in fields(Configuration))
 WORKLOAD = tuple(field.name for field in fields(Workload))

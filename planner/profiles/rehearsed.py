@@ -14,9 +14,8 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from planner.domain import Configuration, Workload
 from planner.errors import FileError
-from planner.nouns.run import Run, Usage
+from planner.nouns.run import Configuration, Run, Usage, Workload
 from planner.spelling import check_word
 from planner.words import ATTENTIONS, PRECISIONS, RUNTIMES, TASKS, VARIANTS, VERSIONS, Runtime
 

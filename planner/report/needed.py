@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from planner.answers import Cards, Need, Needed
 from planner.commands import describe
-from planner.domain import Headroom
+from planner.nouns.request import Headroom
 from planner.report.prediction import RUNTIMES_IN_WORDS
 from planner.report.text import Style, describe_workload
 from planner.units import format_size

@@ -8,7 +8,8 @@ from typing import Any
 
 from planner.answers import PackedGpu, Packing
 from planner.commands import SAVED, describe, download_command, run_command
-from planner.domain import Budget, Choice, Gpu, Plan
+from planner.domain import Choice, Plan
+from planner.nouns.request import Budget, Gpu
 from planner.report.text import (
     VERDICT_COLOURS,
     VERDICT_WORDS,

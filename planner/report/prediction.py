@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from planner.answers import Beside
 from planner.commands import describe
-from planner.domain import Configuration, Estimate, Workload
+from planner.nouns.estimate import Estimate
+from planner.nouns.run import Configuration, Workload
 from planner.report.layout import Style
 from planner.report.text import context_lines, describe_workload, exact_lines, host_line, memory_lines
 from planner.units import format_size

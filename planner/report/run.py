@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from planner.commands import describe
-from planner.domain import Configuration
+from planner.nouns.run import Configuration
 from planner.report.layout import Style, table
 from planner.units import counted, format_resolution, format_size
 from planner.words import Save

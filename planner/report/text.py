@@ -5,19 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from planner.commands import SAVED, describe, download_command, planning_command, run_command
-from planner.domain import (
-    Asked,
-    Budget,
-    Choice,
-    Component,
-    Configuration,
-    Estimate,
-    Plan,
-    Rejection,
-    Request,
-    Suggestion,
-    Workload,
-)
+from planner.domain import Choice, Plan, Rejection, Suggestion
+from planner.nouns.estimate import Asked, Component, Estimate
+from planner.nouns.request import Budget, Request
+from planner.nouns.run import Configuration, Workload
 from planner.planning.limits import MAXIMUM_OBJECTS
 from planner.report.layout import Style as Style
 from planner.report.layout import table as table

@@ -15,9 +15,10 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from planner.domain import Configuration, Plan
+from planner.domain import Plan
 from planner.errors import FileError, Interrupted, PlannerError, UsageError
 from planner.files import failing_as
+from planner.nouns.run import Configuration
 from planner.outputs.clip import ClipPart, join_clip
 from planner.outputs.layout import EARLY_ENDS, Layout
 from planner.outputs.overlay_video import frame_rate

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from planner.domain import Configuration, Plan
+from planner.domain import Plan
+from planner.nouns.run import Configuration
 from planner.outputs.annotation import RANDOM_WEIGHTS, Annotations, Mark
 from planner.outputs.layout import PART_FRAMES
 from planner.words import ProgressUnit, Save, Task

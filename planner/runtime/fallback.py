@@ -10,8 +10,9 @@ from typing import Any
 import torch
 
 from planner.commands import describe
-from planner.domain import Configuration, Plan
+from planner.domain import Plan
 from planner.errors import OutOfMemory
+from planner.nouns.run import Configuration
 from planner.runtime.cuda import out_of_memory
 from planner.runtime.limiting import MemoryCap
 from planner.runtime.network import Network

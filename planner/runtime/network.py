@@ -18,7 +18,7 @@ from sam2.modeling.sam2_utils import LayerNorm2d
 from torch import Tensor
 from torch.nn import functional
 
-from planner.domain import Configuration
+from planner.nouns.run import Configuration
 from planner.runtime.attention import RotaryAttention, kernel
 from planner.runtime.watch import SILENT, Watch, phase
 from planner.words import Variant, Version

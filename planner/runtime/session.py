@@ -12,8 +12,9 @@ import torch
 
 from planner.catalog.capability import what_it_lacks, why_unsupported
 from planner.commands import describe
-from planner.domain import Configuration, Plan
+from planner.domain import Plan
 from planner.errors import DeviceWarning, EnvironmentFailure, OutOfMemory, UsageError
+from planner.nouns.run import Configuration
 from planner.prompts.prompts import Prompt
 from planner.runtime.attention import check_kernel
 from planner.runtime.automatic import AutomaticMask, automask

@@ -18,8 +18,8 @@ from sam2.build_sam import HF_MODEL_ID_TO_FILENAMES
 from planner.catalog.checkpoints import local_path
 from planner.catalog.weight_files import SAFETENSORS, ZIP
 from planner.catalog.weights import Accepted, accept, missing
-from planner.domain import Configuration
 from planner.errors import EnvironmentFailure, FileError, UsageError
+from planner.nouns.run import Configuration
 from planner.official import official_name
 from planner.runtime.network import build
 from planner.runtime.replacing import replaced

@@ -9,10 +9,9 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from planner.catalog.torch_rules import TorchRules, check_code, release_of, rules_of, said
-from planner.domain import Configuration, Workload
 from planner.errors import EnvironmentFailure, UsageError
 from planner.memory_model.releases import check_tables
-from planner.nouns.run import Run, Sam2
+from planner.nouns.run import Configuration, Run, Sam2, Workload
 from planner.simulator.convolutions.workspaces import ConvolutionWorkspaces
 from planner.simulator.workspaces import Workspaces, version_of, workspaces_for
 from planner.spelling import check_word

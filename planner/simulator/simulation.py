@@ -15,9 +15,9 @@ from typing import Any
 from planner.brief import brief
 from planner.catalog import load_catalog
 from planner.catalog.torch_rules import said
-from planner.domain import Component, Phase
 from planner.memory_model.contexts import context_on
 from planner.memory_model.host import host_components
+from planner.nouns.estimate import Component, Phase
 from planner.nouns.run import PHASES, Run, Usage
 from planner.simulator import streams
 from planner.simulator.attribution import Holding, Timeline, holding_at, timeline_of

@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-from planner.domain import (
-    Budget,
-    Component,
-    Configuration,
-    Estimate,
-    Exact,
-    Gpu,
-    Headroom,
-    Phase,
-    Pins,
-    Request,
-    Workload,
-)
+from planner.nouns.estimate import Component, Estimate, Exact, Phase
+from planner.nouns.request import Budget, Gpu, Headroom, Pins, Request
+from planner.nouns.run import Configuration, Workload
 from planner.wire import words
 from planner.wire.kinds import (
     BYTES,

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from planner.answers import Explained
-from planner.domain import Asked, Choice, Estimate, Limits, Provenance, Rejection, Stock, Suggestion
+from planner.domain import Choice, Limits, Provenance, Rejection, Stock, Suggestion
+from planner.nouns.estimate import Asked, Estimate
 from planner.wire import words
 from planner.wire.kinds import (
     BYTES,

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from planner.documents import Fields, dump, read
-from planner.domain import Choice, Estimate, Plan
+from planner.domain import Choice, Plan
+from planner.nouns.estimate import Estimate
 from planner.wire.plan import PLAN
 from planner.wire.shapes import SCHEMA_VERSION
 from planner.wire.text import json_text

@@ -14,11 +14,10 @@ import numpy
 import torch
 
 from estimators.cases import BOX, FRAME_SIZE, Case
-from planner.domain import Configuration, Workload
 from planner.driving import stock
 from planner.driving.clips import Black
 from planner.driving.watch import Watch
-from planner.nouns.run import Run
+from planner.nouns.run import Configuration, Run, Workload
 from planner.runtime.replacing import replaced
 
 

@@ -14,11 +14,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from planner.domain import Configuration, Workload
 from planner.measure import trial as module
 from planner.measure.record import measurement
 from planner.measure.trial import Trial, died, run_trial
-from planner.nouns.run import Sam2
+from planner.nouns.run import Configuration, Sam2, Workload
 from tests.conftest import ROOT
 
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch", reason="limits torch's allocator")
 
 import planner
-from planner.domain import Configuration
 from planner.errors import OutOfMemory, PlannerError, UsageError
+from planner.nouns.run import Configuration
 from planner.runtime import driver as nvml
 from planner.runtime import limiting, session
 from planner.runtime.cap import VARIABLE, CapWarning, allocator_bytes, cap_from, context_beside
@@ -267,8 +267,8 @@ def test_a_run_says_in_its_summary_that_the_cap_is_not_enforced(
 
 
 def test_a_trial_that_is_measured_has_its_own_cap_and_not_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    from planner.domain import Workload
     from planner.measure import trial
+    from planner.nouns.run import Workload
 
     seen: dict[str, str] = {}
 

@@ -268,7 +268,7 @@ def test_what_only_the_image_can_hold_and_which_gpu_is_not_asked_for_is_told(pla
 def test_a_plan_of_a_slice_asks_for_slices_of_its_card(plan: planner.Plan) -> None:
     from dataclasses import replace
 
-    from planner.domain import Gpu
+    from planner.nouns.request import Gpu
 
     slice_ = Gpu(name="NVIDIA A100-SXM4-80GB MIG 1g.10gb", total_bytes=10_200_547_328, capability=(8, 0))
     made = replace(plan, budget=replace(plan.budget, gpu=slice_, source="device"))

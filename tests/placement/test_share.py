@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import planner
-from planner import domain
+from planner.domain import Plan as PlainPlan
 from planner.errors import UsageError
 from planner.placement.job import make_host, make_job
 from planner.placement.nouns import ShareTooLarge
@@ -82,7 +82,7 @@ def test_a_plan_that_chose_nothing_says_why(hopeless: planner.Plan) -> None:
     with pytest.raises(planner.DoesNotFit) as caught:
         share_of(hopeless, "bound")
     assert caught.value.rejected == hopeless.rejected
-    bare = domain.Plan(**{name: getattr(hopeless, name) for name in domain.Plan.__slots__})
+    bare = PlainPlan(**{name: getattr(hopeless, name) for name in PlainPlan.__slots__})
     with pytest.raises(UsageError, match="nothing to place"):
         share_of(bare, "bound")
 

@@ -21,8 +21,8 @@ import planner
 from planner.catalog.checkpoints import official_sums
 from planner.catalog.pickles import read_pickle
 from planner.catalog.weights import accept, needed_tensors
-from planner.domain import Configuration
 from planner.errors import FileError
+from planner.nouns.run import Configuration
 from planner.preflight.nouns import FAIL, PASS, WARN
 from planner.words import VARIANTS, VERSIONS
 from tests.checkpoint_files import LEGACY_HEAD, Fake, Name, legacy, pickled, safetensors, weights, zipped

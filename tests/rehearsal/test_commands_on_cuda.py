@@ -24,7 +24,7 @@ import gc, json, sys
 gc.disable()
 import numpy
 import planner
-from planner.domain import Configuration
+from planner.nouns.run import Configuration
 random_numbers = numpy.random.default_rng(0)
 pictures = [random_numbers.integers(0, 255, (96, 128, 3), dtype=numpy.uint8) for _ in range(6)]
 box = {"frame": 0, "object": 1, "box": [10, 20, 60, 80]}

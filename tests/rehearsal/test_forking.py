@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from planner.domain import Configuration, Workload
 from planner.measure.forking import Forks
 from planner.measure.trial import FAILED, OUT_OF_MEMORY, RAN, Trial, run_trial
+from planner.nouns.run import Configuration, Workload
 from planner.rehearsal.building import Libraries
 from planner.rehearsal.machine import imaginary_gpu
 from planner.rehearsal.stage import Stage

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import planner
-from planner.domain import Configuration
+from planner.nouns.run import Configuration
 from planner.runs.nouns import Job, Weights
 
 SIZE = (37, 52)

@@ -18,7 +18,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("sam2")
 
 import planner
-from planner.domain import Configuration
+from planner.nouns.run import Configuration
 from tests.runtime.stock import (
     SIZE,
     Answer,

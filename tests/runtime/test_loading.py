@@ -21,8 +21,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("sam2")
 
 import planner
-from planner.domain import Configuration
 from planner.errors import DeviceWarning, EnvironmentFailure, FileError, PlannerError, UsageError
+from planner.nouns.run import Configuration
 from planner.runtime.session import find_device
 from tests.runtime.stock import checkpoint, picture
 

@@ -18,8 +18,8 @@ from sam2.modeling.memory_encoder import MaskDownSampler
 from sam2.modeling.sam.transformer import TwoWayTransformer
 
 import planner
-from planner.domain import Configuration
 from planner.errors import PlannerError
+from planner.nouns.run import Configuration
 from tests.runtime.stock import SIZE, checkpoint, clip, picture, pictures_of
 
 PROMPTS = [

@@ -20,8 +20,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("sam2")
 
 import planner
-from planner.domain import Configuration
 from planner.errors import EnvironmentFailure, FileError, PlannerError, UsageError
+from planner.nouns.run import Configuration
 from tests.runtime.stock import SIZE, Script, StockTracking, checkpoint, clip, picture, pictures_of, stock_model
 
 SIDE = 64

@@ -1,7 +1,6 @@
 """Runs that the tests trace."""
 
-from planner.domain import Configuration, Workload
-from planner.nouns.run import Run, Sam2
+from planner.nouns.run import Configuration, Run, Sam2, Workload
 
 
 def stock_run(task, side, *, frames=4, objects=1, variant="tiny", precision="float32", async_loading=False, **offload):
