@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from planner.version import __version__
 
 __all__ = [
+    "Configuration",
     "Confirmation",
     "DoesNotFit",
     "NotReady",
@@ -40,6 +41,13 @@ __all__ = [
     "simulate",
 ]
 _IN = {
+    "Configuration": "planner.nouns.run",
+    "DoesNotFit": "planner.plans",
+    "Plan": "planner.plans",
+    "PlannerError": "planner.errors",
+    "plan": "planner.api",
+    "predict": "planner.predicting",
+    "predict_table": "planner.predicting",
     "simulate": "planner.simulator",
     "load": "planner.loading",
     "Session": "planner.runtime.session",
@@ -56,15 +64,18 @@ _IN = {
     "rehearse": "planner.rehearsing",
     "Rehearsal": "planner.rehearsing",
 }
-"""Where a name is, if not in planner.api."""
+"""Where each name is."""
 
 if TYPE_CHECKING:
-    from planner.api import DoesNotFit, Plan, plan, predict, predict_table
+    from planner.api import plan
     from planner.checking import NotReady, Preflight, check
     from planner.confirmation import Confirmation, confirm
     from planner.errors import PlannerError
     from planner.loading import load
+    from planner.nouns.run import Configuration
     from planner.picking import pick
+    from planner.plans import DoesNotFit, Plan
+    from planner.predicting import predict, predict_table
     from planner.questions import compare, limits, need, pack
     from planner.rehearsing import Rehearsal, rehearse
     from planner.runtime.session import Session
@@ -76,4 +87,4 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_IN.get(name, "planner.api")), name)
+    return getattr(import_module(_IN[name]), name)

@@ -15,7 +15,6 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from planner.api import Plan
 from planner.budgets import budget_of, budget_on, refuse_report
 from planner.catalog.figures import worth
 from planner.catalog.torch_builds import TorchBuild, build_in, judging
@@ -32,6 +31,7 @@ from planner.nouns.run import Workload
 from planner.outputs.layout import check_saves
 from planner.planning.candidates import smallest_need
 from planner.planning.unnamed import smallest_budget
+from planner.plans import Plan
 from planner.preflight import nouns
 from planner.preflight.files import check_checkpoint, check_input, parse_sum
 from planner.preflight.installed import check_driver, check_gpu, check_package

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from planner.api import Plan
 from planner.brief import brief
 from planner.catalog.gpu_names import same_card
 from planner.catalog.weights import require_checkpoint
@@ -17,6 +16,7 @@ from planner.memory_model.terms import CUDA_CONTEXT
 from planner.nouns.estimate import Estimate
 from planner.nouns.request import Gpu
 from planner.nouns.run import Configuration, Workload
+from planner.plans import Plan
 from planner.units import check_size, counted, format_size, parse_count, parse_size
 
 FRAMES = 60

@@ -6,7 +6,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from planner.api import DoesNotFit, Plan
 from planner.budgets import budget_on
 from planner.checking import POLL_SECONDS, Look, as_of_today, could_fit, look_of
 from planner.domain import Choice
@@ -14,6 +13,7 @@ from planner.errors import EnvironmentFailure, UsageError
 from planner.measure.devices import Machine, PresentGpu
 from planner.measure.present import as_gpu
 from planner.nouns.request import Gpu
+from planner.plans import DoesNotFit, Plan
 from planner.preflight.memory import check_capability, check_memory, holders_of, process_names
 from planner.preflight.nouns import FAIL, PASS, Check
 from planner.units import parse_count, parse_duration

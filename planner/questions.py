@@ -9,7 +9,8 @@ from pathlib import Path
 
 from planner import answers
 from planner.answers import Beside, Carried, Comparison, Needed
-from planner.api import Plan, check_top, model_for, provenance_of, request_of, with_files
+from planner.api import provenance_of
+from planner.asking import check_top, request_of
 from planner.budgets import Several, budget_of, budgets_of, gpus_of, torch_of, with_host
 from planner.domain import Plan as PlainPlan
 from planner.errors import UsageError
@@ -23,6 +24,8 @@ from planner.planning.comparison import compare_plans
 from planner.planning.needs import needed
 from planner.planning.packing import make_packing
 from planner.planning.reach import carried
+from planner.plans import Plan, with_files
+from planner.predicting import model_for
 from planner.spelling import check_word
 from planner.units import parse_count, parse_headroom
 from planner.words import (

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from planner.api import Plan
 from planner.brief import brief
 from planner.confirmation import FRAMES, Compared, components_beside, phases_beside
 from planner.errors import EXIT_FITS, EXIT_NOT_CONFIRMED, EnvironmentFailure, UsageError
@@ -18,6 +17,7 @@ from planner.measure.trial import FAILED, LOST, RAN, Outcome, Trial, run_trial
 from planner.memory_model.current import known_model
 from planner.nouns.estimate import Estimate
 from planner.nouns.run import Configuration, Workload
+from planner.plans import Plan
 from planner.rehearsal.least import least_of
 from planner.rehearsal.machine import ImaginaryGpu, imaginary_gpu
 from planner.rehearsal.programs import Moment, Notes, Performance, perform

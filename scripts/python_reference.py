@@ -18,7 +18,7 @@ import planner
 SHELVES = {
     "Plan": ("plan", "Plan"),
     "Predict": ("predict", "predict_table", "simulate"),
-    "Run": ("load", "Session"),
+    "Run": ("load", "Session", "Configuration"),
     "Put it to the test": ("check", "Preflight", "confirm", "Confirmation", "rehearse", "Rehearsal"),
     "Ask": ("limits", "need", "compare", "pack", "pick"),
 }

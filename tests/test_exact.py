@@ -14,7 +14,8 @@ import pytest
 
 import planner
 from planner import exact
-from planner.api import provenance_of, request_of
+from planner.api import provenance_of
+from planner.asking import request_of
 from planner.errors import EnvironmentFailure, Interrupted, UsageError
 from planner.locations import cache_folder
 from planner.measure.trial import OUT_OF_MEMORY, RAN, Outcome, Trial

@@ -7,6 +7,7 @@ import pytest
 import planner
 from planner.locations import profiles_folder
 from planner.measurement import Measurement
+from planner.nouns.estimate import Estimate
 from planner.profiles import load_folder
 
 ROWS = load_folder(profiles_folder() / "published")
@@ -26,7 +27,7 @@ PUBLISHED_MB = {
 }
 
 
-def predicted(row: Measurement, **changed: object) -> planner.api.Estimate:  # type: ignore[name-defined]
+def predicted(row: Measurement, **changed: object) -> Estimate:
     asked = {
         "variant": row.variant,
         "version": row.version,

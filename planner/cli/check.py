@@ -70,9 +70,9 @@ def command(
     not_fit_exit_code: str | None, **asked: Any,
 ) -> None:  # fmt: skip
     """Check whether the saved PLAN holds on this machine now, or for a budget, and under a policy."""
-    from planner.api import Plan
     from planner.checking import check
     from planner.files import write
+    from planner.plans import Plan
 
     forms = [(Path(path), _form_of(path)) for path in paths]
     not_fit = _exit_code(not_fit_exit_code)

@@ -92,7 +92,7 @@ def _asked(plan_path: str | None, variant: str | None, version: str | None, one:
 
     planned: Configuration | None = None
     if plan_path is not None:
-        from planner.api import Plan
+        from planner.plans import Plan
 
         plan = Plan.load(plan_path)
         if plan.chosen is None:

@@ -36,7 +36,7 @@ With --exit-code: 0 equal; 3 only the decisions are equal; 4 the decisions diffe
 @click.pass_context
 def command(context: click.Context, /, output: str, first: str, second: str, detailed: bool) -> None:
     """Show what differs between two plans: request, decision, and where the bytes go."""
-    from planner.api import Plan
+    from planner.plans import Plan
     from planner.questions import compare
     from planner.report.comparison import comparison_report
     from planner.wire.comparison import COMPARISON

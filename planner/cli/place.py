@@ -16,7 +16,7 @@ from planner.spelling import check_word
 from planner.words import ENGINES, SHARES, SHARINGS, Engine
 
 if TYPE_CHECKING:
-    from planner.api import Plan
+    from planner.plans import Plan
 
 EPILOG = """\b
 Examples:
@@ -82,9 +82,9 @@ def command(
     **asked: Any,
 ) -> None:  # fmt: skip
     """Write PLAN for a scheduler: options for Ray, a Kubernetes Job, a Slurm script or a SkyPilot task."""
-    from planner.api import Plan
     from planner.files import write
     from planner.placing import place
+    from planner.plans import Plan
     from planner.report.placement import placement_document, placement_text
 
     plan = Plan.load(plan_path)

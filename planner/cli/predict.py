@@ -70,8 +70,9 @@ def command(
     runtimes stand below. Models under torch.compile (vos_optimized, compile_image_encoder) are not covered.
     """
     import planner
-    from planner.api import bounded_memory_bank_of, configuration_and_workload, usual_precision
+    from planner.asking import bounded_memory_bank_of, configuration_and_workload
     from planner.cli.exact import telling_progress
+    from planner.predicting import usual_precision
     from planner.questions import runtimes
     from planner.report.prediction import prediction_report
     from planner.wire.prediction import PREDICTION

@@ -80,7 +80,7 @@ def command(context: click.Context, /, output: str, plan_path: str | None, path:
             "There is nothing to rehearse." if plan_path is None else "A plan and a command contradict each other.",
             "Give a plan, or a command: sam2-plan rehearse --gpu NAME -- python track.py",
         )
-    from planner.api import Plan
+    from planner.plans import Plan
     from planner.rehearsing import rehearse
     from planner.report.rehearsal import rehearsal_report
 

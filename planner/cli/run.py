@@ -84,7 +84,7 @@ def command(
     ends: tuple[str, ...], prompts_path: str | None, save: str | None, start: int | None, **asked: Any,
 ) -> None:  # fmt: skip
     """Segment INPUT, or track through it, as PLAN chose; a long run can be stopped and resumed."""
-    from planner.api import Plan
+    from planner.plans import Plan
 
     plan = Plan.load(plan_path)
     if plan.chosen is None:
