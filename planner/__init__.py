@@ -42,42 +42,43 @@ __all__ = [
 ]
 _IN = {
     "Configuration": "planner.nouns.run",
-    "DoesNotFit": "planner.plans",
-    "Plan": "planner.plans",
+    "DoesNotFit": "planner.api.plans",
+    "Plan": "planner.api.plans",
     "PlannerError": "planner.errors",
-    "plan": "planner.api",
-    "predict": "planner.predicting",
-    "predict_table": "planner.predicting",
+    "plan": "planner.api.plan",
+    "predict": "planner.api.predict",
+    "predict_table": "planner.api.predict",
     "simulate": "planner.simulator",
-    "load": "planner.loading",
+    "load": "planner.runtime.loading",
     "Session": "planner.runtime.session",
-    "check": "planner.checking",
-    "Preflight": "planner.checking",
-    "NotReady": "planner.checking",
-    "pick": "planner.picking",
-    "compare": "planner.questions",
-    "limits": "planner.questions",
-    "need": "planner.questions",
-    "pack": "planner.questions",
-    "confirm": "planner.confirmation",
-    "Confirmation": "planner.confirmation",
-    "rehearse": "planner.rehearsing",
-    "Rehearsal": "planner.rehearsing",
+    "check": "planner.api.check",
+    "Preflight": "planner.preflight.checks",
+    "NotReady": "planner.preflight.checks",
+    "pick": "planner.api.pick",
+    "compare": "planner.api.questions",
+    "limits": "planner.api.questions",
+    "need": "planner.api.questions",
+    "pack": "planner.api.questions",
+    "confirm": "planner.api.confirm",
+    "Confirmation": "planner.api.confirm",
+    "rehearse": "planner.api.rehearse",
+    "Rehearsal": "planner.api.rehearse",
 }
 """Where each name is."""
 
 if TYPE_CHECKING:
-    from planner.api import plan
-    from planner.checking import NotReady, Preflight, check
-    from planner.confirmation import Confirmation, confirm
+    from planner.api.check import check
+    from planner.api.confirm import Confirmation, confirm
+    from planner.api.pick import pick
+    from planner.api.plan import plan
+    from planner.api.plans import DoesNotFit, Plan
+    from planner.api.predict import predict, predict_table
+    from planner.api.questions import compare, limits, need, pack
+    from planner.api.rehearse import Rehearsal, rehearse
     from planner.errors import PlannerError
-    from planner.loading import load
     from planner.nouns.run import Configuration
-    from planner.picking import pick
-    from planner.plans import DoesNotFit, Plan
-    from planner.predicting import predict, predict_table
-    from planner.questions import compare, limits, need, pack
-    from planner.rehearsing import Rehearsal, rehearse
+    from planner.preflight.checks import NotReady, Preflight
+    from planner.runtime.loading import load
     from planner.runtime.session import Session
     from planner.simulator import simulate
 

@@ -19,7 +19,7 @@ from collections.abc import Callable
 import numpy as np
 
 import planner
-from planner.words import PRECISIONS, VARIANTS
+from planner.nouns.words import PRECISIONS, VARIANTS
 
 RUNS = 10
 TABLE_ROWS = 100_000

@@ -30,7 +30,7 @@ from planner.driving import stock
 from planner.driving.clips import Black
 from planner.driving.watch import Watch
 from planner.nouns.run import Configuration, Run, Workload
-from planner.words import Task, Variant
+from planner.nouns.words import Task, Variant
 
 PRECISIONS = ("float32", "autocast_bfloat16", "autocast_float16")
 MANY = 10

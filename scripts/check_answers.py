@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 os.environ.setdefault("SAM2_PLAN_HOME", str(ROOT / ".no-measurements"))
 
-from planner.words import PRECISIONS, TASKS, VARIANTS  # noqa: E402
+from planner.nouns.words import PRECISIONS, TASKS, VARIANTS  # noqa: E402
 from tests.checker import document_faults  # noqa: E402
 from tests.conftest import invoke, validate  # noqa: E402
 from tests.oracle import world_faults  # noqa: E402

@@ -20,18 +20,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from planner.commands import describe
-from planner.domain import Plan, Provenance
-from planner.files import read_journal, write
 from planner.measure.forking import Forks, kept
 from planner.measure.trial import OUT_OF_MEMORY, RAN, Trial
 from planner.memory_model import MemoryModel
+from planner.nouns.plan import Plan, Provenance
 from planner.nouns.request import Budget, Gpu, Headroom, Pins, Request
 from planner.nouns.run import Configuration, Run, Workload
+from planner.nouns.words import PREFERENCES, TASKS, VARIANTS
 from planner.planning import make_plan
 from planner.rehearsal.machine import imaginary_gpu
-from planner.units import format_size
-from planner.words import PREFERENCES, TASKS, VARIANTS
+from planner.text.command_lines import describe
+from planner.text.files import read_journal, write
+from planner.text.units import format_size
 
 BAND = 0.1
 """What is predicted to need more than this beyond the budget is taken not to complete."""

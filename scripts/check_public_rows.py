@@ -16,14 +16,14 @@ import inspect
 import sys
 
 from planner.catalog.torch_rules import rules_of
-from planner.files import write
-from planner.locations import profiles_folder
-from planner.measurement import Measurement
+from planner.nouns.measurement import Measurement
 from planner.profiles import load_profile
 from planner.profiles.public import PUBLIC_ROWS, PublicRow, public_rows_text
 from planner.simulator import simulate
 from planner.simulator.playback import Player, phases_of, sections_of
 from planner.simulator.settings import checked, conditions_of, run_of, trace
+from planner.text.files import write
+from planner.text.locations import profiles_folder
 
 PROFILES = ("vyomaav-engine", "training-rzd")
 TOLERANCE = 0.002

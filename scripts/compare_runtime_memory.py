@@ -15,9 +15,9 @@ from pathlib import Path
 
 from planner import simulate
 from planner.nouns.run import Configuration, Run, Workload
+from planner.nouns.words import VARIANTS, Precision, Variant
 from planner.simulator.extension import extend
 from planner.simulator.settings import Conditions, trace
-from planner.words import VARIANTS, Precision, Variant
 
 FRAMES = (50, 500, 5000)
 OBJECTS = (1, 10)

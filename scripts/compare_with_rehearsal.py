@@ -29,12 +29,12 @@ from pathlib import Path
 from typing import Any
 
 from planner.catalog.capability import why_unsupported
-from planner.files import append, open_journal, read_journal, write
 from planner.measure.trial import RAN, Outcome, Trial, run_trial
 from planner.nouns.run import Configuration, Workload
+from planner.nouns.words import DRIVEN_RUNTIMES, TASKS, VARIANTS, VERSIONS, Attention, Precision
 from planner.rehearsal.machine import imaginary_gpu
 from planner.rehearsal.stage import Stage
-from planner.words import DRIVEN_RUNTIMES, TASKS, VARIANTS, VERSIONS, Attention, Precision
+from planner.text.files import append, open_journal, read_journal, write
 
 SEED = 12
 COUNT = 150

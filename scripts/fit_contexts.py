@@ -25,12 +25,12 @@ from sklearn.linear_model import LinearRegression
 
 from planner.catalog.gpu_cards import known_cards, multiprocessors_of
 from planner.catalog.gpu_names import same_card
-from planner.files import write
-from planner.locations import profiles_folder
 from planner.memory_model.contexts import FILE, OLDEST, SCHEMA_VERSION, threads_of
 from planner.memory_model.laws import conformal_rank
-from planner.planning.limits import CARD_SIZES
+from planner.planning.choice_limits import CARD_SIZES
 from planner.rehearsal.machine import ARCHITECTURES
+from planner.text.files import write
+from planner.text.locations import profiles_folder
 
 MIB = 2**20
 _FOR_MINING = re.compile("CMP ")

@@ -34,8 +34,8 @@ import yaml
 
 import planner
 from planner.cli.main import main as sam2_plan
-from planner.measure.devices import Machine
-from planner.measure.machine import this_machine
+from planner.machine.this_machine import this_machine
+from planner.nouns.machine import Machine
 
 SECONDS = 1.0
 SOUND_PLANS: tuple[dict[str, Any], ...] = (
@@ -375,8 +375,8 @@ def _machine() -> dict[str, Any]:
     """A doctor report, as sound as this machine's, with a GPU that it may not have."""
     from dataclasses import replace
 
-    from planner.measure.devices import PresentGpu
-    from planner.report.machine import machine_document
+    from planner.nouns.machine import PresentGpu
+    from planner.wire.machine import machine_document
 
     gpu = PresentGpu(
         index=0, place=0, name="NVIDIA GeForce RTX 3060", uuid="GPU-0", capability=(8, 6), card_bytes=12 * 10**9,

@@ -327,7 +327,7 @@ def _caps(task: Callable[[list[Any]], None], count: int) -> list[int]:
 def _capped(cap_bytes: int) -> Iterator[None]:
     import torch
 
-    from planner.units import exact_size
+    from planner.text.units import exact_size
 
     os.environ[CAP] = exact_size(cap_bytes)
     try:

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from planner.nouns.words import VARIANTS
 from planner.simulator.convolutions.asking import Child, NoAnswer, cublaslt_of
 from planner.simulator.convolutions.convolution import CUDNN, Convolution, kernel_of
 from planner.simulator.convolutions.devices import device_json
@@ -24,7 +25,6 @@ from planner.simulator.convolutions.table import FILE, KEY, UNKNOWN, Key, Table,
 from planner.simulator.settings import checked, conditions_of, run_of, trace
 from planner.simulator.torch_convolutions import installed_cudnn
 from planner.simulator.workspaces import workspaces_for
-from planner.words import VARIANTS
 
 CAPABILITIES = ((7, 5), (8, 0), (8, 6), (8, 9), (9, 0), (10, 0), (12, 0))
 DTYPES = (("bfloat16", True), ("float16", True), ("float32", True), ("float32", False))

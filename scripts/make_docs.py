@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Remake the generated docs: docs/cli.md and docs/python.md from the program, docs/accuracy.md from the profiles.
 
-The JSON Schemas in planner/report/schemas too: they follow from the declarations in planner/wire.
+The JSON Schemas in planner/wire/schemas too: they follow from the declarations in planner/wire.
 
 python scripts/make_docs.py           write them
 python scripts/make_docs.py --check   exit 1 if they differ from what is committed
@@ -24,13 +24,13 @@ from python_reference import python_reference
 from planner import wire
 from planner.cli.helptext import HelpContext
 from planner.cli.main import CONTEXT_SETTINGS, cli
-from planner.files import write
 from planner.memory_model.known import assess_known
 from planner.report.accuracy import accuracy_report
+from planner.text.files import write
 from planner.wire.shapes import Document, Either, json_schema
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCS, SCHEMAS = ROOT / "docs", ROOT / "planner" / "report" / "schemas"
+DOCS, SCHEMAS = ROOT / "docs", ROOT / "planner" / "wire" / "schemas"
 MADE = "<!-- Made by scripts/make_docs.py; CI checks that it is up to date. -->"
 WIDTH = 100
 
@@ -52,7 +52,7 @@ def cli_reference() -> str:
         "| 5 | predicted to fit, but a run ran out of memory |",
         "",
         "With `--format json` stdout holds one JSON document whatever the exit code; an error is",
-        '`{"error": {"code", "message", "hint"}}`. Schemas ship in the package, `planner/report/schemas/`.',
+        '`{"error": {"code", "message", "hint"}}`. Schemas ship in the package, `planner/wire/schemas/`.',
         "",
     ]
     root = HelpContext(cli, info_name="sam2-plan", terminal_width=WIDTH, **CONTEXT_SETTINGS)

@@ -14,10 +14,10 @@ from collections import defaultdict
 from itertools import groupby
 from pathlib import Path
 
-from planner.files import write
 from planner.nouns.run import Configuration
+from planner.nouns.words import VARIANTS, VERSIONS
 from planner.runtime.network import build
-from planner.words import VARIANTS, VERSIONS
+from planner.text.files import write
 
 PATH = Path(__file__).resolve().parent.parent / "profiles" / "tensors.tsv"
 HEAD = """# Names and shapes of SAM 2's weights, made by scripts/make_tensors.py from the models of the sam2 package.

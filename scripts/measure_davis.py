@@ -26,8 +26,8 @@ from PIL import Image
 
 import planner
 from planner.nouns.run import Configuration
-from planner.units import parse_resolution
-from planner.words import PRECISIONS, VARIANTS, VERSIONS
+from planner.nouns.words import PRECISIONS, VARIANTS, VERSIONS
+from planner.text.units import parse_resolution
 
 Mask = NDArray[numpy.bool_]
 BOUND_TH = 0.008

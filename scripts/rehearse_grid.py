@@ -20,15 +20,15 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from planner.files import read_journal, write
-from planner.locations import profiles_folder
+from planner.driving.least import least_of
 from planner.measure.forking import Forks, kept
 from planner.measure.grid import Point, points
 from planner.measure.trial import RAN, Outcome, Trial
 from planner.nouns.run import Usage
 from planner.profiles.rehearsed import DRAWN, RehearsedRun, runs_text
-from planner.rehearsal.least import least_of
 from planner.rehearsal.machine import imaginary_gpu
+from planner.text.files import read_journal, write
+from planner.text.locations import profiles_folder
 
 JUDGES, FITTED = 560, 700
 QUICK_SECONDS = 3.0

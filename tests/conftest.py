@@ -28,7 +28,7 @@ import pytest
 from hypothesis import settings
 
 from planner.cli.main import main
-from planner.measure.present import present_gpus
+from planner.machine.present import present_gpus
 
 os.environ["SAM2_PLAN_HOME"] = tempfile.mkdtemp(prefix="sam2-plan-tests-")
 """Nobody's own measurements decide how tests end, and tests leave nothing among them."""
@@ -47,7 +47,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
-SCHEMAS = ROOT / "planner" / "report" / "schemas"
+SCHEMAS = ROOT / "planner" / "wire" / "schemas"
 EXIT_CODES = range(6)
 
 Refused = TypeVar("Refused", bound=Exception)

@@ -139,7 +139,7 @@ def test_the_pin_that_makes_nothing_fit_is_named() -> None:
 
 @pytest.fixture
 def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("planner.measure.present.present_gpus", list)
+    monkeypatch.setattr("planner.machine.present.present_gpus", list)
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
         Gpu(name="NVIDIA A100-SXM4-40GB", total_bytes=40 * 2**30, free_bytes=30 * 10**9, capability=(8, 0),
             uuid="GPU-bbbb", index=1),
     ]  # fmt: skip
-    monkeypatch.setattr("planner.measure.present.present_gpus", lambda: cards)
+    monkeypatch.setattr("planner.machine.present.present_gpus", lambda: cards)
 
 
 @pytest.mark.usefixtures("no_gpu")
@@ -270,7 +270,7 @@ float32 flash auto speed balanced none 10% -- --runtime stock --object-batch --v
 @given(words=st.lists(st.sampled_from(WORDS) | st.text(max_size=8), max_size=9))
 def test_any_command_line_ends_in_the_contract(words: list[str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("planner.measure.present.present_gpus", list)
+        patch.setattr("planner.machine.present.present_gpus", list)
         outcome = invoke(*(word for word in words if not word.startswith("-o")))
     assert outcome.code in EXIT_CODES
     assert "Traceback" not in outcome.err

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.catalog import load_catalog
-from planner.words import VARIANTS, VERSIONS
+from planner.nouns.words import VARIANTS, VERSIONS
 from tests import published
 
 CATALOG = load_catalog()

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from planner.api.fetching import fetch
 from planner.catalog.checkpoints import Official
 from planner.errors import EnvironmentFailure, Interrupted, UsageError
-from planner.fetching import fetch
 from tests.conftest import Outcome, invoke
 
 DATA = b"PK\x03\x04" + bytes(range(256)) * 1200
@@ -94,8 +94,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     thread.start()
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setattr("planner.catalog.checkpoints.official_checkpoints", lambda: (OFFICIAL,))
-    monkeypatch.setattr("planner.fetching.PAUSE_SECONDS", 0)
-    monkeypatch.setattr("planner.fetching.CHUNK_BYTES", 2**12)
+    monkeypatch.setattr("planner.api.fetching.PAUSE_SECONDS", 0)
+    monkeypatch.setattr("planner.api.fetching.CHUNK_BYTES", 2**12)
     yield found
     listening.shutdown()
     listening.server_close()
@@ -230,7 +230,7 @@ def test_a_disk_without_room_and_a_second_download_are_refused_before_anything_c
         assert "Another download" in download(server, tmp_path).err
         assert names(tmp_path) == [f"{NAME}.part"], "it is the other one's"
     usage = type("Usage", (), {"free": 1000})
-    monkeypatch.setattr("planner.fetching.shutil.disk_usage", lambda _: usage)
+    monkeypatch.setattr("planner.api.fetching.shutil.disk_usage", lambda _: usage)
     with pytest.raises(EnvironmentFailure, match="1 kB free"):
         fetch(OFFICIAL, tmp_path, base=server.address)
     assert not server.asked and names(tmp_path) == []
@@ -268,7 +268,7 @@ def test_where_there_are_no_locks_and_no_hard_links_it_is_fetched_all_the_same(
         raise OSError("not here")
 
     monkeypatch.setattr(pytest.importorskip("fcntl"), "flock", refuse)
-    monkeypatch.setattr("planner.fetching.os.link", refuse)
+    monkeypatch.setattr("planner.api.fetching.os.link", refuse)
     fetch(OFFICIAL, tmp_path, base=server.address)
     assert (tmp_path / NAME).read_bytes() == DATA and names(tmp_path) == [NAME]
 

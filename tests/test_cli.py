@@ -167,7 +167,7 @@ def test_a_bug_is_a_sentence_and_exit_1(words: tuple[str, ...], monkeypatch: pyt
     def planted(**_: object) -> None:
         raise ZeroDivisionError("planted")
 
-    monkeypatch.setattr("planner.api.plan", planted)
+    monkeypatch.setattr("planner.api.plan.plan", planted)
     monkeypatch.delenv("SAM2_PLAN_TRACEBACK")
     outcome = invoke(*words)
     assert outcome.code == 1
@@ -201,7 +201,7 @@ def test_an_interruption_is_exit_1_and_one_document(words: tuple[str, ...], monk
     def interrupted(**_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("planner.api.plan", interrupted)
+    monkeypatch.setattr("planner.api.plan.plan", interrupted)
     outcome = invoke(*words)
     assert outcome.code == 1
     if "json" in words:

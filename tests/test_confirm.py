@@ -12,16 +12,16 @@ import pytest
 import yaml
 
 import planner
-from planner.confirmation import Confirmation, confirm
+from planner.api.confirm import Confirmation, confirm
 from planner.errors import EnvironmentFailure, FileError, PlannerError
-from planner.locations import user_folder
-from planner.measure.present import present_gpus
+from planner.machine.present import present_gpus
 from planner.measure.trial import Outcome, Trial
 from planner.memory_model.contexts import context_on
 from planner.nouns.request import Gpu
 from planner.profiles import load_folder
 from planner.report.confirmation import confirmation_report
 from planner.report.text import Style
+from planner.text.locations import user_folder
 from planner.wire.confirmation import CONFIRMATION
 from tests.conftest import invoke, validate
 from tests.measure.fakes import GPU
@@ -154,7 +154,7 @@ def test_without_a_gpu_the_command_refuses_and_says_what_would_do(tmp_path: Path
 
 
 def _has_gpu() -> bool:
-    from planner.measure.present import present_gpus
+    from planner.machine.present import present_gpus
 
     return bool(present_gpus())
 

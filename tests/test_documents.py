@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.documents import dump, parse, read
 from planner.errors import EnvironmentFailure, FileError
-from planner.files import write
+from planner.text.files import write
+from planner.text.strict_yaml import dump, parse, read
 from tests.conftest import ROOT, refusal
 
 LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -84,7 +84,7 @@ def test_very_deep_nesting_does_not_bring_the_process_down(opening: str, tmp_pat
     path.write_text(opening * 200_000)
     program = (
         "import sys\nfrom pathlib import Path\n"
-        "from planner.documents import read\nfrom planner.errors import FileError\n"
+        "from planner.text.strict_yaml import read\nfrom planner.errors import FileError\n"
         "try: read(Path(sys.argv[1]))\nexcept FileError: sys.exit(42)"
     )
     done = subprocess.run([sys.executable, "-c", program, str(path)], cwd=ROOT, capture_output=True, timeout=60)

@@ -13,11 +13,10 @@ from zlib import crc32
 import pytest
 
 import planner
-from planner import exact
-from planner.api import provenance_of
-from planner.asking import request_of
+from planner.api import exact
+from planner.api.asking import request_of
+from planner.api.plan import provenance_of
 from planner.errors import EnvironmentFailure, Interrupted, UsageError
-from planner.locations import cache_folder
 from planner.measure.trial import OUT_OF_MEMORY, RAN, Outcome, Trial
 from planner.memory_model.current import known_model
 from planner.memory_model.exact import SETTLED_FRAMES, Known, key_of
@@ -27,6 +26,7 @@ from planner.nouns.run import Configuration, Workload
 from planner.planning import make_plan
 from planner.planning.exactly import MOST_RUNS, settle
 from planner.rehearsal.building import libraries, why_not_rehearsing
+from planner.text.locations import cache_folder
 from tests.checker import document_faults
 from tests.conftest import ROOT, document_of, invoke, validate
 
@@ -273,7 +273,7 @@ def test_planning_that_is_not_exact_looks_at_no_torch() -> None:
     program = """
 import sys, planner
 planner.plan(vram="2GB")
-print([name for name in ("torch", "numpy", "planner.exact", "planner.rehearsal.building") if name in sys.modules])
+print([name for name in ("torch", "numpy", "planner.api.exact", "planner.rehearsal.building") if name in sys.modules])
 """
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
     assert found.stdout.strip() == "[]"

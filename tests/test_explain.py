@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import planner
-from planner.words import PRECISIONS, VARIANTS, VERSIONS
+from planner.nouns.words import PRECISIONS, VARIANTS, VERSIONS
 from tests.checker import RECIPE, Document, label
 from tests.conftest import document_of, invoke, validate
 from tests.published import quality

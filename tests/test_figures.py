@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 import planner
 from planner.catalog.gpus import known_gpus, same_card
+from planner.nouns.words import PRECISIONS, TASKS, VARIANTS, VERSIONS
 from planner.profiles import load_folder
-from planner.words import PRECISIONS, TASKS, VARIANTS, VERSIONS
 from tests.checker import document_faults
 from tests.conftest import ROOT, document_of, invoke
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from planner import files
-from planner.files import WriteFailure, neighbour_of, whole_file, write_whole
+from planner.text import files
+from planner.text.files import WriteFailure, neighbour_of, whole_file, write_whole
 
 
 def test_a_file_is_there_only_when_it_is_whole(tmp_path: Path) -> None:

@@ -12,10 +12,9 @@ import pytest
 from scipy.stats import binomtest
 
 import planner
-import planner.asking
+import planner.api.asking
 from planner.catalog import load_catalog
 from planner.errors import PlannerError
-from planner.locations import user_folder
 from planner.measure.sweep import keep
 from planner.measure.sweeps import trials
 from planner.measure.trial import Outcome, Trial
@@ -29,9 +28,10 @@ from planner.memory_model.known import assess_known, fit_known, rows_below, ship
 from planner.memory_model.laws import GENERATIONS, KINDS, Coefficients, Margin
 from planner.memory_model.published import fit_published
 from planner.memory_model.rows import Row, rows_of
+from planner.nouns.words import VARIANTS
 from planner.profiles.rehearsed import HELD_OUT
 from planner.report.accuracy import accuracy_report
-from planner.words import VARIANTS
+from planner.text.locations import user_folder
 from tests.conftest import invoke
 
 CATALOG = load_catalog()
@@ -241,7 +241,7 @@ def test_what_was_measured_here_goes_before_all_else_on_that_gpu(fitted: Coeffic
     shipped = MemoryModel(load_coefficients(shipped_file()))
     asked = {"variant": "large", "task": "video", "resolution": 1024}
     here = planner.predict(**asked, gpu="RTX 3060")  # type: ignore[arg-type]
-    configuration, workload = planner.asking.configuration_and_workload(
+    configuration, workload = planner.api.asking.configuration_and_workload(
         version="2.1", precision="autocast_bfloat16", attention="auto", objects=1, frames=None, frame_size=None,
         object_batch=None, bounded_memory_bank=True, offload_video=False, offload_state=False, **asked,
     )  # fmt: skip
@@ -268,7 +268,7 @@ def test_measured_elsewhere_goes_before_simulated_and_says_so(fitted: Coefficien
     if gpu is None:
         assert table["upper_bytes"][1] == elsewhere.upper_bytes
     stock = planner.predict(variant="large", task="image", gpu=gpu, runtime="stock")
-    configuration, workload = planner.asking.configuration_and_workload(
+    configuration, workload = planner.api.asking.configuration_and_workload(
         variant="large", resolution=1024, task="image", version="2.1", precision="autocast_bfloat16", attention="auto",
         objects=1, frames=None, frame_size=None, object_batch=None, bounded_memory_bank=False, offload_video=False,
         offload_state=False,

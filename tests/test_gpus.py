@@ -27,7 +27,7 @@ from planner.catalog.torch_builds import (
 )
 from planner.errors import UsageError
 from planner.memory_model import MemoryModel
-from planner.planning.limits import CARD_SIZES, OLD_SIZES, card_size
+from planner.planning.choice_limits import CARD_SIZES, OLD_SIZES, card_size
 from tests.conftest import ROOT, document_of, invoke, refusal
 from tests.preflight.machines import gpu, report
 

@@ -15,7 +15,7 @@ import planner
 from planner.catalog import load_catalog
 from planner.memory_model.host import stretches
 from planner.nouns.run import Configuration, Workload
-from planner.words import TASKS, VARIANTS
+from planner.nouns.words import TASKS, VARIANTS
 from tests.checker import document_faults
 from tests.conftest import document_of, invoke
 from tests.preflight.machines import report

@@ -13,17 +13,17 @@ from typing import Any
 import pytest
 
 import planner
-from planner.documents import dump
-from planner.domain import Provenance
 from planner.memory_model import MemoryModel
 from planner.memory_model.terms import Totals
+from planner.nouns.plan import Provenance
 from planner.nouns.request import Budget, Gpu, Headroom, Pins, Request
 from planner.nouns.run import Configuration, Workload
+from planner.nouns.words import PRECISIONS, VARIANTS
 from planner.planning import make_plan
 from planner.planning.candidates import resolutions
 from planner.planning.needs import needed
 from planner.planning.packing import make_packing
-from planner.words import PRECISIONS, VARIANTS
+from planner.text.strict_yaml import dump
 from tests.checker import document_faults
 
 NOBODY = Provenance(profiles=(), memory_model="", versions={})

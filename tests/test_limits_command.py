@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import planner
-from planner.words import PRECISIONS, VARIANTS
+from planner.nouns.words import PRECISIONS, VARIANTS
 from tests.checker import Document
 from tests.conftest import document_of, invoke
 

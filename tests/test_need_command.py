@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import planner
 from planner.catalog.gpus import known_gpus
-from planner.words import PRECISIONS, VARIANTS
+from planner.nouns.words import PRECISIONS, VARIANTS
 from tests.checker import Document
 from tests.conftest import document_of, invoke
 from tests.test_limits_command import words_of

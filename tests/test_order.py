@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import planner
-from planner.words import ATTENTIONS, PRECISIONS, VARIANTS
+from planner.nouns.words import ATTENTIONS, PRECISIONS, VARIANTS
 
 FIGURES = ("allocated_bytes", "reserved_bytes", "total_bytes", "upper_bytes", "least_bytes")
 STEPS = {"allocated_bytes": 0.85, "reserved_bytes": 0.6, "total_bytes": 0.6}

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 import planner
 from planner.nouns.request import Gpu
+from planner.nouns.words import PRECISIONS, VARIANTS
 from planner.report.packing import packing_document
-from planner.units import parse_size
-from planner.words import PRECISIONS, VARIANTS
+from planner.text.units import parse_size
 from tests.checker import Document, document_faults
 from tests.conftest import document_of, invoke
 from tests.preflight import machines
@@ -311,8 +311,8 @@ CARDS = [
 
 @pytest.fixture
 def three_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("planner.measure.present.present_gpus", lambda: list(CARDS))
-    monkeypatch.setattr("planner.measure.limits.usable_host_bytes", lambda: 64 * 10**9)
+    monkeypatch.setattr("planner.machine.present.present_gpus", lambda: list(CARDS))
+    monkeypatch.setattr("planner.machine.allowance.usable_host_bytes", lambda: 64 * 10**9)
 
 
 @pytest.mark.usefixtures("three_gpus")
@@ -381,7 +381,7 @@ def test_bad_input_is_exit_2_with_the_value_and_a_remedy(words: tuple[str, ...],
 
 
 def test_no_gpu_and_no_budget_says_what_to_pass(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("planner.measure.present.present_gpus", list)
+    monkeypatch.setattr("planner.machine.present.present_gpus", list)
     for words in (("--gpus", "2"), ("--streams", "2")):
         outcome = invoke(*words)
         assert (outcome.code, outcome.out) == (2, "")

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from planner.catalog import load_catalog
 from planner.errors import FileError
-from planner.locations import profiles_folder
-from planner.measurement import Figure, Measurement
 from planner.memory_model.coefficients import load_coefficients
+from planner.nouns.measurement import Figure, Measurement
 from planner.profiles import load_folder, load_profile, parse_profile, profile_text
+from planner.text.locations import profiles_folder
 from tests.conftest import refusal
 
 PUBLISHED = profiles_folder() / "published"

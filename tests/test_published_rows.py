@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 import planner
-from planner.locations import profiles_folder
-from planner.measurement import Measurement
 from planner.nouns.estimate import Estimate
+from planner.nouns.measurement import Measurement
 from planner.profiles import load_folder
+from planner.text.locations import profiles_folder
 
 ROWS = load_folder(profiles_folder() / "published")
 IMAGES = [row for row in ROWS if row.profile == "sam2-issue-118" and row.task == "image"]

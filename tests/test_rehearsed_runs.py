@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from planner.errors import FileError
-from planner.locations import profiles_folder
 from planner.memory_model.known import shipped_runs
+from planner.nouns.words import PRECISIONS
 from planner.planning.candidates import SQUARE_SIDES
 from planner.profiles.rehearsed import DRAWN, FIT, HELD_OUT, read_runs, runs_text
-from planner.words import PRECISIONS
+from planner.text.locations import profiles_folder
 
 FILES = sorted((profiles_folder() / "rehearsed").glob("*.tsv"))
 

@@ -21,7 +21,7 @@ av = pytest.importorskip("av", reason="running needs PyAV")
 pytest.importorskip("pycocotools", reason="COCO documents need pycocotools")
 image_module = pytest.importorskip("PIL.Image", reason="running needs Pillow")
 
-from planner.runs.nouns import Weights
+from planner.runs.job import Weights
 from tests.runtime.fakes import SIZE, FakeSession, picture
 
 PROMPT = ("--point", "10,12", "--box", "5:3,4,20,30")
@@ -153,7 +153,7 @@ def test_progress_only_on_a_terminal(inputs: Path, tmp_path: Path, monkeypatch: 
 
 def test_progress_shows_memory_beside_the_plan(inputs: Path) -> None:
     from planner.report.run import format_seconds, progress_line
-    from planner.runs.nouns import Progress
+    from planner.runs.job import Progress
 
     progress = Progress(
         done=1200, total=3000, unit="frame", per_second=12.34, seconds_left=3909.4, reserved_bytes=1_410_000_000,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.errors import UsageError
-from planner.units import (
+from planner.text.units import (
     exact_size,
     format_exact_size,
     format_resolution,

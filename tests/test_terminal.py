@@ -21,9 +21,9 @@ from planner.cli.main import COMMANDS
 from planner.cli.output import ProgressLine, telling
 from planner.errors import DeviceWarning
 from planner.memory_model.known import assess_known
+from planner.nouns.words import PRECISIONS
 from planner.report.accuracy import accuracy_report
 from planner.report.layout import Style
-from planner.words import PRECISIONS
 from tests.conftest import ROOT, Terminal, invoke
 
 WIDTHS = (60, 80, 120, 200)

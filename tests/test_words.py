@@ -9,10 +9,10 @@ from typing import get_args
 import pytest
 
 import planner
-from planner import words
-from planner.documents import Fields
 from planner.errors import FileError, PlannerError, UsageError
-from planner.spelling import check_word
+from planner.nouns import words
+from planner.text.spelling import check_word
+from planner.text.strict_yaml import Fields
 from tests.conftest import invoke
 
 VOCABULARIES = {name: known for name, known in vars(words).items() if name.isupper()}

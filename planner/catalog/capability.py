@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from planner.words import Attention, Precision
+from planner.nouns.words import Attention, Precision
 
 if TYPE_CHECKING:
     from planner.catalog.torch_builds import TorchBuild

@@ -10,12 +10,12 @@ from functools import lru_cache
 from pathlib import Path
 
 from planner.catalog.variants import check_source
-from planner.documents import Fields, read
 from planner.errors import FileError
-from planner.locations import profiles_folder
+from planner.nouns.official import official_hub_id, official_name
 from planner.nouns.run import Configuration
-from planner.official import official_hub_id, official_name
-from planner.words import VARIANTS, VERSIONS, Variant, Version
+from planner.nouns.words import VARIANTS, VERSIONS, Variant, Version
+from planner.text.locations import profiles_folder
+from planner.text.strict_yaml import Fields, read
 
 BLOCKS: dict[int, Variant] = {12: "tiny", 16: "small", 24: "base_plus", 48: "large"}
 """Blocks of the image encoder (sam2/configs, sum of stages)."""

@@ -12,7 +12,7 @@ from typing import TypedDict
 
 from planner.catalog.variants import Catalog, PublishedSpeed
 from planner.nouns.run import Configuration, Workload
-from planner.words import Precision
+from planner.nouns.words import Precision
 
 VIDEO_METRIC = "J&F on SA-V test"
 IMAGE_METRIC = "mIoU on SA-23, one click"

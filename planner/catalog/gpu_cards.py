@@ -13,8 +13,8 @@ from functools import lru_cache
 from typing import Any
 
 from planner.catalog.gpu_names import parse_name, shares_host_memory
-from planner.locations import profiles_folder
 from planner.nouns.request import Gpu
+from planner.text.locations import profiles_folder
 
 MIB = 2**20
 MINIMUM_CAPABILITY = (3, 7)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from planner.catalog.gpu_cards import known_cards
 from planner.catalog.gpu_names import GpuName, parse_name
-from planner.documents import Fields, read
 from planner.errors import UsageError
-from planner.locations import profiles_folder
 from planner.nouns.request import Gpu
+from planner.text.locations import profiles_folder
+from planner.text.strict_yaml import Fields, read
 
 ROUNDING_GIBIBYTES = 0.005
 """nvidia-smi prints two decimals: 11.69 stands for 11.6875. The least that prints so is taken."""

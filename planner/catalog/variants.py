@@ -13,9 +13,9 @@ from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
-from planner.documents import Fields, read
-from planner.locations import profiles_folder
-from planner.words import SPEED_MODES, SPEED_UNITS, VARIANTS, VERSIONS, SpeedMode, Variant, Version
+from planner.nouns.words import SPEED_MODES, SPEED_UNITS, VARIANTS, VERSIONS, SpeedMode, Variant, Version
+from planner.text.locations import profiles_folder
+from planner.text.strict_yaml import Fields, read
 
 
 @dataclass(frozen=True, slots=True)

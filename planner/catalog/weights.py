@@ -16,10 +16,10 @@ from planner.catalog.checkpoints import EXPECTED, HUB_ID, held_of, local_path
 from planner.catalog.pickles import ITEM_BYTES, Tensor
 from planner.catalog.weight_files import AGAIN, CUT, ZIP, Contents, look_into, refusal, shown
 from planner.errors import FileError
-from planner.locations import profiles_folder
+from planner.nouns.official import official_hub_id, official_name
 from planner.nouns.run import Configuration
-from planner.official import official_hub_id, official_name
-from planner.words import Variant, Version
+from planner.nouns.words import Variant, Version
+from planner.text.locations import profiles_folder
 
 WRAPPERS = ("model", "state_dict", "model_state_dict", "model_state", "module", "net", "network", "weights", "params")
 """What programs call the weights beside an optimizer's state; of several in one file the first of these counts."""

@@ -6,7 +6,7 @@ import click
 
 from planner.cli import options
 from planner.cli.output import answer, echo
-from planner.words import Form
+from planner.nouns.words import Form
 
 FORMS: tuple[Form, ...] = ("text", "json", "csv")
 EPILOG = """\b
@@ -31,10 +31,10 @@ def command(output: str) -> None:
     Figures that others measured, rehearsals, published rows and your own measurements stand apart, each with the
     coverage of the upper bound and another estimator on the same rows.
     """
-    from planner.locations import user_folder
     from planner.memory_model.coefficients import FITTED_FILE
     from planner.memory_model.known import assess_known
     from planner.report.accuracy import accuracy_csv, accuracy_document, accuracy_report
+    from planner.text.locations import user_folder
 
     own = user_folder()
     assessment = assess_known(own if (own / FITTED_FILE).is_file() else None)

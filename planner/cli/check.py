@@ -12,12 +12,11 @@ import click
 from planner.cli import options
 from planner.cli.output import ProgressLine, echo, report_error, style_of
 from planner.errors import EXIT_FAILED, PlannerError, UsageError
+from planner.nouns.words import Form
 from planner.report.layout import Style
-from planner.words import Form
 
 if TYPE_CHECKING:
-    from planner.checking import Preflight
-    from planner.preflight.nouns import Check
+    from planner.preflight.checks import Check, Preflight
 
 FORMS: tuple[Form, ...] = ("text", "json", "markdown", "sarif", "junit")
 ENDINGS: dict[str, Form] = {".txt": "text", ".json": "json", ".md": "markdown", ".sarif": "sarif", ".xml": "junit"}
@@ -70,9 +69,9 @@ def command(
     not_fit_exit_code: str | None, **asked: Any,
 ) -> None:  # fmt: skip
     """Check whether the saved PLAN holds on this machine now, or for a budget, and under a policy."""
-    from planner.checking import check
-    from planner.files import write
-    from planner.plans import Plan
+    from planner.api.check import check
+    from planner.api.plans import Plan
+    from planner.text.files import write
 
     forms = [(Path(path), _form_of(path)) for path in paths]
     not_fit = _exit_code(not_fit_exit_code)
@@ -96,9 +95,10 @@ def command(
 
 def _text(found: Preflight, form: Form, code: int, style: Style, oneline: bool = False) -> str:
     """The report in a form; with `oneline` a line of JSON ends it, or is all of it."""
+    from planner.preflight.checks import preflight_document
     from planner.report.junit import preflight_junit
     from planner.report.markdown import preflight_markdown
-    from planner.report.preflight import preflight_document, preflight_report
+    from planner.report.preflight import preflight_report
     from planner.report.sarif import preflight_sarif
     from planner.wire.text import json_text, one_line
 
@@ -138,7 +138,7 @@ def _exit_code(text: str | None) -> int:
 
 
 def _waiting(line: ProgressLine) -> Callable[[Check, float, float], None]:
-    from planner.units import format_size
+    from planner.text.units import format_size
 
     def tell(memory: Check, waited: float, seconds: float) -> None:
         short = format_size(memory.figures["short_by_bytes"])

@@ -12,11 +12,11 @@ import click
 from planner.cli import options
 from planner.cli.output import ProgressLine, answer
 from planner.errors import UsageError
-from planner.words import VARIANTS, VERSIONS
+from planner.nouns.words import VARIANTS, VERSIONS
 
 if TYPE_CHECKING:
+    from planner.api.fetching import Fetched
     from planner.catalog.checkpoints import Official
-    from planner.fetching import Fetched
 
 EPILOG = """\b
 Examples:
@@ -61,12 +61,12 @@ def command(
     if folder is not None and not download:
         raise UsageError("--to is where a download goes, and there is none.", "Add --download.")
     if base is not None:
-        from planner.fetching import check_address
+        from planner.api.fetching import check_address
 
         check_address(base)
     found, fetched = _asked(plan_path, variant, version, download), None
     if download:
-        from planner.fetching import fetch
+        from planner.api.fetching import fetch
 
         with ProgressLine() as line:
             fetched = fetch(found[0], Path(folder or "."), base=base, progress=_progress(line, found[0].name))
@@ -88,11 +88,11 @@ def _asked(plan_path: str | None, variant: str | None, version: str | None, one:
     """The files that are meant; exactly `one` for a download. Raises UsageError for none and for several."""
     from planner.catalog.checkpoints import official_checkpoints
     from planner.nouns.run import Configuration
-    from planner.spelling import check_word
+    from planner.text.spelling import check_word
 
     planned: Configuration | None = None
     if plan_path is not None:
-        from planner.plans import Plan
+        from planner.api.plans import Plan
 
         plan = Plan.load(plan_path)
         if plan.chosen is None:

@@ -11,7 +11,7 @@ from planner.cli import options
 from planner.cli.output import answer
 
 if TYPE_CHECKING:
-    from planner.answers import Comparison
+    from planner.nouns.answers import Comparison
 
 SAME_DECISION, OTHER_DECISION = 3, 4
 """Exit codes of --exit-code: 1 and 2 stay what they are everywhere, a failure and a mistake in the call."""
@@ -36,8 +36,8 @@ With --exit-code: 0 equal; 3 only the decisions are equal; 4 the decisions diffe
 @click.pass_context
 def command(context: click.Context, /, output: str, first: str, second: str, detailed: bool) -> None:
     """Show what differs between two plans: request, decision, and where the bytes go."""
-    from planner.plans import Plan
-    from planner.questions import compare
+    from planner.api.plans import Plan
+    from planner.api.questions import compare
     from planner.report.comparison import comparison_report
     from planner.wire.comparison import COMPARISON
 

@@ -42,8 +42,8 @@ def command(
     checkpoint: str | None, no_record: bool, path: str | None,
 ) -> None:  # fmt: skip
     """Run PLAN with its budget enforced, and compare measured with predicted bytes."""
-    from planner.confirmation import confirm
-    from planner.plans import Plan
+    from planner.api.confirm import confirm
+    from planner.api.plans import Plan
     from planner.report.confirmation import confirmation_report
     from planner.wire.confirmation import CONFIRMATION
 

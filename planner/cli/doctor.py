@@ -15,7 +15,7 @@ from planner.cli.settings import variables
 from planner.errors import PlannerError
 
 if TYPE_CHECKING:
-    from planner.measure.devices import Machine
+    from planner.nouns.machine import Machine
     from planner.report.doctor import Knowledge
 
 EPILOG = """\b
@@ -41,7 +41,7 @@ sam2: versions are read from the packages' metadata.
 def command(output: str, path: str | None, simulate_gpu: str | None) -> None:
     """Report on this machine: GPUs, versions, what predictions rest on here, and what is not known."""
     from planner.report.doctor import doctor_document, doctor_report
-    from planner.report.machine import read_machine
+    from planner.wire.machine import read_machine
 
     machine = _this_machine() if simulate_gpu is None else read_machine(Path(simulate_gpu))
     environment = os.environ if simulate_gpu is None else {}
@@ -56,8 +56,8 @@ def command(output: str, path: str | None, simulate_gpu: str | None) -> None:
 
 def _this_machine() -> Machine:
     """This machine; limits of GPU memory that cannot be read are among what is not known."""
-    from planner.measure.limits import limits_memory
-    from planner.measure.machine import this_machine
+    from planner.machine.allowance import limits_memory
+    from planner.machine.this_machine import this_machine
 
     try:
         return this_machine()
@@ -68,11 +68,11 @@ def _this_machine() -> Machine:
 
 
 def _knowledge() -> Knowledge:
-    from planner.locations import user_folder
     from planner.memory_model.coefficients import FITTED_FILE, load_coefficients
     from planner.memory_model.current import known_model
     from planner.profiles import load_folder
     from planner.report.doctor import Knowledge
+    from planner.text.locations import user_folder
 
     unread, rows, folder = {}, [], user_folder() / "profiles"
     try:

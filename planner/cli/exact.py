@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from planner.cli.output import ProgressLine
-from planner.commands import describe
 from planner.nouns.run import Configuration
-from planner.words import ExactMethod
+from planner.nouns.words import ExactMethod
+from planner.text.command_lines import describe
 
 DOING: dict[ExactMethod, str] = {"rehearsed": "rehearsing", "simulated": "simulating"}
 

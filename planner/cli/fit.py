@@ -36,13 +36,13 @@ Exit codes: 0 fitted (--check: the same); 1 failed (--check: they differ); 2 usa
 def command(output: str, profiles: str | None, out: str | None, check: bool) -> None:
     """Refit the memory model to the shipped profiles and your own; measurements of your GPU come first."""
     from planner.errors import FileError, UsageError
-    from planner.files import write
-    from planner.locations import user_folder
     from planner.memory_model.coefficients import FITTED_FILE, load_coefficients, shipped_file
     from planner.memory_model.fit import coefficients_text
     from planner.memory_model.known import fit_known, shipped_measurements
     from planner.profiles import load_folder
     from planner.report.fit import fit_document, fit_report
+    from planner.text.files import write
+    from planner.text.locations import user_folder
     from planner.wire.fit import CHECKED
 
     if check and (profiles or out):

@@ -9,8 +9,8 @@ import click
 
 from planner.cli import options
 from planner.cli.output import answer
+from planner.nouns.words import MemorySource
 from planner.report.layout import Style
-from planner.words import MemorySource
 
 if TYPE_CHECKING:
     from planner.catalog.gpu_cards import KnownCard
@@ -57,7 +57,7 @@ def _document(listed: Sequence[Listed]) -> dict[str, Any]:
 
 def _table(listed: Sequence[Listed], style: Style) -> str:
     from planner.catalog.torch_builds import planned_build, why_no_code
-    from planner.units import format_size
+    from planner.text.units import format_size
 
     rows, unable = [["name", "memory", "MiB", "", "capability"]], False
     for gpu, source in listed:

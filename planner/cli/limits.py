@@ -32,8 +32,8 @@ Exit codes: 0 something fits; 1 failed; 2 usage; 3 nothing fits at any resolutio
 @options.output_format
 def command(output: str, **asked: Any) -> None:
     """Show how far a budget reaches: the most objects, frames and pixels for each variant."""
-    from planner.questions import limits
-    from planner.report.carried import carried_report
+    from planner.api.questions import limits
+    from planner.report.limits import carried_report
     from planner.wire.limits import LIMITS
 
     found = limits(**asked)

@@ -13,7 +13,7 @@ import click
 from planner.cli import options
 from planner.cli.output import ProgressLine, answer
 from planner.errors import EnvironmentFailure, UsageError
-from planner.words import SweepKind
+from planner.nouns.words import SweepKind
 
 if TYPE_CHECKING:
     from planner.measure.collected import Refused
@@ -70,7 +70,7 @@ def command(
             raise UsageError(f"{' and '.join(given)} contradict each other.", "Give one of them.")
     if gpu is not None and not rehearsing:
         raise UsageError("--gpu names a GPU to imagine.", "Add --rehearse, or choose one of this machine's: --device.")
-    from planner.locations import user_folder
+    from planner.text.locations import user_folder
 
     folder = Path(out) if out else user_folder() / "profiles"
     if rows:

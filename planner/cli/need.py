@@ -41,8 +41,8 @@ Exit codes: 0 answered; 1 failed; 2 usage. Writes nothing.
 @options.output_format
 def command(output: str, **asked: Any) -> None:
     """Show the smallest budgets for a request, and the cards that have them."""
-    from planner.questions import need
-    from planner.report.needed import needed_report
+    from planner.api.questions import need
+    from planner.report.need import needed_report
     from planner.wire.need import NEED
 
     found = need(**asked)

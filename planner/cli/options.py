@@ -8,9 +8,7 @@ from typing import Any
 import click
 
 from planner.errors import UsageError
-from planner.spelling import check_word
-from planner.units import format_resolution, parse_frame_size, parse_resolution, portrait
-from planner.words import (
+from planner.nouns.words import (
     ATTENTIONS,
     DRIVEN_RUNTIMES,
     POSITION_TABLES,
@@ -22,6 +20,8 @@ from planner.words import (
     Form,
     Runtime,
 )
+from planner.text.spelling import check_word
+from planner.text.units import format_resolution, parse_frame_size, parse_resolution, portrait
 
 Decorator = Callable[[Any], Any]
 

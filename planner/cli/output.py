@@ -64,7 +64,7 @@ def answer(
 
         made = json_text(document())
     if path is not None:
-        from planner.files import write
+        from planner.text.files import write
 
         write(Path(path), made)
     echo(made if form == "json" else text(style_of(sys.stdout)))

@@ -10,7 +10,7 @@ from planner.cli.output import answer
 
 def pack_streams(asked: Mapping[str, Any], output: str, path: str | None) -> int:
     """Pack, save the plan of one process, print; returns the exit code."""
-    from planner.questions import pack
+    from planner.api.questions import pack
     from planner.report.packing import packing_document, packing_report
 
     packing = pack(**asked)

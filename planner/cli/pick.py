@@ -35,8 +35,8 @@ Exit codes: 0 picked; 1 no GPU; 2 usage, or more GPUs than there are; 3 none has
 @options.output_format
 def command(output: str, plan_path: str, by_index: bool, **asked: Any) -> None:
     """Print which GPU has room for PLAN now, as CUDA_VISIBLE_DEVICES takes it."""
-    from planner.picking import pick
-    from planner.plans import Plan
+    from planner.api.pick import pick
+    from planner.api.plans import Plan
     from planner.wire.pick import PICK
 
     found = pick(Plan.load(plan_path), **asked)

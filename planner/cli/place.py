@@ -12,11 +12,11 @@ from planner.cli import options
 from planner.cli.options import Word
 from planner.cli.output import answer
 from planner.errors import UsageError
-from planner.spelling import check_word
-from planner.words import ENGINES, SHARES, SHARINGS, Engine
+from planner.nouns.words import ENGINES, SHARES, SHARINGS, Engine
+from planner.text.spelling import check_word
 
 if TYPE_CHECKING:
-    from planner.plans import Plan
+    from planner.api.plans import Plan
 
 EPILOG = """\b
 Examples:
@@ -82,10 +82,10 @@ def command(
     **asked: Any,
 ) -> None:  # fmt: skip
     """Write PLAN for a scheduler: options for Ray, a Kubernetes Job, a Slurm script or a SkyPilot task."""
-    from planner.files import write
-    from planner.placing import place
-    from planner.plans import Plan
+    from planner.api.place import place
+    from planner.api.plans import Plan
     from planner.report.placement import placement_document, placement_text
+    from planner.text.files import write
 
     plan = Plan.load(plan_path)
     given = {name: value for name, value in asked.items() if value is not None}
@@ -105,7 +105,7 @@ def _job(plan: Plan, plan_path: str, given: dict[str, Any], words: tuple[str, ..
     """What runs, with its defaults. Raises UsageError for an input that is not said, or what `run` would not parse."""
     from planner.cli.run import check as check_run
     from planner.cli.run import command as run
-    from planner.commands import PROGRAM
+    from planner.text.command_lines import PROGRAM
 
     if "source" not in given:
         raise UsageError("There is nothing to run on: no input was given.", "Give --input as the worker sees it.")

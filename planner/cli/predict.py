@@ -8,8 +8,8 @@ import click
 
 from planner.cli import options
 from planner.cli.output import answer
+from planner.nouns.words import ATTENTIONS, PRECISIONS, RUNTIMES, TASKS, VARIANTS, VERSIONS, PositionTables, Runtime
 from planner.report.layout import Style
-from planner.words import ATTENTIONS, PRECISIONS, RUNTIMES, TASKS, VARIANTS, VERSIONS, PositionTables, Runtime
 
 EPILOG = """\b
 Examples:
@@ -70,10 +70,10 @@ def command(
     runtimes stand below. Models under torch.compile (vos_optimized, compile_image_encoder) are not covered.
     """
     import planner
-    from planner.asking import bounded_memory_bank_of, configuration_and_workload
+    from planner.api.asking import bounded_memory_bank_of, configuration_and_workload
+    from planner.api.predict import usual_precision
+    from planner.api.questions import runtimes
     from planner.cli.exact import telling_progress
-    from planner.predicting import usual_precision
-    from planner.questions import runtimes
     from planner.report.prediction import prediction_report
     from planner.wire.prediction import PREDICTION
 

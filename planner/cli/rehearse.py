@@ -10,7 +10,7 @@ import click
 from planner.cli import options
 from planner.cli.output import ProgressLine, answer
 from planner.errors import UsageError
-from planner.units import format_size
+from planner.text.units import format_size
 
 EPILOG = """\b
 Examples:
@@ -80,8 +80,8 @@ def command(context: click.Context, /, output: str, plan_path: str | None, path:
             "There is nothing to rehearse." if plan_path is None else "A plan and a command contradict each other.",
             "Give a plan, or a command: sam2-plan rehearse --gpu NAME -- python track.py",
         )
-    from planner.plans import Plan
-    from planner.rehearsing import rehearse
+    from planner.api.plans import Plan
+    from planner.api.rehearse import rehearse
     from planner.report.rehearsal import rehearsal_report
 
     with ProgressLine() as line:

@@ -10,7 +10,7 @@ import click
 from planner.cli import options
 from planner.cli.output import ProgressLine, answer, telling
 from planner.errors import DeviceWarning, Interrupted, UsageError
-from planner.words import Task
+from planner.nouns.words import Task
 
 EPILOG = """\b
 Examples:
@@ -84,7 +84,7 @@ def command(
     ends: tuple[str, ...], prompts_path: str | None, save: str | None, start: int | None, **asked: Any,
 ) -> None:  # fmt: skip
     """Segment INPUT, or track through it, as PLAN chose; a long run can be stopped and resumed."""
-    from planner.plans import Plan
+    from planner.api.plans import Plan
 
     plan = Plan.load(plan_path)
     if plan.chosen is None:

@@ -20,8 +20,8 @@ from click.core import ParameterSource
 from planner.cli.completion import complete
 from planner.cli.helptext import HelpContext
 from planner.cli.options import notes_on_order
-from planner.documents import EmptyFile, Fields, read
-from planner.locations import user_folder
+from planner.text.locations import user_folder
+from planner.text.strict_yaml import EmptyFile, Fields, read
 
 PREFIX = "SAM2_PLAN"
 OTHERS = (f"{PREFIX}_HOME", f"{PREFIX}_TRACEBACK", f"{PREFIX}_MEMORY_CAP", f"{PREFIX}_CUDNN")

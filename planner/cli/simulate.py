@@ -10,8 +10,8 @@ from click.core import ParameterSource
 from planner.cli import options
 from planner.cli.output import ProgressLine, answer
 from planner.errors import UsageError
-from planner.units import parse_capability
-from planner.words import ATTENTIONS, PRECISIONS, PROMPTS, TASKS, VARIANTS, VERSIONS
+from planner.nouns.words import ATTENTIONS, PRECISIONS, PROMPTS, TASKS, VARIANTS, VERSIONS
+from planner.text.units import parse_capability
 
 EPILOG = """\b
 Examples:
@@ -110,8 +110,8 @@ def command(output: str, capability: str, timeline: str | None, **asked: Any) ->
     if timeline is not None:
         from pathlib import Path
 
-        from planner.files import write
         from planner.simulator.timeline import timeline_svg
+        from planner.text.files import write
 
         write(Path(timeline), timeline_svg(found.timeline, timeline_title(found)))
     answer(output, lambda: SIMULATION.write(found), lambda style: simulation_report(found, style))

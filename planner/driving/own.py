@@ -14,10 +14,10 @@ from typing import Any
 import numpy
 import torch
 
-from planner.domain import Plan
 from planner.driving import prompts
 from planner.driving.clips import Black
 from planner.driving.watch import Watch
+from planner.nouns.plan import Plan
 from planner.nouns.run import Run
 from planner.runtime import automatic, segmentation
 from planner.runtime.network import Context, Network, build, place

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from planner.errors import EnvironmentFailure, PlannerError
+from planner.machine.present import find_present, inspect, present_gpus
 from planner.measure.outside import watched
-from planner.measure.present import find_present, inspect, present_gpus
 from planner.measure.sweep import Runner
 from planner.measure.trial import FAILED, RAN, Outcome, Trial, run_trial
 from planner.rehearsal.machine import imaginary_gpu

@@ -16,19 +16,20 @@ from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import torch
 
-import planner
-from planner.commands import describe
 from planner.driving.clips import Black, Noise
+from planner.machine.processes import Driver
 from planner.measure.gauge import Gauge
 from planner.measure.trial import EXCERPT, FAILED, LOST, LOST_WORDS, OUT_OF_MEMORY, RAN, Outcome, Trial
+from planner.nouns.words import RunOutcome
 from planner.runtime.cuda import out_of_memory
-from planner.runtime.driver import Driver
 from planner.runtime.limiting import hold, uuid_of
-from planner.words import RunOutcome
+from planner.text.command_lines import describe
+from planner.wire.plan_file import read_plan
 
 
 def main() -> None:
@@ -151,7 +152,7 @@ def _driver_of(runtime: str) -> Callable[[Trial, Gauge, Black], None]:
 
 
 def _drive_own(own: Any, trial: Trial, gauge: Gauge, clip: Black) -> None:
-    plan = None if trial.plan is None else planner.Plan.load(trial.plan)
+    plan = None if trial.plan is None else read_plan(Path(trial.plan))
     session = own.load(trial, trial.device, gauge, trial.checkpoint, plan)
     own.drive(trial, session, gauge, clip)
     gauge.steps = [describe(step.configuration) for step in session.steps]

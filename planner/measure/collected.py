@@ -18,8 +18,8 @@ from typing import Any
 from planner.errors import FileError
 from planner.measure.trial import FAILED, OUT_OF_MEMORY, RAN, Outcome, Trial
 from planner.nouns.run import Configuration, Workload
-from planner.spelling import check_word
-from planner.words import TASKS, VARIANTS, Precision, Version
+from planner.nouns.words import TASKS, VARIANTS, Precision, Version
+from planner.text.spelling import check_word
 
 PRECISIONS: dict[str, Precision] = {
     "amp-bf16": "autocast_bfloat16",

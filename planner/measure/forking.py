@@ -13,10 +13,10 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from planner.errors import EnvironmentFailure
-from planner.files import append, open_journal
 from planner.measure.trial import FAILED, Outcome, Trial
 from planner.rehearsal.machine import ImaginaryGpu, imaginary_gpu
 from planner.rehearsal.stage import Stage
+from planner.text.files import append, open_journal
 
 COMMAND = [sys.executable, "-m", "planner.measure.forked"]
 Item = TypeVar("Item")

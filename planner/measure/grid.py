@@ -16,9 +16,9 @@ from typing import Any
 from planner.catalog.capability import what_it_lacks
 from planner.nouns.request import Request
 from planner.nouns.run import Configuration, Run, Workload
+from planner.nouns.words import DRIVEN_RUNTIMES, VARIANTS, VERSIONS, DrivenRuntime, Precision
 from planner.planning.candidates import POINT_BATCHES, SQUARE_SIDES, resolutions
 from planner.profiles.rehearsed import DRAWN, FIT, HELD_OUT, RehearsedUse
-from planner.words import DRIVEN_RUNTIMES, VARIANTS, VERSIONS, DrivenRuntime, Precision
 
 AMPERE, TURING, BLACKWELL = (8, 6), (7, 5), (12, 0)
 VGA, SD, HD, FULL_HD, PORTRAIT, QUAD_HD, ULTRA_HD = (

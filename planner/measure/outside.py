@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from planner.measure.devices import PresentGpu
 from planner.measure.sweep import Runner
 from planner.measure.trial import FAILED, LOST, Outcome, Trial
+from planner.nouns.machine import PresentGpu
 
 
 def watched(uuid: str, attempt: Runner, look: Callable[[], Sequence[PresentGpu]]) -> Runner:

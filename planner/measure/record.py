@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import date
 
 from planner.measure.trial import RAN, Outcome, Trial
-from planner.measurement import Environment, Figure, Measurement
+from planner.nouns.measurement import Environment, Figure, Measurement
+from planner.nouns.words import Metric, Runtime, SweepKind
 from planner.profiles.conversion import fields_of
-from planner.words import Metric, Runtime, SweepKind
 
 IMPLEMENTATIONS: dict[Runtime, str] = {
     "own": "the runtime behind planner.load",

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from planner.errors import EnvironmentFailure, Interrupted
-from planner.files import append, lock, open_journal, read_journal, write
 from planner.measure.record import measurement
 from planner.measure.trial import FAILED, LOST, Outcome, Trial
-from planner.measurement import Measurement
+from planner.nouns.measurement import Measurement
+from planner.nouns.words import SweepKind
 from planner.profiles import profile_text
-from planner.words import SweepKind
+from planner.text.files import append, lock, open_journal, read_journal, write
 
 Runner = Callable[[Trial], Outcome]
 Stopping = Callable[[], bool]

@@ -7,13 +7,13 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from planner.documents import Fields, read
 from planner.errors import FileError, UsageError
 from planner.measure.trial import Trial
 from planner.nouns.run import Configuration, Workload
-from planner.spelling import check_word
-from planner.units import parse_count, parse_frame_size, parse_frames, parse_resolution
-from planner.words import DRIVEN_RUNTIMES, PRECISIONS, TASKS, VARIANTS, VERSIONS, DrivenRuntime
+from planner.nouns.words import DRIVEN_RUNTIMES, PRECISIONS, TASKS, VARIANTS, VERSIONS, DrivenRuntime
+from planner.text.spelling import check_word
+from planner.text.strict_yaml import Fields, read
+from planner.text.units import parse_count, parse_frame_size, parse_frames, parse_resolution
 
 STOCK_POINTS = 64
 MOST_TRIALS = 5000

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
+from planner.machine.cap import VARIABLE
 from planner.nouns.run import Configuration, Run, Sam2, Usage, Workload
-from planner.runtime.cap import VARIABLE
-from planner.words import RUN_OUTCOMES, RunOutcome
+from planner.nouns.words import RUN_OUTCOMES, RunOutcome
 
 RAN, OUT_OF_MEMORY, FAILED, LOST = RUN_OUTCOMES
 """lost: the GPU was not there any more."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from planner.words import Runtime, Task, Width
+from planner.nouns.words import Runtime, Task, Width
 
 Number = Any
 """An int or float, or a numpy array of them."""

@@ -16,9 +16,9 @@ from planner.memory_model.estimator import MemoryModel
 from planner.memory_model.fit import fit_laws
 from planner.memory_model.laws import Coefficients
 from planner.memory_model.rows import Row
+from planner.nouns.words import PRECISIONS
 from planner.profiles.public import PublicRow, read_public_rows
 from planner.profiles.rehearsed import HELD_OUT
-from planner.words import PRECISIONS
 
 CARDS_GB = (2, 3, 4, 6, 8, 12, 16, 24, 48, 80)
 """Sizes on which verdicts are judged, 10^9 bytes."""

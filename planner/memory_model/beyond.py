@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from planner.memory_model import arrays
 from planner.memory_model.features import OUTPUT_MASKS, POINTS, Operations, Quantities
 from planner.memory_model.laws import Group
-from planner.words import Runtime, Task
+from planner.nouns.words import Runtime, Task
 
 USUAL_FRAME_PIXELS = 1080 * 1920
 USUAL_MASKS_BYTES = USUAL_FRAME_PIXELS * 4

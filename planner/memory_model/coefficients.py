@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, cast
 
 from planner.errors import FileError
-from planner.locations import profiles_folder
 from planner.memory_model.laws import (
     GENERATIONS,
     KINDS,
@@ -28,8 +27,9 @@ from planner.memory_model.laws import (
     Rehearsed,
     Spill,
 )
-from planner.spelling import check_word
-from planner.words import RUNTIMES, TASKS, VARIANTS, WIDTHS, Runtime, Task, Variant
+from planner.nouns.words import RUNTIMES, TASKS, VARIANTS, WIDTHS, Runtime, Task, Variant
+from planner.text.locations import profiles_folder
+from planner.text.spelling import check_word
 
 SCHEMA_VERSION = 5
 FITTED_FILE = "memory_model.jsonl"

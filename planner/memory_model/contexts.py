@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from planner.errors import FileError
-from planner.locations import profiles_folder
 from planner.nouns.request import Gpu
-from planner.words import ProvenanceKind
+from planner.nouns.words import ProvenanceKind
+from planner.text.locations import profiles_folder
 
 FILE = profiles_folder() / "contexts.json"
 SCHEMA_VERSION = 1

@@ -11,7 +11,7 @@ from planner.memory_model.estimator import MemoryModel
 from planner.memory_model.fitting import rounded
 from planner.memory_model.laws import Correction, Margin
 from planner.memory_model.rows import Row
-from planner.words import Runtime
+from planner.nouns.words import Runtime
 
 FEWEST_ROWS = 3
 """Fewest rows of one GPU and runtime: fewer say too little to move a prediction."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from functools import lru_cache
 
-from planner.locations import user_folder
 from planner.memory_model.coefficients import FITTED_FILE, load_coefficients
 from planner.memory_model.estimator import MemoryModel
+from planner.text.locations import user_folder
 
 
 @lru_cache(maxsize=1)

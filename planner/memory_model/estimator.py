@@ -31,7 +31,7 @@ from planner.memory_model.terms import (
 from planner.nouns.estimate import Component, Estimate
 from planner.nouns.request import Gpu
 from planner.nouns.run import Configuration, Workload, name_of, runtime_of
-from planner.words import PositionTables, Runtime, Task, Variant
+from planner.nouns.words import PositionTables, Runtime, Task, Variant
 
 if TYPE_CHECKING:
     import numpy

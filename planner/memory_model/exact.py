@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from planner.nouns.estimate import Component, Estimate, Exact, Phase
 from planner.nouns.run import Configuration, Workload
-from planner.words import VERSIONS, ExactMethod, Precision, Runtime
+from planner.nouns.words import VERSIONS, ExactMethod, Precision, Runtime
 
 SETTLED_FRAMES = 30
 """Frames of a video on a bounded memory bank, which is full after 16: a longer clip allocates no more. What is reserved

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from planner.memory_model import arrays
-from planner.words import Runtime, Task
+from planner.nouns.words import Runtime, Task
 
 Number = Any
 """An int, float or bool, or a numpy array of them."""

@@ -30,8 +30,8 @@ from planner.memory_model.laws import (
 from planner.memory_model.published import RUNTIME, fit_published, published_shortfall
 from planner.memory_model.rows import Row
 from planner.memory_model.widths import ordered_by_width
+from planner.nouns.words import Runtime, Task, Width
 from planner.profiles.rehearsed import DRAWN, HELD_OUT
-from planner.words import Runtime, Task, Width
 
 FOLDS = 5
 BEYOND_FROM_PIXELS = 1024 * 1024

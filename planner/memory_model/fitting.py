@@ -27,7 +27,7 @@ from planner.memory_model.features import FRAMES, FURTHER_PASSES, LENGTHENED, ME
 from planner.memory_model.laws import Curve, Group, Key, Law, Rehearsed, Spill, generation_of
 from planner.memory_model.rows import Row
 from planner.memory_model.terms import SCORED
-from planner.words import VARIANTS, Variant
+from planner.nouns.words import VARIANTS, Variant
 
 HELD_WHOLE = {FRAMES: ("init", "encode", "track", "output"), MEMORY_BANK: ("encode", "track", "output")}
 """Arrays that are held whole at the peak of these phases: their own size is known, not regressed."""

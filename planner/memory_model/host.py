@@ -10,7 +10,7 @@ from planner.catalog import Catalog
 from planner.memory_model import arrays
 from planner.nouns.estimate import Component
 from planner.nouns.run import Configuration, Workload
-from planner.words import Runtime
+from planner.nouns.words import Runtime
 
 PROCESS_BYTES = 550_000_000
 """Assumed: what a process takes that has imported torch 2.14.1 and sam2, on a CPU (docs/log.md). What CUDA adds is not

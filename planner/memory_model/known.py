@@ -7,15 +7,15 @@ from functools import lru_cache
 from pathlib import Path
 
 from planner.catalog import load_catalog
-from planner.locations import profiles_folder
-from planner.measurement import Measurement
 from planner.memory_model.assessment import Assessment, assess
 from planner.memory_model.coefficients import FITTED_FILE, load_coefficients
 from planner.memory_model.fit import fit
 from planner.memory_model.laws import Coefficients
 from planner.memory_model.rows import Row, rehearsed_rows, rows_of
+from planner.nouns.measurement import Measurement
 from planner.profiles import load_folder
 from planner.profiles.rehearsed import read_runs
+from planner.text.locations import profiles_folder
 
 KINDS = ("published", "measured")
 NAME = "laws-2"

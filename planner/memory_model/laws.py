@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from math import ceil, inf
 from typing import NamedTuple
 
-from planner.words import ProvenanceKind, Runtime, Task, Variant, Width
+from planner.nouns.words import ProvenanceKind, Runtime, Task, Variant, Width
 
 GENERATIONS = {"7.5": (7, 5), "8.6": (8, 6), "12.0": (12, 0)}
 """Capabilities that have laws of their own; the others take those of the nearest, which generation_of names."""

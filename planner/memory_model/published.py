@@ -19,8 +19,8 @@ from planner.memory_model.features import MEMORY_BANK
 from planner.memory_model.fitting import CurveRegressor, rounded
 from planner.memory_model.laws import OTHER_PROGRAM, Curve, Group, Key, Law
 from planner.memory_model.rows import Row
-from planner.units import MAXIMUM_FRAME_SIDE
-from planner.words import VARIANTS, Runtime, Task, Variant, Width
+from planner.nouns.words import VARIANTS, Runtime, Task, Variant, Width
+from planner.text.units import MAXIMUM_FRAME_SIDE
 
 RUNTIME: Runtime = "reimplementation"
 WIDTH: Width = "half"

@@ -11,8 +11,8 @@ from planner.catalog.torch_rules import NEWEST, Release, TorchRules, rules_of, s
 from planner.errors import UsageError
 from planner.memory_model import arrays
 from planner.memory_model.laws import GENERATIONS
-from planner.spelling import check_word
-from planner.words import POSITION_TABLES, PositionTables, Runtime, Task, Variant, Width
+from planner.nouns.words import POSITION_TABLES, PositionTables, Runtime, Task, Variant, Width
+from planner.text.spelling import check_word
 
 BUILT, USED, NONE = POSITION_TABLES
 CASTS: Mapping[str, tuple[int, int]] = {

@@ -8,16 +8,16 @@ from functools import cached_property
 from typing import Any
 
 from planner.catalog import Catalog, load_catalog
-from planner.measurement import Measurement
 from planner.memory_model import arrays
 from planner.memory_model.beyond import NO_SCORES, Scores, math_scores
 from planner.memory_model.features import SCALAR, Quantities, features
 from planner.memory_model.laws import OTHER_PROGRAM, Key, generation_of
 from planner.memory_model.terms import OTHER_RUNTIME, WIDTH_OF, quantities
+from planner.nouns.measurement import Measurement
 from planner.nouns.run import Run, Usage, name_of
+from planner.nouns.words import ProfileKind
 from planner.profiles.conversion import run_of, usage_of
 from planner.profiles.rehearsed import RehearsedRun
-from planner.words import ProfileKind
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Row:
 
     @property
     def name(self) -> str:
-        """See planner.domain.name_of."""
+        """See planner.nouns.plan.name_of."""
         return name_of(self.run.configuration, self.run.workload, self.capability or (0, 0))
 
     @cached_property

@@ -15,8 +15,8 @@ from planner.memory_model.estimator import MOST
 from planner.memory_model.features import Operations, Quantities, features
 from planner.memory_model.laws import Group, Law, generation_of
 from planner.memory_model.terms import ENDLESS_FRAMES, WIDTH_OF
-from planner.spelling import check_word
-from planner.words import ATTENTIONS, DRIVEN_RUNTIMES, PRECISIONS, TASKS, VARIANTS, WIDTHS, Task
+from planner.nouns.words import ATTENTIONS, DRIVEN_RUNTIMES, PRECISIONS, TASKS, VARIANTS, WIDTHS, Task
+from planner.text.spelling import check_word
 
 if TYPE_CHECKING:
     from planner.memory_model.estimator import MemoryModel

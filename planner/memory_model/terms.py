@@ -14,7 +14,7 @@ from planner.memory_model.laws import Group, Law
 from planner.memory_model.releases import Difference
 from planner.nouns.estimate import Component, Phase
 from planner.nouns.run import Configuration, Workload
-from planner.words import RUNTIMES, Precision, ProvenanceKind, Width
+from planner.nouns.words import RUNTIMES, Precision, ProvenanceKind, Width
 
 OTHER_RUNTIME = RUNTIMES[2]
 """The published re-implementation."""

@@ -13,7 +13,7 @@ from itertools import pairwise
 from planner.catalog import Catalog
 from planner.memory_model import arrays
 from planner.memory_model.laws import Curve, Group, Key, Law
-from planner.words import VARIANTS, Runtime, Task, Variant, Width
+from planner.nouns.words import VARIANTS, Runtime, Task, Variant, Width
 
 
 def ordered_by_width(groups: Mapping[Key, Group], catalog: Catalog) -> dict[Key, Group]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from planner.brief import brief
-from planner.words import (
+from planner.nouns.brief import brief
+from planner.nouns.words import (
     ExactMethod,
     ProvenanceKind,
 )

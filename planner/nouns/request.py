@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 
 from planner.nouns.run import Workload
-from planner.words import (
+from planner.nouns.words import (
     Attention,
     BudgetSource,
     HostSource,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Literal, get_args
 
-from planner.words import (
+from planner.nouns.words import (
     Attention,
     DrivenRuntime,
     PositionTables,

@@ -8,7 +8,7 @@ from fractions import Fraction
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from planner.files import failing_as, sync_folder, whole_file
+from planner.nouns.words import Save
 from planner.outputs.annotation import Annotations, annotate
 from planner.outputs.behind import Behind
 from planner.outputs.coco import CocoPart, image_entry, join_coco_parts, mask_entry
@@ -17,7 +17,7 @@ from planner.outputs.layout import Layout
 from planner.outputs.npz import write_npz
 from planner.outputs.overlay import overlay
 from planner.outputs.overlay_video import OverlayVideo, join_video_parts
-from planner.words import Save
+from planner.text.files import failing_as, sync_folder, whole_file
 
 if TYPE_CHECKING:
     import numpy as np

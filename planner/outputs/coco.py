@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from planner.errors import FileError
-from planner.files import failing_as, whole_file
+from planner.text.files import failing_as, whole_file
 
 if TYPE_CHECKING:
     import numpy as np

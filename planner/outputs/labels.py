@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from planner.errors import UsageError
-from planner.files import write_whole
 from planner.outputs.palette import LARGEST, index_of, palette_bytes
+from planner.text.files import write_whole
 
 if TYPE_CHECKING:
     import numpy as np

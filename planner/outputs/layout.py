@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from planner.errors import UsageError
-from planner.files import SUFFIX, neighbour_of
-from planner.spelling import check_word
-from planner.words import SAVES, Save, Task
+from planner.nouns.words import SAVES, Save, Task
+from planner.text.files import SUFFIX, neighbour_of
+from planner.text.spelling import check_word
 
 EARLY_ENDS = (5, 10, 20, 50)
 """Frames after which the first parts end: at a few seconds a frame, a hundred of them are too much to lose."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import IO
 
-from planner.files import write_whole
 from planner.outputs.labels import Masks
+from planner.text.files import write_whole
 
 
 def write_npz(path: Path, masks: Masks, size: tuple[int, int]) -> None:

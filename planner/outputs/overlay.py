@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from planner.errors import UsageError
-from planner.files import write_whole
 from planner.outputs.annotation import Annotations, annotate
 from planner.outputs.labels import Masks, label_map
 from planner.outputs.palette import palette_array
+from planner.text.files import write_whole
 
 if TYPE_CHECKING:
     import numpy as np

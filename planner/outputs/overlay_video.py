@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
 
 from planner.errors import EnvironmentFailure, FileError
-from planner.files import failing_as, whole_file
+from planner.text.files import failing_as, whole_file
 
 if TYPE_CHECKING:
     import numpy as np

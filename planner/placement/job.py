@@ -7,8 +7,8 @@ import unicodedata
 from collections.abc import Sequence
 
 from planner.errors import UsageError
-from planner.placement.nouns import Host, Job
-from planner.units import check_size, parse_count, parse_size
+from planner.placement.placement import Host, Job
+from planner.text.units import check_size, parse_count, parse_size
 
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 """A DNS-1123 label, which Kubernetes asks of the names of Jobs and namespaces

@@ -13,17 +13,17 @@ from dataclasses import replace
 from typing import Any
 
 from planner.catalog.capability import HALF_CAPABILITY, why_unsupported
-from planner.domain import Plan
 from planner.errors import EXIT_DOES_NOT_FIT, EXIT_USAGE, UsageError
+from planner.machine.cap import VARIABLE
+from planner.nouns.plan import Plan
 from planner.nouns.run import Configuration
+from planner.nouns.words import SHARINGS, ShareKind, Sharing
 from planner.placement.job import label
 from planner.placement.mig import smallest_profile
-from planner.placement.nouns import ANY_HOST, Card, Host, Job, Placement, Share
+from planner.placement.placement import ANY_HOST, Card, Host, Job, Placement, Share
 from planner.placement.share import allot, cautions
-from planner.runtime.cap import VARIABLE
-from planner.spelling import check_word
-from planner.units import exact_size
-from planner.words import SHARINGS, ShareKind, Sharing
+from planner.text.spelling import check_word
+from planner.text.units import exact_size
 
 PLAN_FOLDER, PLAN_FILE = "/etc/sam2-plan", "plan.yaml"
 DATA_FOLDER = "/data"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from planner.catalog.gpu_parts import MigCard, MigProfile, mig_cards
 from planner.errors import UsageError
-from planner.placement.nouns import Card, ShareTooLarge
+from planner.placement.placement import Card, ShareTooLarge
 from planner.placement.tables import listed
-from planner.units import format_size
+from planner.text.units import format_size
 
 __all__ = ["MigCard", "MigProfile", "mig_cards", "smallest_profile"]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 
 from planner.catalog.gpus import NOTICEABLE, known_gpus
-from planner.domain import Plan
 from planner.errors import UsageError
-from planner.placement.nouns import Card, Placement, rounded_up
+from planner.machine.cap import VARIABLE
+from planner.nouns.plan import Plan
+from planner.nouns.words import ShareKind
+from planner.placement.placement import Card, Placement, rounded_up
 from planner.placement.share import allot, cautions
-from planner.runtime.cap import VARIABLE
-from planner.units import exact_size, format_size
-from planner.words import ShareKind
+from planner.text.units import exact_size, format_size
 
 UNITS = 10_000
 """Units of a resource: Ray counts in ten-thousandths (ray/_common/ray_option_utils.py, RESOURCE_UNIT_SCALING)."""

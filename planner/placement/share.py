@@ -7,16 +7,16 @@ from typing import Any
 
 from planner.catalog.capability import what_it_lacks, why_unsupported
 from planner.catalog.gpus import find_gpu, same_card
-from planner.domain import Plan
 from planner.errors import UsageError
 from planner.memory_model.current import known_model
 from planner.nouns.estimate import Estimate
+from planner.nouns.plan import Plan
 from planner.nouns.request import Gpu
 from planner.nouns.run import Configuration
-from planner.placement.nouns import Card, Share, ShareTooLarge
-from planner.spelling import check_word
-from planner.units import check_size, exact_size, format_size, parse_size
-from planner.words import SHARES, ShareKind
+from planner.nouns.words import SHARES, ShareKind
+from planner.placement.placement import Card, Share, ShareTooLarge
+from planner.text.spelling import check_word
+from planner.text.units import check_size, exact_size, format_size, parse_size
 
 CAPABILITIES = ((7, 5), (8, 0), (9, 0))
 """One of each kind that estimates differ between; older GPUs run no current torch."""

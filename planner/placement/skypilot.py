@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from planner.catalog.capability import why_unsupported
-from planner.documents import Fields, read
-from planner.domain import Plan
 from planner.errors import UsageError
-from planner.locations import profiles_folder
+from planner.machine.cap import VARIABLE
+from planner.nouns.plan import Plan
 from planner.nouns.run import Configuration
-from planner.placement.nouns import ANY_HOST, Card, Host, Job, Placement, Share, rounded_up
+from planner.nouns.words import ShareKind
+from planner.placement.placement import ANY_HOST, Card, Host, Job, Placement, Share, rounded_up
 from planner.placement.share import allot, cautions
 from planner.placement.tables import listed
-from planner.runtime.cap import VARIABLE
-from planner.units import exact_size
+from planner.text.locations import profiles_folder
+from planner.text.strict_yaml import Fields, read
+from planner.text.units import exact_size
 from planner.version import __version__
-from planner.words import ShareKind
 
 SETUP = f'pip install "sam2-plan[run]=={__version__}"\n'
 """Installs the release that made the plan: another one may predict other bytes."""

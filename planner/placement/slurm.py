@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 
-from planner.domain import Plan
 from planner.errors import UsageError
-from planner.placement.nouns import ANY_HOST, MEBIBYTE, Card, Host, Job, Placement, Share, rounded_up
+from planner.machine.cap import VARIABLE
+from planner.nouns.plan import Plan
+from planner.nouns.words import ShareKind
+from planner.placement.placement import ANY_HOST, MEBIBYTE, Card, Host, Job, Placement, Share, rounded_up
 from planner.placement.share import allot, cautions
-from planner.runtime.cap import VARIABLE
-from planner.units import exact_size, parse_count
-from planner.words import ShareKind
+from planner.text.units import exact_size, parse_count
 
 TIME = re.compile(r"(\d{1,4}-)?\d{1,6}(:\d{1,2}){0,2}", re.ASCII)
 TIME_FORMS = "Write minutes, H:MM:SS or D-HH:MM:SS, such as 30, 2:00:00 or 1-12:00:00."

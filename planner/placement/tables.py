@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 from planner.catalog.gpus import parse_name
-from planner.placement.nouns import Card
+from planner.placement.placement import Card
 
 
 class Listed(Protocol):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from planner.answers import Beside
-from planner.measurement import Measurement
 from planner.memory_model import MemoryModel
+from planner.nouns.answers import Beside
+from planner.nouns.measurement import Measurement
 from planner.nouns.run import Configuration, Workload
+from planner.nouns.words import Runtime
 from planner.planning.stock import stock_batch
-from planner.words import Runtime
 
 CACHE_OF_LISTS = "with room to spare its cache grows to a multiple of this, which torch gives back before it runs out"
 """Its lists of kept masks grow pass by pass (planner.memory_model.rows, Row.held)."""

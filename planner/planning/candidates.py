@@ -14,8 +14,8 @@ from planner.memory_model import MemoryModel
 from planner.memory_model.terms import WIDTH_OF
 from planner.nouns.request import Budget, Pins, Request
 from planner.nouns.run import Configuration, Workload
-from planner.units import RESOLUTION_STEP, format_size
-from planner.words import PRECISIONS, VARIANTS, VERSIONS, WIDTHS, Attention, Precision, Variant, Version, Width
+from planner.nouns.words import PRECISIONS, VARIANTS, VERSIONS, WIDTHS, Attention, Precision, Variant, Version, Width
+from planner.text.units import RESOLUTION_STEP, format_size
 
 SQUARE_SIDES = (512, 640, 768, 896, 1024, 1280, 1536, 2048)
 """512 to 1024 is what the paper's ablation covers; more is weighed so that it can be explained."""

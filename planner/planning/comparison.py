@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 
-from planner.answers import BytesBeside, Comparison, Difference
-from planner.domain import Choice, Limits, Plan
+from planner.nouns.answers import BytesBeside, Comparison, Difference
+from planner.nouns.plan import Choice, Limits, Plan
 
 UNLIMITED = "unlimited"
 ELSEWHERE = {

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from planner.commands import describe, running_command
-from planner.domain import Choice, Plan, Provenance
 from planner.memory_model import MemoryModel
 from planner.nouns.estimate import Estimate
+from planner.nouns.plan import Choice, Plan, Provenance
 from planner.nouns.request import Budget, Request
 from planner.nouns.run import Workload
+from planner.nouns.words import Verdict
 from planner.planning.alternatives import alternatives
 from planner.planning.candidates import CandidateClass, Member, candidate_classes, members, smallest_need, within_host
+from planner.planning.choice_limits import limits
 from planner.planning.hosting import host_warnings
-from planner.planning.limits import limits
 from planner.planning.ranking import choice
 from planner.planning.rejections import reject_all, smallest_estimates
 from planner.planning.stock import stock
 from planner.planning.suggestions import suggestions
 from planner.planning.unnamed import context_warnings
 from planner.planning.weighing import Weighed, weigh
-from planner.units import format_size
-from planner.words import Verdict
+from planner.text.command_lines import describe, running_command
+from planner.text.units import format_size
 
 DEFAULT_ALTERNATIVES = 6
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from planner.answers import Explained
 from planner.catalog import Catalog
 from planner.catalog.figures import accuracy, worth
-from planner.domain import Choice
+from planner.nouns.answers import Explained
 from planner.nouns.estimate import Component
+from planner.nouns.plan import Choice
 from planner.nouns.request import Budget, Request
 from planner.nouns.run import Workload
+from planner.nouns.words import LostBy, Standing
 from planner.planning.candidates import TIGHT, CandidateClass, Member
 from planner.planning.ranking import lost_by, speed
 from planner.planning.rejections import EstimateOf, what_it_needs
 from planner.planning.weighing import Weighed
-from planner.units import format_size
-from planner.words import LostBy, Standing
+from planner.text.units import format_size
 
 REASONS: dict[LostBy, str] = {
     "balance": "farther from the knee between accuracy and speed",

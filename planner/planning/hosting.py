@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from planner.domain import Choice
+from planner.nouns.plan import Choice
 from planner.nouns.request import Budget
-from planner.units import format_size
+from planner.text.units import format_size
 
 WORTH_A_WORD_BYTES = 64 * 10**9
 """Assumed: what more machines lack than have. A plan that needs more than this says so where the host is not known."""

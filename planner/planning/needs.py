@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from planner.answers import Cards, Need, Needed
 from planner.catalog.capability import why_unsupported
-from planner.commands import planning_command
 from planner.errors import UsageError
 from planner.memory_model import MemoryModel
 from planner.memory_model.terms import Totals
+from planner.nouns.answers import Cards, Need, Needed
 from planner.nouns.request import Budget, Gpu, Headroom, Pins, Request
 from planner.nouns.run import Configuration
+from planner.nouns.words import VARIANTS, VERSIONS, Purpose, Runtime, Verdict
 from planner.planning.candidates import (
     SQUARE_SIDES,
     SURE,
@@ -22,12 +22,12 @@ from planner.planning.candidates import (
     open_precisions,
     resolutions,
 )
-from planner.planning.limits import card_size
+from planner.planning.choice_limits import card_size
 from planner.planning.ranking import PRECISION_RANK
 from planner.planning.stock import NATIVE, OFFICIAL_PRECISION, stock_batch
 from planner.planning.unnamed import smallest_for
-from planner.units import MAXIMUM_SIZE_BYTES, format_size
-from planner.words import VARIANTS, VERSIONS, Purpose, Runtime, Verdict
+from planner.text.command_lines import planning_command
+from planner.text.units import MAXIMUM_SIZE_BYTES, format_size
 
 
 def needed(

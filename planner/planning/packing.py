@@ -16,17 +16,17 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from planner.answers import PackedGpu, Packing
-from planner.commands import SAVED, describe, packing_command, run_command
-from planner.domain import Plan, Suggestion
 from planner.memory_model import MemoryModel
 from planner.memory_model.terms import Totals
+from planner.nouns.answers import PackedGpu, Packing
+from planner.nouns.plan import Plan, Suggestion
 from planner.nouns.request import Budget, Gpu, Headroom, Request
 from planner.nouns.run import Configuration
 from planner.planning.candidates import leanest_ways, smallest_host_need, smallest_need
+from planner.planning.choice_limits import largest_if_any
 from planner.planning.decide import choose
-from planner.planning.limits import largest_if_any
-from planner.units import MAXIMUM_SIZE_BYTES, exact_size, format_size, rounded_up_size
+from planner.text.command_lines import SAVED, describe, packing_command, run_command
+from planner.text.units import MAXIMUM_SIZE_BYTES, exact_size, format_size, rounded_up_size
 
 MIXED_CARDS = "the cards differ, and speeds are published card by card"
 

@@ -14,12 +14,12 @@ from collections.abc import Callable, Sequence
 
 from planner.catalog import Catalog
 from planner.catalog.figures import worth
-from planner.domain import Choice
 from planner.memory_model import MemoryModel
+from planner.nouns.plan import Choice
 from planner.nouns.request import Budget
 from planner.nouns.run import Workload
+from planner.nouns.words import VARIANTS, VERSIONS, LostBy, Precision, Preference
 from planner.planning.candidates import SURE, CandidateClass, Member
-from planner.words import VARIANTS, VERSIONS, LostBy, Precision, Preference
 
 PRECISION_RANK: dict[Precision, int] = {
     "autocast_bfloat16": 0, "autocast_float16": 1, "float16": 2, "bfloat16": 3, "float32": 4,

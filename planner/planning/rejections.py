@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from planner.commands import describe
-from planner.domain import Rejection
 from planner.memory_model import MemoryModel
 from planner.nouns.estimate import Estimate
+from planner.nouns.plan import Rejection
 from planner.nouns.request import Budget
 from planner.nouns.run import Workload
 from planner.planning.candidates import CandidateClass, Member
-from planner.units import format_size
+from planner.text.command_lines import describe
+from planner.text.units import format_size
 
 EstimateOf = Callable[[CandidateClass], Estimate]
 

@@ -11,16 +11,16 @@ from dataclasses import replace
 
 from planner.catalog.capability import why_unsupported
 from planner.catalog.figures import OFFICIAL_PRECISION as OFFICIAL_PRECISION
-from planner.domain import Stock
 from planner.memory_model import MemoryModel
 from planner.memory_model.arrays import frames as frame_bytes
 from planner.memory_model.arrays import stock_state
 from planner.memory_model.terms import Totals
+from planner.nouns.plan import Stock
 from planner.nouns.request import Budget, Request
 from planner.nouns.run import Configuration, Workload
-from planner.planning.limits import largest_if_any
-from planner.units import format_size
-from planner.words import Precision
+from planner.nouns.words import Precision
+from planner.planning.choice_limits import largest_if_any
+from planner.text.units import format_size
 
 OLDER_PRECISION: Precision = "autocast_float16"
 """In its place on GPUs that have no bfloat16."""

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
-from planner.commands import describe, planning_command
-from planner.domain import Choice, Suggestion
 from planner.memory_model import MemoryModel
+from planner.nouns.plan import Choice, Suggestion
 from planner.nouns.request import Budget, Headroom, Pins, Request
 from planner.nouns.run import Configuration, Workload
+from planner.nouns.words import Precision
 from planner.planning.candidates import (
     SURE,
     CandidateClass,
@@ -20,11 +20,11 @@ from planner.planning.candidates import (
     smallest_host_need,
     smallest_need,
 )
-from planner.planning.limits import largest_if_any
+from planner.planning.choice_limits import largest_if_any
 from planner.planning.unnamed import smallest_budget, smallest_for
 from planner.planning.weighing import Weighed, weigh
-from planner.units import MAXIMUM_SIZE_BYTES, format_resolution, format_size, rounded_up_size
-from planner.words import Precision
+from planner.text.command_lines import describe, planning_command
+from planner.text.units import MAXIMUM_SIZE_BYTES, format_resolution, format_size, rounded_up_size
 
 MOST = 4
 SMALLER_FRAMES = ((1080, 1920), (720, 1280), (480, 854))

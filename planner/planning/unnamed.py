@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from planner.domain import Choice
 from planner.memory_model import MemoryModel
 from planner.memory_model.contexts import context_on
+from planner.nouns.plan import Choice
 from planner.nouns.request import Budget, Headroom
-from planner.units import format_size
+from planner.text.units import format_size
 
 STEP_BYTES = 2**30
 """More than contexts differ by."""

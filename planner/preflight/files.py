@@ -16,11 +16,11 @@ from planner.catalog.checkpoints import (
 )
 from planner.catalog.weights import accept, missing
 from planner.errors import EXIT_FAILED, EXIT_USAGE, FileError, PlannerError, UsageError
+from planner.nouns.official import official_hub_id, official_name
 from planner.nouns.run import Configuration, Workload
-from planner.official import official_hub_id, official_name
-from planner.preflight.nouns import FAIL, PASS, SKIP, WARN, Check
+from planner.preflight.checks import FAIL, PASS, SKIP, WARN, Check
 from planner.sources.probe import Probe, probe_clip, probe_picture
-from planner.units import counted, format_resolution
+from planner.text.units import counted, format_resolution
 
 _SUM = re.compile(rf"[0-9a-f]{{{HEX_DIGITS}}}", re.ASCII)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 from planner.catalog.gpus import same_card
-from planner.domain import Plan
-from planner.measure.devices import Machine
+from planner.nouns.machine import Machine
+from planner.nouns.plan import Plan
 from planner.nouns.request import Budget
-from planner.preflight.nouns import FAIL, NO_GPU_NAMED, PASS, SKIP, WARN, Check
+from planner.preflight.checks import FAIL, NO_GPU_NAMED, PASS, SKIP, WARN, Check
 
 OLDEST = {"torch": (2, 5, 1), "sam2": (1, 1, 0)}
 """As the extra `run` of setup.cfg asks; a test holds them equal."""

@@ -8,18 +8,18 @@ from pathlib import Path
 
 from planner.catalog.capability import what_it_lacks, why_unsupported
 from planner.catalog.torch_builds import TorchBuild
-from planner.commands import SAVED, describe, planning_command
-from planner.domain import Choice
 from planner.errors import EXIT_DOES_NOT_FIT
-from planner.measure.devices import Machine, PresentGpu
+from planner.machine.cap import VARIABLE
 from planner.memory_model.current import known_model
 from planner.nouns.estimate import Estimate, Exact
+from planner.nouns.machine import Machine, PresentGpu
+from planner.nouns.plan import Choice
 from planner.nouns.request import Budget, Headroom, Request
 from planner.planning.candidates import smallest_need
 from planner.planning.unnamed import smallest_budget
-from planner.preflight.nouns import FAIL, PASS, WARN, Check
-from planner.runtime.cap import VARIABLE
-from planner.units import exact_size, format_size, rounded_up_size
+from planner.preflight.checks import FAIL, PASS, WARN, Check
+from planner.text.command_lines import SAVED, describe, planning_command
+from planner.text.units import exact_size, format_size, rounded_up_size
 
 OTHER_CONFIGURATION = "Plan for this GPU (--device), or use one of a newer generation"
 MOST_HOLDERS = 5

@@ -9,13 +9,22 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from planner.documents import Fields, read
 from planner.errors import UsageError
 from planner.nouns.request import Headroom
-from planner.preflight.nouns import PolicyException
-from planner.spelling import Word
-from planner.units import check_size, parse_headroom, parse_size
-from planner.words import POLICY_MODES, POLICY_RULES, PRECISIONS, VARIANTS, PolicyMode, PolicyRule, Precision, Variant
+from planner.nouns.words import (
+    POLICY_MODES,
+    POLICY_RULES,
+    PRECISIONS,
+    VARIANTS,
+    PolicyMode,
+    PolicyRule,
+    Precision,
+    Variant,
+)
+from planner.preflight.checks import PolicyException
+from planner.text.spelling import Word
+from planner.text.strict_yaml import Fields, read
+from planner.text.units import check_size, parse_headroom, parse_size
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 

@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from planner.catalog import load_catalog
-from planner.measure.devices import Machine
 from planner.memory_model.host import host_components
+from planner.nouns.machine import Machine
 from planner.nouns.run import Configuration, Workload, runtime_of
+from planner.nouns.words import Save
 from planner.outputs.layout import EARLY_ENDS, PART_FRAMES
-from planner.preflight.nouns import FAIL, PASS, SKIP, WARN, Check
-from planner.units import format_size
-from planner.words import Save
+from planner.preflight.checks import FAIL, PASS, SKIP, WARN, Check
+from planner.text.units import format_size
 
 PNG_BITS, OVERLAY_BITS = 0.4, 1.0
 """Bits that an output takes per pixel of the source, rounded up: 0.35 and 0.83 as measured on a clip of 960x540 with

@@ -7,15 +7,15 @@ from dataclasses import replace
 from datetime import date
 
 from planner.catalog.figures import VIDEO_METRIC
-from planner.domain import Choice, Plan
 from planner.errors import EXIT_DOES_NOT_FIT
 from planner.nouns.estimate import Estimate
+from planner.nouns.plan import Choice, Plan
 from planner.nouns.request import Budget
+from planner.nouns.words import POLICY_RULES, CheckStatus, PolicyRule
+from planner.preflight.checks import FAIL, PASS, SKIP, WARN, Check
 from planner.preflight.memory import plan_within
-from planner.preflight.nouns import FAIL, PASS, SKIP, WARN, Check
 from planner.preflight.policy import Policy
-from planner.units import format_size
-from planner.words import POLICY_RULES, CheckStatus, PolicyRule
+from planner.text.units import format_size
 
 Found = tuple[CheckStatus, str, str | None, dict[str, object]]
 """Status, what was found, what to do, figures."""

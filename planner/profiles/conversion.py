@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any
 
-from planner.measurement import Figure, Measurement
+from planner.nouns.measurement import Figure, Measurement
 from planner.nouns.run import Configuration, Run, Usage, Workload, runtime_of
 
 CONFIGURATION = tuple(field.name for field in fields(Configuration))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from planner.errors import FileError
-from planner.locations import profiles_folder
+from planner.text.locations import profiles_folder
 
 PUBLIC_ROWS = profiles_folder() / "public_rows.tsv"
 HEAD = (

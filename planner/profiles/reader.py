@@ -6,11 +6,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from planner.documents import Fields, parse, read
-from planner.measurement import Environment, Figure, Measurement
-from planner.profiles.conversion import CONFIGURATION
-from planner.units import UNITS, resolution_field
-from planner.words import (
+from planner.nouns.measurement import Environment, Figure, Measurement
+from planner.nouns.words import (
     ATTENTIONS,
     FIGURE_KINDS,
     METRICS,
@@ -26,6 +23,9 @@ from planner.words import (
     VERSIONS,
     ProfileKind,
 )
+from planner.profiles.conversion import CONFIGURATION
+from planner.text.strict_yaml import Fields, parse, read
+from planner.text.units import UNITS, resolution_field
 
 SCHEMA_VERSION = 1
 LATER = ("uuid", "capability")

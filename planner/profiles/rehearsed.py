@@ -16,8 +16,8 @@ from typing import Any, Literal, get_args
 
 from planner.errors import FileError
 from planner.nouns.run import Configuration, Run, Usage, Workload
-from planner.spelling import check_word
-from planner.words import ATTENTIONS, PRECISIONS, RUNTIMES, TASKS, VARIANTS, VERSIONS, Runtime
+from planner.nouns.words import ATTENTIONS, PRECISIONS, RUNTIMES, TASKS, VARIANTS, VERSIONS, Runtime
+from planner.text.spelling import check_word
 
 COLUMNS = (
     "use", "task", "variant", "version", "height", "width", "precision", "attention", "capability", "objects", "batch",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from planner.documents import dump
-from planner.measurement import Environment, Figure, Measurement
+from planner.nouns.measurement import Environment, Figure, Measurement
 from planner.profiles.conversion import CONFIGURATION, WORKLOAD
 from planner.profiles.reader import SCHEMA_VERSION
+from planner.text.strict_yaml import dump
 
 _RARE = {"outcome": "ran", "error": None, "alone": None, "seconds_per_frame": None}
 """Written only where they say something else."""

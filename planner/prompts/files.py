@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from planner import documents
 from planner.errors import FileError
 from planner.prompts.prompts import PROMPT_FORMS, Prompt, checked
+from planner.text import strict_yaml as documents
 
 FILE_FORMS = f'Write {{"prompts": [...]}}. {PROMPT_FORMS}'
 

@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from planner.documents import Mapping as DocumentMapping
 from planner.errors import FileError, PlannerError, UsageError
 from planner.prompts.masks import Mask, MaskSize, mask_from
 from planner.prompts.options import Unnumbered
 from planner.prompts.places import PromptWarning, listed, part_inside, pixels_of_shares, reaches_far
-from planner.spelling import remedy
-from planner.units import counted
+from planner.text.spelling import remedy
+from planner.text.strict_yaml import Mapping as DocumentMapping
+from planner.text.units import counted
 
 KEYS = ("frame", "object", "points", "labels", "box", "mask", "end")
 PROMPT_FORMS = (

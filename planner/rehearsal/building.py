@@ -24,10 +24,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from planner.errors import EnvironmentFailure, PlannerError
-from planner.files import lock
-from planner.locations import cache_folder
 from planner.rehearsal.stubs import generated
 from planner.rehearsal.wheels import Wheels, find_wheels
+from planner.text.files import lock
+from planner.text.locations import cache_folder
 
 SOURCES = Path(__file__).resolve().parent / "sources"
 COMPILERS = ("cc", "gcc", "clang")

@@ -11,7 +11,7 @@ from typing import Any
 from planner.memory_model.assessment import Assessment, Judged, Score
 from planner.profiles.public import PublicRow
 from planner.report.layout import Style
-from planner.units import format_resolution, format_size
+from planner.text.units import format_resolution, format_size
 from planner.wire.accuracy import ACCURACY
 
 HEAD = ("n", "median", "p95", "within 2%", "worst under", "", "covered", "over", "failing", "conserved")

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from planner.catalog.checkpoints import Official
 from planner.report.layout import Style
-from planner.units import format_size
+from planner.text.units import format_size
 
 if TYPE_CHECKING:
-    from planner.fetching import Fetched
+    from planner.api.fetching import Fetched
 
 DOWNLOAD = "sam2-plan checkpoints --variant {variant} --version {version} --download"
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from planner.answers import BytesBeside, Comparison, Difference
-from planner.commands import describe
-from planner.domain import Plan
+from planner.nouns.answers import BytesBeside, Comparison, Difference
+from planner.nouns.plan import Plan
 from planner.report.text import VERDICT_COLOURS, VERDICT_WORDS, Style
-from planner.units import format_size
+from planner.text.command_lines import describe
+from planner.text.units import format_size
 
 NOTHING = "-"
 WIDEST = 44

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from planner.commands import describe
 from planner.report.layout import Style
-from planner.units import format_size
+from planner.text.command_lines import describe
+from planner.text.units import format_size
 
 if TYPE_CHECKING:
-    from planner.confirmation import Compared, Confirmation
+    from planner.api.confirm import Compared, Confirmation
 
 
 def confirmation_report(found: Confirmation, style: Style) -> str:

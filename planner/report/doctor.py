@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from planner.catalog.torch_builds import build_in, why_no_code
-from planner.measure.devices import Machine, PresentGpu
-from planner.measure.limits import limits_memory
+from planner.machine.allowance import limits_memory
+from planner.nouns.machine import Machine, PresentGpu
 from planner.report.layout import Style
-from planner.report.machine import machine_document, pseudonyms
-from planner.units import format_size
+from planner.text.units import format_size
 from planner.version import __version__
 from planner.wire.doctor import DOCTOR
+from planner.wire.machine import machine_document, pseudonyms
 
 NO_LIMIT = ("limit_bytes",)
 """What is null because it is not there, not because it is not known."""

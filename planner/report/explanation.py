@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from planner.answers import Explained
-from planner.commands import describe
-from planner.domain import Plan
+from planner.nouns.answers import Explained
+from planner.nouns.plan import Plan
+from planner.nouns.words import PRECISIONS
 from planner.planning.stock import NATIVE
 from planner.report.layout import Style
-from planner.units import format_resolution, format_size
-from planner.words import PRECISIONS
+from planner.text.command_lines import describe
+from planner.text.units import format_resolution, format_size
 
 MOST_LINES = 20
 _PAIRS = {"autocast": ("autocast_bfloat16", "autocast_float16"), "half": ("float16", "bfloat16")}

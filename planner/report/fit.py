@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from planner.measurement import Measurement
 from planner.memory_model.corrections import FEWEST_ROWS
 from planner.memory_model.laws import Coefficients
+from planner.nouns.measurement import Measurement
 from planner.report.layout import Style
-from planner.units import format_size
+from planner.text.units import format_size
 from planner.wire.fit import FITTED
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree
 
-from planner.preflight.nouns import FAIL, SKIP, WARN, Preflight
+from planner.preflight.checks import FAIL, SKIP, WARN, Preflight
 from planner.report.preflight import summary
 
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from planner.preflight.nouns import FAIL, PASS, SKIP, WARN, Preflight
+from planner.nouns.words import CheckStatus
+from planner.preflight.checks import FAIL, PASS, SKIP, WARN, Preflight
 from planner.report.preflight import summary
-from planner.units import format_size
-from planner.words import CheckStatus
+from planner.text.units import format_size
 
 ICONS: dict[CheckStatus, str] = {PASS: "✅", WARN: "⚠️", FAIL: "❌", SKIP: "⏭️"}
 

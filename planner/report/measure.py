@@ -8,10 +8,10 @@ from pathlib import Path
 from planner.measure.collected import Refused
 from planner.measure.sweep import Swept
 from planner.measure.trial import Outcome, Trial
-from planner.measurement import Measurement
+from planner.nouns.measurement import Measurement
+from planner.nouns.words import Metric
 from planner.report.layout import Style
-from planner.units import format_size
-from planner.words import Metric
+from planner.text.units import format_size
 
 METRICS: tuple[Metric, ...] = ("allocated", "reserved", "context", "process")
 

@@ -6,9 +6,9 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from planner.answers import PackedGpu, Packing
-from planner.commands import SAVED, describe, download_command, run_command
-from planner.domain import Choice, Plan
+from planner.machine.cap import VARIABLE as CAP_VARIABLE
+from planner.nouns.answers import PackedGpu, Packing
+from planner.nouns.plan import Choice, Plan
 from planner.nouns.request import Budget, Gpu
 from planner.report.text import (
     VERDICT_COLOURS,
@@ -25,8 +25,8 @@ from planner.report.text import (
     suggestion_lines,
     why_not,
 )
-from planner.runtime.cap import VARIABLE as CAP_VARIABLE
-from planner.units import exact_size, format_exact_size, format_size
+from planner.text.command_lines import SAVED, describe, download_command, run_command
+from planner.text.units import exact_size, format_exact_size, format_size
 from planner.wire.packing import PACKED_GPU, PACKING
 
 SHOWN_LINES = 8

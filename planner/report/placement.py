@@ -7,9 +7,9 @@ from typing import Any
 
 import yaml
 
-from planner.commands import describe
-from planner.placement.nouns import Placement
-from planner.units import exact_size, format_size
+from planner.placement.placement import Placement
+from planner.text.command_lines import describe
+from planner.text.units import exact_size, format_size
 from planner.wire.placement import CAP, PLACEMENT
 
 NO_CARD = "neither the plan nor the command names a GPU: any that holds the share will do"

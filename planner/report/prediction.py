@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from planner.answers import Beside
-from planner.commands import describe
+from planner.nouns.answers import Beside
 from planner.nouns.estimate import Estimate
 from planner.nouns.run import Configuration, Workload
+from planner.nouns.words import Runtime
 from planner.report.layout import Style
 from planner.report.text import context_lines, describe_workload, exact_lines, host_line, memory_lines
-from planner.units import format_size
-from planner.words import Runtime
+from planner.text.command_lines import describe
+from planner.text.units import format_size
 
 LABEL = 20
 RUNTIMES_IN_WORDS: dict[Runtime, str] = {

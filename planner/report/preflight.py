@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
-from planner.commands import describe
-from planner.preflight.nouns import ELSEWHERE, FAIL, NO_GPU_NAMED, PASS, SKIP, WARN, Preflight
+from planner.nouns.words import CheckStatus
+from planner.preflight.checks import ELSEWHERE, FAIL, NO_GPU_NAMED, PASS, SKIP, WARN, Preflight
 from planner.report.layout import Style
-from planner.units import format_size
-from planner.version import __version__
-from planner.wire.check import CHECK
-from planner.words import CheckStatus
+from planner.text.command_lines import describe
+from planner.text.units import format_size
 
 MARKS: dict[CheckStatus, str] = {PASS: "ok", WARN: "warn", FAIL: "FAIL"}
 _COLOURS: dict[CheckStatus, str] = {PASS: "green", WARN: "yellow", FAIL: "red"}
@@ -20,12 +17,6 @@ _SUMMARIES: dict[CheckStatus, str] = {
     WARN: "the plan holds, with warnings",
     FAIL: "the plan does not hold",
 }
-
-
-def preflight_document(found: Preflight, exit_code: int | None = None) -> dict[str, Any]:
-    """The pre-flight as plain data. `exit_code` is the program's, where options change it."""
-    code = found.exit_code if exit_code is None else exit_code
-    return CHECK.write(found, sam2_plan=__version__, exit_code=code)
 
 
 def summary(found: Preflight) -> str:

@@ -6,16 +6,16 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from planner.commands import describe
 from planner.report.confirmation import compared_lines
 from planner.report.layout import Style
 from planner.report.prediction import RUNTIMES_IN_WORDS
-from planner.units import counted, format_size
+from planner.text.command_lines import describe
+from planner.text.units import counted, format_size
 
 if TYPE_CHECKING:
+    from planner.api.rehearse import Rehearsal
     from planner.rehearsal.machine import ImaginaryGpu
     from planner.rehearsal.programs import Moment
-    from planner.rehearsing import Rehearsal
 
 SHOWN_PLACES = 5
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from planner.commands import describe
 from planner.nouns.run import Configuration
+from planner.nouns.words import Save
 from planner.report.layout import Style, table
-from planner.units import counted, format_resolution, format_size
-from planner.words import Save
+from planner.text.command_lines import describe
+from planner.text.units import counted, format_resolution, format_size
 
 if TYPE_CHECKING:
-    from planner.runs.nouns import Progress, RunSummary, WrittenFiles
+    from planner.runs.job import Progress, RunSummary, WrittenFiles
 
 _WHAT: dict[Save, str] = {"png": "indexed PNG", "coco": "COCO RLE", "npz": "NPZ", "overlay": "overlay"}
 

@@ -10,7 +10,7 @@ from pathlib import PurePath
 from typing import Any
 from urllib.parse import quote
 
-from planner.preflight.nouns import FAIL, WARN, Check, Preflight
+from planner.preflight.checks import FAIL, WARN, Check, Preflight
 from planner.report.preflight import summary
 from planner.version import __version__
 

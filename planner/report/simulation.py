@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from planner.report.text import Style, component_bars, host_line
-from planner.units import counted, format_resolution, format_size
+from planner.text.units import counted, format_resolution, format_size
 
 if TYPE_CHECKING:
     from planner.simulator.simulation import Simulation

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from planner.commands import SAVED, describe, download_command, planning_command, run_command
-from planner.domain import Choice, Plan, Rejection, Suggestion
 from planner.nouns.estimate import Asked, Component, Estimate
+from planner.nouns.plan import Choice, Plan, Rejection, Suggestion
 from planner.nouns.request import Budget, Request
 from planner.nouns.run import Configuration, Workload
-from planner.planning.limits import MAXIMUM_OBJECTS
+from planner.nouns.words import Preference, Verdict
+from planner.planning.choice_limits import MAXIMUM_OBJECTS
 from planner.report.layout import Style as Style
 from planner.report.layout import table as table
-from planner.units import counted, format_exact_size, format_resolution, format_size, portrait
-from planner.words import Preference, Verdict
+from planner.text.command_lines import SAVED, describe, download_command, planning_command, run_command
+from planner.text.units import counted, format_exact_size, format_resolution, format_size, portrait
 
 BAR_WIDTH = 40
 SHOWN_REJECTIONS = 3

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planner.errors import EnvironmentFailure, UsageError
+from planner.nouns.words import Save, Task
 from planner.outputs.labels import check_label_ids
 from planner.sources.opening import open_clip
-from planner.units import counted
-from planner.words import Save, Task
+from planner.text.units import counted
 
 if TYPE_CHECKING:
     from planner.sources.frames import Frames

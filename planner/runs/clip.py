@@ -15,18 +15,18 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from planner.domain import Plan
 from planner.errors import FileError, Interrupted, PlannerError, UsageError
-from planner.files import failing_as
+from planner.nouns.plan import Plan
 from planner.nouns.run import Configuration
 from planner.outputs.clip import ClipPart, join_clip
 from planner.outputs.layout import EARLY_ENDS, Layout
 from planner.outputs.overlay_video import frame_rate
 from planner.prompts.ends import ends_of
 from planner.runs.interruption import Interruption
-from planner.runs.nouns import Job, plain_configuration
+from planner.runs.job import Job, plain_configuration
 from planner.runs.record import Record
-from planner.units import counted
+from planner.text.files import failing_as
+from planner.text.units import counted
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from planner.errors import EnvironmentFailure, FileError, UsageError
-from planner.files import lock
+from planner.nouns.words import Save
 from planner.outputs.layout import Layout
 from planner.runs.identity import require_same
 from planner.runs.record import Record, read_record
-from planner.words import Save
+from planner.text.files import lock
 
 OTHERWISE = "Give another folder, or --overwrite to delete that run and start again."
 

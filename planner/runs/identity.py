@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from planner.errors import UsageError
-from planner.runs.nouns import Job, plain_configuration
+from planner.runs.job import Job, plain_configuration
 
 SAMPLE_BYTES = 2**20
 """Bytes of a file's beginning and end: enough to tell two files of one size apart, without reading gigabytes."""

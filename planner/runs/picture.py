@@ -8,15 +8,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from planner.errors import PlannerError, UsageError
-from planner.files import failing_as, sync_folder, whole_file
 from planner.outputs.coco import CocoPart, automatic_entry, image_entry, join_coco_parts, mask_entry
 from planner.outputs.labels import Masks, check_label_ids, write_label_png
 from planner.outputs.layout import Layout
 from planner.outputs.npz import write_npz
 from planner.outputs.overlay import write_overlay_picture
 from planner.runs.clip import plain_step
-from planner.runs.nouns import Job
+from planner.runs.job import Job
 from planner.runs.record import Record
+from planner.text.files import failing_as, sync_folder, whole_file
 
 if TYPE_CHECKING:
     import numpy as np

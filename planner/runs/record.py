@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from planner.documents import Fields
 from planner.errors import FileError
-from planner.files import sync_folder, write_whole
-from planner.words import RUN_STATUSES, RunStatus
+from planner.nouns.words import RUN_STATUSES, RunStatus
+from planner.text.files import sync_folder, write_whole
+from planner.text.strict_yaml import Fields
 
 VERSION = 1
 MAXIMUM_BYTES = 2**28

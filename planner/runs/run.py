@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from planner.domain import Plan
 from planner.errors import FileError, UsageError
-from planner.loading import load
+from planner.nouns.plan import Plan
+from planner.nouns.words import Save, Task
 from planner.outputs.layout import PART_FRAMES, Layout, check_saves
 from planner.runs.arguments import (
     check_options,
@@ -24,7 +24,7 @@ from planner.runs.arguments import (
 from planner.runs.clip import plan_after, run_clip
 from planner.runs.folder import claim, held_folder, require_apart
 from planner.runs.identity import identity_of
-from planner.runs.nouns import (
+from planner.runs.job import (
     Job,
     Progress,
     RunMemory,
@@ -34,9 +34,9 @@ from planner.runs.nouns import (
 )
 from planner.runs.picture import run_picture
 from planner.runs.record import Record
+from planner.runtime.loading import load
 from planner.sources.opening import open_picture, orientation_of
-from planner.units import counted, format_resolution
-from planner.words import Save, Task
+from planner.text.units import counted, format_resolution
 
 if TYPE_CHECKING:
     from planner.runtime.session import Session
@@ -168,8 +168,8 @@ def _heard() -> Iterator[list[str]]:
 
     For the summary.
     """
+    from planner.machine.cap import CapWarning
     from planner.prompts.places import PromptWarning
-    from planner.runtime.cap import CapWarning
     from planner.sources.depth import PictureWarning
 
     heard: list[str] = []

@@ -16,8 +16,8 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from planner.errors import UsageError
+from planner.nouns.words import Attention, Variant
 from planner.runtime.cuda import out_of_memory
-from planner.words import Attention, Variant
 
 HEAD_DIMENSIONS = {
     "tiny": (96, 256, 32, 16),

@@ -23,11 +23,11 @@ from sam2.utils.amg import (
 from torch import Tensor
 
 from planner.errors import UsageError
-from planner.libraries import library
 from planner.outputs.coco import run_lengths
 from planner.runtime.heads import to_network
 from planner.runtime.network import Network
 from planner.runtime.segmentation import Asked, picture_features, predict
+from planner.text.libraries import library
 
 ENLARGED_BYTES = 64 * 2**20
 """Bytes of masks at the picture's size at once; one mask at least."""

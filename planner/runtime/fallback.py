@@ -9,15 +9,15 @@ from typing import Any
 
 import torch
 
-from planner.commands import describe
-from planner.domain import Plan
 from planner.errors import OutOfMemory
+from planner.nouns.plan import Plan
 from planner.nouns.run import Configuration
+from planner.nouns.words import Task
 from planner.runtime.cuda import out_of_memory
 from planner.runtime.limiting import MemoryCap
 from planner.runtime.network import Network
-from planner.units import format_size
-from planner.words import Task
+from planner.text.command_lines import describe
+from planner.text.units import format_size
 
 Load = Callable[[Configuration], Network]
 

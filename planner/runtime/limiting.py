@@ -8,10 +8,10 @@ from collections.abc import Mapping
 
 import torch
 
-from planner.domain import Plan
-from planner.runtime.cap import VARIABLE, CapWarning, allocator_bytes, cap_from, context_beside
-from planner.runtime.driver import Driver
-from planner.units import format_size
+from planner.machine.cap import VARIABLE, CapWarning, allocator_bytes, cap_from, context_beside
+from planner.machine.processes import Driver
+from planner.nouns.plan import Plan
+from planner.text.units import format_size
 
 UNSETTLED = 16
 """Calls after which the cap is set anew each time: kernels are loaded when they are first run, and the context grows

@@ -19,9 +19,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from planner.nouns.run import Configuration
+from planner.nouns.words import Variant, Version
 from planner.runtime.attention import RotaryAttention, kernel
 from planner.runtime.watch import SILENT, Watch, phase
-from planner.words import Variant, Version
 
 CONFIG_NAMES = {"tiny": "t", "small": "s", "base_plus": "b+", "large": "l"}
 WEIGHTS = {"bfloat16": torch.bfloat16, "float16": torch.float16}

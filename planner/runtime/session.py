@@ -11,10 +11,10 @@ from typing import Any
 import torch
 
 from planner.catalog.capability import what_it_lacks, why_unsupported
-from planner.commands import describe
-from planner.domain import Plan
 from planner.errors import DeviceWarning, EnvironmentFailure, OutOfMemory, UsageError
+from planner.nouns.plan import Plan
 from planner.nouns.run import Configuration
+from planner.nouns.words import ATTENTIONS, PRECISIONS, TASKS, VARIANTS, VERSIONS, Task
 from planner.prompts.prompts import Prompt
 from planner.runtime.attention import check_kernel
 from planner.runtime.automatic import AutomaticMask, automask
@@ -28,9 +28,9 @@ from planner.runtime.watch import SILENT, Watch
 from planner.runtime.weights import model_from, random_model
 from planner.sources.frames import open_frames
 from planner.sources.pictures import read_picture
-from planner.spelling import check_word, remedy
-from planner.units import RESOLUTION_STEP
-from planner.words import ATTENTIONS, PRECISIONS, TASKS, VARIANTS, VERSIONS, Task
+from planner.text.command_lines import describe
+from planner.text.spelling import check_word, remedy
+from planner.text.units import RESOLUTION_STEP
 
 DEVICES = ("auto", "cuda", "cuda:N", "mps", "cpu")
 
@@ -60,7 +60,7 @@ def load_session(
     task: Task | None = None,
     watch: Watch = SILENT,
 ) -> Session:
-    """See planner.loading.load, which is planner.load. `watch` is told of what the session does."""
+    """See planner.runtime.loading.load, which is planner.load. `watch` is told of what the session does."""
     plan, configuration = _chosen(plan_or_configuration)
     if (checkpoint is None) != random_weights:
         raise UsageError(

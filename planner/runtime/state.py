@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from planner.errors import FileError, UsageError
-from planner.files import WriteFailure, write_whole
 from planner.runtime.memory_bank import Entry, ObjectMemory
 from planner.runtime.safe_files import read_tensors
+from planner.text.files import WriteFailure, write_whole
 
 if TYPE_CHECKING:
     from planner.runtime.tracker import Tracker

@@ -19,7 +19,7 @@ from planner.runtime.state import read_state, write_state
 from planner.runtime.tracker import Tracker
 from planner.sources.ahead import Ahead
 from planner.sources.frames import Frames
-from planner.units import counted
+from planner.text.units import counted
 
 if TYPE_CHECKING:
     from planner.runtime.memory_bank import ObjectMemory

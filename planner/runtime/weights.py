@@ -19,8 +19,8 @@ from planner.catalog.checkpoints import local_path
 from planner.catalog.weight_files import SAFETENSORS, ZIP
 from planner.catalog.weights import Accepted, accept, missing
 from planner.errors import EnvironmentFailure, FileError, UsageError
+from planner.nouns.official import official_name
 from planner.nouns.run import Configuration
-from planner.official import official_name
 from planner.runtime.network import build
 from planner.runtime.replacing import replaced
 from planner.runtime.safe_files import read_tensors, safe_tensors

@@ -20,7 +20,7 @@ from planner.simulator.pool import ALLOCATED, FREE, PENDING, UNMAPPED, Block, Po
 from planner.simulator.rules import SMALL_SIZE, round_size, segment_size, smallest_rest
 from planner.simulator.snapshot import ACTIVE, INACTIVE, BlockState, SegmentState
 from planner.simulator.snapshot import PENDING as PENDING_FREE
-from planner.units import format_size
+from planner.text.units import format_size
 
 _STATE_NAMES = {FREE: INACTIVE, ALLOCATED: ACTIVE, PENDING: PENDING_FREE}
 

@@ -7,7 +7,7 @@ allocated is added: `extend` knows that exactly.
 
 from __future__ import annotations
 
-from planner.rehearsal.least import GRANULE, least_of
+from planner.driving.least import GRANULE, least_of
 from planner.simulator.events import Trace
 from planner.simulator.extension import extend
 from planner.simulator.running_out import running_out

@@ -12,11 +12,11 @@ from planner.catalog.torch_rules import TorchRules, check_code, release_of, rule
 from planner.errors import EnvironmentFailure, UsageError
 from planner.memory_model.releases import check_tables
 from planner.nouns.run import Configuration, Run, Sam2, Workload
+from planner.nouns.words import ATTENTIONS, DRIVEN_RUNTIMES, PRECISIONS, PROMPTS, TASKS, VARIANTS, VERSIONS
 from planner.simulator.convolutions.workspaces import ConvolutionWorkspaces
 from planner.simulator.workspaces import Workspaces, version_of, workspaces_for
-from planner.spelling import check_word
-from planner.units import check_size, parse_count, parse_frame_size, parse_frames, parse_resolution, parse_size
-from planner.words import ATTENTIONS, DRIVEN_RUNTIMES, PRECISIONS, PROMPTS, TASKS, VARIANTS, VERSIONS
+from planner.text.spelling import check_word
+from planner.text.units import check_size, parse_count, parse_frame_size, parse_frames, parse_resolution, parse_size
 
 if TYPE_CHECKING:
     from planner.simulator.events import Trace

@@ -12,23 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from planner.brief import brief
 from planner.catalog import load_catalog
 from planner.catalog.torch_rules import said
 from planner.memory_model.contexts import context_on
 from planner.memory_model.host import host_components
+from planner.nouns.brief import brief
 from planner.nouns.estimate import Component, Phase
 from planner.nouns.run import PHASES, Run, Usage
-from planner.simulator import streams
-from planner.simulator.attribution import Holding, Timeline, holding_at, timeline_of
-from planner.simulator.convolutions.workspaces import RULE, Answers
-from planner.simulator.events import FRAMES, OUTPUTS, WEIGHTS, WORKSPACES, Trace
-from planner.simulator.extension import Played, extend
-from planner.simulator.least import least_bytes
-from planner.simulator.running_out import RunningOut, running_out
-from planner.simulator.settings import Progress, Traced, asked_of, checked, conditions_of, run_of, trace
-from planner.wire.simulation import SIMULATION
-from planner.words import (
+from planner.nouns.words import (
     Attention,
     DrivenRuntime,
     PositionTables,
@@ -39,6 +30,15 @@ from planner.words import (
     Variant,
     Version,
 )
+from planner.simulator import streams
+from planner.simulator.attribution import Holding, Timeline, holding_at, timeline_of
+from planner.simulator.convolutions.workspaces import RULE, Answers
+from planner.simulator.events import FRAMES, OUTPUTS, WEIGHTS, WORKSPACES, Trace
+from planner.simulator.extension import Played, extend
+from planner.simulator.least import least_bytes
+from planner.simulator.running_out import RunningOut, running_out
+from planner.simulator.settings import Progress, Traced, asked_of, checked, conditions_of, run_of, trace
+from planner.wire.simulation import SIMULATION
 
 CACHE, CONTEXT = "allocator cache", "CUDA context"
 CONTEXT_NOTE = (

@@ -8,7 +8,7 @@ from __future__ import annotations
 from xml.sax.saxutils import escape
 
 from planner.simulator.attribution import Timeline
-from planner.units import format_size
+from planner.text.units import format_size
 
 _WIDTH, _HEIGHT = 960, 420
 _LEFT, _RIGHT, _TOP, _BOTTOM = 76, 190, 48, 46

@@ -26,6 +26,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from planner.errors import PlannerError
 from planner.nouns.run import ComponentName
+from planner.nouns.words import Attention
 from planner.runtime.replacing import replaced
 from planner.simulator import events
 from planner.simulator.convolutions.workspaces import ConvolutionWorkspaces
@@ -37,7 +38,6 @@ from planner.simulator.torch_patches import patches
 from planner.simulator.torch_storages import Storages
 from planner.simulator.torch_temporaries import steps_of
 from planner.simulator.workspaces import Workspaces
-from planner.words import Attention
 
 _AUTOCAST_KEY = "AutocastCUDA"
 _GEMM = {"mm", "addmm", "bmm", "baddbmm", "_addmm_activation"}

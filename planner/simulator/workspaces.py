@@ -16,9 +16,9 @@ from typing import Any
 import yaml
 
 from planner.errors import FileError, UsageError
-from planner.locations import profiles_folder
-from planner.spelling import check_word
-from planner.words import LIFETIMES, Lifetime, ProvenanceKind
+from planner.nouns.words import LIFETIMES, Lifetime, ProvenanceKind
+from planner.text.locations import profiles_folder
+from planner.text.spelling import check_word
 
 FILE = profiles_folder() / "workspaces.yaml"
 SCHEMA_VERSION = 1

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from planner.errors import FileError
-from planner.libraries import library
 from planner.sources.depth import PictureWarning
 from planner.sources.pictures import Picture
+from planner.text.libraries import library
 
 VIDEO_FORMS = "Give a video file (mp4, mkv, avi, webm, gif, ...) or a folder of pictures."
 _TEXT_ART = ("tty", "bin", "xbin", "adf", "idf")

@@ -13,7 +13,7 @@ from planner.errors import FileError
 from planner.sources.depth import PictureWarning
 from planner.sources.frames import Frames
 from planner.sources.pictures import Picture, clip_bits, orientation_note, pil_image, read_picture
-from planner.units import counted
+from planner.text.units import counted
 
 SUFFIXES = (".avif", ".bmp", ".jp2", ".jpeg", ".jpg", ".png", ".pgm", ".ppm", ".tga", ".tif", ".tiff", ".webp")
 _INTEGER = re.compile(r"[-+]?[0-9]+", re.ASCII)

@@ -18,7 +18,7 @@ import numpy as np
 
 from planner.errors import FileError, PlannerError, UsageError
 from planner.sources.pictures import Picture
-from planner.units import counted
+from planner.text.units import counted
 
 SOURCE_FORMS = (
     "Give a video file, a folder of pictures, camera:0, a URL (rtsp, http, https, udp, tcp), "

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.errors import EnvironmentFailure, FileError, PlannerError, UsageError
-from planner.libraries import library
 from planner.sources.depth import DEPTHS, PictureWarning, bits_of, eight_bits, spread
 from planner.sources.diagnosis import kind_of, signed_tiff
 from planner.sources.pages import pages_of
+from planner.text.libraries import library
 
 Picture: TypeAlias = NDArray[np.uint8]
 """Height × width × 3, RGB, C-contiguous."""

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from planner.errors import FileError
 from planner.sources import decoding
 from planner.sources.depth import PictureWarning
-from planner.units import counted
+from planner.text.units import counted
 
 LONGEST_REORDERING = 20
 """Frames by which display and decoding order may differ (16 in H.264 and HEVC); more means that the clock was set

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from planner.domain import Plan
+from planner.nouns.plan import Plan
 from planner.wire import words
 from planner.wire.kinds import BYTES, FLAG, SIGNED, TEXT, Kind, List, Maybe, Word
 from planner.wire.parts import CONFIGURATION

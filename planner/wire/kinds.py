@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from planner.units import MAXIMUM_COUNT, resolution_field
+from planner.text.units import MAXIMUM_COUNT, resolution_field
 
 if TYPE_CHECKING:
-    from planner.documents import Fields
+    from planner.text.strict_yaml import Fields
 
 UNLIMITED = "unlimited"
 Schema = dict[str, Any]

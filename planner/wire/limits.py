@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from planner.domain import Stock
+from planner.nouns.plan import Stock
 from planner.wire.kinds import (
     BYTES,
     FLAG,

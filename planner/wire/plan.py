@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from planner.answers import Explained
-from planner.domain import Choice, Limits, Provenance, Rejection, Stock, Suggestion
+from planner.nouns.answers import Explained
 from planner.nouns.estimate import Asked, Estimate
+from planner.nouns.plan import Choice, Limits, Provenance, Rejection, Stock, Suggestion
 from planner.wire import words
 from planner.wire.kinds import (
     BYTES,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from planner.documents import Fields, dump, read
-from planner.domain import Choice, Plan
 from planner.nouns.estimate import Estimate
+from planner.nouns.plan import Choice, Plan
+from planner.text.strict_yaml import Fields, dump, read
 from planner.wire.plan import PLAN
 from planner.wire.shapes import SCHEMA_VERSION
 from planner.wire.text import json_text

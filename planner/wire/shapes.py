@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from planner.wire.kinds import Constant, Kind, Schema
 
 if TYPE_CHECKING:
-    from planner.documents import Fields
+    from planner.text.strict_yaml import Fields
 
 SCHEMA_VERSION = 1
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

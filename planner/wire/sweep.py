@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from planner.measurement import Measurement
+from planner.nouns.measurement import Measurement
 from planner.wire import words
 from planner.wire.kinds import BYTES, FLAG, TEXT, List, Maybe, Number, Whole
 from planner.wire.shapes import Answer, Key, Shape

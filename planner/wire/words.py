@@ -1,10 +1,10 @@
-"""The words of planner.words as kinds."""
+"""The words of planner.nouns.words as kinds."""
 
 from __future__ import annotations
 
 from typing import Any, get_args
 
-from planner import words
+from planner.nouns import words
 from planner.wire.kinds import Word
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from planner.words import Precision, Variant, Version
+from planner.nouns.words import Precision, Variant, Version
 
 CPU, CUDA = "cpu", "cuda"
 CPU_RUN, REHEARSED, PUBLISHED, NO_TRUTH = "CPU run", "rehearsed", "published", "none"
@@ -160,7 +160,7 @@ ESTIMATORS = (
         title="sam2-plan predict",
         package=None,
         function="estimators.predicted:sam2_plan",
-        imports=("planner.api",),
+        imports=("planner.api.plan",),
         what="this project: allocated bytes of planner.predict, from laws; stock predictors",
     ),
     Estimator(

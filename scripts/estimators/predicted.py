@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import planner
 from estimators.cases import CPU, FRAME_SIZE, Answer, Case
-from planner.spelling import check_word
-from planner.words import TASKS
+from planner.nouns.words import TASKS
+from planner.text.spelling import check_word
 
 
 def sam2_plan(case: Case) -> Answer:

@@ -14,8 +14,8 @@ from torch.utils._pytree import tree_leaves
 
 from estimators import harness
 from estimators.cases import CAPABILITY, CPU, FRAME_SIZE, Answer, Case
-from planner.spelling import check_word
-from planner.words import TASKS
+from planner.nouns.words import TASKS
+from planner.text.spelling import check_word
 
 
 class LiveStorages(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from estimators.cases import CAPABILITY, CUDA, FRAME_SIZE, REHEARSED, Answer, Case
-from planner.spelling import check_word
-from planner.words import PRECISIONS, VARIANTS, VERSIONS
+from planner.nouns.words import PRECISIONS, VARIANTS, VERSIONS
+from planner.text.spelling import check_word
 
 
 def cpu_run(case: Case) -> Answer:

@@ -8,8 +8,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from planner.measure.devices import PresentGpu
-from planner.measure.present import inspect
+from planner.machine.present import inspect
+from planner.nouns.machine import PresentGpu
 
 MACHINES = Path(__file__).parent / "machines"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from planner.measure.present import present_gpus
+from planner.machine.present import present_gpus
 from planner.profiles import load_profile
 from tests.conftest import invoke
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from planner.errors import UsageError
-from planner.measure.limits import read_limits
-from planner.measure.present import as_gpu, find_present, inspect
+from planner.machine.allowance import read_limits
+from planner.machine.present import as_gpu, find_present, inspect
 from tests.measure.recorded import MACHINES, RecordedNvml, machine, record_of
 
 MIB = 2**20
@@ -113,7 +113,7 @@ def test_limits_by_place_and_for_all(tmp_path: Path) -> None:
 
 
 def test_measuring_is_imported_without_torch() -> None:
-    modules = "planner.measure.present, planner.measure.trial"
+    modules = "planner.machine.present, planner.measure.trial"
     code = f"import sys, {modules}; print([m for m in ('torch', 'pynvml', 'numpy') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

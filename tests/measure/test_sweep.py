@@ -15,11 +15,11 @@ from types import SimpleNamespace
 import pytest
 
 from planner.errors import EnvironmentFailure, FileError, Interrupted
-from planner.files import read_journal
 from planner.measure.outside import watched
 from planner.measure.sweep import keep, sweep
 from planner.measure.trial import Outcome, Trial
 from planner.profiles import load_profile
+from planner.text.files import read_journal
 from tests.conftest import ROOT
 from tests.measure.fakes import GPU, answer, out_of_memory, some_trials
 

@@ -8,7 +8,7 @@ import pytest
 
 from planner.errors import FileError, UsageError
 from planner.measure.sweeps import PRESETS, preset, sweep_file
-from planner.words import VARIANTS
+from planner.nouns.words import VARIANTS
 
 
 @pytest.mark.parametrize("runtime", ["own", "stock"])

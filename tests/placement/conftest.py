@@ -10,7 +10,7 @@ import pytest
 import planner
 from planner.memory_model.current import known_model
 from planner.placement.job import make_job
-from planner.placement.nouns import Job
+from planner.placement.placement import Job
 
 
 @pytest.fixture(scope="session")

@@ -36,7 +36,7 @@ def stay(gate: Any, name: int, together: int) -> dict[str, Any]:
     """Go in, stay until so many were inside at once, and a little longer for one too many to come."""
     import ray
 
-    from planner.runtime.cap import cap_from
+    from planner.machine.cap import cap_from
 
     ray.get(gate.enter.remote(name))
     until = time.monotonic() + 60
@@ -54,7 +54,7 @@ def fill(gate: Any, name: int, together: int, need_bytes: int, context_bytes: in
     """
     import ray
 
-    from planner.runtime.cap import allocator_bytes, cap_from
+    from planner.machine.cap import allocator_bytes, cap_from
     from planner.simulator.allocator import CachingAllocator
 
     cap = cap_from(os.environ)

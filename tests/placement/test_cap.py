@@ -15,11 +15,11 @@ torch = pytest.importorskip("torch", reason="limits torch's allocator")
 
 import planner
 from planner.errors import OutOfMemory, PlannerError, UsageError
+from planner.machine import processes as nvml
+from planner.machine.cap import VARIABLE, CapWarning, allocator_bytes, cap_from, context_beside
 from planner.nouns.run import Configuration
-from planner.runtime import driver as nvml
 from planner.runtime import limiting, session
-from planner.runtime.cap import VARIABLE, CapWarning, allocator_bytes, cap_from, context_beside
-from planner.units import exact_size
+from planner.text.units import exact_size
 from tests.conftest import invoke
 
 GB = 10**9

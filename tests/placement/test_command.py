@@ -14,7 +14,7 @@ import yaml
 
 import planner
 from planner.cli.place import OF, RUN
-from planner.words import ENGINES
+from planner.nouns.words import ENGINES
 from tests.conftest import ROOT, invoke, validate
 from tests.placement.conftest import bound_of
 

@@ -15,11 +15,11 @@ import yaml
 
 import planner
 from planner.errors import UsageError
+from planner.machine.cap import VARIABLE, cap_from
 from planner.placement.job import make_host
 from planner.placement.kubernetes import place_on_kubernetes
-from planner.placement.nouns import ShareTooLarge
+from planner.placement.placement import ShareTooLarge
 from planner.report.placement import placement_text
-from planner.runtime.cap import VARIABLE, cap_from
 from planner.wire.plan_file import plan_text
 from tests.placement.conftest import bound_of, job_of
 

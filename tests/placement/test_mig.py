@@ -12,7 +12,7 @@ import planner
 from planner.catalog.gpus import find_gpu
 from planner.errors import FileError, UsageError
 from planner.placement.mig import MigCard, mig_cards, smallest_profile
-from planner.placement.nouns import Card, ShareTooLarge
+from planner.placement.placement import Card, ShareTooLarge
 from planner.placement.tables import listed
 
 GIB = 2**30

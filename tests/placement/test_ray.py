@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 
 import planner
 from planner.catalog.gpus import known_gpus
-from planner.placement.nouns import ShareTooLarge
+from planner.machine.cap import cap_from
+from planner.placement.placement import ShareTooLarge
 from planner.placement.ray import UNITS, accelerator_type, driver_name, fraction
-from planner.runtime.cap import cap_from
 from tests.conftest import ROOT
 from tests.placement.conftest import bound_of
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 import planner
-from planner.domain import Plan as PlainPlan
 from planner.errors import UsageError
+from planner.nouns.plan import Plan as PlainPlan
 from planner.placement.job import make_host, make_job
-from planner.placement.nouns import ShareTooLarge
+from planner.placement.placement import ShareTooLarge
 from planner.placement.share import allot, card_of, cautions, share_of
 from tests.placement.conftest import bound_of, bound_on, job_of
 

@@ -19,11 +19,11 @@ import yaml
 import planner
 from planner.catalog.gpus import find_gpu
 from planner.errors import FileError, UsageError
-from planner.placement.nouns import Card, ShareTooLarge
+from planner.machine.cap import VARIABLE, cap_from
+from planner.placement.placement import Card, ShareTooLarge
 from planner.placement.skypilot import accelerators, place_on_skypilot
 from planner.placement.tables import listed
 from planner.report.placement import placement_text
-from planner.runtime.cap import VARIABLE, cap_from
 from tests.conftest import ROOT
 from tests.placement.conftest import bound_of, job_of
 from tests.placement.test_kubernetes import NASTY

@@ -14,10 +14,10 @@ import pytest
 
 import planner
 from planner.errors import UsageError
-from planner.placement.nouns import ShareTooLarge
+from planner.machine.cap import VARIABLE, cap_from
+from planner.placement.placement import ShareTooLarge
 from planner.placement.slurm import place_on_slurm
 from planner.report.placement import placement_text
-from planner.runtime.cap import VARIABLE, cap_from
 from tests.placement.conftest import bound_of, job_of
 from tests.placement.slurm_cluster import NoCluster, slurm_cluster
 from tests.placement.test_kubernetes import NASTY

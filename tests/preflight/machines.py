@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import planner
-from planner.measure.devices import Machine
-from planner.measure.machine import this_machine
+from planner.machine.this_machine import this_machine
 from planner.memory_model.current import known_model
+from planner.nouns.machine import Machine
 from planner.report.doctor import Knowledge, doctor_document
 from tests.measure.recorded import RecordedNvml, record_of
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import planner
-from planner.preflight.nouns import FAIL, PASS, SKIP, WARN
+from planner.preflight.checks import FAIL, PASS, SKIP, WARN
 from tests.conftest import ROOT, invoke, refusal
 from tests.preflight.machines import GPU, OTHER_TORCH, TORCH, VERSIONS, gpu, hopeless_size, report, tight_size
 
@@ -281,7 +281,7 @@ def test_an_input_that_cannot_be_read_is_exit_2(name: str, plan_path: Path, tmp_
 
 
 def test_waiting_ends_when_memory_is_freed(plan_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from planner.report.machine import read_machine
+    from planner.wire.machine import read_machine
 
     full = replace(read_machine(report(tmp_path, [gpu(card_free_bytes=10**9)])), replayed=None)
     free = replace(read_machine(report(tmp_path)), replayed=None)
@@ -312,7 +312,7 @@ def test_nobody_waits_where_freed_memory_would_not_do(
     gpus: list[dict[str, Any]], asked: dict[str, Any], code: int, plan_path: Path, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    from planner.report.machine import read_machine
+    from planner.wire.machine import read_machine
 
     monkeypatch.setattr("time.sleep", lambda seconds: pytest.fail("it waited"))
     machine = replace(read_machine(report(tmp_path, gpus)), replayed=None)
@@ -333,14 +333,14 @@ MAIN_ON = """
 import sys
 from dataclasses import replace
 from pathlib import Path
-import planner.checking
+import planner.api.check
 from planner.cli.main import main
-from planner.report.machine import read_machine
+from planner.wire.machine import read_machine
 machine = replace(read_machine(Path(sys.argv[1])), replayed=None)
 def look():
     print("looks", file=sys.stderr, flush=True)
     return machine
-planner.checking.this_machine = look
+planner.api.check.this_machine = look
 sys.exit(main(sys.argv[2:]))
 """
 """The command as if on the machine of a report; says whenever it looks at it."""

@@ -23,8 +23,8 @@ from planner.catalog.pickles import read_pickle
 from planner.catalog.weights import accept, needed_tensors
 from planner.errors import FileError
 from planner.nouns.run import Configuration
-from planner.preflight.nouns import FAIL, PASS, WARN
-from planner.words import VARIANTS, VERSIONS
+from planner.nouns.words import VARIANTS, VERSIONS
+from planner.preflight.checks import FAIL, PASS, WARN
 from tests.checkpoint_files import LEGACY_HEAD, Fake, Name, legacy, pickled, safetensors, weights, zipped
 from tests.preflight.machines import report
 from tests.preflight.test_check import checks
@@ -275,8 +275,8 @@ def test_what_the_hub_has_cached_is_judged_as_any_file(
 def test_fetching_needs_a_package_where_the_plan_will_run(
     plan_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from planner.measure.devices import Machine
-    from planner.report.machine import read_machine
+    from planner.nouns.machine import Machine
+    from planner.wire.machine import read_machine
 
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     assert on_hub(plan_path).status == WARN, "a budget need not be of this machine"

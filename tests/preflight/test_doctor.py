@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 
 import planner
 from planner.errors import FileError
-from planner.measure.machine import this_machine
-from planner.measure.present import as_gpu
+from planner.machine.present import as_gpu
+from planner.machine.this_machine import this_machine
 from planner.report.doctor import doctor_document, doctor_report, shown_environment, unknowns
-from planner.report.machine import machine_document, read_machine
 from planner.report.text import Style
+from planner.wire.machine import machine_document, read_machine
 from tests.conftest import ROOT, invoke, refusal, validate
 from tests.measure.recorded import MACHINES
 from tests.preflight.machines import NOTHING_MEASURED, gpu, recorded, report, report_of, written
@@ -114,7 +114,7 @@ def test_a_report_stands_for_the_gpus_of_this_machine(tmp_path: Path) -> None:
 def test_planning_by_a_report_is_planning_by_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     machine = recorded("desktop", tmp_path)
     cards = [card for card in map(as_gpu, machine.gpus) if card is not None]
-    monkeypatch.setattr("planner.measure.present.present_gpus", lambda: cards)
+    monkeypatch.setattr("planner.machine.present.present_gpus", lambda: cards)
     here = planner.plan(objects=3)
     there = planner.plan(objects=3, simulate_gpu=report_of("desktop", tmp_path))
     assert there.chosen == here.chosen and there.budget.total_bytes == here.budget.total_bytes

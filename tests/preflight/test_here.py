@@ -11,8 +11,8 @@ import pytest
 
 import planner
 from planner.errors import UsageError
-from planner.preflight.nouns import FAIL, PASS, SKIP, WARN
-from planner.runtime.cap import VARIABLE
+from planner.machine.cap import VARIABLE
+from planner.preflight.checks import FAIL, PASS, SKIP, WARN
 from tests.conftest import commands, document_of, invoke
 from tests.preflight.machines import gpu, report
 from tests.preflight.test_check import checks

@@ -86,7 +86,7 @@ def test_a_plan_that_chose_nothing_has_no_place(tmp_path: Path) -> None:
 
 
 def test_waiting_for_room(plan_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from planner.report.machine import read_machine
+    from planner.wire.machine import read_machine
 
     full = read_machine(report(tmp_path, [gpu(card_free_bytes=GB)]))
     looks = iter([full, full, read_machine(report(tmp_path))])

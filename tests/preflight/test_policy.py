@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 import planner
 from planner.errors import FileError
-from planner.preflight.nouns import FAIL, PASS, WARN
+from planner.nouns.words import POLICY_RULES
+from planner.preflight.checks import FAIL, PASS, WARN
 from planner.preflight.policy import read_policy
-from planner.words import POLICY_RULES
 from tests.conftest import invoke, refusal
 
 SOUND = """schema_version: 1

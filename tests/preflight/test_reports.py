@@ -16,10 +16,10 @@ from markdown_it import MarkdownIt
 from sarif_pydantic import Sarif
 
 import planner
-from planner.preflight.nouns import FAIL, PASS, SKIP, WARN, Check
+from planner.preflight.checks import FAIL, PASS, SKIP, WARN, Check, preflight_document
 from planner.report.junit import preflight_junit
 from planner.report.markdown import preflight_markdown
-from planner.report.preflight import preflight_document, preflight_report
+from planner.report.preflight import preflight_report
 from planner.report.sarif import preflight_sarif
 from planner.report.text import Style
 from tests.conftest import invoke, validate

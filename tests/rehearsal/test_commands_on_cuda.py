@@ -90,7 +90,7 @@ def test_only_the_gpu_that_is_asked_for_is_touched() -> None:
     program = """
 session = load(sys.argv[1], offload_state=True)
 for _ in session.track(pictures, [box]): pass
-from planner.measure.present import inspect
+from planner.machine.present import inspect
 print(json.dumps([[process.pid for process in gpu.processes] for gpu in inspect()]))
 """
     gpus = [imaginary_gpu(index=number) for number in range(2)]

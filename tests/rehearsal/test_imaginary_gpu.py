@@ -385,7 +385,7 @@ def test_the_product_sees_the_gpus_of_a_stage(built: Libraries):
     with Stage([small(), small(index=1, neighbour_bytes=GB)], libraries=built) as stage:
         found = ask(
             stage,
-            "from planner.measure.present import present_gpus\n"
+            "from planner.machine.present import present_gpus\n"
             "tell(gpus=[[g.name, g.total_bytes, g.free_bytes, g.uuid] for g in present_gpus()])",
         )
     name = imaginary_gpu().name

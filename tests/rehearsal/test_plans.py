@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import planner
+from planner.driving.least import GRANULE, least_of
 from planner.rehearsal.building import why_not_rehearsing
-from planner.rehearsal.least import GRANULE, least_of
 from tests.conftest import invoke, validate
 
 pytestmark = pytest.mark.skipif(bool(why_not_rehearsing()), reason=str(why_not_rehearsing()))

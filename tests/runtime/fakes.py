@@ -15,7 +15,7 @@ import numpy as np
 
 import planner
 from planner.nouns.run import Configuration
-from planner.runs.nouns import Job, Weights
+from planner.runs.job import Job, Weights
 
 SIZE = (37, 52)
 

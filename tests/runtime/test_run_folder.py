@@ -13,7 +13,7 @@ pytest.importorskip("pycocotools", reason="COCO documents need pycocotools")
 pytest.importorskip("PIL", reason="PNGs need Pillow")
 
 from planner.errors import EnvironmentFailure, FileError, UsageError
-from planner.runs.nouns import Weights
+from planner.runs.job import Weights
 from planner.runs.run import perform
 from tests.runtime.fakes import FakePrompt, FakeSession, files_of, job, video_plan
 

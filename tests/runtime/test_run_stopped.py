@@ -19,9 +19,9 @@ pytest.importorskip("av", reason="overlay videos need PyAV")
 pytest.importorskip("pycocotools", reason="COCO documents need pycocotools")
 pytest.importorskip("PIL", reason="PNGs need Pillow")
 
-from planner import files
 from planner.errors import EnvironmentFailure, FileError, Interrupted, PlannerError, UsageError
 from planner.runs.run import perform
+from planner.text import files
 from tests.conftest import ROOT
 from tests.runtime.fakes import FakeFrames, files_of, job
 

@@ -3,8 +3,8 @@
 import pytest
 
 from planner import PlannerError, simulate
+from planner.nouns.words import PRECISIONS
 from planner.simulator.extension import extend
-from planner.words import PRECISIONS
 from tests.simulator.simulated import simulated, traced_of
 
 SMALL = {"variant": "tiny", "resolution": 256, "precision": "float16", "frame_size": (120, 160)}

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from planner.driving.least import GRANULE
 from planner.errors import UsageError
-from planner.rehearsal.least import GRANULE
 from planner.simulator import simulate
 from planner.simulator.running_out import RunningOut, running_out
 from planner.simulator.settings import Traced

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from planner.locations import cache_folder
+from planner.text.locations import cache_folder
 
 _HOW = tuple(Path(__file__).with_name(name) for name in ("cudnn.py", "cublaslt.c"))
 """What says how cuDNN is asked: answers to another way of asking are another file."""

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from planner.locations import cache_folder
+from planner.text.locations import cache_folder
 
 SOURCE = Path(__file__).with_name("cublaslt.c")
 _COMPILERS = ("cc", "gcc", "clang")

@@ -9,8 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from planner.errors import FileError
-from planner.locations import profiles_folder
 from planner.simulator.convolutions.convolution import Convolution
+from planner.text.locations import profiles_folder
 
 FILE = profiles_folder() / "convolutions.tsv"
 KEY = ("cudnn", "layout", "input", "weight", "output", "stride", "padding", "dilation", "groups", "transposed")
