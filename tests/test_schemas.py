@@ -10,8 +10,9 @@ from typing import Any
 
 import jsonschema
 import pytest
+from make_docs import schemas
 
-from tests.conftest import invoke, kind_of, schema_of, validate
+from tests.conftest import SCHEMAS, invoke, kind_of, schema_of, validate
 from tests.preflight.machines import report
 
 PRINTED = {
@@ -64,6 +65,11 @@ def document(kind: str) -> dict[str, Any]:
         found = invoke(*words, "--format", "json").document
     assert kind_of(found) == kind
     return found
+
+
+def test_what_ships_is_what_the_declarations_give_and_nothing_else() -> None:
+    shipped = {path.name: path.read_text(encoding="utf-8") for path in SCHEMAS.glob("*.json")}
+    assert shipped == dict(schemas())
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -23,10 +23,11 @@ from planner.outputs.layout import EARLY_ENDS, Layout
 from planner.outputs.overlay_video import frame_rate
 from planner.prompts.ends import ends_of
 from planner.runs.interruption import Interruption
-from planner.runs.job import Job, plain_configuration
+from planner.runs.job import Job
 from planner.runs.record import Record
 from planner.text.files import failing_as
 from planner.text.units import counted
+from planner.wire.parts import CONFIGURATION
 
 if TYPE_CHECKING:
     import numpy as np
@@ -267,6 +268,6 @@ def plain_step(step: Step) -> dict[str, Any]:
     return {
         "frame": step.frame,
         "reason": step.reason,
-        "configuration": plain_configuration(step.configuration),
+        "configuration": CONFIGURATION.write(step.configuration),
         "carried_over": step.carried_over,
     }

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from planner.errors import UsageError
-from planner.runs.job import Job, plain_configuration
+from planner.runs.job import Job
+from planner.wire.parts import CONFIGURATION
 
 SAMPLE_BYTES = 2**20
 """Bytes of a file's beginning and end: enough to tell two files of one size apart, without reading gigabytes."""
@@ -36,10 +37,10 @@ def identity_of(job: Job) -> dict[str, Any]:
     """Plain data that two jobs share if, and only if, they write the same files. Paths count by what lies there."""
     chosen = job.plan.chosen
     assert chosen is not None
-    rungs = [plain_configuration(choice.configuration) for choice in job.plan.alternatives]
+    rungs = [CONFIGURATION.write(choice.configuration) for choice in job.plan.alternatives]
     return {
         "task": job.task,
-        "configuration": plain_configuration(chosen.configuration),
+        "configuration": CONFIGURATION.write(chosen.configuration),
         "fallback": rungs if job.weights.fallback else None,
         "weights": _weights(job),
         "device": job.weights.device,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -206,8 +206,3 @@ class RunSummary:
     def frames_per_second(self) -> float | None:
         """None where no time was taken."""
         return self.frames / self.seconds if self.seconds > 0 else None
-
-
-def plain_configuration(configuration: Configuration) -> dict[str, Any]:
-    """A configuration as JSON can hold it, all fields."""
-    return {**asdict(configuration), "resolution": list(configuration.resolution)}
