@@ -13,12 +13,14 @@ import argparse
 import gc
 import gzip
 import json
-import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+
+from planner.domain import Configuration, Workload
+from planner.nouns.run import Run
 
 FOLDER = Path(__file__).resolve().parent.parent / "tests" / "data"
 FIRST_ADDRESS = 1 << 40
@@ -33,6 +35,7 @@ RUNS: dict[str, dict[str, Any]] = {
 }
 """By name: what is run, with the stock predictors of sam2, tiny at RESOLUTION."""
 RESOLUTION = 512
+FRAME_SIZE = (480, 854)
 
 
 def main() -> int:
@@ -96,44 +99,29 @@ def record(run: dict[str, Any], file: Path) -> None:
 
 
 def drive(run: dict[str, Any]) -> None:
-    """What a script does with sam2: one picture three times, or a clip."""
-    import numpy
-    import torch
-    from sam2.build_sam import build_sam2, build_sam2_video_predictor
-    from sam2.sam2_image_predictor import SAM2ImagePredictor
+    """What a script does with sam2: one picture three times, at each resolution, or a clip."""
+    from planner.driving import stock
+    from planner.driving.clips import Black
+    from planner.driving.watch import Watch
 
-    config = "configs/sam2.1/sam2.1_hiera_t.yaml"
-    overrides = [f"++model.image_size={RESOLUTION}"]
-    picture = numpy.zeros((480, 854, 3), numpy.uint8)
-    box = numpy.array([256, 144, 512, 288], numpy.float32)
-    with torch.inference_mode(), torch.autocast("cuda", torch.bfloat16), tempfile.TemporaryDirectory() as folder:
-        if run["task"] == "image":
-            for resolution in run.get("resolutions", (RESOLUTION,)):
-                overrides = [f"++model.image_size={resolution}"]
-                predictor = SAM2ImagePredictor(build_sam2(config, device="cuda", hydra_overrides_extra=overrides))
-                predictor._bb_feat_sizes = [(resolution // stride,) * 2 for stride in (4, 8, 16)]
-                for _ in range(3):
-                    predictor.set_image(picture)
-                    predictor.predict(box=box, multimask_output=False)
-                del predictor
-                gc.collect()
-            return
-        model = build_sam2_video_predictor(config, device="cuda", hydra_overrides_extra=overrides)
-        write_frames(folder, picture, run["frames"])
-        state = model.init_state(folder)
-        for number in range(run["objects"]):
-            model.add_new_points_or_box(state, 0, number, box=box)
-        for _ in model.propagate_in_video(state):
-            pass
-
-
-def write_frames(folder: str, picture: Any, count: int) -> None:
-    """A folder of JPEG files, as sam2 wants a clip."""
-    from PIL import Image
-
-    Image.fromarray(picture).save(os.path.join(folder, "00000.jpg"))
-    for number in range(1, count):
-        os.link(os.path.join(folder, "00000.jpg"), os.path.join(folder, f"{number:05d}.jpg"))
+    frames, objects = run.get("frames", 1), run.get("objects", 1)
+    for side in run.get("resolutions", (RESOLUTION,)):
+        asked = Run(
+            runtime="stock",
+            configuration=Configuration(
+                variant="tiny",
+                version="2.1",
+                resolution=(side, side),
+                precision="autocast_bfloat16",
+                bounded_memory_bank=False,
+            ),
+            workload=Workload(task=run["task"], objects=objects, frames=frames, frame_size=FRAME_SIZE),
+        )
+        with stock.computing(asked, "cuda"):
+            model = stock.load(asked, "cuda", Watch())
+            stock.drive(asked, model, Watch(), Black(frames, FRAME_SIZE))
+            del model
+            gc.collect()
 
 
 if __name__ == "__main__":
