@@ -213,7 +213,7 @@ def test_automatic_masks_need_no_prompts() -> None:
 
 def test_help_has_examples_that_parse_exit_codes_and_side_effects() -> None:
     text = invoke("place", "--help").out
-    assert "Exit codes:" in text and "Writes nothing but" in text
+    assert "Exit codes:" in text and "Writes only the file of -o" in text
     assert max(map(len, text.splitlines())) <= 120
     examples = text.partition("Examples:")[2].partition("\n\n")[0].replace("\\\n", " ")
     lines = [line.split() for line in examples.splitlines() if line.strip()]
