@@ -167,3 +167,16 @@ def check_top(top: int) -> None:
     """Raises UsageError for a number of entries that cannot be kept."""
     if isinstance(top, bool) or not 0 <= top <= MAXIMUM_TOP:
         raise UsageError(f"{top} alternatives cannot be kept.", f"Give a number from 0 to {MAXIMUM_TOP}.")
+
+
+def check_exact(exact: bool, torch: str | None, runtime: Runtime = "own") -> None:
+    """Raises UsageError for an exact answer about what is not installed here, or not ours."""
+    if exact and torch is not None:
+        raise UsageError(
+            "exact runs the torch that is installed; torch names the rules of another.", "Leave one of the two out."
+        )
+    if exact and runtime != "own":
+        raise UsageError(
+            "Exact predictions are of the runtime own.",
+            "Ask for it, or see: sam2-plan simulate --runtime stock, sam2-plan rehearse PLAN --runtime stock",
+        )

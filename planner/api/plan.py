@@ -6,10 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from planner.api.asking import check_top, request_of
+from planner.api.asking import check_exact, check_top, request_of
 from planner.api.budgets import budget_of, gpus_of, torch_of, with_host
 from planner.api.plans import Plan, with_files
-from planner.api.predict import check_exact
 from planner.catalog.torch_rules import said
 from planner.memory_model import MemoryModel
 from planner.memory_model.current import known_model

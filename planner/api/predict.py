@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from planner.api.asking import bounded_memory_bank_of, configuration_and_workload, named_gpu
+from planner.api.asking import bounded_memory_bank_of, check_exact, configuration_and_workload, named_gpu
 from planner.catalog.capability import what_it_lacks
 from planner.catalog.torch_rules import build_named, check_code
 from planner.errors import UsageError
@@ -119,19 +119,6 @@ def model_for(
     card = named_gpu(gpu)
     size = None if vram is None else check_size(vram) if isinstance(vram, int) else parse_size(vram)
     return card, known_model().on(card, size, torch, position_tables)
-
-
-def check_exact(exact: bool, torch: str | None, runtime: Runtime = "own") -> None:
-    """Raises UsageError for an exact answer about what is not installed here, or not ours."""
-    if exact and torch is not None:
-        raise UsageError(
-            "exact runs the torch that is installed; torch names the rules of another.", "Leave one of the two out."
-        )
-    if exact and runtime != "own":
-        raise UsageError(
-            "Exact predictions are of the runtime own.",
-            "Ask for it, or see: sam2-plan simulate --runtime stock, sam2-plan rehearse PLAN --runtime stock",
-        )
 
 
 def usual_precision(gpu: str | None = None) -> Precision:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import sys
 import time
 import warnings
@@ -133,11 +132,17 @@ def _is_terminal(stream: TextIO | None) -> bool:
         return False
 
 
+def _columns() -> int:
+    import shutil  # which imports five compressors; most answers go to pipes
+
+    return shutil.get_terminal_size().columns
+
+
 def _width(terminal: bool) -> int | None:
     """Columns of the terminal; COLUMNS says it of pipes and files too, which otherwise hold lines of any length."""
     if not terminal and not (os.environ.get("COLUMNS") or "").isdecimal():
         return None
-    return shutil.get_terminal_size().columns
+    return _columns()
 
 
 def _has_blocks(stream: TextIO) -> bool:
@@ -170,7 +175,7 @@ class ProgressLine:
             return
         self._next = now + self.INTERVAL_SECONDS
         # One that is wrapped could not be written over.
-        text = text[: shutil.get_terminal_size().columns - 1]
+        text = text[: _columns() - 1]
         self._width = max(self._width, len(text))
         ProgressLine.drawn = self
         click.echo("\r" + text.ljust(self._width), nl=False, err=True)
