@@ -14,8 +14,10 @@ from planner.catalog import load_catalog
 from planner.errors import FileError
 from planner.memory_model.coefficients import load_coefficients
 from planner.nouns.measurement import Figure, Measurement
+from planner.nouns.run import SWITCHES
 from planner.profiles import load_folder, load_profile, parse_profile, profile_text
 from planner.text.locations import profiles_folder
+from planner.text.strict_yaml import parse
 from tests.conftest import refusal
 
 PUBLISHED = profiles_folder() / "published"
@@ -101,6 +103,19 @@ def test_the_line_is_the_one_at_fault() -> None:
     lines[at] = lines[at].replace("[2048, 2048]", "[2047, 2048]")
     with pytest.raises(FileError, match=f"line {at + 1}:"):
         parse_profile("\n".join(lines), "broken.yaml")
+
+
+@pytest.mark.parametrize("part", ["workload", "configuration"])
+def test_only_switches_may_be_left_out(part: str) -> None:
+    """A profile may be older than one of them; all else is null where the source does not say it."""
+    for name in parse(SOUND, "it")["measurements"][0][part]:
+        document = parse(SOUND, "it")
+        del document["measurements"][0][part][name]
+        if name in SWITCHES:
+            assert getattr(parse_profile(json.dumps(document))[0], name) is None
+        elif name != "runtime":
+            with pytest.raises(FileError, match=f"no '{name}'"):
+                parse_profile(json.dumps(document))
 
 
 def figure(metric: str, size_bytes: int) -> str:

@@ -61,10 +61,9 @@ def configuration_and_workload(
     frame_size: tuple[int, int] | str | None,
     object_batch: int | str | None,
     bounded_memory_bank: bool,
-    offload_video: bool,
-    offload_state: bool,
+    **switches: bool,
 ) -> tuple[Configuration, Workload]:
-    """Checked nouns of loose values. Raises UsageError naming the value."""
+    """Checked nouns of loose values; `switches` as in Configuration. Raises UsageError naming the value."""
     request = request_of(
         task=task, objects=objects, frames=frames, frame_size=frame_size, variant=variant, version=version,
         resolution=resolution, precision=precision, attention=attention,
@@ -85,8 +84,7 @@ def configuration_and_workload(
         attention=pins.attention or "auto",
         object_batch=batch,
         bounded_memory_bank=bounded_memory_bank,
-        offload_video=offload_video,
-        offload_state=offload_state,
+        **switches,
     )
     return configuration, request.workload
 

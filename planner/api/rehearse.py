@@ -18,7 +18,7 @@ from planner.measure.trial import FAILED, LOST, RAN, Outcome, Trial, run_trial
 from planner.memory_model.current import known_model
 from planner.nouns.brief import brief
 from planner.nouns.estimate import Estimate
-from planner.nouns.run import Configuration, Workload
+from planner.nouns.run import SWITCHES, Configuration, Workload
 from planner.nouns.words import DRIVEN_RUNTIMES, Runtime
 from planner.rehearsal.machine import ImaginaryGpu, imaginary_gpu
 from planner.rehearsal.programs import Moment, Notes, Performance, perform
@@ -193,7 +193,7 @@ def _trial_of(plan: Plan, runtime: Runtime, frames: int | str | None) -> Trial:
     configuration = chosen.configuration
     if runtime == "own":
         return Trial(runtime="own", configuration=configuration, workload=workload, frames=count)
-    known = ("variant", "version", "resolution", "precision", "offload_video", "offload_state")
+    known = ("variant", "version", "resolution", "precision", *SWITCHES)
     ranges: dict[str, list[Any]] = {name: [getattr(configuration, name)] for name in known}
     ranges |= {name: [getattr(workload, name)] for name in ("task", "objects", "frame_size")}
     ranges["frames"] = [workload.frames or count]

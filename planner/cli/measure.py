@@ -13,6 +13,7 @@ import click
 from planner.cli import options
 from planner.cli.output import ProgressLine, answer
 from planner.errors import EnvironmentFailure, UsageError
+from planner.nouns.run import SWITCHES
 from planner.nouns.words import SweepKind
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from planner.measure.sweep import Progress, Runner
     from planner.measure.trial import Outcome, Trial
 
-EPILOG = """\b
+EPILOG = f"""\b
 Examples:
   sam2-plan measure                                    some ten configurations of the own runtime
   sam2-plan measure --preset standard --runtime stock
@@ -31,7 +32,7 @@ Examples:
 
 \b
 A file of ranges is a mapping, or a list of mappings, with a list of values for each of: task, variant, version,
-resolution, precision, objects, frames, frame_size, object_batch, offload_video, offload_state. All combinations run.
+resolution, precision, objects, frames, frame_size, object_batch, {", ".join(SWITCHES)}. All combinations run.
 
 \b
 Each configuration runs in a process of its own with random weights. Every row is on disk before the next run begins:

@@ -9,7 +9,7 @@ from typing import Any
 
 from planner.errors import FileError, UsageError
 from planner.measure.trial import Trial
-from planner.nouns.run import Configuration, Workload
+from planner.nouns.run import SWITCHES, Configuration, Workload
 from planner.nouns.words import DRIVEN_RUNTIMES, PRECISIONS, TASKS, VARIANTS, VERSIONS, DrivenRuntime
 from planner.text.spelling import check_word
 from planner.text.strict_yaml import Fields, read
@@ -20,6 +20,8 @@ MOST_TRIALS = 5000
 WIDTHS = ("autocast_bfloat16", "float32", "float16")
 FULL_HD = (1080, 1920)
 STOCK_FRAMES = 24
+OF_VIDEO = ("offload_video", "offload_state")
+"""Switches that make no difference to a picture."""
 Ranges = Mapping[str, Sequence[Any]]
 
 _QUICK: tuple[Ranges, ...] = (
@@ -82,8 +84,7 @@ def trials(ranges: Ranges, runtime: str, device: str = "cuda") -> Iterator[Trial
         "frames": [None if runtime == "own" else STOCK_FRAMES],
         "frame_size": [FULL_HD],
         "object_batch": [None],
-        "offload_video": [False],
-        "offload_state": [False],
+        **{name: [False] for name in SWITCHES},
     }
     names = list(usual)
     for values in product(*(ranges.get(name, usual[name]) for name in names)):
@@ -100,6 +101,8 @@ def _trial(asked: Mapping[str, Any], runtime: DrivenRuntime, device: str) -> Tri
             raise UsageError(f"The stock predictors have no object_batch of {batch}.", "Leave it out.")
         if task == "video" and asked["frames"] is None:
             raise UsageError("The stock predictors keep every frame: a clip without end ends badly.", "Give frames.")
+    moot = () if task == "video" else OF_VIDEO
+    switched: dict[str, Any] = {name: asked[name] and name not in moot for name in SWITCHES}
     configuration = Configuration(
         variant=asked["variant"],
         version=asked["version"],
@@ -107,8 +110,7 @@ def _trial(asked: Mapping[str, Any], runtime: DrivenRuntime, device: str) -> Tri
         precision=asked["precision"],
         object_batch=batch or (STOCK_POINTS if task == "automask" else 1),
         bounded_memory_bank=runtime == "own",
-        offload_video=task == "video" and asked["offload_video"],
-        offload_state=task == "video" and asked["offload_state"],
+        **switched,
     )
     workload = Workload(
         task=task,
@@ -138,7 +140,7 @@ def _ranges(fields: Fields) -> dict[str, Sequence[Any]]:
         "object_batch": lambda text: parse_count(text, "objects per pass"),
     }
     found: dict[str, Sequence[Any]] = {}
-    for name in (*words, *parsed, "offload_video", "offload_state"):
+    for name in (*words, *parsed, *SWITCHES):
         if name not in fields:
             continue
         values = fields.items(name)

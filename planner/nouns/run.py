@@ -79,6 +79,10 @@ class Configuration:
     """The memory bank stays on the host."""
 
 
+SWITCHES: tuple[str, ...] = tuple(one.name for one in fields(Configuration) if one.default is False)
+"""Fields of a Configuration that are off unless asked for. A file that lacks one is older than it: there it was off."""
+
+
 def name_of(configuration: Configuration, workload: Workload, capability: tuple[int, int]) -> str:
     """What two runs of one group have in common that take the same bytes."""
     c, w = configuration, workload
@@ -132,7 +136,7 @@ class Run:
         words += [f"{w.frame_size[0]}x{w.frame_size[1]}", f"{w.objects}o", f"{c.object_batch}b"]
         if w.task == "video":
             words += [f"{w.frames}f" if w.frames else "endless"]
-        words += ["offload-video"] * c.offload_video + ["offload-state"] * c.offload_state
+        words += [name.replace("_", "-") for name in SWITCHES if getattr(c, name)]
         words += [self.prompt] * (self.prompt != "box")
         said = ((one.name, getattr(self.sam2, one.name), one.default) for one in fields(Sam2))
         words += [f"{name}={value}" for name, value, usual in said if value != usual]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from planner.nouns.measurement import Environment, Figure, Measurement
+from planner.nouns.run import SWITCHES
 from planner.nouns.words import (
     ATTENTIONS,
     FIGURE_KINDS,
@@ -29,7 +30,7 @@ from planner.text.units import UNITS, resolution_field
 
 SCHEMA_VERSION = 1
 LATER = ("uuid", "capability")
-"""Fields that older profiles do not have: these of an environment, in profiles since they can be measured."""
+"""Fields of an environment that older profiles do not have: in profiles since they can be measured."""
 WORDS = {"variant": VARIANTS, "version": VERSIONS, "precision": PRECISIONS, "attention": ATTENTIONS}
 
 
@@ -110,7 +111,10 @@ def _measurement(
 
 
 def _configuration(fields: Fields) -> dict[str, Any]:
-    """What a source says of each field of a Configuration, by the field's kind; None where it says nothing."""
+    """What a source says of each field of a Configuration, by the field's kind; None where it says nothing.
+
+    Only switches may be left out: a profile may be older than one of them.
+    """
 
     def value(name: str) -> Any:
         if fields.or_none(name):
@@ -121,7 +125,7 @@ def _configuration(fields: Fields) -> dict[str, Any]:
             return resolution_field(fields, name)
         return fields.integer(name, minimum=1) if name == "object_batch" else fields.boolean(name)
 
-    return {name: value(name) if name in fields or name not in LATER else None for name in CONFIGURATION}
+    return {name: value(name) if name in fields or name not in SWITCHES else None for name in CONFIGURATION}
 
 
 def _figure(fields: Fields) -> Figure:

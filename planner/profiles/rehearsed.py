@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from planner.errors import FileError
-from planner.nouns.run import Configuration, Run, Usage, Workload
+from planner.nouns.run import SWITCHES, Configuration, Run, Usage, Workload
 from planner.nouns.words import ATTENTIONS, PRECISIONS, RUNTIMES, TASKS, VARIANTS, VERSIONS, Runtime
 from planner.text.spelling import check_word
 
 COLUMNS = (
     "use", "task", "variant", "version", "height", "width", "precision", "attention", "capability", "objects", "batch",
-    "frames", "frame_height", "frame_width", "offload_video", "offload_state", "allocated", "reserved", "least",
-    "phases",
+    "frames", "frame_height", "frame_width", *SWITCHES, "allocated", "reserved", "least", "phases",
 )  # fmt: skip
 RehearsedUse = Literal["fit", "drawn", "held_out"]
 USES: tuple[RehearsedUse, ...] = get_args(RehearsedUse)
@@ -63,7 +62,8 @@ def read_runs(path: Path) -> tuple[list[RehearsedRun], dict[str, str]]:
     versions = {found[1]: found[2] for line in lines if (found := _VERSION.fullmatch(line))}
     body = [line for line in lines if not line.startswith("#")]
     rows = csv.DictReader(body, dialect="excel-tab")
-    if tuple(rows.fieldnames or ()) != COLUMNS:
+    columns = tuple(rows.fieldnames or ())
+    if columns != tuple(name for name in COLUMNS if name in columns or name not in SWITCHES):  # which may be newer
         raise FileError(f"{path}: its columns are not {', '.join(COLUMNS)}.", "Make it with scripts/rehearse_grid.py.")
     runs = []
     for number, row in enumerate(rows, 2):
@@ -80,7 +80,7 @@ def _cells(one: RehearsedRun) -> list[str]:
     values: list[Any] = [
         one.use, w.task, c.variant, c.version, *c.resolution, c.precision, c.attention,
         f"{one.capability[0]}.{one.capability[1]}", w.objects, c.object_batch, w.frames, *w.frame_size,
-        int(c.offload_video), int(c.offload_state), usage.allocated_bytes, usage.reserved_bytes,
+        *(int(getattr(c, name)) for name in SWITCHES), usage.allocated_bytes, usage.reserved_bytes,
         "" if usage.least_bytes is None else usage.least_bytes,
         " ".join(f"{name}={size}" for name, size in usage.phases.items()),
     ]  # fmt: skip
@@ -98,8 +98,7 @@ def _run(runtime: Runtime, row: Mapping[str, str]) -> RehearsedRun:
         attention=check_word(row["attention"], "attention", ATTENTIONS),
         object_batch=int(row["batch"]),
         bounded_memory_bank=runtime == "own",
-        offload_video=row["offload_video"] == "1",
-        offload_state=row["offload_state"] == "1",
+        **{name: row.get(name) == "1" for name in SWITCHES},
     )
     workload = Workload(
         task=check_word(row["task"], "task", TASKS),

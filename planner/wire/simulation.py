@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from planner.nouns.run import SWITCHES
 from planner.wire import words
 from planner.wire.kinds import (
     BYTES,
@@ -30,8 +31,7 @@ SETTINGS = Shape(
     objects=Whole(1),
     precision=words.PRECISION,
     attention=words.ATTENTION,
-    offload_video=FLAG,
-    offload_state=FLAG,
+    **dict.fromkeys(SWITCHES, FLAG),
     async_loading=FLAG,
     runtime=words.DRIVEN_RUNTIME,
     stock=Key(FLAG, "whether runtime is stock"),
