@@ -96,7 +96,7 @@ def _why_no_host(budget: Budget) -> str | None:
 BUDGET = Shape(
     "budget",
     Budget,
-    total_bytes=Whole(1),
+    total_bytes=BYTES,
     headroom_bytes=BYTES,
     usable_bytes=BYTES,
     source=words.BUDGET_SOURCE,

@@ -39,7 +39,7 @@ def test_no_byte_is_added_after_the_memory_is_full():
     simulation = simulated(**SMALL, objects=2, frames=26)
     traced = traced_of(**SMALL, objects=2, frames=26)
     ends = {frames: extend(traced.trace, traced.frames, frames) for frames in (40, 2000, 50_000)}
-    assert {end.player.allocated_bytes for end in ends.values()} == {simulation.allocated_bytes}
+    assert {end.player.peaks.highest.allocated_bytes for end in ends.values()} == {simulation.allocated_bytes}
     assert all(not any(end.grown_bytes.values()) for end in ends.values())
     assert ends[2000].player.reserved_bytes == ends[50_000].player.reserved_bytes
     assert simulation.growth.per_frame_bytes == 0
