@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import Any
 
 from estimators.cases import CAPABILITY, CUDA, FRAME_SIZE, REHEARSED, Answer, Case
-from planner.nouns.words import PRECISIONS, VARIANTS, VERSIONS
-from planner.text.spelling import check_word
+from planner.nouns.run import SWITCHES
+from planner.profiles.rehearsed import RehearsedRun, read_runs
 
 
 def cpu_run(case: Case) -> Answer:
@@ -53,43 +52,37 @@ def rehearsed(folder: Path) -> dict[Case, Answer]:
     Those are the stock predictors' of one object. The note has what was reserved.
     """
     found = {}
-    for path in sorted(folder.glob("stock*.tsv")):
-        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
-        for row in csv.DictReader(lines, delimiter="\t"):
-            if not _is_run_here(row):
-                continue
-            case = Case(
-                run=row["task"],
-                variant=check_word(row["variant"], "variant", VARIANTS),
-                version=check_word(row["version"], "version", VERSIONS),
-                side=int(row["height"]),
-                precision=check_word(row["precision"], "precision", PRECISIONS),
-                frames=int(row["frames"]),
-                device=CUDA,
-                truth=REHEARSED,
-            )
-            found[case] = Answer(
-                peak_bytes=int(row["allocated"]),
-                note=f"{path.name}, {row['use']}: reserved {int(row['reserved']):,} B",
-            )
+    for one in read_runs(folder / "stock.tsv")[0]:
+        if not _is_run_here(one):
+            continue
+        configuration, workload, usage = one.run.configuration, one.run.workload, one.usage
+        assert usage.allocated_bytes is not None
+        assert usage.reserved_bytes is not None
+        case = Case(
+            run=workload.task,
+            variant=configuration.variant,
+            version=configuration.version,
+            side=configuration.resolution[0],
+            precision=configuration.precision,
+            frames=workload.frames or 1,
+            device=CUDA,
+            truth=REHEARSED,
+        )
+        found[case] = Answer(
+            peak_bytes=usage.allocated_bytes, note=f"stock.tsv, {one.use}: reserved {usage.reserved_bytes:,} B"
+        )
     return found
 
 
-def _is_run_here(row: dict[str, str]) -> bool:
-    wanted = {
-        "capability": ".".join(map(str, CAPABILITY)),
-        "objects": "1",
-        "attention": "auto",
-        "frame_height": str(FRAME_SIZE[0]),
-        "frame_width": str(FRAME_SIZE[1]),
-        "offload_video": "0",
-        "offload_state": "0",
-    }
+def _is_run_here(one: RehearsedRun) -> bool:
+    configuration, workload = one.run.configuration, one.run.workload
     return (
-        row["task"] in ("image", "video")
-        and row["precision"] in ("float32", "autocast_bfloat16")
-        and row["height"] == row["width"]
-        and all(row[name] == value for name, value in wanted.items())
+        workload.task in ("image", "video")
+        and configuration.precision in ("float32", "autocast_bfloat16")
+        and configuration.resolution[0] == configuration.resolution[1]
+        and configuration.attention == "auto"
+        and not any(getattr(configuration, switch) for switch in SWITCHES)
+        and (workload.objects, workload.frame_size, one.capability) == (1, FRAME_SIZE, CAPABILITY)
     )
 
 
