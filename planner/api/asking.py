@@ -31,7 +31,6 @@ from planner.text.units import (
 
 DEFAULT_FRAME_SIZE = (1080, 1920)
 """Assumed where no frame size is given, and said to be."""
-HALF_PRECISIONS = ("float16", "bfloat16", "autocast_float16", "autocast_bfloat16")
 MAXIMUM_TOP = 1000
 
 
@@ -136,7 +135,7 @@ def _pins(
     for what, word, known in words:
         if word is not None:
             check_word(word, what, known)
-    if attention in ("flash", "cudnn") and precision is not None and precision not in HALF_PRECISIONS:
+    if attention in ("flash", "cudnn") and precision == "float32":
         raise UsageError(
             f"{attention} attention and {precision} contradict each other: the kernel runs in half precision only.",
             "Use an autocast or half precision, or attention efficient, math or auto.",

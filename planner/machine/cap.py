@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from planner.errors import OutOfMemory, UsageError
+from planner.nouns.machine import CAP_VARIABLE
 from planner.text.units import SIZE_FORMS, parse_size
-
-VARIABLE = "SAM2_PLAN_MEMORY_CAP"
-"""The environment variable that says what this process may take on the GPU, CUDA context included."""
 
 
 class CapWarning(UserWarning):
@@ -21,13 +19,13 @@ class CapWarning(UserWarning):
 
 def cap_from(environment: Mapping[str, str]) -> int | None:
     """The cap in bytes; None where there is none. Raises UsageError for one that cannot be read."""
-    text = environment.get(VARIABLE, "")
+    text = environment.get(CAP_VARIABLE, "")
     if not text.strip():
         return None
     try:
         return parse_size(text)
     except UsageError as error:
-        raise UsageError(f"{VARIABLE} is {text!r}, which is not a cap. {error.message}", SIZE_FORMS) from None
+        raise UsageError(f"{CAP_VARIABLE} is {text!r}, which is not a cap. {error.message}", SIZE_FORMS) from None
 
 
 def context_beside(process_bytes: int | None, reserved_bytes: int, otherwise_bytes: int) -> int:

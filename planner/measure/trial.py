@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from planner.machine.cap import VARIABLE
+from planner.nouns.machine import CAP_VARIABLE
 from planner.nouns.run import Configuration, Run, Sam2, Usage, Workload
 from planner.nouns.words import RUN_OUTCOMES, RunOutcome
 
@@ -141,7 +141,7 @@ def run_trial(
     """
     command = [sys.executable, "-m", "planner.measure.child", str(os.getpid())]
     # What a trial may take is said by the trial, and recorded with it.
-    environment = {name: value for name, value in environment.items() if name != VARIABLE}
+    environment = {name: value for name, value in environment.items() if name != CAP_VARIABLE}
     if trial.device.startswith(("GPU-", "MIG-")):
         environment["CUDA_VISIBLE_DEVICES"] = trial.device
         trial = replace(trial, device="cuda")

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 from planner.nouns.words import ProcessKind
 
+CAP_VARIABLE = "SAM2_PLAN_MEMORY_CAP"
+"""The environment variable that says what this process may take on the GPU, CUDA context included."""
+
 
 def least_known(*sizes: int | None) -> int | None:
     """The smallest of those that are known; None where none is."""

@@ -81,7 +81,6 @@ Origin = Literal["predicted", "published"]
 
 Standing = Literal["chosen", "fits", "does_not_fit", "unsupported"]
 """What became of a candidate."""
-STANDINGS: tuple[Standing, ...] = get_args(Standing)
 
 LostBy = Literal["balance", "published", "accuracy", "certainty", "precision", "speed", "bytes", "order"]
 """In what a class that fits loses to the choice. balance: its distance from the knee; published: its accuracy is an

@@ -14,7 +14,7 @@ from typing import Any
 
 from planner.catalog.capability import HALF_CAPABILITY, why_unsupported
 from planner.errors import EXIT_DOES_NOT_FIT, EXIT_USAGE, UsageError
-from planner.machine.cap import VARIABLE
+from planner.nouns.machine import CAP_VARIABLE
 from planner.nouns.plan import Plan
 from planner.nouns.run import Configuration
 from planner.nouns.words import SHARINGS, ShareKind, Sharing
@@ -137,7 +137,7 @@ def _pod(job: Job, image: str, claim: str, cap: str, host: Host) -> dict[str, An
         # -e: where the check fails the run does not begin, and the pod ends with the check's exit code.
         # $$: Kubernetes expands $(NAME) in commands before any shell quotes it.
         "command": ["/bin/sh", "-ec", f"{job.check}\nexec {job.run}\n".replace("$", "$$")],
-        "env": [{"name": VARIABLE, "value": cap}],
+        "env": [{"name": CAP_VARIABLE, "value": cap}],
         "resources": resources,
         "volumeMounts": [
             {"name": "plan", "mountPath": PLAN_FOLDER, "readOnly": True},

@@ -6,7 +6,7 @@ import re
 
 from planner.catalog.gpus import NOTICEABLE, known_gpus
 from planner.errors import UsageError
-from planner.machine.cap import VARIABLE
+from planner.nouns.machine import CAP_VARIABLE
 from planner.nouns.plan import Plan
 from planner.nouns.words import ShareKind
 from planner.placement.placement import Card, Placement, rounded_up
@@ -38,7 +38,7 @@ def place_on_ray(plan: Plan, *, gpu: str | int | None = None, share: ShareKind =
     options: dict[str, object] = {"num_gpus": fraction(allotted.bytes, card.total_bytes)}
     if card.name:
         options["accelerator_type"] = accelerator_type(driver_name(card.name))
-    options["runtime_env"] = {"env_vars": {VARIABLE: exact_size(allotted.bytes)}}
+    options["runtime_env"] = {"env_vars": {CAP_VARIABLE: exact_size(allotted.bytes)}}
     return Placement(
         engine="ray",
         configuration=configuration,

@@ -13,7 +13,7 @@ from typing import Any
 
 from planner.catalog.capability import why_unsupported
 from planner.errors import UsageError
-from planner.machine.cap import VARIABLE
+from planner.nouns.machine import CAP_VARIABLE
 from planner.nouns.plan import Plan
 from planner.nouns.run import Configuration
 from planner.nouns.words import ShareKind
@@ -99,7 +99,7 @@ def place_on_skypilot(
         "name": job.name,
         "resources": resources,
         "workdir": ".",
-        "envs": {VARIABLE: exact_size(allotted.bytes)},
+        "envs": {CAP_VARIABLE: exact_size(allotted.bytes)},
     }
     if image is None:
         task["setup"] = SETUP

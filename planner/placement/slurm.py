@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from planner.errors import UsageError
-from planner.machine.cap import VARIABLE
+from planner.nouns.machine import CAP_VARIABLE
 from planner.nouns.plan import Plan
 from planner.nouns.words import ShareKind
 from planner.placement.placement import ANY_HOST, MEBIBYTE, Card, Host, Job, Placement, Share, rounded_up
@@ -55,7 +55,7 @@ def place_on_slurm(
         *(f"#SBATCH {line}" for line in lines),
         "",
         "set -euo pipefail",
-        f"export {VARIABLE}={exact_size(allotted.bytes)}",
+        f"export {CAP_VARIABLE}={exact_size(allotted.bytes)}",
         f"{step} {job.check}",
         f"{step} {job.run}",
         "",

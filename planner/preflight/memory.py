@@ -9,10 +9,9 @@ from pathlib import Path
 from planner.catalog.capability import what_it_lacks, why_unsupported
 from planner.catalog.torch_builds import TorchBuild
 from planner.errors import EXIT_DOES_NOT_FIT
-from planner.machine.cap import VARIABLE
 from planner.memory_model.current import known_model
 from planner.nouns.estimate import Estimate, Exact
-from planner.nouns.machine import Machine, PresentGpu
+from planner.nouns.machine import CAP_VARIABLE, Machine, PresentGpu
 from planner.nouns.plan import Choice
 from planner.nouns.request import Budget, Headroom, Request
 from planner.planning.candidates import smallest_need
@@ -86,7 +85,7 @@ def check_cap(request: Request, estimate: Estimate, cap_bytes: int) -> Check:
         "upper_bytes": estimate.upper_bytes,
         "short_by_bytes": max(0, estimate.least_bytes - cap_bytes),
     }
-    found = f"{VARIABLE} holds this process to {format_size(cap_bytes)}"
+    found = f"{CAP_VARIABLE} holds this process to {format_size(cap_bytes)}"
     needs = f"the plan {_needs(estimate, cap_bytes)}"
     if estimate.least_bytes > cap_bytes:
         status, found = FAIL, f"{found}; {needs}"

@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from planner.machine.cap import VARIABLE as CAP_VARIABLE
 from planner.nouns.answers import PackedGpu, Packing
+from planner.nouns.machine import CAP_VARIABLE
 from planner.nouns.plan import Choice, Plan
 from planner.nouns.request import Budget, Gpu
 from planner.report.text import (

@@ -7,10 +7,11 @@ from typing import Any
 
 import yaml
 
+from planner.nouns.machine import CAP_VARIABLE
 from planner.placement.placement import Placement
 from planner.text.command_lines import describe
 from planner.text.units import exact_size, format_size
-from planner.wire.placement import CAP, PLACEMENT
+from planner.wire.placement import PLACEMENT
 
 NO_CARD = "neither the plan nor the command names a GPU: any that holds the share will do"
 NO_NAME = "only its memory was given"
@@ -33,7 +34,7 @@ def placement_document(found: Placement) -> dict[str, Any]:
     return PLACEMENT.write(
         found,
         gpu_reason=NO_CARD if card is None else NO_NAME if card.name is None else None,
-        cap={"variable": CAP, "value": exact_size(found.share.bytes)},
+        cap={"variable": CAP_VARIABLE, "value": exact_size(found.share.bytes)},
     )
 
 

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 
 import torch
 
-from planner.machine.cap import VARIABLE, CapWarning, allocator_bytes, cap_from, context_beside
+from planner.machine.cap import CapWarning, allocator_bytes, cap_from, context_beside
 from planner.machine.processes import Driver
+from planner.nouns.machine import CAP_VARIABLE
 from planner.nouns.plan import Plan
 from planner.text.units import format_size
 
@@ -72,7 +73,7 @@ class MemoryCap:
             self.hold()
 
     def __str__(self) -> str:
-        return f"{VARIABLE} holds this process to {format_size(self.cap_bytes)}"
+        return f"{CAP_VARIABLE} holds this process to {format_size(self.cap_bytes)}"
 
 
 def cap_on(device: torch.device, plan: Plan | None, environment: Mapping[str, str] = os.environ) -> MemoryCap | None:
@@ -85,7 +86,7 @@ def cap_on(device: torch.device, plan: Plan | None, environment: Mapping[str, st
     if cap_bytes is None:
         return None
     if device.type != "cuda":
-        said = f"{VARIABLE}={environment[VARIABLE]}"
+        said = f"{CAP_VARIABLE}={environment[CAP_VARIABLE]}"
         warnings.warn(f"{said} is not enforced: on {device} nothing can be limited", CapWarning, stacklevel=2)
         return None
     estimate = plan.estimate if plan else None

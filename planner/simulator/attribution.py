@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from planner.nouns.run import COMPONENTS
-from planner.simulator.events import ACTIVATIONS, FRAMES, Trace
+from planner.simulator.events import Trace
 from planner.simulator.extension import Played
 from planner.simulator.playback import Moment
 
@@ -41,11 +41,11 @@ def holding_at(trace: Trace, played: Played, moment: Moment, frames: int, traced
     for index in trace.live_at(position):
         allocation = trace.allocations[index]
         size_bytes = allocation.size_bytes
-        if allocation.component == FRAMES:
+        if allocation.component == "frames":
             size_bytes = size_bytes // traced_frames * frames if _shared(trace) else size_bytes
         held[_name(allocation.component, allocation.module)] += size_bytes
-    if not _shared(trace) and frames > traced_frames and held.get(FRAMES):
-        held[FRAMES] = held[FRAMES] // traced_frames * frames
+    if not _shared(trace) and frames > traced_frames and held.get("frames"):
+        held["frames"] = held["frames"] // traced_frames * frames
     for component, grown_bytes in played.grown_bytes.items():
         held[component] += grown_bytes * beyond
     last = trace.allocations[_birth_at(trace, position)]
@@ -62,11 +62,11 @@ def _birth_at(trace: Trace, position: int) -> int:
 
 def _shared(trace: Trace) -> bool:
     """Whether all frames share one storage."""
-    return sum(allocation.component == FRAMES for allocation in trace.allocations) == 1
+    return sum(allocation.component == "frames" for allocation in trace.allocations) == 1
 
 
 def _name(component: str, module: str) -> str:
-    if component != ACTIVATIONS or not module:
+    if component != "activations" or not module:
         return component
     return f"{component}: {'.'.join(module.split('.')[:_MODULE_DEPTH])}"
 

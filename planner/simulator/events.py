@@ -9,10 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from planner.nouns.run import COMPONENTS, ComponentName, PhaseName
-
-(WEIGHTS, AUTOCAST_COPIES, TABLES, FRAMES, FRAME, MEMORY_BANK, FEATURES, OUTPUTS, WORKSPACES,
- ACTIVATIONS) = COMPONENTS  # fmt: skip
+from planner.nouns.run import ComponentName, PhaseName
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from planner.errors import PlannerError
-from planner.simulator.events import FRAMES, Trace
+from planner.simulator.events import Trace
 from planner.simulator.playback import Player, Section, Token, phases_of, sections_of
 from planner.simulator.program import passing
 from planner.simulator.rhythm import MOST_FRAMES, shorten
@@ -93,7 +93,7 @@ def grown_by(trace: Trace, sections: list[Section], last: int) -> dict[str, int]
 
 def frame_sizes(trace: Trace, traced_frames: int, frames: int) -> dict[int, int]:
     """The one storage that holds all frames, resized to the whole clip."""
-    held = [index for index, allocation in enumerate(trace.allocations) if allocation.component == FRAMES]
+    held = [index for index, allocation in enumerate(trace.allocations) if allocation.component == "frames"]
     if len(held) != 1:
         return {}
     return {held[0]: trace.allocations[held[0]].size_bytes // traced_frames * frames}
@@ -105,7 +105,7 @@ def loaded_one_by_one(trace: Trace, section: Section, traced_frames: int) -> int
     births = [
         offset + 1
         for offset, event in enumerate(trace.events[section.start : stop])
-        if event > 0 and trace.allocations[event - 1].component == FRAMES
+        if event > 0 and trace.allocations[event - 1].component == "frames"
     ]
     return births[-1] if len(births) == traced_frames > 1 else 0
 

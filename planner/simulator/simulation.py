@@ -33,7 +33,7 @@ from planner.nouns.words import (
 from planner.simulator import streams
 from planner.simulator.attribution import Holding, Timeline, holding_at, timeline_of
 from planner.simulator.convolutions.workspaces import RULE, Answers
-from planner.simulator.events import FRAMES, OUTPUTS, WEIGHTS, WORKSPACES, Trace
+from planner.simulator.events import Trace
 from planner.simulator.extension import Played, extend
 from planner.simulator.least import least_bytes
 from planner.simulator.running_out import RunningOut, running_out
@@ -44,7 +44,7 @@ CACHE, CONTEXT = "allocator cache", "CUDA context"
 CONTEXT_NOTE = (
     "Predicted from the multiprocessors of the card most often met with the capability, or of those with so much vram."
 )
-_DERIVED = (WEIGHTS, FRAMES, OUTPUTS)
+_DERIVED = ("weights", "frames", "outputs")
 ENDLESS_FRAMES = 300
 """Played for a clip without end: what is allocated is the same in each frame, what is reserved settles by then."""
 
@@ -248,7 +248,7 @@ def _runs_out(
 def _components(holding: Holding, trust: ProvenanceKind) -> tuple[Component, ...]:
     """`trust`: the provenance of workspaces."""
     return tuple(
-        Component(name, size_bytes, "derived" if name in _DERIVED else trust if name == WORKSPACES else "simulated")
+        Component(name, size_bytes, "derived" if name in _DERIVED else trust if name == "workspaces" else "simulated")
         for name, size_bytes in holding.bytes_by_component.items()
     )
 

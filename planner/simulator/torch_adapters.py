@@ -28,7 +28,6 @@ from planner.errors import PlannerError
 from planner.nouns.run import ComponentName
 from planner.nouns.words import Attention
 from planner.runtime.replacing import replaced
-from planner.simulator import events
 from planner.simulator.convolutions.workspaces import ConvolutionWorkspaces
 from planner.simulator.repeats import Repeats
 from planner.simulator.torch_convolutions import convolve
@@ -285,8 +284,8 @@ class FakeGpu(TorchDispatchMode, Storages):
 
     def _component(self, name: str, args: tuple[Any, ...]) -> ComponentName:
         copies = name == "_to_copy" and args and isinstance(args[0], torch.Tensor)
-        if copies and self._autocasting and self.component_of(args[0]) == events.WEIGHTS:
-            return events.AUTOCAST_COPIES
+        if copies and self._autocasting and self.component_of(args[0]) == "weights":
+            return "autocast copies"
         return self.component
 
     def _unknown(self, func: Any, error: Exception) -> UnknownOperation:
@@ -326,7 +325,7 @@ class FakeGpu(TorchDispatchMode, Storages):
             self.scratch(workspace.bytes, f"{which} workspace")
         elif which not in self._taken:
             self._taken.add(which)
-            self.record(workspace.bytes, f"{which} workspace", events.WORKSPACES)
+            self.record(workspace.bytes, f"{which} workspace", "workspaces")
 
     @property
     def multiprocessors(self) -> int:

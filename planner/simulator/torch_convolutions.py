@@ -14,7 +14,6 @@ import torch
 from torch._meta_registrations import calc_conv_nd_return_shape
 from torch._prims_common import suggest_memory_format
 
-from planner.simulator import events
 from planner.simulator.convolutions.asking import Installed, find_library
 from planner.simulator.convolutions.convolution import CUDNN, SLOW, Convolution, kernel_of, slow_bytes
 from planner.simulator.temporaries import slow_convolution
@@ -62,7 +61,7 @@ def convolve(gpu: FakeGpu, args: tuple[Any, ...]) -> torch.Tensor:
 
 def slow_buffers(gpu: FakeGpu, call: Convolution) -> None:
     """What slow_conv2d and slow_conv_transpose2d take beside the output: columns, ones, cuBLAS's workspace."""
-    taken = [gpu.record(size, name, events.WORKSPACES) for name, size in slow_convolution(*slow_bytes(call))]
+    taken = [gpu.record(size, name, "workspaces") for name, size in slow_convolution(*slow_bytes(call))]
     gpu.take_blas_workspace("mm")
     for index in reversed(taken):
         gpu.trace.died(index)
@@ -74,7 +73,7 @@ def _copied(gpu: FakeGpu, tensor: torch.Tensor, form: torch.memory_format) -> It
     if tensor.is_contiguous(memory_format=form):
         yield
         return
-    index = gpu.record(tensor.numel() * tensor.element_size(), "convolution copy", events.WORKSPACES)
+    index = gpu.record(tensor.numel() * tensor.element_size(), "convolution copy", "workspaces")
     yield
     gpu.trace.died(index)
 

@@ -18,7 +18,7 @@ from planner.nouns.run import ComponentName, PhaseName
 from planner.simulator import events
 from planner.simulator.temporaries import Give, Output, Step
 
-_KEPT = (events.WEIGHTS, events.TABLES, events.FRAMES)
+_KEPT = ("weights", "positional tables", "frames")
 """Components that a later label does not take over: a view of a frame is still the frames' storage."""
 
 
@@ -32,7 +32,7 @@ class Storages:
         self.trace = events.Trace()
         self.device = device
         self.phase: PhaseName = "load"
-        self.component: ComponentName = events.ACTIVATIONS
+        self.component: ComponentName = "activations"
         self.modules: list[str] = []
         """Names of the modules that are running, outermost first."""
         self._silent = False
@@ -144,14 +144,14 @@ class Storages:
                 if step.name in buffers:
                     self.trace.died(buffers.pop(step.name))
             elif step.size_bytes:
-                buffers[step.name] = self.record(step.size_bytes, step.name, events.WORKSPACES)
+                buffers[step.name] = self.record(step.size_bytes, step.name, "workspaces")
         for output in outputs:
             self.ignore(output)
 
     def scratch(self, size_bytes: int, operation: str) -> None:
         """A buffer that a kernel takes and gives back within one operation."""
         if size_bytes:
-            self.trace.died(self.record(size_bytes, operation, events.WORKSPACES))
+            self.trace.died(self.record(size_bytes, operation, "workspaces"))
 
 
 def _tensors(held: Any) -> Iterator[torch.Tensor]:

@@ -154,10 +154,6 @@ class Fields:
         """A whole number, or null."""
         return None if self.or_none(key) else self.integer(key, minimum)
 
-    def optional_boolean(self, key: str) -> bool | None:
-        """True, false, or null."""
-        return None if self.or_none(key) else self.boolean(key)
-
     def optional_release(self, key: str) -> tuple[int, int] | None:
         """[major, minor], or null."""
         if self.or_none(key):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from planner.nouns.machine import CAP_VARIABLE
 from planner.wire import words
 from planner.wire.kinds import SOME_TEXT, TEXT, Constant, Kind, List, Maybe, Whole, Word
 from planner.wire.parts import CONFIGURATION
@@ -14,7 +15,6 @@ ENGINES = {
     "skypilot": ("task", "object", "null"),
 }
 """Of each engine: what its manifest is, the type of that in JSON, and that of `sharing`."""
-CAP = "SAM2_PLAN_MEMORY_CAP"
 
 CARD = Shape("card", name=Maybe(TEXT), total_bytes=Whole(1))
 
@@ -31,7 +31,7 @@ PLACEMENT = Answer(
     share_reason=Key(SOME_TEXT, of=lambda found: found.share.reason),
     gpu=Key(Maybe(CARD), of="card"),
     gpu_reason=Maybe(TEXT),
-    cap=Shape("cap", variable=Constant(CAP), value=SOME_TEXT),
+    cap=Shape("cap", variable=Constant(CAP_VARIABLE), value=SOME_TEXT),
     warnings=List(TEXT),
     manifest_format=Key(Word(*(what for what, _, _ in ENGINES.values())), of=lambda found: ENGINES[found.engine][0]),
     manifest=Key(Kind(type=["object", "array", "string"]), "what the scheduler takes, by manifest_format"),

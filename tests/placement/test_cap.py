@@ -16,7 +16,8 @@ torch = pytest.importorskip("torch", reason="limits torch's allocator")
 import planner
 from planner.errors import OutOfMemory, PlannerError, UsageError
 from planner.machine import processes as nvml
-from planner.machine.cap import VARIABLE, CapWarning, allocator_bytes, cap_from, context_beside
+from planner.machine.cap import CapWarning, allocator_bytes, cap_from, context_beside
+from planner.nouns.machine import CAP_VARIABLE
 from planner.nouns.run import Configuration
 from planner.runtime import limiting, session
 from planner.text.units import exact_size
@@ -31,21 +32,21 @@ SAID = "CUDA out of memory. Tried to allocate 2.00 GiB."
 # -- from the environment ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("environment", [{}, {VARIABLE: ""}, {VARIABLE: "  "}], ids=str)
+@pytest.mark.parametrize("environment", [{}, {CAP_VARIABLE: ""}, {CAP_VARIABLE: "  "}], ids=str)
 def test_nothing_said_is_no_cap(environment: dict[str, str]) -> None:
     assert cap_from(environment) is None
 
 
 @given(st.integers(10**6, 10**15))
 def test_what_placement_writes_is_read_back_to_the_byte(size: int) -> None:
-    assert cap_from({VARIABLE: exact_size(size)}) == size
+    assert cap_from({CAP_VARIABLE: exact_size(size)}) == size
 
 
 @pytest.mark.parametrize("text", ["2", "0GB", "-1GB", "2,5GB", "nan", "lots", "1e3GB", "2 GB 3", "9" * 40 + "GB"])
 def test_a_broken_cap_is_named_with_its_value_and_the_forms(text: str) -> None:
     with pytest.raises(UsageError) as caught:
-        cap_from({VARIABLE: text})
-    assert VARIABLE in caught.value.message
+        cap_from({CAP_VARIABLE: text})
+    assert CAP_VARIABLE in caught.value.message
     assert repr(text) in caught.value.message
     assert "1907MiB" in caught.value.hint
 
@@ -108,7 +109,7 @@ def plan() -> planner.Plan:
 
 
 def held(plan: planner.Plan | None, cap: str = "3GB") -> limiting.MemoryCap:
-    found = limiting.cap_on(CARD, plan, {VARIABLE: cap})
+    found = limiting.cap_on(CARD, plan, {CAP_VARIABLE: cap})
     assert found is not None
     return found
 
@@ -169,13 +170,13 @@ def load(**options: Any) -> planner.Session:
 
 
 def test_on_a_cpu_it_is_said_that_nothing_is_enforced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(VARIABLE, "2GB")
+    monkeypatch.setenv(CAP_VARIABLE, "2GB")
     with pytest.warns(CapWarning, match="SAM2_PLAN_MEMORY_CAP=2GB is not enforced: on cpu"):
         load()
 
 
 def test_a_broken_cap_is_refused_before_anything_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(VARIABLE, "plenty")
+    monkeypatch.setenv(CAP_VARIABLE, "plenty")
     with pytest.raises(UsageError, match="plenty"):
         load()
 
@@ -255,7 +256,7 @@ def test_a_run_says_in_its_summary_that_the_cap_is_not_enforced(
     pytest.importorskip("sam2", reason="runs the sam2 package")
     from PIL import Image
 
-    monkeypatch.setenv(VARIABLE, "2GB")
+    monkeypatch.setenv(CAP_VARIABLE, "2GB")
     Image.fromarray(numpy_picture()).save(tmp_path / "picture.png")
     made = planner.plan(task="image", vram="2GB", variant="tiny", version="2.1", resolution=64, precision="float32")
     made.save(tmp_path / "plan.yaml")
@@ -276,11 +277,11 @@ def test_a_trial_that_is_measured_has_its_own_cap_and_not_the_workers(monkeypatc
         seen.update(env)
         raise InterruptedError("far enough")
 
-    monkeypatch.setenv(VARIABLE, "2GB")
+    monkeypatch.setenv(CAP_VARIABLE, "2GB")
     monkeypatch.setattr(trial.subprocess, "Popen", popen)
     with pytest.raises(InterruptedError):
         trial.run_trial(trial.Trial(runtime="own", configuration=SMALL, workload=Workload(task="image")))
-    assert "PATH" in seen and VARIABLE not in seen
+    assert "PATH" in seen and CAP_VARIABLE not in seen
 
 
 # -- the real thing ---------------------------------------------------------------------------------------
@@ -289,7 +290,7 @@ def test_a_trial_that_is_measured_has_its_own_cap_and_not_the_workers(monkeypatc
 @pytest.mark.gpu
 def test_on_a_gpu_a_worker_that_overruns_its_cap_fails_and_goes_on_within_it(monkeypatch: pytest.MonkeyPatch) -> None:
     device = torch.device("cuda", 0)
-    monkeypatch.setenv(VARIABLE, "2GB")
+    monkeypatch.setenv(CAP_VARIABLE, "2GB")
     try:
         found = limiting.cap_on(device, None)
         assert found is not None

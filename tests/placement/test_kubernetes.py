@@ -15,7 +15,8 @@ import yaml
 
 import planner
 from planner.errors import UsageError
-from planner.machine.cap import VARIABLE, cap_from
+from planner.machine.cap import cap_from
+from planner.nouns.machine import CAP_VARIABLE
 from planner.placement.job import make_host
 from planner.placement.kubernetes import place_on_kubernetes
 from planner.placement.placement import ShareTooLarge
@@ -242,7 +243,7 @@ def test_a_plan_that_chose_nothing_is_refused(hopeless: planner.Plan) -> None:
 
 
 def test_the_variable_is_the_one_that_load_reads() -> None:
-    assert VARIABLE == "SAM2_PLAN_MEMORY_CAP", "manifests that were written keep it"
+    assert CAP_VARIABLE == "SAM2_PLAN_MEMORY_CAP", "manifests that were written keep it"
 
 
 def test_shared_gpus_prefer_nodes_that_run_the_configuration_and_say_so(plan: planner.Plan) -> None:

@@ -19,7 +19,8 @@ import yaml
 import planner
 from planner.catalog.gpus import find_gpu
 from planner.errors import FileError, UsageError
-from planner.machine.cap import VARIABLE, cap_from
+from planner.machine.cap import cap_from
+from planner.nouns.machine import CAP_VARIABLE
 from planner.placement.placement import Card, ShareTooLarge
 from planner.placement.skypilot import accelerators, place_on_skypilot
 from planner.placement.tables import listed
@@ -103,7 +104,7 @@ def test_the_check_comes_first_and_a_failure_ends_the_task(plan: planner.Plan, t
 def test_the_worker_is_capped_and_the_folder_goes_along(plan: planner.Plan) -> None:
     assert plan.estimate is not None
     found = task(plan)
-    assert cap_from(found["envs"]) == bound_of(plan) and set(found["envs"]) == {VARIABLE}
+    assert cap_from(found["envs"]) == bound_of(plan) and set(found["envs"]) == {CAP_VARIABLE}
     assert found["workdir"] == "." and "sam2-plan[run]" in found["setup"]
     built = task(plan, image="registry/sam2-plan:1", memory="15.5GiB", cpus=4)
     assert "setup" not in built, "the image has it"

@@ -14,7 +14,8 @@ import pytest
 
 import planner
 from planner.errors import UsageError
-from planner.machine.cap import VARIABLE, cap_from
+from planner.machine.cap import cap_from
+from planner.nouns.machine import CAP_VARIABLE
 from planner.placement.placement import ShareTooLarge
 from planner.placement.slurm import place_on_slurm
 from planner.report.placement import placement_text
@@ -58,8 +59,8 @@ def test_the_host_is_what_the_user_says(plan: planner.Plan) -> None:
 
 def test_the_worker_is_capped_at_its_share_to_the_byte(plan: planner.Plan) -> None:
     assert plan.estimate is not None
-    [value] = re.findall(rf"^export {VARIABLE}=(\S+)$", script(plan), re.MULTILINE)
-    assert cap_from({VARIABLE: value}) == bound_of(plan)
+    [value] = re.findall(rf"^export {CAP_VARIABLE}=(\S+)$", script(plan), re.MULTILINE)
+    assert cap_from({CAP_VARIABLE: value}) == bound_of(plan)
 
 
 @pytest.mark.parametrize("shards", [1, 2, 7, 64, 24_000])
@@ -74,7 +75,10 @@ def test_so_many_shards_are_asked_for_as_hold_the_share(plan: planner.Plan, shar
 @pytest.mark.parametrize("nasty", NASTY)
 def test_bash_reads_every_word_as_it_was_given(plan: planner.Plan, tmp_path: Path, nasty: str) -> None:
     """With stand-ins for srun and sam2-plan that keep their arguments; and `bash -n` finds nothing."""
-    for name, what in (("srun", 'exec "$@"'), ("sam2-plan", f'printf "%s\\0" "$@" "${VARIABLE}" >> "{tmp_path}/seen"')):
+    for name, what in (
+        ("srun", 'exec "$@"'),
+        ("sam2-plan", f'printf "%s\\0" "$@" "${CAP_VARIABLE}" >> "{tmp_path}/seen"'),
+    ):
         (tmp_path / name).write_text(f"#!/bin/sh\n{what}\n")
         (tmp_path / name).chmod(0o755)
     found = place_on_slurm(plan, job_of(source=nasty, out=nasty, checkpoint=nasty, plan_path=nasty))
@@ -83,7 +87,7 @@ def test_bash_reads_every_word_as_it_was_given(plan: planner.Plan, tmp_path: Pat
     environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
     subprocess.run(["bash", "-c", text], env=environment, check=True, timeout=30)
     common = ["--out", nasty, "--checkpoint", nasty]
-    cap = text.partition(f"export {VARIABLE}=")[2].split()[0]
+    cap = text.partition(f"export {CAP_VARIABLE}=")[2].split()[0]
     checked = ["check", nasty, "--input", nasty, *common, "--wait", "60s", cap]
     ran = ["run", nasty, nasty, *common, "--point", "960,540", cap]
     assert (tmp_path / "seen").read_text().split("\0")[:-1] == [*checked, *ran]
@@ -190,7 +194,7 @@ def test_a_job_whose_check_says_3_ends_with_3_runs_nothing_and_does_not_come_bac
     stub = tmp_path / "bin" / "sam2-plan"
     stub.parent.mkdir()
     stub.write_text(
-        f'#!/bin/sh\necho "$1 ${VARIABLE} $SLURM_JOB_GPUS" >> "{tmp_path}/seen"\n[ "$1" = run ] || exit {code}\n'
+        f'#!/bin/sh\necho "$1 ${CAP_VARIABLE} $SLURM_JOB_GPUS" >> "{tmp_path}/seen"\n[ "$1" = run ] || exit {code}\n'
     )
     stub.chmod(0o755)
     environment = {**cluster, "PATH": f"{stub.parent}:{cluster['PATH']}"}
@@ -205,7 +209,7 @@ def test_a_job_whose_check_says_3_ends_with_3_runs_nothing_and_does_not_come_bac
     seen = [line.split() for line in (tmp_path / "seen").read_text().splitlines()]
     assert [line[0] for line in seen] == (["check"] if code else ["check", "run"])
     assert plan.estimate is not None
-    assert {cap_from({VARIABLE: line[1]}) for line in seen} == {bound_of(plan)}
+    assert {cap_from({CAP_VARIABLE: line[1]}) for line in seen} == {bound_of(plan)}
 
 
 def test_two_jobs_share_the_gpu_by_shards_and_one_more_waits(

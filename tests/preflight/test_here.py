@@ -11,7 +11,7 @@ import pytest
 
 import planner
 from planner.errors import UsageError
-from planner.machine.cap import VARIABLE
+from planner.nouns.machine import CAP_VARIABLE
 from planner.preflight.checks import FAIL, PASS, SKIP, WARN
 from tests.conftest import commands, document_of, invoke
 from tests.preflight.machines import gpu, report
@@ -21,7 +21,7 @@ GB = 10**9
 
 
 def held_to(plan: planner.Plan, machine: Path, cap: str) -> Any:
-    found = planner.check(plan, simulate_gpu=machine, environment={VARIABLE: cap})
+    found = planner.check(plan, simulate_gpu=machine, environment={CAP_VARIABLE: cap})
     return next(check for check in found.checks if check.name == "memory cap"), found.exit_code
 
 
@@ -44,17 +44,17 @@ def test_what_this_process_is_held_to_is_judged_too(
         squeezed, code = held_to(plan, machine, f"{(least + total) // 2000}kB")
         assert (squeezed.status, code) == (WARN, 0) and "by giving cache back" in squeezed.found
     # The share that placing hands out is the bound itself, of which nothing is held back.
-    own = plan.ray_options(gpu="24GB")["runtime_env"]["env_vars"][VARIABLE]
+    own = plan.ray_options(gpu="24GB")["runtime_env"]["env_vars"][CAP_VARIABLE]
     shared, code = held_to(plan, machine, own)
     assert (shared.status, code) == (PASS, 0)
     with pytest.raises(UsageError, match="lots"):
         held_to(plan, machine, "lots")
-    elsewhere = planner.check(plan, vram="3GB", environment={VARIABLE: "1GB"})
+    elsewhere = planner.check(plan, vram="3GB", environment={CAP_VARIABLE: "1GB"})
     assert "memory cap" not in [check.name for check in elsewhere.checks]
 
 
 def test_a_cap_in_the_environment_ends_with_3(plan_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(VARIABLE, "1GB")
+    monkeypatch.setenv(CAP_VARIABLE, "1GB")
     words = ("check", str(plan_path), "--simulate-gpu", str(report(tmp_path)))
     outcome = invoke(*words)
     assert outcome.code == 3 and "holds this process to 1000 MB" in outcome.out
