@@ -26,6 +26,10 @@ class Black:
         """H×W×3 uint8."""
         return numpy.zeros((*self.size, 3), dtype=numpy.uint8)
 
+    def whole(self) -> numpy.ndarray:
+        """T×H×W×3 uint8."""
+        return numpy.stack([self.picture(number) for number in range(self.frames)])
+
     @contextmanager
     def folder(self) -> Iterator[str]:
         """A folder of JPEG files, named as sam2 wants them."""
@@ -59,3 +63,15 @@ class OnePicture(Black):
             path.touch()
         else:
             Image.new("RGB", self.size[::-1]).save(path, "JPEG")
+
+
+class Unbacked(OnePicture):
+    """Pictures that take no memory, however many there are."""
+
+    def picture(self, number: int) -> numpy.ndarray:
+        """H×W×3 uint8, not writable."""
+        return numpy.broadcast_to(numpy.zeros((), dtype=numpy.uint8), (*self.size, 3))
+
+    def whole(self) -> numpy.ndarray:
+        """T×H×W×3 uint8, not writable."""
+        return numpy.broadcast_to(numpy.zeros((), dtype=numpy.uint8), (self.frames, *self.size, 3))

@@ -15,6 +15,7 @@ import numpy
 import torch
 
 from planner.driving import prompts
+from planner.driving.calls import ROUNDS
 from planner.driving.clips import Black
 from planner.driving.watch import Watch
 from planner.nouns.plan import Plan
@@ -23,10 +24,6 @@ from planner.runtime import automatic, segmentation
 from planner.runtime.network import Context, Network, build, place
 from planner.runtime.session import Session, load_session
 from planner.runtime.tracker import Tracker
-
-ROUNDS = 3
-"""How often a picture is segmented: from the second on, old features are replaced."""
-
 
 # -- a session ------------------------------------------------------------------------------------------
 

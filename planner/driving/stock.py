@@ -11,8 +11,7 @@ told of, and in which phase they are, is said here once, whether a GPU's counter
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
-from functools import wraps
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +19,13 @@ import numpy
 import torch
 
 from planner.driving import prompts
+from planner.driving.calls import ROUNDS, autocast_context, tell_of_methods, within
 from planner.driving.clips import Black
 from planner.driving.watch import Watch
 from planner.nouns.run import ComponentName, PhaseName, Run
-from planner.runtime.network import AUTOCAST, WEIGHTS, configuration_file
+from planner.runtime.network import configuration_file
+from planner.runtime.precision import AUTOCAST, WEIGHTS
 
-ROUNDS = 3
-"""How often a picture is segmented: from the second on, old features are replaced."""
 LEGACY = "sam2.sam2_video_predictor_legacy.SAM2VideoPredictor"
 PHASES: dict[str, tuple[PhaseName, ComponentName | None]] = {
     "forward_image": ("encode", None),
@@ -61,10 +60,8 @@ def load(run: Run, device: str, watch: Watch, checkpoint: str | Path | None = No
         if configuration.precision in WEIGHTS:
             model = model.to(WEIGHTS[configuration.precision])
     watch.model(model)
-    for tell, methods in ((watch.phase, PHASES), (watch.detail, DETAILS)):
-        for name, (phase, component) in methods.items():
-            if hasattr(model, name):
-                setattr(model, name, _within(tell, phase, component, getattr(model, name)))
+    tell_of_methods(model, watch.phase, PHASES)
+    tell_of_methods(model, watch.detail, DETAILS)
     return model
 
 
@@ -79,9 +76,7 @@ def autocast_type(run: Run) -> torch.dtype | None:
 @contextlib.contextmanager
 def computing(run: Run, device: str) -> Iterator[None]:
     """No gradients, and autocast as configured."""
-    dtype = autocast_type(run)
-    kind = torch.device(device).type
-    with torch.inference_mode(), torch.autocast(kind, dtype=dtype or torch.bfloat16, enabled=dtype is not None):
+    with autocast_context(autocast_type(run), device):
         yield
 
 
@@ -120,26 +115,9 @@ def _fitted(predictor: Any) -> Any:
     return predictor
 
 
-def _within(
-    tell: Callable[..., contextlib.AbstractContextManager[None]],
-    phase: PhaseName,
-    component: ComponentName | None,
-    function: Callable[..., Any],
-) -> Callable[..., Any]:
-    """The function, whose calls are told."""
-
-    @wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        with tell(phase, component):
-            return function(*args, **kwargs)
-
-    return call
-
-
 def _tell_of_masks(predictor: Any, watch: Watch) -> None:
     transforms = predictor._transforms
-    # nn.Module finds a method of the instance before that of its class.
-    transforms.postprocess_masks = _within(watch.detail, "output", "outputs", transforms.postprocess_masks)
+    transforms.postprocess_masks = within(watch.detail, "output", "outputs", transforms.postprocess_masks)
 
 
 def _drive_image(run: Run, model: Any, watch: Watch, clip: Black, rounds: int) -> None:

@@ -25,7 +25,7 @@ from planner.driving.clips import Black, Noise
 from planner.machine.processes import Driver
 from planner.measure.gauge import Gauge
 from planner.measure.trial import EXCERPT, FAILED, LOST, LOST_WORDS, OUT_OF_MEMORY, RAN, Outcome, Trial
-from planner.nouns.words import RunOutcome
+from planner.nouns.words import RunOutcome, Runtime, package_of
 from planner.runtime.cuda import out_of_memory
 from planner.runtime.limiting import hold, uuid_of
 from planner.text.command_lines import describe
@@ -69,12 +69,16 @@ def run(trial: Trial, pictures: type[Black] = Noise) -> Outcome:
         _driver_of(trial.runtime)(trial, gauge, clip)
     except Exception as error:
         return Outcome(
-            outcome=_kind(error), error=_excerpt(error), phase=gauge.under_way, **_figures(gauge, driver), **facts
+            outcome=_kind(error),
+            error=_excerpt(error),
+            phase=gauge.under_way,
+            **_figures(gauge, driver, trial.runtime),
+            **facts,
         )
-    return Outcome(outcome=RAN, **_figures(gauge, driver), **facts)
+    return Outcome(outcome=RAN, **_figures(gauge, driver, trial.runtime), **facts)
 
 
-def _figures(gauge: Gauge, driver: Driver) -> dict[str, Any]:
+def _figures(gauge: Gauge, driver: Driver, runtime: Runtime) -> dict[str, Any]:
     alone = driver.alone() if gauge.on_gpu else None
     return {
         "allocated_bytes": gauge.peak("allocated_bytes"),
@@ -90,7 +94,7 @@ def _figures(gauge: Gauge, driver: Driver) -> dict[str, Any]:
         "kernels_per_frame": gauge.kernels_per_frame(),
         "imaginary": gauge.imaginary,
         "steps": tuple(gauge.steps),
-        "versions": _versions(driver),
+        "versions": _versions(driver, runtime),
     }
 
 
@@ -107,21 +111,24 @@ def _facts(device: torch.device) -> dict[str, Any]:
     }
 
 
-def _versions(driver: Driver) -> dict[str, str | None]:
+def _versions(driver: Driver, runtime: Runtime) -> dict[str, str | None]:
     backend: Any = torch.backends.cudnn
     cudnn = backend.version() if backend.is_available() else None
-    try:
-        sam2 = version("sam2")
-    except PackageNotFoundError:
-        sam2 = None
     return {
         # As the package is installed: torch itself adds what CUDA it was built with.
         "torch": version("torch"),
         "cuda": torch.version.cuda,
         "cudnn": None if cudnn is None else str(cudnn),
         "driver": driver.version(),
-        "sam2": sam2,
+        **{package: _version(package) for package in dict.fromkeys(("sam2", package_of(runtime)))},
     }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def _cap(cap_bytes: int, gauge: Gauge, driver: Driver) -> None:
@@ -146,9 +153,13 @@ def _excerpt(error: Exception) -> str:
 
 def _driver_of(runtime: str) -> Callable[[Trial, Gauge, Black], None]:
     """Imported before anything is loaded: an import leaves the frames of its callers, and what they hold, in cycles."""
-    from planner.driving import own, stock
+    if runtime == "own":
+        from planner.driving import own
 
-    return partial(_drive_own, own) if runtime == "own" else partial(_drive_stock, stock)
+        return partial(_drive_own, own)
+    from planner.driving.others import driver_of
+
+    return partial(_drive_other, driver_of(runtime))
 
 
 def _drive_own(own: Any, trial: Trial, gauge: Gauge, clip: Black) -> None:
@@ -158,10 +169,10 @@ def _drive_own(own: Any, trial: Trial, gauge: Gauge, clip: Black) -> None:
     gauge.steps = [describe(step.configuration) for step in session.steps]
 
 
-def _drive_stock(stock: Any, trial: Trial, gauge: Gauge, clip: Black) -> None:
-    with stock.computing(trial, trial.device):
-        model = stock.load(trial, trial.device, gauge, trial.checkpoint)
-        stock.drive(trial, model, gauge, clip)
+def _drive_other(driver: Any, trial: Trial, gauge: Gauge, clip: Black) -> None:
+    with driver.computing(trial, trial.device):
+        model = driver.load(trial, trial.device, gauge, trial.checkpoint)
+        driver.drive(trial, model, gauge, clip)
 
 
 if __name__ == "__main__":

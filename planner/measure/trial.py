@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from planner.nouns.machine import CAP_VARIABLE
-from planner.nouns.run import Configuration, Run, Sam2, Usage, Workload
+from planner.nouns.run import Configuration, Run, Sam2, Transformers, Usage, Workload
 from planner.nouns.words import RUN_OUTCOMES, RunOutcome
 
 RAN, OUT_OF_MEMORY, FAILED, LOST = RUN_OUTCOMES
@@ -55,7 +55,7 @@ class Trial(Run):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data. Of the run without what is usual and rows of earlier versions do not have."""
-        usual = {"prompt": "box", "sam2": asdict(Sam2())}
+        usual = {"prompt": "box", "sam2": asdict(Sam2()), "transformers": asdict(Transformers())}
         return {name: value for name, value in asdict(self).items() if name not in usual or value != usual[name]}
 
     @classmethod
@@ -65,6 +65,7 @@ class Trial(Run):
         known["configuration"] = Configuration(**_with_tuple(value["configuration"], "resolution"))
         known["workload"] = Workload(**_with_tuple(value["workload"], "frame_size"))
         known["sam2"] = Sam2(**value.get("sam2", {}))
+        known["transformers"] = Transformers(**value.get("transformers", {}))
         return cls(**known)
 
 

@@ -11,6 +11,7 @@ from planner.nouns.words import (
     DrivenRuntime,
     PositionTables,
     Precision,
+    ProcessingDevice,
     PromptKind,
     Runtime,
     Task,
@@ -72,11 +73,13 @@ class Configuration:
     object_batch: int = 1
     """Objects (automask: points) of one pass through the mask decoder."""
     bounded_memory_bank: bool = True
-    """Keep only what SAM 2 will read again: the own runtime does. False is the stock predictor, which keeps all."""
+    """Keep only what SAM 2 will read again: the own runtime does, and Ultralytics unless it is told not to. False is the
+    stock predictor and transformers, which keep all."""
     offload_video: bool = False
-    """Decoded frames stay on the host. Makes no difference to a bounded memory bank, which streams them."""
+    """Decoded frames stay on the host (transformers: video_storage_device). Makes no difference to the own runtime and
+    to Ultralytics, which read them one by one."""
     offload_state: bool = False
-    """The memory bank stays on the host."""
+    """The memory bank stays on the host (transformers: inference_state_device, which moves a part of it)."""
 
 
 SWITCHES: tuple[str, ...] = tuple(one.name for one in fields(Configuration) if one.default is False)
@@ -117,6 +120,16 @@ class Sam2:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Transformers:
+    """How transformers' video models are called, as far as that changes bytes."""
+
+    streaming: bool = False
+    """Each frame is given when it comes, instead of the whole clip at first."""
+    processing_device: ProcessingDevice = "cuda"
+    """Where the processor prepares a whole clip; the device of the model unless it is said."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """Whose code does what, and how: all that the bytes of a run depend on beside the machine."""
 
@@ -126,6 +139,8 @@ class Run:
     prompt: PromptKind = "box"
     sam2: Sam2 = field(default_factory=Sam2)
     """How the stock predictors are called."""
+    transformers: Transformers = field(default_factory=Transformers)
+    """How transformers' models are."""
 
     @property
     def id(self) -> str:
@@ -138,8 +153,10 @@ class Run:
             words += [f"{w.frames}f" if w.frames else "endless"]
         words += [name.replace("_", "-") for name in SWITCHES if getattr(c, name)]
         words += [self.prompt] * (self.prompt != "box")
-        said = ((one.name, getattr(self.sam2, one.name), one.default) for one in fields(Sam2))
-        words += [f"{name}={value}" for name, value, usual in said if value != usual]
+        words += ["keeps-all"] * (self.runtime == "ultralytics" and not c.bounded_memory_bank)
+        for way in (self.sam2, self.transformers):
+            said = ((one.name, getattr(way, one.name), one.default) for one in fields(way))
+            words += [f"{name}={value}" for name, value, usual in said if value != usual]
         return "-".join(words)
 
 

@@ -31,13 +31,28 @@ Attention = Literal["auto", "flash", "efficient", "cudnn", "math"]
 """The scaled-dot-product kernel; auto is what torch picks."""
 ATTENTIONS: tuple[Attention, ...] = get_args(Attention)
 
-Runtime = Literal["own", "stock", "reimplementation"]
-"""Whose code runs: that of planner.load, the predictors of the sam2 package, or another program that was published."""
+Runtime = Literal["own", "stock", "transformers", "ultralytics", "reimplementation"]
+"""Whose code runs: that of planner.load, the predictors of the sam2 package, those of Hugging Face transformers or of
+Ultralytics, or another program that was published."""
 RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)
 
-DrivenRuntime = Literal["own", "stock"]
+DrivenRuntime = Literal["own", "stock", "transformers", "ultralytics"]
 """Whose code can be run here: simulated, rehearsed and measured."""
 DRIVEN_RUNTIMES: tuple[DrivenRuntime, ...] = get_args(DrivenRuntime)
+SAM2_RUNTIMES: tuple[DrivenRuntime, ...] = ("own", "stock")
+"""Those that are built on the sam2 package, and that planning compares by itself."""
+OTHER_RUNTIMES: tuple[DrivenRuntime, ...] = ("transformers", "ultralytics")
+"""Packages of their own, each with its own code of SAM 2."""
+
+
+def package_of(runtime: Runtime) -> str:
+    """The package whose code a runtime runs, as it is installed."""
+    return runtime if runtime in OTHER_RUNTIMES else "sam2"
+
+
+ProcessingDevice = Literal["cuda", "cpu"]
+"""Where transformers' processor prepares the frames of a clip."""
+PROCESSING_DEVICES: tuple[ProcessingDevice, ...] = get_args(ProcessingDevice)
 
 PositionTables = Literal["built", "used", "none"]
 """When the stock predictors make the tables of positions that they keep: with the model (sam2 since December 2024), at

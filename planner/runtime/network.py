@@ -21,12 +21,10 @@ from torch.nn import functional
 from planner.nouns.run import Configuration
 from planner.nouns.words import Variant, Version
 from planner.runtime.attention import RotaryAttention, kernel
+from planner.runtime.precision import AUTOCAST, WEIGHTS
 from planner.runtime.watch import SILENT, Watch, phase
 
 CONFIG_NAMES = {"tiny": "t", "small": "s", "base_plus": "b+", "large": "l"}
-WEIGHTS = {"bfloat16": torch.bfloat16, "float16": torch.float16}
-"""Type of the weights where it is not float32."""
-AUTOCAST = {"autocast_bfloat16": torch.bfloat16, "autocast_float16": torch.float16}
 FLOAT32_PARTS = ("sam_prompt_encoder.", "mask_downsample.")
 """Kept in float32 beside low-precision weights: positions of prompts would be rounded to 1/8 of a pixel in bfloat16,
 and the two parts together are 20 kB."""

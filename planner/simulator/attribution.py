@@ -41,10 +41,11 @@ def holding_at(trace: Trace, played: Played, moment: Moment, frames: int, traced
     for index in trace.live_at(position):
         allocation = trace.allocations[index]
         size_bytes = allocation.size_bytes
-        if allocation.component == "frames":
+        if allocation.component == "frames" and not trace.whole_clip:
             size_bytes = size_bytes // traced_frames * frames if _shared(trace) else size_bytes
         held[_name(allocation.component, allocation.module)] += size_bytes
-    if not _shared(trace) and frames > traced_frames and held.get("frames"):
+    one_by_one = not _shared(trace) and not trace.whole_clip and "frames" not in played.grown_bytes
+    if one_by_one and frames > traced_frames and held.get("frames"):
         held["frames"] = held["frames"] // traced_frames * frames
     for component, grown_bytes in played.grown_bytes.items():
         held[component] += grown_bytes * beyond

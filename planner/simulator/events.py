@@ -42,6 +42,8 @@ class Trace:
     marks: list[tuple[str, int]] = field(default_factory=list)
     elsewhere: set[int] = field(default_factory=set)
     """Indices of allocations that are made on a stream of their own (streams.py)."""
+    whole_clip: bool = False
+    """Whether the clip is already held as long as it is wanted, though only its first frames were tracked."""
 
     def born(self, allocation: Allocation) -> int:
         """Record a birth; the index of the allocation."""

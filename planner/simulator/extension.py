@@ -94,7 +94,7 @@ def grown_by(trace: Trace, sections: list[Section], last: int) -> dict[str, int]
 def frame_sizes(trace: Trace, traced_frames: int, frames: int) -> dict[int, int]:
     """The one storage that holds all frames, resized to the whole clip."""
     held = [index for index, allocation in enumerate(trace.allocations) if allocation.component == "frames"]
-    if len(held) != 1:
+    if trace.whole_clip or len(held) != 1:
         return {}
     return {held[0]: trace.allocations[held[0]].size_bytes // traced_frames * frames}
 

@@ -193,6 +193,14 @@ class _Place:
     number: int
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Mapping:
+    """A dict, or what stands for one, such as transformers' outputs, which are classes with fields."""
+
+    kind: type
+    items: dict[str, Any]
+
+
 def _structure(value: Any, tensors: list[torch.Tensor]) -> Any:
     if isinstance(value, torch.Tensor):
         for number, known in enumerate(tensors):
@@ -203,7 +211,7 @@ def _structure(value: Any, tensors: list[torch.Tensor]) -> Any:
     if isinstance(value, (list, tuple)):
         return _like(value, (_structure(item, tensors) for item in value))
     if isinstance(value, dict):
-        return {name: _structure(item, tensors) for name, item in value.items()}
+        return _Mapping(type(value), {name: _structure(item, tensors) for name, item in value.items()})
     return value
 
 
@@ -212,8 +220,8 @@ def _filled(structure: Any, tensors: list[torch.Tensor]) -> Any:
         return tensors[structure.number]
     if isinstance(structure, (list, tuple)):
         return _like(structure, (_filled(item, tensors) for item in structure))
-    if isinstance(structure, dict):
-        return {name: _filled(item, tensors) for name, item in structure.items()}
+    if isinstance(structure, _Mapping):
+        return structure.kind(**{name: _filled(item, tensors) for name, item in structure.items.items()})
     return structure
 
 

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
-from importlib.metadata import version
+from dataclasses import dataclass, fields
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from planner.catalog.torch_rules import TorchRules, check_code, release_of, rules_of, said
 from planner.errors import EnvironmentFailure, UsageError
 from planner.memory_model.releases import check_tables
 from planner.nouns.run import Configuration, Run, Sam2, Workload
-from planner.nouns.words import ATTENTIONS, DRIVEN_RUNTIMES, PRECISIONS, PROMPTS, TASKS, VARIANTS, VERSIONS
+from planner.nouns.words import (
+    ATTENTIONS,
+    DRIVEN_RUNTIMES,
+    PRECISIONS,
+    PROMPTS,
+    TASKS,
+    VARIANTS,
+    VERSIONS,
+    DrivenRuntime,
+    package_of,
+)
 from planner.simulator.convolutions.workspaces import ConvolutionWorkspaces
 from planner.simulator.workspaces import Workspaces, version_of, workspaces_for
 from planner.text.spelling import check_word
@@ -187,7 +197,7 @@ def trace(run: Run, conditions: Conditions, progress: Progress | None = None) ->
             f"Simulation runs the real sam2 code, which needs torch and sam2: {error}.",
             'Install them with: pip install "sam2-plan[sam2]"',
         ) from error
-    installed = {name: version(name) for name in ("torch", "torchvision", "sam2")}
+    installed = _installed(run.runtime)
     release = version_of(installed["torch"])
     rules = rules_of(conditions.torch) if conditions.torch else TorchRules(release)
     capability = conditions.capability
@@ -205,23 +215,34 @@ def trace(run: Run, conditions: Conditions, progress: Progress | None = None) ->
         repeat=() if conditions.full_trace else tracing.REPEATED[run.runtime],
     )
     frames = _traced_frames(run, conditions.full_trace)
-    first = replace(run, workload=replace(run.workload, frames=frames))
     # Storages die when their last reference goes; the collector of cycles would only make the order depend on chance.
     collecting = gc.isenabled()
     gc.disable()
     try:
         with convolutions:
-            traced = tracing.trace(first, gpu, progress)
+            traced = tracing.trace(run, gpu, progress, tracked=frames)
             return Traced(traced, frames, workspaces, convolutions, installed, rules)
     finally:
         if collecting:
             gc.enable()
 
 
+def _installed(runtime: DrivenRuntime) -> dict[str, str]:
+    """Versions of what is run. Raises EnvironmentFailure for a package that is missing, and names its extra."""
+    package = package_of(runtime)
+    try:
+        return {name: version(name) for name in ("torch", "torchvision", package)}
+    except PackageNotFoundError as error:
+        raise EnvironmentFailure(
+            f"Simulating the runtime {runtime} runs its code, which needs {error.name}.",
+            f'Install it with: pip install "sam2-plan[{package}]"',
+        ) from None
+
+
 def _traced_frames(run: Run, full_trace: bool) -> int:
     if run.workload.task != "video":
         return 1
-    enough = TRACED_FRAMES if run.runtime == "stock" else OWN_TRACED_FRAMES
+    enough = OWN_TRACED_FRAMES if run.runtime == "own" else TRACED_FRAMES
     frames = run.workload.frames
     if frames is None:
         return enough

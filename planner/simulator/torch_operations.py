@@ -163,4 +163,6 @@ HANDLERS: dict[Any, Callable[..., Any]] = {
 
 def handle_torchvision() -> None:
     """Also follow torchvision's own operations; it must have been imported."""
+    import torchvision  # noqa: F401  (registers its operations)
+
     HANDLERS.setdefault(torch.ops.torchvision.nms.default, _nms)

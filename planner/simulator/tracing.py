@@ -10,16 +10,18 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
 
-from planner.driving import own, stock
-from planner.driving.clips import OnePicture
+from planner.driving.calls import ROUNDS
+from planner.driving.clips import OnePicture, Unbacked
+from planner.driving.others import driver_of
 from planner.driving.watch import Watch
 from planner.nouns.run import ComponentName, PhaseName, Run
-from planner.runtime.network import AUTOCAST
-from planner.simulator import events, own_host, stock_host
+from planner.runtime.precision import AUTOCAST
+from planner.simulator import events
 from planner.simulator.torch_adapters import FakeGpu
 
 Progress = Callable[[int, int], None]
@@ -32,6 +34,18 @@ REPEATED = {
         r"image_encoder\.trunk\.blocks\.\d+\.\w+",
     ),
     "stock": (
+        r"image_encoder",
+        r"memory_attention\.layers\.\d+",
+        r"memory_encoder",
+        r"sam_mask_decoder",
+    ),
+    "transformers": (
+        r"vision_encoder\.backbone",  # its neck keeps the encodings of positions that it made last
+        r"memory_attention\.layers\.\d+",
+        r"memory_encoder",
+        r"mask_decoder",
+    ),
+    "ultralytics": (
         r"image_encoder",
         r"memory_attention\.layers\.\d+",
         r"memory_encoder",
@@ -85,8 +99,14 @@ class Tracer(Watch):
             self._progress(done, total)
 
 
-def trace(run: Run, gpu: FakeGpu, progress: Progress | None = None, rounds: int = stock.ROUNDS) -> events.Trace:
-    """Run `run` on `gpu`; the trace, with a mark where each section begins. `rounds`: of a picture."""
+def trace(
+    run: Run, gpu: FakeGpu, progress: Progress | None = None, rounds: int = ROUNDS, tracked: int | None = None
+) -> events.Trace:
+    """Run `run` on `gpu`; the trace, with a mark where each section begins.
+
+    `rounds`: of a picture. `tracked`: how many frames of a clip are run; None: all. A runtime that takes the clip as a
+    whole holds it whole, whatever is run of it.
+    """
     watch = Tracer(gpu, progress)
     with warnings.catch_warnings(), contextlib.ExitStack() as stack:
         warnings.simplefilter("ignore")
@@ -94,35 +114,73 @@ def trace(run: Run, gpu: FakeGpu, progress: Progress | None = None, rounds: int 
             stack.enter_context(patch)
         stack.enter_context(gpu.run())
         gpu.trace.mark("load")
-        (_trace_own if run.runtime == "own" else _trace_stock)(run, gpu, watch, stack, rounds)
+        if run.runtime == "own":
+            _trace_own(_shortened(run, tracked), gpu, watch, stack, rounds)
+        elif run.runtime == "stock":
+            _trace_stock(_shortened(run, tracked), gpu, watch, stack, rounds)
+        else:
+            _trace_other(run, gpu, watch, stack, rounds, tracked)
+        gpu.trace.mark("end")
     return gpu.trace
+
+
+def _shortened(run: Run, frames: int | None) -> Run:
+    return run if frames is None else replace(run, workload=replace(run.workload, frames=frames))
 
 
 def patches(run: Run, device: str) -> Iterator[contextlib.AbstractContextManager[Any]]:
     """What is replaced around a run, because it would read data or ask for a GPU."""
-    return own_host.patches(device) if run.runtime == "own" else stock_host.patches(run, device)
+    if run.runtime == "own":
+        from planner.simulator import own_host
+
+        return own_host.patches(device)
+    if run.runtime == "stock":
+        from planner.simulator import stock_host
+
+        return stock_host.patches(run, device)
+    from planner.simulator import other_hosts
+
+    return other_hosts.patches(run)
 
 
 def _trace_own(run: Run, gpu: FakeGpu, watch: Watch, stack: contextlib.ExitStack, rounds: int) -> None:
+    from planner.driving import own
+    from planner.simulator import own_host
+
     dtype = AUTOCAST.get(run.configuration.precision)
     network = own.load_network(run, gpu.device, watch, contexts=lambda: gpu.autocast(dtype))
     stack.enter_context(network.computing())
     own.drive_network(run, network, watch, own_host.frame, rounds=rounds)
-    gpu.trace.mark("end")
 
 
 def _trace_stock(run: Run, gpu: FakeGpu, watch: Watch, stack: contextlib.ExitStack, rounds: int) -> None:
+    from planner.driving import stock
+
     model = load_stock(run, gpu, watch)
     stack.enter_context(torch.inference_mode())
     stack.enter_context(gpu.autocast(stock.autocast_type(run)))
     frames = run.workload.frames or 1
     stock.drive(run, model, watch, OnePicture(frames, run.workload.frame_size), rounds=rounds)
-    gpu.trace.mark("end")
     _label_model(gpu, model)
+
+
+def _trace_other(
+    run: Run, gpu: FakeGpu, watch: Watch, stack: contextlib.ExitStack, rounds: int, tracked: int | None
+) -> None:
+    driver = driver_of(run.runtime)
+    model = driver.load(run, gpu.device, watch)
+    gpu.label([*model.parameters(), *model.buffers()], "weights")
+    stack.enter_context(torch.inference_mode())
+    stack.enter_context(gpu.autocast(driver.autocast_type(run)))
+    gpu.trace.whole_clip = True
+    clip = Unbacked(run.workload.frames or 1, run.workload.frame_size)
+    driver.drive(run, model, watch, clip, rounds=rounds, tracked=tracked)
 
 
 def load_stock(run: Run, gpu: FakeGpu, watch: Watch) -> Any:
     """The predictor's model on the fake GPU, its weights and tables labelled."""
+    from planner.driving import stock
+
     model = stock.load(run, gpu.device, watch)
     _label_model(gpu, model)
     return model

@@ -1,0 +1,281 @@
+"""Hugging Face transformers' SAM 2, driven the way its guides drive it. Nowhere else.
+
+    model = load(run, "cuda", watch)
+    with computing(run, "cuda"):
+        drive(run, model, watch, Noise(frames, size))
+
+Two tasks: pictures with prompts (Sam2Model and its processor) and video (Sam2VideoModel, its processor and an inference
+session, of a whole clip or streaming). Models and processors are made from their own configurations, with the values of
+the published checkpoints; nothing is downloaded. Masks leave the GPU with the next frame's: the guides' dictionary of
+all masks of a clip, which would keep them there, is the caller's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy
+import torch
+
+from planner.driving import prompts
+from planner.driving.calls import ROUNDS, autocast_context, tell_of_methods
+from planner.driving.clips import Black
+from planner.driving.watch import Watch
+from planner.errors import EnvironmentFailure
+from planner.nouns.run import ComponentName, PhaseName, Run
+from planner.nouns.words import Variant
+from planner.runtime.precision import AUTOCAST, WEIGHTS
+
+SIDE = 1024
+"""Pixels of a side: transformers' SAM 2 has one resolution, that of its checkpoints."""
+FIRST_VERSION = "4.56"
+"""The first release of transformers with SAM 2."""
+PHASES: dict[str, tuple[PhaseName, ComponentName | None]] = {"get_image_features": ("encode", None)}
+TRUNKS: dict[Variant, dict[str, Any]] = {
+    "tiny": {
+        "hidden_size": 96, "num_attention_heads": 1, "blocks_per_stage": [1, 2, 7, 2],
+        "global_attention_blocks": [5, 7, 9], "window_size_per_stage": [8, 4, 14, 7],
+        "window_positional_embedding_background_size": [7, 7],
+    },
+    "small": {
+        "hidden_size": 96, "num_attention_heads": 1, "blocks_per_stage": [1, 2, 11, 2],
+        "global_attention_blocks": [7, 10, 13], "window_size_per_stage": [8, 4, 14, 7],
+        "window_positional_embedding_background_size": [7, 7],
+    },
+    "base_plus": {
+        "hidden_size": 112, "num_attention_heads": 2, "blocks_per_stage": [2, 3, 16, 3],
+        "global_attention_blocks": [12, 16, 20], "window_size_per_stage": [8, 4, 14, 7],
+        "window_positional_embedding_background_size": [14, 14],
+    },
+    "large": {
+        "hidden_size": 144, "num_attention_heads": 2, "blocks_per_stage": [2, 6, 36, 4],
+        "global_attention_blocks": [23, 33, 43], "window_size_per_stage": [8, 4, 16, 8],
+        "window_positional_embedding_background_size": [7, 7],
+    },
+}  # fmt: skip
+"""Trunks of the variants: facebookresearch/sam2 at 2b90b9f, sam2/configs/sam2.1/*.yaml, under transformers' names."""
+BEFORE_2_1 = {
+    "enable_occlusion_spatial_embedding": False,
+    "enable_temporal_pos_encoding_for_object_pointers": False,
+}
+"""What a checkpoint of version 2.0 lacks (sam2/configs/sam2/*.yaml)."""
+
+
+def prepare(run: Run) -> None:
+    """Import what the run needs. Raises EnvironmentFailure without transformers, or with one that has no SAM 2."""
+    for what in ("Model", "Config"):
+        _part(run, what)
+    processor_of(run)
+
+
+def load(run: Run, device: str, watch: Watch, checkpoint: str | Path | None = None) -> Any:
+    """The model on `device`, in the weights' precision. Without a checkpoint its weights are random.
+
+    checkpoint: a folder or an id as from_pretrained takes it. Raises EnvironmentFailure as prepare does.
+    """
+    with watch.phase("load"):
+        if checkpoint is None:
+            model = _part(run, "Model")(configuration_of(run))
+        else:
+            model = _part(run, "Model").from_pretrained(str(checkpoint))
+        model = model.eval().to(device, dtype=weights_type(run))
+    watch.model(model)
+    tell_of_methods(model, watch.phase, PHASES)
+    return model
+
+
+def weights_type(run: Run) -> torch.dtype:
+    """Type of the weights, of the session's frames and of the prompts."""
+    return WEIGHTS.get(run.configuration.precision, torch.float32)
+
+
+def autocast_type(run: Run) -> torch.dtype | None:
+    """What the model is to run under; None for none, also with low-precision weights, which need none here."""
+    return AUTOCAST.get(run.configuration.precision)
+
+
+@contextlib.contextmanager
+def computing(run: Run, device: str) -> Iterator[None]:
+    """No gradients, and autocast where it was asked for."""
+    with autocast_context(autocast_type(run), device):
+        yield
+
+
+def configuration_of(run: Run) -> Any:
+    """Transformers' configuration of the variant and version that is run."""
+    trunk = TRUNKS[run.configuration.variant]
+    channels = [trunk["hidden_size"] * factor for factor in (1, 2, 4, 8)]
+    heads = [trunk["num_attention_heads"] * factor for factor in (1, 2, 4, 8)]
+    make = _part(run, "Config")
+    plain = make().to_dict()
+    plain["vision_config"]["backbone_channel_list"] = channels[::-1]
+    plain["vision_config"]["backbone_config"].update(
+        trunk, embed_dim_per_stage=channels, num_attention_heads_per_stage=heads
+    )
+    if run.workload.task == "video" and run.configuration.version == "2.0":
+        plain |= BEFORE_2_1
+    return make(**plain)
+
+
+def processor_of(run: Run) -> Any:
+    """The processor as the published checkpoints describe it."""
+    size = {"height": SIDE, "width": SIDE}
+    pictures = _named("Sam2ImageProcessor", "Sam2ImageProcessorFast")(size=size)
+    if run.workload.task != "video":
+        return _named("Sam2Processor")(pictures, target_size=SIDE)
+    videos = _named("Sam2VideoVideoProcessor")(size=size)
+    return _named("Sam2VideoProcessor")(image_processor=pictures, video_processor=videos, target_size=SIDE)
+
+
+def _part(run: Run, what: str) -> Any:
+    return _named(f"Sam2Video{what}" if run.workload.task == "video" else f"Sam2{what}")
+
+
+def _named(*names: str) -> Any:
+    """The first of these classes that the installed transformers has."""
+    try:
+        import transformers
+    except ImportError as error:
+        raise EnvironmentFailure(
+            f"The runtime transformers runs Hugging Face's package, which is missing: {error}.",
+            'Install it with: pip install "sam2-plan[transformers]"',
+        ) from error
+    for name in names:
+        if hasattr(transformers, name):
+            return getattr(transformers, name)
+    raise EnvironmentFailure(
+        f"transformers {transformers.__version__} has no {names[-1]}.",
+        f"SAM 2 came with version {FIRST_VERSION}: install transformers>={FIRST_VERSION}.",
+    )
+
+
+def drive(run: Run, model: Any, watch: Watch, clip: Black, *, rounds: int = ROUNDS, tracked: int | None = None) -> None:
+    """Do what `run` says with a loaded model, on the pictures of `clip`.
+
+    `rounds`: of a picture, how often it is set and prompted. `tracked`: how many frames of the clip are tracked; None:
+    all.
+    """
+    if run.workload.task == "video":
+        _Video(run, model, watch, clip).track(tracked or clip.frames)
+    else:
+        _drive_image(run, model, watch, clip, rounds)
+
+
+def _drive_image(run: Run, model: Any, watch: Watch, clip: Black, rounds: int) -> None:
+    """Process a picture, predict and bring the masks to its size, on the host as the guides do."""
+    processor = processor_of(run)
+    with watch.phase("output"):
+        for number in range(rounds):
+            picture = clip.picture(number)
+            watch.section(f"round {number}")
+            given = processor(images=picture, return_tensors="pt", **_prompts(run, frame=False))
+            given = given.to(model.device, model.dtype)
+            with watch.phase("prompt"):
+                found = model(**given, multimask_output=False)
+            watch.holds("image features", found.image_embeddings)
+            processor.post_process_masks(found.pred_masks.cpu(), original_sizes=[list(clip.size)])
+            watch.tick()
+            watch.progress(number + 1, rounds)
+
+
+def _prompts(run: Run, *, frame: bool) -> dict[str, Any]:
+    """Prompts of all objects of the one picture, or for the first frame of a clip, in nested lists."""
+    height, width = run.workload.frame_size
+    if run.prompt == "point":
+        points = [[[float(x), float(y)]] for x, y in prompts.points(run)]
+        return {"input_points": [points], "input_labels": [[[1]] * len(points)]}
+    if run.prompt == "mask" and frame:
+        return {"input_masks": [numpy.zeros((height, width), dtype=numpy.bool_)] * run.workload.objects}
+    boxes = {"input_boxes": [prompts.boxes(run).tolist()]}
+    if run.prompt == "mask":  # of a picture it refines a box, as in the stock predictor
+        boxes["input_masks"] = torch.zeros(run.workload.objects, SIDE // 4, SIDE // 4)  # type: ignore[assignment]
+    return boxes
+
+
+class _Video:
+    """One clip, given whole or streaming."""
+
+    def __init__(self, run: Run, model: Any, watch: Watch, clip: Black) -> None:
+        self.run, self.model, self.watch, self.clip = run, model, watch, clip
+        self.processor = processor_of(run)
+        self.streaming = run.transformers.streaming
+        with watch.phase("init"):
+            watch.section("init")
+            self.session = self.processor.init_video_session(
+                video=None if self.streaming else clip.whole(),
+                inference_device=model.device,
+                inference_state_device="cpu" if run.configuration.offload_state else model.device,
+                video_storage_device="cpu" if run.configuration.offload_video else model.device,
+                processing_device=None if self.streaming else _device(run.transformers.processing_device, model),
+                dtype=weights_type(run),
+            )
+        self.tell()
+
+    def tell(self) -> None:
+        """Whose the session's tensors are."""
+        self.watch.holds("frames", self.session.processed_frames)
+        self.watch.holds("image features", self.session.cache._vision_features)
+        self.watch.holds("memory bank", self.session.output_dict_per_obj)
+
+    def track(self, frames: int) -> None:
+        """Prompt all objects on the first frame, and propagate through so many."""
+        with self.watch.phase("track"):
+            if self.streaming:
+                self._stream(frames)
+            else:
+                self._propagate(frames)
+
+    def _propagate(self, frames: int) -> None:
+        self.watch.section("prompt 0")
+        with self.watch.phase("prompt"):
+            self._add_prompts()
+            self.model(inference_session=self.session, frame_idx=0)
+        self.tell()
+        self.watch.section("propagate")
+        masks = None
+        for number, found in enumerate(self.model.propagate_in_video_iterator(self.session)):
+            masks = self._masks(found)
+            self._frame_done(number, frames)
+            if number + 1 == frames:
+                break
+        del masks
+
+    def _stream(self, frames: int) -> None:
+        masks = None
+        self.watch.section("propagate")
+        for number in range(frames):
+            with self.watch.phase("encode", "current frame"):
+                given = self.processor(images=self.clip.picture(number), device=self.model.device, return_tensors="pt")
+            if number == 0:
+                with self.watch.phase("prompt"):
+                    self._add_prompts()
+            found = self.model(inference_session=self.session, frame=given.pixel_values[0])
+            masks = self._masks(found)
+            self._frame_done(number, frames)
+        del masks
+
+    def _add_prompts(self) -> None:
+        objects = list(range(1, self.run.workload.objects + 1))
+        self.processor.add_inputs_to_inference_session(
+            inference_session=self.session, frame_idx=0, obj_ids=objects, original_size=self.clip.size,
+            **_prompts(self.run, frame=True),
+        )  # fmt: skip
+
+    def _masks(self, found: Any) -> Any:
+        with self.watch.phase("output", "outputs"):
+            return self.processor.post_process_masks(
+                [found.pred_masks], original_sizes=[list(self.clip.size)], binarize=False
+            )[0]
+
+    def _frame_done(self, number: int, frames: int) -> None:
+        self.tell()
+        self.watch.section(f"frame {number + 1}")
+        self.watch.tick()
+        self.watch.progress(number + 1, frames)
+
+
+def _device(said: str, model: Any) -> Any:
+    return model.device if said == "cuda" else said
