@@ -3,6 +3,7 @@
 
     python scripts/rehearse_grid.py            run what the journal lacks, then write profiles/rehearsed/*.tsv
     python scripts/rehearse_grid.py --list     print the runs
+    python scripts/rehearse_grid.py --runtime transformers --journal hf.jsonl     of another runtime
 
 Interrupt it at any time and run it again: the journal keeps every finished run. It takes about two hours on two cores.
 Rehearsed, all of it: torch's own CUDA build on imaginary GPUs; nothing here was measured on a GPU.
@@ -23,14 +24,18 @@ from zlib import crc32
 from planner.driving.least import least_of
 from planner.measure.forking import Forks, kept
 from planner.measure.grid import Point, points
+from planner.measure.grid_others import points as points_of
 from planner.measure.trial import RAN, Outcome, Trial
 from planner.nouns.run import Usage
+from planner.nouns.words import OTHER_RUNTIMES
 from planner.profiles.rehearsed import DRAWN, RehearsedRun, runs_text
 from planner.rehearsal.machine import imaginary_gpu
 from planner.text.files import read_journal, write
 from planner.text.locations import profiles_folder
 
 JUDGES, FITTED = 560, 700
+OF_OTHERS = 150, 300
+"""The same of transformers and of Ultralytics."""
 QUICK_SECONDS = 3.0
 ENOUGH_BYTES = 300 * 2**30
 """Of the imaginary GPU: nothing runs out, so that the allocator never gives cache back."""
@@ -79,9 +84,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="runs side by side")
     parser.add_argument("--least", type=int, metavar="N", help="of N runs that the journal has, what they complete in")
     parser.add_argument("--write-only", action="store_true", help="run nothing, write what the journal has")
+    parser.add_argument("--runtime", choices=OTHER_RUNTIMES, help="of this runtime instead of own and stock")
     parser.add_argument("--list", action="store_true", help="print the runs and stop")
     options = parser.parse_args(arguments)
-    every = points(JUDGES, FITTED)
+    every = points(JUDGES, FITTED) if options.runtime is None else points_of(options.runtime, *OF_OTHERS)
     if options.list:
         print("\n".join(point.id for point in every))
         return 0
@@ -130,7 +136,7 @@ def ran(every: Sequence[Point], rows: Mapping[str, Mapping[str, Any]]) -> list[P
 def write_profiles(every: Sequence[Point], rows: Mapping[str, Mapping[str, Any]], folder: Path) -> None:
     """What ran of the points, a file for each runtime."""
     folder.mkdir(parents=True, exist_ok=True)
-    for runtime in ("own", "stock"):
+    for runtime in dict.fromkeys(point.run.runtime for point in every):
         points = [point for point in ran(every, rows) if point.run.runtime == runtime]
         runs = [_run(point, rows[point.id]) for point in points]
         versions: Mapping[str, str] = next(iter(rows[point.id]["versions"] for point in points), {})

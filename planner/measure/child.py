@@ -151,7 +151,7 @@ def _excerpt(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"[:EXCERPT]
 
 
-def _driver_of(runtime: str) -> Callable[[Trial, Gauge, Black], None]:
+def _driver_of(runtime: Runtime) -> Callable[[Trial, Gauge, Black], None]:
     """Imported before anything is loaded: an import leaves the frames of its callers, and what they hold, in cycles."""
     if runtime == "own":
         from planner.driving import own

@@ -23,7 +23,10 @@ import torch
 from PIL import Image
 
 from planner.driving.clips import Black
+from planner.driving.others import driver_of
+from planner.errors import EnvironmentFailure
 from planner.measure.trial import FAILED, Outcome, Trial, died
+from planner.nouns.words import OTHER_RUNTIMES
 
 
 def main() -> None:
@@ -45,6 +48,10 @@ def _prepared() -> Callable[[Trial], Outcome]:
     import planner.driving.own
     import planner.driving.stock  # noqa: F401
     from planner.measure import child
+
+    for name in OTHER_RUNTIMES:
+        with contextlib.suppress(EnvironmentFailure, ModuleNotFoundError):
+            driver_of(name).import_all()
 
     _leave_pictures_alone()
     gc.collect()

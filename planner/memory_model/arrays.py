@@ -7,9 +7,10 @@ facebookresearch/sam2 at 2b90b9f.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from planner.nouns.words import Runtime, Task, Width
+from planner.nouns.words import Precision, Runtime, Task, Width
 
 Number = Any
 """An int or float, or a numpy array of them."""
@@ -32,7 +33,8 @@ ENLARGED_BYTES = 64 * 2**20
 """What the own runtime lets automatic masks take at the picture's size (planner/runtime/automatic.py)."""
 VIDEO_PARAMETERS = 7_520_753
 """Parameters of memory attention, memory encoder and object pointers (counted in sam2 1.1.0, version 2.1, the same in
-every variant): the own runtime leaves them out for images and automatic masks (planner/runtime/network.py, place)."""
+every variant): the own runtime leaves them out for images and automatic masks (planner/runtime/network.py, place), and
+transformers has a model without them (Sam2Model)."""
 FLOAT32, HALF = 4, 2
 WEIGHT_BYTES: dict[Width, int] = {"half": HALF, "autocast": FLOAT32, "float32": FLOAT32}
 """Bytes of one parameter, by the width of precisions; the narrowest first."""
@@ -40,7 +42,7 @@ WEIGHT_BYTES: dict[Width, int] = {"half": HALF, "autocast": FLOAT32, "float32": 
 
 def weights(runtime: Runtime, task: Task, parameters: Number, item_bytes: int) -> Number:
     """Weights on the GPU."""
-    left_out = VIDEO_PARAMETERS if runtime == "own" and task != "video" else 0
+    left_out = VIDEO_PARAMETERS if runtime in ("own", "transformers") and task != "video" else 0
     return (parameters - left_out) * item_bytes
 
 
@@ -67,6 +69,40 @@ def low_resolution_mask(pixels: Number) -> Number:
 def stock_state(pixels: Number) -> Number:
     """What the stock predictor keeps for ever of one object and frame: 0.787 MB at 1024x1024."""
     return memory_per_frame(pixels) + low_resolution_mask(pixels) + pointer()
+
+
+def transformers_state(pixels: Number, precision: Precision, offload_state: bool) -> Number:
+    """What transformers keeps for ever on the GPU of one object and frame: 4.98 MB at 1024x1024 in float32.
+
+    Masks at the model's size and at a quarter of it, the pointer and a score, in the precision of the model; memory
+    features in bfloat16, and under autocast to float16 their positions too, cast anew for each frame. On the host go
+    the masks alone (Sam2VideoInferenceSession.store_output: what is assigned later, the features, stays; transformers
+    5.24). Rehearsed byte for byte.
+    """
+    item_bytes = FLOAT32 if precision == "float32" else HALF
+    # Under autocast pointers are float32: they are mixed with a parameter.
+    pointer_bytes = EMBEDDING_CHANNELS * (HALF if precision in ("float16", "bfloat16") else FLOAT32) + item_bytes
+    features = memory_per_frame(pixels) * (2 if precision == "autocast_float16" else 1)
+    masks = 0 if offload_state else (pixels + pixels / 16) * item_bytes
+    return features + masks + pointer_bytes
+
+
+def prepared_frame(pixels: Number, frame_pixels: Number, maximum: Callable[[Number, Number], Number]) -> Number:
+    """What preparing one frame of a whole clip takes at the peak, on the device that does it.
+
+    The clip as it comes is there, and either a float32 copy of it and the resized clip, or the resized clip in 8 bits
+    and twice in float32 (Sam2VideoVideoProcessor: resize, rescale and normalise; transformers 5.24).
+    """
+    source, resized = frame_pixels * 3, pixels * 3
+    return source + maximum(source * FLOAT32 + resized * FLOAT32, resized * (1 + 2 * FLOAT32))
+
+
+def prepared_segments(pixels: Number, frame_pixels: Number, where: Callable[[Any, Number, Number], Number]) -> Number:
+    """The same as the allocator reserves it: the second float32 copy takes the place of the source's, if that is larger
+    together with the resized clip in 8 bits, which takes it first."""
+    source, resized = frame_pixels * 3, pixels * 3
+    again = where(source * FLOAT32 >= resized * (1 + FLOAT32), 0, resized * FLOAT32)
+    return source * (1 + FLOAT32) + resized * FLOAT32 + again
 
 
 def read_state(pixels: Number, memories: Number, pointers: Number) -> Number:

@@ -185,7 +185,7 @@ def _conserved(one: Judged, size: int) -> float:
 
 
 def _judge(row: Row, model: MemoryModel, capability: tuple[int, int] | None) -> Judged:
-    totals = model.totals(row.run.configuration, row.run.workload, capability, row.run.runtime)
+    totals = model.totals_of(row.run, capability)
     # A rehearsal's context is what the model says of the GPU: it would hide what the laws get wrong, or be blamed on
     # them, if another were taken.
     context = row.usage.context_bytes if row.usage.context_bytes is not None else totals.context
@@ -195,7 +195,7 @@ def _judge(row: Row, model: MemoryModel, capability: tuple[int, int] | None) -> 
 
 
 def _judge_allocated(row: Row, model: MemoryModel) -> Judged:
-    totals = model.totals(row.run.configuration, row.run.workload, row.capability, row.run.runtime)
+    totals = model.totals_of(row.run, row.capability)
     return Judged(row, row.usage.allocated_bytes or 0, totals.allocated)
 
 

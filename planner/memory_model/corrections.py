@@ -40,7 +40,7 @@ def _correction(gpu: str, runtime: Runtime, rows: Sequence[Row], model: MemoryMo
     for held_out in rows:
         rest = [row for row in rows if row is not held_out]
         run = held_out.run
-        predicted = model.totals(run.configuration, run.workload, held_out.capability, runtime).reserved
+        predicted = model.totals_of(run, held_out.capability).reserved
         predicted *= _ratios(rest, model)[1]
         worst = max(worst, ((held_out.usage.reserved_bytes or 0) - predicted) / (predicted + context))
     notes = tuple(_mixed(rows))
@@ -58,7 +58,7 @@ def _correction(gpu: str, runtime: Runtime, rows: Sequence[Row], model: MemoryMo
 def _ratios(rows: Sequence[Row], model: MemoryModel) -> tuple[float, float]:
     allocated, reserved = [], []
     for row in rows:
-        totals = model.totals(row.run.configuration, row.run.workload, row.capability, row.run.runtime)
+        totals = model.totals_of(row.run, row.capability)
         allocated.append((row.usage.allocated_bytes or 0) / totals.allocated)
         reserved.append((row.usage.reserved_bytes or 0) / totals.reserved)
     return median(allocated), median(reserved)
@@ -66,7 +66,7 @@ def _ratios(rows: Sequence[Row], model: MemoryModel) -> tuple[float, float]:
 
 def _allocated_share(rows: Sequence[Row], model: MemoryModel) -> float:
     """Allocated over reserved where they come closest: reserved must not fall below allocated."""
-    every = (model.totals(row.run.configuration, row.run.workload, row.capability, row.run.runtime) for row in rows)
+    every = (model.totals_of(row.run, row.capability) for row in rows)
     return max(float(totals.allocated / totals.reserved) for totals in every)
 
 

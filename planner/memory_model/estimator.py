@@ -18,6 +18,7 @@ from planner.memory_model.features import SCALAR, Operations, Quantities, featur
 from planner.memory_model.laws import KINDS, Coefficients, Correction, Group, Rehearsed, generation_of
 from planner.memory_model.releases import BUILT, Difference, Releases, releases_as_fitted, releases_of
 from planner.memory_model.terms import (
+    AS_USUAL,
     CUDA_CONTEXT,
     WIDTH_OF,
     Terms,
@@ -30,7 +31,7 @@ from planner.memory_model.terms import (
 )
 from planner.nouns.estimate import Component, Estimate
 from planner.nouns.request import Gpu
-from planner.nouns.run import Configuration, Workload, name_of, runtime_of
+from planner.nouns.run import Configuration, Run, Transformers, Workload, name_of, runtime_of
 from planner.nouns.words import PositionTables, Runtime, Task, Variant
 
 if TYPE_CHECKING:
@@ -120,18 +121,20 @@ class MemoryModel:
         workload: Workload,
         capability: tuple[int, int] | None = None,
         runtime: Runtime | None = None,
+        transformers: Transformers = AS_USUAL,
     ) -> Estimate:
         """Bytes at the peak by phase and component. `capability` sets workspace and context, if known.
 
         `runtime` is whose code runs; left out it follows from the memory bank: bounded is our own, unbounded stock.
+        `transformers`: how that runtime is called.
         Raises UsageError for a clip without end on an unbounded memory bank, which would grow without end, and for
         what a published re-implementation was not measured at.
         """
         runtime = runtime or runtime_of(configuration)
         group = self._group(runtime, configuration, workload, generation_of(capability))
-        q = quantities(configuration, workload)
+        q = quantities(configuration, workload, runtime, transformers)
         terms = self._terms(group, configuration, q, capability)
-        totals = self.totals(configuration, workload, capability, runtime)
+        totals = self.totals(configuration, workload, capability, runtime, transformers)
         sizes = {name: terms.allocated(name, law) for name, law in group.phases.items()}
         highest = max(sizes, key=sizes.__getitem__)
         # A run that was rehearsed is known to the byte, which its highest phase then takes; no other takes more.
@@ -146,7 +149,7 @@ class MemoryModel:
         if terms.context.note:
             because += (terms.context.note,)
         peak = max(phases, key=lambda phase: phase.allocated_bytes)
-        found = host.host_components(configuration, workload, runtime, self.catalog)
+        found = host.host_components(configuration, workload, runtime, self.catalog, transformers=transformers)
         cache = Component("allocator cache", totals.reserved - totals.allocated, origin)
         band = terms.context
         context = Component(CUDA_CONTEXT, totals.context, band.provenance)
@@ -181,6 +184,7 @@ class MemoryModel:
         workload: Workload,
         capability: tuple[int, int] | None = None,
         runtime: Runtime | None = None,
+        transformers: Transformers = AS_USUAL,
     ) -> Totals:
         """Only the sums: what planning asks for thousands of times."""
         runtime = runtime or runtime_of(configuration)
@@ -189,7 +193,7 @@ class MemoryModel:
         if exact is not None:
             share = self.coefficients.least[group.runtime, group.task]
             return totals_of(exact, self._context(group, capability), share)
-        q = quantities(configuration, workload)
+        q = quantities(configuration, workload, runtime, transformers)
         terms = self._terms(group, configuration, q, capability)
         if capability is not None:
             return self._totals(group, terms, self._rehearsed(group, configuration, workload, capability))
@@ -201,6 +205,10 @@ class MemoryModel:
         terms = self._terms(other, configuration, q, capability)
         upper = self._bound(other, terms, reserved_of(other, terms, found.allocated)) + terms.context.high_bytes
         return found._replace(upper=max(found.upper, upper))
+
+    def totals_of(self, run: Run, capability: tuple[int, int] | None = None) -> Totals:
+        """The sums of a run."""
+        return self.totals(run.configuration, run.workload, capability, run.runtime, run.transformers)
 
     def predict(
         self,
@@ -221,7 +229,7 @@ class MemoryModel:
         return tables.predict(self, columns, task, objects, frames, frame_pixels)
 
     def _group(self, runtime: Runtime, configuration: Configuration, workload: Workload, generation: str) -> Group:
-        if workload.frames is None and workload.task == "video" and runtime == "stock":
+        if workload.frames is None and workload.task == "video" and runtime in ("stock", "transformers"):
             raise UsageError(
                 "A clip without end has no peak on an unbounded memory bank: it keeps every frame.",
                 "Give a number of frames, or ask for the runtime own, whose memory bank is bounded.",
@@ -326,12 +334,11 @@ class MemoryModel:
         more: float = reserved * self.widening(group, terms.quantities, terms.usual, SCALAR)
         return reserved + ceil(more)
 
-    def usual(
-        self, configuration: Configuration, workload: Workload, capability: tuple[int, int] | None, runtime: Runtime
-    ) -> bool:
+    def usual(self, run: Run, capability: tuple[int, int] | None) -> bool:
         """Whether a run is of the kind that is known best; see beyond.is_usual."""
-        group = self._group(runtime, configuration, workload, generation_of(capability))
-        return self._terms(group, configuration, quantities(configuration, workload), capability).usual
+        group = self._group(run.runtime, run.configuration, run.workload, generation_of(capability))
+        q = quantities(run.configuration, run.workload, run.runtime, run.transformers)
+        return self._terms(group, run.configuration, q, capability).usual
 
     def stepping_pixels(self, runtime: Runtime, task: Task) -> int:
         """The largest resolution that was run: up to there bytes step with the resolution."""

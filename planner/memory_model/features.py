@@ -47,15 +47,25 @@ class Quantities(NamedTuple):
     frames: Number
     """Already a large number for a clip without end."""
     frame_pixels: Number
+    kept_bytes: Number = 0
+    """What transformers or Ultralytics keeps for ever on the GPU of one object and frame."""
+    frame_bytes: Number = 0
+    """What transformers keeps on the GPU of one frame of the clip."""
+    given_frames: Number = 0
+    """Frames that transformers is given at once: the whole clip, or none of it."""
+    prepared: Number = 0
+    """Whether its processor prepares them on the GPU."""
 
 
-FRAMES, MEMORY_BANK, OUTPUT_MASKS, FURTHER_PASSES, KEPT_MASKS, LENGTHENED = (
+FRAMES, MEMORY_BANK, OUTPUT_MASKS, FURTHER_PASSES, KEPT_MASKS, LENGTHENED, PREPARED, PREPARING = (
     "frames",
     "memory bank",
     "output masks",
     "further objects of a pass",
     "kept masks",
     "lists that were lengthened",
+    "frames being prepared",
+    "segments of frames being prepared",
 )
 """Names of features: what a share of the bytes is."""
 STRIPS = "strips of masks"
@@ -67,7 +77,8 @@ POINTS = (1, 2, 4, 8, 16, 32, 64)
 ANY_RESOLUTION = 1024 * 1024
 """Pixels in whose place a step counts that does not grow with the resolution."""
 POINT_STEPS = tuple(f"points from {low} to {high}" for low, high in pairwise(POINTS))
-ARRAYS = (FRAMES, MEMORY_BANK, OUTPUT_MASKS, KEPT_MASKS)
+SOURCE_PICTURE, STREAMING, READING = "a picture of the source", "streaming", "memories that are read"
+ARRAYS = (FRAMES, MEMORY_BANK, OUTPUT_MASKS, KEPT_MASKS, PREPARED)
 """Features that are components of an estimate; the others grow its activations."""
 
 
@@ -76,6 +87,10 @@ def features(runtime: Runtime, task: Task, q: Quantities, ops: Operations) -> di
 
     A coefficient near 1 for an array says that it is held whole; the regression decides. `runtime` as in domain.
     """
+    if runtime == "transformers":
+        return _transformers(task, q, ops)
+    if runtime == "ultralytics":
+        return _ultralytics(q)
     stock = runtime == "stock"
     if task == "video":
         return _stock_video(q, ops) if stock else _own_video(q, ops)
@@ -124,6 +139,33 @@ def _stock_video(q: Quantities, ops: Operations) -> dict[str, Number]:
         OUTPUT_MASKS: arrays.output_masks(q.objects, q.frame_pixels),
         # Each prompt writes out the masks of all objects so far, which no segment of the shorter list can hold.
         LENGTHENED: arrays.output_masks(q.objects * (q.objects + 1) / 2, q.frame_pixels),
+    }
+
+
+def _transformers(task: Task, q: Quantities, ops: Operations) -> dict[str, Number]:
+    """All state stays, and all frames; objects go one by one, but into the memory encoder and out of it together."""
+    found = {FURTHER_PASSES: (q.objects - 1) * q.pixels, OUTPUT_MASKS: 0 * q.pixels}
+    if task == "video":
+        found[OUTPUT_MASKS] = arrays.output_masks(q.objects, q.frame_pixels)
+        found[MEMORY_BANK] = q.objects * q.frames * q.kept_bytes
+        found[FRAMES] = q.frames * q.frame_bytes
+        one = arrays.prepared_frame(q.pixels, q.frame_pixels, ops.maximum)
+        found[PREPARED] = q.given_frames * ops.where(q.prepared, one, q.frame_bytes)
+        segments = arrays.prepared_segments(q.pixels, q.frame_pixels, ops.where)
+        found[PREPARING] = q.given_frames * ops.where(q.prepared, segments, q.frame_bytes)
+        # Streaming, the processor takes the one that comes.
+        found[SOURCE_PICTURE] = ops.where(q.given_frames > 0, 0, q.frame_pixels)
+        found[READING] = (ops.minimum(q.frames, arrays.MEMORY_FRAMES) - 1) * q.pixels
+        found[STREAMING] = ops.where(q.given_frames > 0, 0, q.pixels)
+    return found
+
+
+def _ultralytics(q: Quantities) -> dict[str, Number]:
+    """Objects go together; of a video the last frames are kept, or all of them."""
+    return {
+        FURTHER_PASSES: (q.objects - 1) * q.pixels,
+        OUTPUT_MASKS: arrays.output_masks(q.objects, q.frame_pixels),
+        MEMORY_BANK: q.objects * q.frames * q.kept_bytes,
     }
 
 

@@ -78,7 +78,7 @@ def fit_laws(rows: Iterable[Row], catalog: Catalog) -> dict[Key, Group]:
 
 def shortfall(row: Row, model: MemoryModel) -> float:
     """How far the truth of the reserved bytes lies above the prediction, relative to this; negative: below."""
-    predicted = model.totals(row.run.configuration, row.run.workload, row.capability, row.run.runtime).reserved
+    predicted = model.totals_of(row.run, row.capability).reserved
     return float((row.usage.reserved_bytes or 0) / predicted - 1)
 
 
@@ -116,7 +116,7 @@ def _margins(
     """By runtime, task and kind, from rows that were predicted without them."""
     found: dict[tuple[Runtime, Task, str], list[float]] = {key: [] for key in draft.margins}
     for row, model in out_of_fold(rehearsed, draft, catalog):
-        kind = USUAL if model.usual(row.run.configuration, row.run.workload, row.capability, row.run.runtime) else OTHER
+        kind = USUAL if model.usual(row.run, row.capability) else OTHER
         found[row.run.runtime, row.run.workload.task, kind].append(shortfall(row, model))
     model = MemoryModel(draft, catalog)
     for row in published:

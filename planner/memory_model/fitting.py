@@ -20,17 +20,28 @@ from scipy.optimize import nnls
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.isotonic import isotonic_regression
 
-from planner.catalog import Catalog
+from planner.catalog import Catalog, load_catalog
 from planner.memory_model import arrays
 from planner.memory_model.beyond import USUAL_MASKS_BYTES, is_usual, reserved_scores
-from planner.memory_model.features import FRAMES, FURTHER_PASSES, LENGTHENED, MEMORY_BANK, OUTPUT_MASKS, SCALAR
+from planner.memory_model.features import (
+    FRAMES,
+    FURTHER_PASSES,
+    LENGTHENED,
+    MEMORY_BANK,
+    OUTPUT_MASKS,
+    PREPARED,
+    PREPARING,
+    SCALAR,
+)
 from planner.memory_model.laws import Curve, Group, Key, Law, Rehearsed, Spill, generation_of
 from planner.memory_model.rows import Row
 from planner.memory_model.terms import SCORED
-from planner.nouns.words import VARIANTS, Variant
+from planner.nouns.words import OTHER_RUNTIMES, VARIANTS, Variant
 
 HELD_WHOLE = {FRAMES: ("init", "encode", "track", "output"), MEMORY_BANK: ("encode", "track", "output")}
 """Arrays that are held whole at the peak of these phases: their own size is known, not regressed."""
+HELD_BY_TRANSFORMERS = {PREPARED: ("init",), **dict.fromkeys((FRAMES, MEMORY_BANK), HELD_WHOLE[MEMORY_BANK])}
+"""The same of transformers, which prepares a clip before it holds it."""
 LEADING = generation_of(None)
 """The generation from which others take what they have no rows for."""
 RIDGE = 0.003
@@ -41,10 +52,18 @@ SPILLING = {
     ("own", "video"): (OUTPUT_MASKS,),
     ("stock", "image"): (OUTPUT_MASKS, FURTHER_PASSES),
     ("stock", "video"): (OUTPUT_MASKS, LENGTHENED),
+    ("transformers", "video"): (PREPARING,),
+    ("transformers", "image"): (FURTHER_PASSES,),
+    ("ultralytics", "image"): (FURTHER_PASSES, OUTPUT_MASKS),
 }
-"""By runtime and task: what takes blocks that the encoder left before it takes more."""
+"""By runtime and task: what takes blocks that the encoder left before it takes more; of transformers what leaves so
+many blocks that all else takes those."""
 UNUSUAL_WEIGHT = 1e-6
 """Weight of other rows in a cell that has usual ones: they say how bytes grow, not where they begin."""
+FEW_OBJECTS = 5
+"""So many prompts of a picture take no more than what the encoder of transformers or Ultralytics left."""
+ALL_BUT = 0.93
+"""A clip that was prepared on the GPU and reserved so much of all leaves room for what comes after it."""
 ABOVE = 1.01
 """How far above the table: what lies less above it may be the allocator's rounding, and no spill."""
 FEWEST_ABOVE = 8
@@ -152,6 +171,8 @@ def _group(
 def _known(rows: Sequence[Row]) -> dict[Cell, dict[str, Rehearsed]]:
     found: dict[Cell, dict[str, Rehearsed]] = {}
     for row in rows:
+        if row.run.runtime in OTHER_RUNTIMES:  # whose bytes depend on more than a name says
+            continue
         ran = found.setdefault((row.run.configuration.variant, row.run.configuration.resolution), {})
         ran[row.name] = Rehearsed(row.usage.allocated_bytes or 0, row.usage.reserved_bytes or 0, row.usage.least_bytes)
     return found
@@ -168,16 +189,20 @@ def _laws(
 ) -> dict[Key, Law]:
     """The laws of one quantity. `phase`: None of reserved bytes. `like`: what gives growth that no row shows."""
     first = rows[leading]
-    held = [array for array, phases_of in HELD_WHOLE.items() if phase in phases_of]
+    whole = HELD_BY_TRANSFORMERS if leading[0] == "transformers" else HELD_WHOLE
+    held = [array for array, phases_of in whole.items() if phase in phases_of]
     if phase is None and leading[:2] == ("stock", "automask"):
         held.append(OUTPUT_MASKS)  # no block of the decoder's is as large: byte by byte in the rows
     known = {array: 1.0 for array in held if array in first[0].features}
-    if phase is None and like is not None and MEMORY_BANK in like.growth:
+    alone = leading[0] in OTHER_RUNTIMES  # with arrays of other sizes in each precision
+    if phase is None and like is not None and MEMORY_BANK in like.growth and not alone:
         # It is bfloat16 whatever the width: small blocks, which the allocator packs alike.
         known[MEMORY_BANK] = like.growth[MEMORY_BANK]
     # Most of the peak of automatic masks are the masks, always.
     spilling = SPILLING.get(leading[:2], ()) if phase is None else ()
-    names = [name for name in first[0].features if name not in known and name not in spilling]
+    names = [name for name in first[0].features if name not in (*known, *spilling, PREPARED, PREPARING)]
+    if alone and phase in ("load", "init"):
+        names = []
 
     def beside(found: Sequence[Row]) -> np.ndarray:
         """Bytes beside the weights, what counts once, and the scores of math attention."""
@@ -204,7 +229,10 @@ def _laws(
     # What spills is no matter of the generation, so it is learnt where most is known.
     spill = None
     if spilling:
-        spill = _spill(first, beside(first) - grown(first) @ growth, base, coefficients, spilling, like)
+        if alone:
+            spill = _spill(first, beside(first), base, {}, spilling, like)
+        else:
+            spill = _spill(first, beside(first) - grown(first) @ growth, base, coefficients, spilling, like)
     laws = {}
     for key, found in rows.items():
         own = base
@@ -217,6 +245,11 @@ def _laws(
 
 def _spills(row: Row) -> bool:
     """Whether its masks are more than the encoder's leavings may hold, so that it says nothing of a table."""
+    if row.run.runtime in OTHER_RUNTIMES:
+        if row.run.workload.task == "image":
+            return row.run.workload.objects > FEW_OBJECTS
+        segments = row.features.get(PREPARING, 0) + row.weights(load_catalog())
+        return bool(segments > ALL_BUT * (row.usage.reserved_bytes or 0))
     return bool(row.features[OUTPUT_MASKS] > USUAL_MASKS_BYTES or _is_math(row))
 
 

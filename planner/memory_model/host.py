@@ -9,8 +9,8 @@ from __future__ import annotations
 from planner.catalog import Catalog
 from planner.memory_model import arrays
 from planner.nouns.estimate import Component
-from planner.nouns.run import Configuration, Workload
-from planner.nouns.words import Runtime
+from planner.nouns.run import Configuration, Transformers, Workload
+from planner.nouns.words import OTHER_RUNTIMES, Runtime
 
 PROCESS_BYTES = 550_000_000
 """Assumed: what a process takes that has imported torch 2.14.1 and sam2, on a CPU (docs/log.md). What CUDA adds is not
@@ -41,15 +41,19 @@ def host_components(
     catalog: Catalog,
     *,
     async_loading: bool = False,
+    transformers: Transformers | None = None,
 ) -> tuple[Component, ...] | None:
     """What the host holds at its peak, as components with bytes above zero; None where nothing is known of `runtime`.
 
-    async_loading: of stock's init_state. A stock clip without end has no peak: estimates refuse it, and here it counts
-    as one frame.
+    async_loading: of stock's init_state. transformers: how that runtime is called. A clip without end has no peak where
+    all is kept: estimates refuse it, and here it counts as one frame.
     """
-    if runtime not in ("own", "stock"):
+    if runtime == "reimplementation":
         return None
-    found = stretches(configuration, workload, runtime, catalog, async_loading)
+    if runtime in OTHER_RUNTIMES:
+        found = _others(configuration, workload, runtime, catalog, transformers or Transformers())
+    else:
+        found = stretches(configuration, workload, runtime, catalog, async_loading)
     largest = max(found.values(), key=_sum)
     return Component("process", PROCESS_BYTES, "assumed"), *(part for part in largest if part.bytes)
 
@@ -73,6 +77,53 @@ def stretches(
     if workload.task != "video":
         return found | {"running": _stock_picture(workload)}
     return found | _stock_video(configuration, workload, async_loading)
+
+
+def _others(
+    configuration: Configuration, workload: Workload, runtime: Runtime, catalog: Catalog, transformers: Transformers
+) -> Stretches:
+    """Of transformers and Ultralytics; the weights are read once, from a file that is mapped."""
+    weights = catalog.shapes[configuration.variant].parameters * arrays.FLOAT32
+    found = {"loading": (_loaded(weights),)}
+    height, width = workload.frame_size
+    picture, count = height * width * CHANNELS, workload.frames or 1
+    if workload.task != "video" or runtime == "ultralytics" or transformers.streaming:
+        # A picture as it is and as float32; masks leave as float32 at its size.
+        one = picture * (1 + arrays.FLOAT32 * PICTURE_COPIES)
+        kept = _kept_by_transformers(configuration, workload) if runtime == "transformers" else {}
+        return found | {
+            "running": _parts(
+                frames=one + kept.get("frames", 0),
+                bank=kept.get("bank", 0),
+                masks=workload.objects * height * width * arrays.FLOAT32,
+            )
+        }
+    # The clip as it was decoded, and with its channels first (BaseVideoProcessor._prepare_input_videos).
+    clip = 2 * count * picture
+    pixels = configuration.resolution[0] * configuration.resolution[1]
+    prepared = 0
+    if transformers.processing_device == "cpu":
+        prepared = count * (arrays.prepared_frame(pixels, height * width, max) - picture)
+    kept = _kept_by_transformers(configuration, workload)
+    return found | {
+        "frames": _parts(frames=clip + round(prepared)),
+        "tracking": _parts(frames=count * picture + kept["frames"], bank=kept["bank"]),
+    }
+
+
+def _kept_by_transformers(configuration: Configuration, workload: Workload) -> dict[str, int]:
+    """What its session keeps on the host of a video."""
+    if workload.task != "video":
+        return {"frames": 0, "bank": 0}
+    pixels = configuration.resolution[0] * configuration.resolution[1]
+    half = configuration.precision in ("float16", "bfloat16")
+    frame = round(arrays.frames(1, pixels)) // (2 if half else 1)
+    everything, on_gpu = (arrays.transformers_state(pixels, configuration.precision, off) for off in (False, True))
+    count = workload.frames or 1
+    return {
+        "frames": count * frame if configuration.offload_video else 0,
+        "bank": count * workload.objects * round(everything - on_gpu) if configuration.offload_state else 0,
+    }
 
 
 def _own(configuration: Configuration, workload: Workload) -> tuple[Component, ...]:

@@ -61,7 +61,7 @@ class Row:
     @cached_property
     def quantities(self) -> Quantities:
         """The numbers that features are made of."""
-        return quantities(self.run.configuration, self.run.workload)
+        return quantities(self.run.configuration, self.run.workload, self.run.runtime, self.run.transformers)
 
     @cached_property
     def features(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from math import ceil
 from typing import Any, NamedTuple
 
+from planner.memory_model import arrays
 from planner.memory_model.beyond import Scores, reserved_scores
 from planner.memory_model.contexts import Context
 from planner.memory_model.exact import Known
@@ -13,11 +14,12 @@ from planner.memory_model.features import ARRAYS, SCALAR, Quantities
 from planner.memory_model.laws import Group, Law
 from planner.memory_model.releases import Difference
 from planner.nouns.estimate import Component, Phase
-from planner.nouns.run import Configuration, Workload
-from planner.nouns.words import RUNTIMES, Precision, ProvenanceKind, Width
+from planner.nouns.run import Configuration, Transformers, Workload
+from planner.nouns.words import OTHER_RUNTIMES, Precision, ProvenanceKind, Runtime, Width
 
-OTHER_RUNTIME = RUNTIMES[2]
-"""The published re-implementation."""
+OTHER_RUNTIME: Runtime = "reimplementation"
+"""The published one."""
+AS_USUAL = Transformers()
 ENDLESS_FRAMES = 10**9
 """Stands for a clip without end: more frames than any bounded memory bank keeps."""
 WIDTH_OF: Mapping[Precision, Width] = {
@@ -121,16 +123,31 @@ class Terms(NamedTuple):
         return self.apart.of(phase) + (float(self.scores[SCORED[phase]]) if phase in SCORED else 0.0)
 
 
-def quantities(configuration: Configuration, workload: Workload) -> Quantities:
+def quantities(
+    configuration: Configuration, workload: Workload, runtime: Runtime, transformers: Transformers = AS_USUAL
+) -> Quantities:
     """The numbers that features are made of."""
-    return Quantities(
-        pixels=configuration.resolution[0] * configuration.resolution[1],
+    pixels, frames = configuration.resolution[0] * configuration.resolution[1], workload.frames or ENDLESS_FRAMES
+    found = Quantities(
+        pixels=pixels,
         object_batch=configuration.object_batch,
         offload_video=configuration.offload_video,
         offload_state=configuration.offload_state,
         objects=workload.objects,
-        frames=workload.frames or ENDLESS_FRAMES,
+        frames=frames,
         frame_pixels=workload.frame_size[0] * workload.frame_size[1],
+    )
+    if runtime not in OTHER_RUNTIMES or workload.task != "video":
+        return found
+    if runtime == "ultralytics":
+        kept = 0 if configuration.bounded_memory_bank else arrays.stock_state(pixels)
+        return found._replace(kept_bytes=kept)
+    half = configuration.precision in ("float16", "bfloat16")
+    return found._replace(
+        kept_bytes=arrays.transformers_state(pixels, configuration.precision, configuration.offload_state),
+        frame_bytes=0 if configuration.offload_video else arrays.frames(1, pixels) / (2 if half else 1),
+        given_frames=0 if transformers.streaming else frames,
+        prepared=transformers.processing_device == "cuda",
     )
 
 

@@ -73,8 +73,8 @@ class Configuration:
     object_batch: int = 1
     """Objects (automask: points) of one pass through the mask decoder."""
     bounded_memory_bank: bool = True
-    """Keep only what SAM 2 will read again: the own runtime does, and Ultralytics unless it is told not to. False is the
-    stock predictor and transformers, which keep all."""
+    """Keep only what SAM 2 will read again: the own runtime does, and Ultralytics unless it is told not to. False is
+    the stock predictor and transformers, which keep all."""
     offload_video: bool = False
     """Decoded frames stay on the host (transformers: video_storage_device). Makes no difference to the own runtime and
     to Ultralytics, which read them one by one."""

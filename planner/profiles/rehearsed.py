@@ -9,20 +9,22 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from io import StringIO
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from planner.errors import FileError
-from planner.nouns.run import SWITCHES, Configuration, Run, Usage, Workload
-from planner.nouns.words import ATTENTIONS, PRECISIONS, RUNTIMES, TASKS, VARIANTS, VERSIONS, Runtime
+from planner.nouns.run import SWITCHES, Configuration, Run, Transformers, Usage, Workload
+from planner.nouns.words import ATTENTIONS, PRECISIONS, PROCESSING_DEVICES, RUNTIMES, TASKS, VARIANTS, VERSIONS, Runtime
 from planner.text.spelling import check_word
 
 COLUMNS = (
     "use", "task", "variant", "version", "height", "width", "precision", "attention", "capability", "objects", "batch",
-    "frames", "frame_height", "frame_width", *SWITCHES, "allocated", "reserved", "least", "phases",
+    "frames", "frame_height", "frame_width", *SWITCHES, "allocated", "reserved", "least", "phases", "ways",
 )  # fmt: skip
+OPTIONAL = (*SWITCHES, "ways")
+"""Columns that a file may lack: where it is older, and ways of calling where all runs are called as usual."""
 RehearsedUse = Literal["fit", "drawn", "held_out"]
 USES: tuple[RehearsedUse, ...] = get_args(RehearsedUse)
 FIT, DRAWN, HELD_OUT = USES
@@ -48,8 +50,9 @@ def runs_text(runs: Iterable[RehearsedRun], versions: Mapping[str, str]) -> str:
     for name, version in versions.items():
         out.write(f"# {name} {version}\n")
     writer = csv.writer(out, dialect="excel-tab", lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(sorted(map(_cells, runs)))
+    rows = sorted(map(_cells, runs))
+    columns = len(COLUMNS) - (not any(row[-1] for row in rows))
+    writer.writerows(row[:columns] for row in (list(COLUMNS), *rows))
     return out.getvalue()
 
 
@@ -63,7 +66,7 @@ def read_runs(path: Path) -> tuple[list[RehearsedRun], dict[str, str]]:
     body = [line for line in lines if not line.startswith("#")]
     rows = csv.DictReader(body, dialect="excel-tab")
     columns = tuple(rows.fieldnames or ())
-    if columns != tuple(name for name in COLUMNS if name in columns or name not in SWITCHES):  # which may be newer
+    if columns != tuple(name for name in COLUMNS if name in columns or name not in OPTIONAL):
         raise FileError(f"{path}: its columns are not {', '.join(COLUMNS)}.", "Make it with scripts/rehearse_grid.py.")
     runs = []
     for number, row in enumerate(rows, 2):
@@ -82,14 +85,22 @@ def _cells(one: RehearsedRun) -> list[str]:
         f"{one.capability[0]}.{one.capability[1]}", w.objects, c.object_batch, w.frames, *w.frame_size,
         *(int(getattr(c, name)) for name in SWITCHES), usage.allocated_bytes, usage.reserved_bytes,
         "" if usage.least_bytes is None else usage.least_bytes,
-        " ".join(f"{name}={size}" for name, size in usage.phases.items()),
+        " ".join(f"{name}={size}" for name, size in usage.phases.items()), _ways(one.run),
     ]  # fmt: skip
     return [str(value) for value in values]
+
+
+def _ways(run: Run) -> str:
+    """What of how it is called is not as usual."""
+    words = ["keeps-all"] * (run.runtime == "ultralytics" and not run.configuration.bounded_memory_bank)
+    said = ((one.name, getattr(run.transformers, one.name), one.default) for one in fields(Transformers))
+    return " ".join([*words, *(f"{name}={value}" for name, value, usual in said if value != usual)])
 
 
 def _run(runtime: Runtime, row: Mapping[str, str]) -> RehearsedRun:
     major, minor = row["capability"].split(".")
     phases = dict(part.split("=") for part in row["phases"].split())
+    ways = dict(word.partition("=")[::2] for word in (row.get("ways") or "").split())
     configuration = Configuration(
         variant=check_word(row["variant"], "variant", VARIANTS),
         version=check_word(row["version"], "version", VERSIONS),
@@ -97,7 +108,7 @@ def _run(runtime: Runtime, row: Mapping[str, str]) -> RehearsedRun:
         precision=check_word(row["precision"], "precision", PRECISIONS),
         attention=check_word(row["attention"], "attention", ATTENTIONS),
         object_batch=int(row["batch"]),
-        bounded_memory_bank=runtime == "own",
+        bounded_memory_bank=runtime in ("own", "ultralytics") and "keeps-all" not in ways,
         **{name: row.get(name) == "1" for name in SWITCHES},
     )
     workload = Workload(
@@ -112,7 +123,11 @@ def _run(runtime: Runtime, row: Mapping[str, str]) -> RehearsedRun:
         least_bytes=int(row["least"]) if row["least"] else None,
         phases={name: int(size) for name, size in phases.items()},
     )
-    run = Run(runtime=runtime, configuration=configuration, workload=workload)
+    transformers = Transformers(
+        streaming="streaming" in ways,
+        processing_device=check_word(ways.get("processing_device", "cuda"), "device", PROCESSING_DEVICES),
+    )
+    run = Run(runtime=runtime, configuration=configuration, workload=workload, transformers=transformers)
     return RehearsedRun(
         run=run, usage=usage, use=check_word(row["use"], "use", USES), capability=(int(major), int(minor))
     )

@@ -21,7 +21,8 @@ from planner.runtime.automatic import AutomaticMask, automask
 from planner.runtime.cuda import out_of_memory, started
 from planner.runtime.fallback import Ladder, Step
 from planner.runtime.limiting import MemoryCap, cap_on, uuid_of
-from planner.runtime.network import AUTOCAST, WEIGHTS, Network, place
+from planner.runtime.network import Network, place
+from planner.runtime.precision import AUTOCAST, WEIGHTS
 from planner.runtime.segmentation import Segmentation, segment
 from planner.runtime.tracking import Tracking
 from planner.runtime.watch import SILENT, Watch

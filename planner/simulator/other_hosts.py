@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,4 +16,32 @@ def patches(run: Run) -> Iterator[contextlib.AbstractContextManager[Any]]:
     """What is replaced, to be entered around a run."""
     handle_torchvision()
     driver_of(run.runtime).prepare(run)  # imports would make tensors of their own
-    yield from ()
+    yield _forgotten(run.runtime)
+
+
+@contextlib.contextmanager
+def _forgotten(package: str) -> Iterator[None]:
+    """Tables that functions of the package remember, of whatever ran before: a new process has none."""
+    for cache in _caches(package):
+        cache.cache_clear()
+    yield
+    for cache in _caches(package):  # which hold tensors without data
+        cache.cache_clear()
+
+
+def _caches(package: str) -> Iterator[Any]:
+    """What functools.lru_cache made of methods of its models, bare or within a decorator of the package's own."""
+    for name, module in list(sys.modules.items()):
+        if not name.startswith(f"{package}.models."):
+            continue
+        for owner in list(vars(module).values()):
+            if isinstance(owner, type) and owner.__module__ == name:
+                yield from filter(None, map(_cache_of, vars(owner).values()))
+
+
+def _cache_of(attribute: Any) -> Any:
+    function = getattr(attribute, "__func__", attribute)
+    if hasattr(function, "cache_clear"):
+        return function
+    cells = getattr(function, "__closure__", None) or ()
+    return next((cell.cell_contents for cell in cells if hasattr(cell.cell_contents, "cache_clear")), None)

@@ -8,19 +8,21 @@ from dataclasses import dataclass, fields
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
+from planner.catalog.runtimes import check_run
 from planner.catalog.torch_rules import TorchRules, check_code, release_of, rules_of, said
 from planner.errors import EnvironmentFailure, UsageError
 from planner.memory_model.releases import check_tables
-from planner.nouns.run import Configuration, Run, Sam2, Workload
+from planner.nouns.run import Configuration, Run, Sam2, Transformers, Workload
 from planner.nouns.words import (
     ATTENTIONS,
     DRIVEN_RUNTIMES,
     PRECISIONS,
+    PROCESSING_DEVICES,
     PROMPTS,
     TASKS,
     VARIANTS,
     VERSIONS,
-    DrivenRuntime,
+    Runtime,
     package_of,
 )
 from planner.simulator.convolutions.workspaces import ConvolutionWorkspaces
@@ -39,9 +41,9 @@ STOCK_FRAMES = 100
 """Length of a stock clip where nobody says it: it has to end."""
 STOCK_ONLY = ("async_loading", "extension_present", "legacy")
 POINTS_PER_BATCH = 64
-OF_CONFIGURATION, OF_WORKLOAD, OF_SAM2 = (
+OF_CONFIGURATION, OF_WORKLOAD, OF_SAM2, OF_TRANSFORMERS = (
     [one.name for one in fields(noun) if one.name not in ("object_batch", "bounded_memory_bank")]
-    for noun in (Configuration, Workload, Sam2)
+    for noun in (Configuration, Workload, Sam2, Transformers)
 )
 """Arguments that are asked by the names of the nouns' fields; the two that are left out follow from others."""
 Progress = Callable[[int, int], None]
@@ -89,12 +91,18 @@ def checked(settings: dict[str, Any]) -> dict[str, Any]:
         "attention": ATTENTIONS,
         "prompt": PROMPTS,
         "runtime": DRIVEN_RUNTIMES,
+        "processing_device": PROCESSING_DEVICES,
     }
     if settings["stock"] is not None:
         settings["runtime"] = "stock" if settings["stock"] else "own"
     for name, values in allowed.items():
         check_word(settings[name], name, values)
     settings["stock"] = settings["runtime"] == "stock"
+    if settings["keep_all"] and settings["runtime"] != "ultralytics":
+        raise UsageError(
+            f"keep_all is an option of Ultralytics (clear_non_cond_mem=False); the runtime is {settings['runtime']}.",
+            "Leave it out: stock and transformers keep everything, the runtime own never does.",
+        )
     check_tables(settings["position_tables"], settings["runtime"])
     settings["resolution"] = _pair(settings["resolution"], parse_resolution)
     settings["frame_size"] = _pair(settings["frame_size"], parse_frame_size)
@@ -118,7 +126,8 @@ def checked(settings: dict[str, Any]) -> dict[str, Any]:
 
 def _frames(settings: dict[str, Any]) -> int | None:
     if settings["frames"] is None:
-        return 1 if settings["task"] != "video" else STOCK_FRAMES if settings["stock"] else None
+        endless = settings["runtime"] in ("own", "ultralytics") and not settings["keep_all"]
+        return 1 if settings["task"] != "video" else None if endless else STOCK_FRAMES
     return parse_frames(settings["frames"])
 
 
@@ -130,6 +139,7 @@ def _check_runs(settings: dict[str, Any]) -> None:
                 raise UsageError(
                     f"{name} is a matter of the stock predictors.", "Leave it out, or ask for the runtime stock."
                 )
+        check_run(run_of(settings))
         return
     height, width = settings["resolution"]
     if height != width:
@@ -152,32 +162,40 @@ def _pair(value: Any, parse: Callable[[str], tuple[int, int]]) -> tuple[int, int
 
 def run_of(asked: Mapping[str, Any]) -> Run:
     """The run that `checked` arguments describe."""
-    own, automask = not asked["stock"], asked["task"] == "automask"
+    runtime, automask = asked["runtime"], asked["task"] == "automask"
+    batch = asked["points_per_batch"] if automask else asked["object_batch"]
+    if runtime == "ultralytics" and not automask:
+        batch = asked["objects"]  # all go together
     configuration = Configuration(
         **{name: asked[name] for name in OF_CONFIGURATION},
-        object_batch=asked["points_per_batch"] if automask else asked["object_batch"],
-        bounded_memory_bank=own,
+        object_batch=batch,
+        bounded_memory_bank=runtime in ("own", "ultralytics") and not asked["keep_all"],
     )
-    workload = Workload(**{name: asked[name] for name in OF_WORKLOAD})
-    sam2 = Sam2(**{name: asked[name] for name in OF_SAM2})
     return Run(
-        runtime=asked["runtime"], configuration=configuration, workload=workload, prompt=asked["prompt"], sam2=sam2
+        runtime=runtime,
+        configuration=configuration,
+        workload=Workload(**{name: asked[name] for name in OF_WORKLOAD}),
+        prompt=asked["prompt"],
+        sam2=Sam2(**{name: asked[name] for name in OF_SAM2}),
+        transformers=Transformers(**{name: asked[name] for name in OF_TRANSFORMERS}),
     )
 
 
 def asked_of(run: Run) -> dict[str, Any]:
     """The arguments of `simulate` that ask for a run."""
-    automask, stock = run.workload.task == "automask", run.runtime == "stock"
+    automask, own = run.workload.task == "automask", run.runtime == "own"
     asked = {name: getattr(run.configuration, name) for name in OF_CONFIGURATION}
     asked |= {name: getattr(run.workload, name) for name in OF_WORKLOAD}
     asked |= {name: getattr(run.sam2, name) for name in OF_SAM2}
+    asked |= {name: getattr(run.transformers, name) for name in OF_TRANSFORMERS}
     batch = run.configuration.object_batch
     return asked | {
         "runtime": run.runtime,
         "prompt": run.prompt,
         "frames": "unlimited" if run.workload.task == "video" and run.workload.frames is None else run.workload.frames,
-        "object_batch": 1 if automask or stock else batch,
+        "object_batch": batch if own and not automask else 1,
         "points_per_batch": batch if automask else POINTS_PER_BATCH,
+        "keep_all": run.runtime == "ultralytics" and not run.configuration.bounded_memory_bank,
     }
 
 
@@ -227,7 +245,7 @@ def trace(run: Run, conditions: Conditions, progress: Progress | None = None) ->
             gc.enable()
 
 
-def _installed(runtime: DrivenRuntime) -> dict[str, str]:
+def _installed(runtime: Runtime) -> dict[str, str]:
     """Versions of what is run. Raises EnvironmentFailure for a package that is missing, and names its extra."""
     package = package_of(runtime)
     try:

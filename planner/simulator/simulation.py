@@ -24,6 +24,7 @@ from planner.nouns.words import (
     DrivenRuntime,
     PositionTables,
     Precision,
+    ProcessingDevice,
     PromptKind,
     ProvenanceKind,
     Task,
@@ -54,7 +55,8 @@ class Growth:
     """What the run keeps for good of each frame, in requested bytes."""
 
     per_frame_bytes: int
-    """For each frame, with all objects; the frames themselves are not counted."""
+    """For each frame, with all objects. Frames of a clip that is held whole are not counted; one that is streamed in
+    and kept is."""
     per_object_bytes: int
     """For each frame and object."""
 
@@ -136,6 +138,9 @@ def simulate(
     extension_present: bool = False,
     legacy: bool = False,
     position_tables: PositionTables = "built",
+    streaming: bool = False,
+    processing_device: ProcessingDevice = "cuda",
+    keep_all: bool = False,
     torch: str | None = None,
     expandable_segments: bool = False,
     vram: int | str | None = None,
@@ -145,11 +150,12 @@ def simulate(
     """Trace the code that runs SAM 2 on a fake GPU, and play the trace through a model of torch's allocator.
 
     task, variant, version, resolution, precision, attention, objects, frame_size: as in predict.
-    frames: length of the clip. By default a clip without end; for stock, which keeps every frame, 100 frames.
-    runtime: whose code is traced: "own" (behind `planner.load`) or "stock" (the predictors of the sam2 package, at
-        square resolutions). stock, True or False, is an older way to say it.
+    frames: length of the clip. By default a clip without end; for stock and transformers, which keep every frame, 100.
+    runtime: whose code is traced: "own" (behind `planner.load`), "stock" (the predictors of the sam2 package, at
+        square resolutions), "transformers" or "ultralytics". stock, True or False, is an older way to say it.
     object_batch: objects of one pass through the mask decoder ("own").
-    offload_video, offload_state: keep decoded frames, or the memory bank, on the host.
+    offload_video, offload_state: keep decoded frames, or the memory bank, on the host; of transformers its
+        video_storage_device and inference_state_device.
     async_loading: load frames while tracking ("stock").
     capability: the GPU's compute capability, (major, minor).
     prompt: how objects are prompted: "box", "point" or "mask".
@@ -157,7 +163,7 @@ def simulate(
         filter: 1.0 is the worst case.
     extension_present: whether sam2 was built with its CUDA extension ("stock").
     legacy: the video predictor that batches its objects ("stock").
-    position_tables, torch: as in predict.
+    position_tables, streaming, processing_device, keep_all, torch: as in predict.
     expandable_segments: as PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True.
     vram: a size such as "4GB", or bytes: `runs_out` then says where the run ends on a GPU of this size, if it does. A
         clip without end is played for 300 frames.
@@ -256,7 +262,11 @@ def _components(holding: Holding, trust: ProvenanceKind) -> tuple[Component, ...
 def _on_host(run: Run, frames: int) -> tuple[Component, ...]:
     workload, loading = replace(run.workload, frames=frames), run.sam2.async_loading
     catalog = load_catalog()
-    return host_components(run.configuration, workload, run.runtime, catalog, async_loading=loading) or ()
+    ways = run.transformers
+    return (
+        host_components(run.configuration, workload, run.runtime, catalog, async_loading=loading, transformers=ways)
+        or ()
+    )
 
 
 def _growth(played: Played, objects: int) -> Growth:

@@ -1,0 +1,85 @@
+"""What transformers and Ultralytics can be asked for: what they refuse, or have no way to do."""
+
+from __future__ import annotations
+
+from planner.errors import UsageError
+from planner.nouns.run import Configuration, Run, Transformers, Workload
+from planner.nouns.words import OTHER_RUNTIMES
+from planner.text.units import format_resolution
+
+TRANSFORMERS_SIDE = 1024
+"""Of SAM 2 in transformers, whose configuration has the sizes of feature maps in several places; the checkpoints are
+all of this one."""
+ULTRALYTICS_STRIDE = 32
+"""What imgsz is a multiple of."""
+
+
+def check_run(run: Run) -> None:
+    """Raises UsageError for a run that its runtime cannot do, and names the value and the remedy."""
+    check_ways(run)
+    if run.runtime not in OTHER_RUNTIMES:
+        return
+    problem, remedy = _problem(run.runtime, run.configuration, run.workload)
+    if problem:
+        raise UsageError(problem, remedy)
+
+
+def check_ways(run: Run) -> None:
+    """Raises UsageError for options of transformers that another runtime does not have, or that contradict."""
+    if run.runtime != "transformers" and run.transformers != Transformers():
+        raise UsageError(
+            f"streaming and processing_device are options of transformers; the runtime is {run.runtime}.",
+            "Leave them out, or ask for the runtime transformers.",
+        )
+    if run.transformers.streaming and run.workload.task != "video":
+        raise UsageError(f"Only a video streams; the task is {run.workload.task}.", "Leave streaming out.")
+    if run.transformers.streaming and run.transformers.processing_device == "cpu":
+        raise UsageError(
+            "processing_device is for a clip that is given as a whole; streaming, frames are prepared one by one.",
+            "Leave one of the two out.",
+        )
+
+
+def _problem(runtime: str, configuration: Configuration, workload: Workload) -> tuple[str, str]:
+    size = format_resolution(configuration.resolution)
+    height, width = configuration.resolution
+    if configuration.attention != "auto":
+        return (
+            f"The runtime {runtime} has no choice of attention kernel: {configuration.attention} cannot be asked for.",
+            "Leave attention auto.",
+        )
+    if runtime == "transformers":
+        if workload.task == "automask":
+            return (
+                "transformers makes automatic masks in a pipeline of its own, which is not covered.",
+                "Ask for image or video, or for the runtime own, stock or ultralytics.",
+            )
+        if (height, width) != (TRANSFORMERS_SIDE, TRANSFORMERS_SIDE):
+            return (
+                f"transformers runs SAM 2 at {TRANSFORMERS_SIDE}x{TRANSFORMERS_SIDE}, not at {size}.",
+                "Leave the resolution out, or ask for the runtime own, which runs any.",
+            )
+        if workload.task == "video" and workload.frames is None:
+            return (
+                "transformers keeps state of every frame: a clip without end has no peak.",
+                "Give a number of frames, or ask for the runtime own.",
+            )
+        if configuration.object_batch != 1:
+            return "transformers has no object_batch: objects go one by one.", "Leave it out."
+        return "", ""
+    if height != width or height % ULTRALYTICS_STRIDE:
+        return (
+            f"Ultralytics runs squares (imgsz), multiples of {ULTRALYTICS_STRIDE}, not {size}.",
+            f"Choose a square, such as {max(height, width)}x{max(height, width)}, or the runtime own.",
+        )
+    if configuration.precision == "bfloat16":
+        return (
+            "Ultralytics has float16 weights (half) or float32 ones, no bfloat16.",
+            "Ask for float16, float32 or autocast_bfloat16.",
+        )
+    if configuration.offload_video or configuration.offload_state:
+        return (
+            "Ultralytics cannot keep frames or state on the host.",
+            "Leave offload_video and offload_state out: it reads frames one by one and prunes its memory.",
+        )
+    return "", ""
