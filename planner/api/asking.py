@@ -39,12 +39,15 @@ def bounded_memory_bank_of(runtime: Runtime | None, bounded: bool = True) -> boo
     if runtime is None:
         return bounded
     check_word(runtime, "runtime", RUNTIMES)
-    if runtime != "stock" and not bounded:
+    if runtime == "ultralytics":  # which prunes unless it is told not to
+        return bounded
+    keeps = runtime in ("stock", "transformers")
+    if not keeps and not bounded:
         raise UsageError(
             f"The runtime {runtime} and an unbounded memory bank contradict each other.",
-            "Only the stock predictor keeps everything: leave one of the two out.",
+            "Only stock, transformers and Ultralytics keep everything: leave one of the two out.",
         )
-    return runtime != "stock"
+    return not keeps
 
 
 def configuration_and_workload(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from planner.nouns.words import (
     Attention,
     Precision,
     Preference,
+    Runtime,
     Task,
     Variant,
     Version,
@@ -53,6 +55,7 @@ def plan(
     simulate_gpu: str | Path | None = None,
     host_memory: str | int | None = None,
     torch: str | None = None,
+    runtimes: Sequence[Runtime] = (),
     exact: bool = False,
     progress: Progress | None = None,
 ) -> Plan:
@@ -75,6 +78,7 @@ def plan(
         for a GPU of this machine, and not known elsewhere.
     torch: the release whose rules count (workspaces, copies by autocast, code for the GPU), such as "2.11". None: the
         installed one, else the newest known.
+    runtimes: "transformers", "ultralytics" or both: say in Plan.others what they would need, and where they run out.
     exact: rehearse the choice, and what would be preferred to it and may fit, until the best that really fits is found
         (simulate, where nothing can be rehearsed). Answers are kept in the cache folder.
     progress: called with (number, most, method, configuration) before each of the at most 8 runs of an exact plan.
@@ -103,7 +107,17 @@ def plan(
 
             model, asked, notes = exactly(request, budget, model, strict, progress)
             provenance, warnings = replace(provenance, exact=asked), (*warnings, *notes)
-        made = make_plan(request, budget, model, provenance, strict=strict, top=top, warnings=warnings, explain=explain)
+        made = make_plan(
+            request,
+            budget,
+            model,
+            provenance,
+            strict=strict,
+            top=top,
+            warnings=warnings,
+            explain=explain,
+            runtimes=runtimes,
+        )
     return with_files(made)
 
 

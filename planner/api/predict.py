@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from planner.api.asking import bounded_memory_bank_of, check_exact, configuration_and_workload, named_gpu
 from planner.catalog.capability import what_it_lacks
+from planner.catalog.runtimes import check_run
 from planner.catalog.torch_rules import build_named, check_code
 from planner.errors import UsageError
 from planner.memory_model import MemoryModel
@@ -14,17 +15,20 @@ from planner.memory_model.current import known_model
 from planner.memory_model.releases import check_tables
 from planner.nouns.estimate import Estimate
 from planner.nouns.request import Gpu
-from planner.nouns.run import Configuration, runtime_of
+from planner.nouns.run import Configuration, Run, Transformers, runtime_of
 from planner.nouns.words import (
+    PROCESSING_DEVICES,
     Attention,
     PositionTables,
     Precision,
+    ProcessingDevice,
     Runtime,
     Task,
     Variant,
     Version,
 )
 from planner.planning.stock import OFFICIAL_PRECISION, OLDER_PRECISION
+from planner.text.spelling import check_word
 from planner.text.units import (
     check_size,
     parse_size,
@@ -54,6 +58,9 @@ def predict(
     runtime: Runtime | None = None,
     torch: str | None = None,
     position_tables: PositionTables = "built",
+    streaming: bool = False,
+    processing_device: ProcessingDevice = "cuda",
+    keep_all: bool = False,
     exact: bool = False,
     progress: Progress | None = None,
 ) -> Estimate:
@@ -64,12 +71,16 @@ def predict(
     task, objects, frames, frame_size: the workload, as in plan.
     object_batch: objects per pass through the mask decoder, 1 by default; of automatic masks points, 64 by default.
     bounded_memory_bank: keep only what SAM 2 reads again; False means the stock predictor, as runtime="stock" does.
-    offload_video, offload_state: keep decoded frames, or the memory bank, on the host.
+    offload_video, offload_state: keep decoded frames, or the memory bank, on the host (transformers:
+        video_storage_device and inference_state_device).
     gpu: the name of a GPU, from which everything is taken that depends on the GPU.
     vram: a size such as "8GB", or bytes, of a GPU that is not named: the CUDA context is that of cards of this size.
         With neither gpu nor vram it may be the context of any current card, and the upper bound holds for all.
     runtime: whose code runs: "own" (what planner.load runs; the default), "stock" (the predictors of the sam2 package,
-        which keep all frames and state) or "reimplementation" (a published one; image and video in float16).
+        which keep all frames and state), "transformers" or "ultralytics" (their own predictors, at 1024x1024 and at
+        imgsz), or "reimplementation" (a published one; image and video in float16).
+    streaming, processing_device: of transformers: frames are given one by one; where a whole clip is prepared.
+    keep_all: of Ultralytics: every frame's memory stays (clear_non_cond_mem=False).
     torch: as in plan.
     position_tables: when stock makes its tables of positions: "built" (with the model: sam2 since December 2024),
         "used" (at their first use: before) or "none" (forks without them).
@@ -83,13 +94,21 @@ def predict(
         print(estimate.allocated_bytes, estimate.total_bytes, estimate.upper_bytes)
     """
     precision = precision or usual_precision(gpu)
-    bounded_memory_bank = bounded_memory_bank_of(runtime, bounded_memory_bank)
+    bounded_memory_bank = bounded_memory_bank_of(runtime, bounded_memory_bank and not keep_all)
+    if runtime == "ultralytics" and object_batch is None and task != "automask":
+        object_batch = objects  # all go together
     configuration, workload = configuration_and_workload(
         variant=variant, resolution=resolution, task=task, version=version, precision=precision, attention=attention,
         objects=objects, frames=frames, frame_size=frame_size, object_batch=object_batch,
         bounded_memory_bank=bounded_memory_bank, offload_video=offload_video, offload_state=offload_state,
     )  # fmt: skip
     check_tables(position_tables, runtime or runtime_of(configuration))
+    check_word(processing_device, "device", PROCESSING_DEVICES)
+    ways = Transformers(streaming=streaming, processing_device=processing_device)
+    run = Run(
+        runtime=runtime or runtime_of(configuration), configuration=configuration, workload=workload, transformers=ways
+    )
+    check_run(run)
     card, model = model_for(gpu, vram, torch, position_tables)
     if torch is not None:
         build_named(torch)  # which refuses a CUDA that no wheel is built with
@@ -102,7 +121,7 @@ def predict(
     if card is not None:
         no_code = _checked_on(card, configuration, torch)
         capability, notes = card.capability, (*notes, *([no_code] if no_code else []))
-    estimate = model.estimate(configuration, workload, capability, runtime)
+    estimate = model.estimate(configuration, workload, capability, run.runtime, ways)
     because = (*estimate.extrapolated_because, *notes)
     return replace(estimate, extrapolated=bool(because), extrapolated_because=because)
 

@@ -19,13 +19,15 @@ from planner.nouns import answers
 from planner.nouns.answers import Beside, Carried, Comparison, Needed
 from planner.nouns.plan import Plan as PlainPlan
 from planner.nouns.request import Budget, Gpu
-from planner.nouns.run import Configuration, Workload
+from planner.nouns.run import Configuration, Run, Transformers, Workload
 from planner.nouns.words import (
     DRIVEN_RUNTIMES,
+    PROCESSING_DEVICES,
     Attention,
     PositionTables,
     Precision,
     Preference,
+    ProcessingDevice,
     Runtime,
     Task,
     Variant,
@@ -67,11 +69,13 @@ def limits(
     attention: Attention | None = None,
     simulate_gpu: str | Path | None = None,
     host_memory: str | int | None = None,
+    runtimes: Sequence[Runtime] = (),
 ) -> Carried:
     """How far a budget reaches: for each variant the most objects and the largest resolutions, and stock's last frame.
 
     Arguments are those of plan. Objects are counted at the pinned resolution, else at the native one; resolutions are
-    for the number of objects in the request. Raises UsageError as plan does; that nothing fits raises nothing.
+    for the number of objects in the request. runtimes: "transformers", "ultralytics" or both: the last frame on these,
+    too. Raises UsageError as plan does; that nothing fits raises nothing.
 
     Example:
         for reach in planner.limits(vram="6GB", variant="large").reach:
@@ -85,7 +89,7 @@ def limits(
     budget = with_host(budget, host_memory, simulate_gpu)
     model = known_model().on(budget.gpu, budget.total_bytes)
     with torch_of(simulate_gpu):
-        return carried(request, budget, model, warnings)
+        return carried(request, budget, model, warnings, runtimes)
 
 
 def need(
@@ -102,12 +106,15 @@ def need(
     precision: Precision | None = None,
     attention: Attention | None = None,
     top: int = 5,
+    streaming: bool = False,
+    processing_device: ProcessingDevice = "cuda",
 ) -> Needed:
     """The smallest budgets for a request, and the cards known by name that have them.
 
     headroom: held back of the budget, and counted in.
-    runtime: "own", which runs plans, or "stock", the predictors of the sam2 package, for which no headroom is held
-        back.
+    runtime: "own", which runs plans; "stock", the predictors of the sam2 package, "transformers" or "ultralytics", for
+        which no headroom is held back.
+    streaming, processing_device: of transformers, as in predict.
     top: how many sizes of cards to list; 0 looks none up, which saves the time of reading their names.
 
     The other arguments are those of plan. Raises UsageError as plan does, and for a stock clip without end, for which
@@ -123,7 +130,9 @@ def need(
         task=task, objects=objects, frames=frames, frame_size=frame_size, variant=variant, version=version,
         resolution=resolution, precision=precision, attention=attention,
     )  # fmt: skip
-    return needed(request, parse_headroom(headroom), runtime, known_model().on(None), _known_cards(top), top)
+    check_word(processing_device, "device", PROCESSING_DEVICES)
+    ways = Transformers(streaming=streaming, processing_device=processing_device)
+    return needed(request, parse_headroom(headroom), runtime, known_model().on(None), _known_cards(top), top, ways)
 
 
 def runtimes(
@@ -133,14 +142,18 @@ def runtimes(
     vram: str | int | None = None,
     torch: str | None = None,
     position_tables: PositionTables = "built",
+    other: Run | None = None,
 ) -> tuple[Beside, ...]:
-    """What one configuration takes on our runtime and on stock's, and what was published of it; torch as of predict."""
+    """What one configuration takes on our runtime and on stock's, and what was published of it; torch as of predict.
+
+    other: the same on transformers or Ultralytics, and how that is called.
+    """
     from planner.profiles import load_folder
     from planner.text.locations import profiles_folder
 
     card, model = model_for(gpu, vram, torch, position_tables)
     published = load_folder(profiles_folder() / "published")
-    return beside(configuration, workload, model, card.capability if card else None, published)
+    return beside(configuration, workload, model, card.capability if card else None, published, other)
 
 
 def _known_cards(top: int) -> Sequence[Gpu]:

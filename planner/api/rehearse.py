@@ -11,6 +11,7 @@ from typing import Any
 
 from planner.api.confirm import FRAMES, Compared, components_beside, phases_beside
 from planner.api.plans import Plan
+from planner.catalog.runtimes import check_run
 from planner.driving.least import least_of
 from planner.errors import EXIT_FITS, EXIT_NOT_CONFIRMED, EnvironmentFailure, UsageError
 from planner.measure.sweeps import trials
@@ -18,8 +19,9 @@ from planner.measure.trial import FAILED, LOST, RAN, Outcome, Trial, run_trial
 from planner.memory_model.current import known_model
 from planner.nouns.brief import brief
 from planner.nouns.estimate import Estimate
-from planner.nouns.run import SWITCHES, Configuration, Workload
-from planner.nouns.words import DRIVEN_RUNTIMES, Runtime
+from planner.nouns.run import SWITCHES, Configuration, Run, Transformers, Workload
+from planner.nouns.words import DRIVEN_RUNTIMES, OTHER_RUNTIMES, PROCESSING_DEVICES, ProcessingDevice, Runtime
+from planner.planning.others import configuration_on
 from planner.rehearsal.machine import ImaginaryGpu, imaginary_gpu
 from planner.rehearsal.programs import Moment, Notes, Performance, perform
 from planner.rehearsal.stage import Stage, Use
@@ -117,6 +119,9 @@ def rehearse(
     capability: str | tuple[int, int] | None = None,
     runtime: Runtime = "own",
     frames: int | str | None = None,
+    streaming: bool = False,
+    processing_device: ProcessingDevice = "cuda",
+    keep_all: bool = False,
     fallback: bool = False,
     least: bool = False,
     zero_scalars: bool = False,
@@ -129,7 +134,9 @@ def rehearse(
     gpu: the name of the GPU; for a program also several. By default the GPU and the budget of the plan; for a program
         24 GB on capability 8.6.
     vram, capability: a GPU by its memory (a size such as "8GB", or bytes) and compute capability (such as "8.9").
-    runtime: whose code runs the plan: "own" or "stock" (the predictors of the sam2 package, on the same configuration).
+    runtime: whose code runs the plan: "own"; "stock" (the predictors of the sam2 package, on the same configuration);
+        "transformers" or "ultralytics" (as their guides have it, see Plan.others).
+    streaming, processing_device, keep_all: as in predict.
     frames: how many to run of a plan's clip without end; 60 by default.
     fallback: step down to the plan's next smaller configuration where memory runs out.
     least: find the smallest memory in which it completes, by running it some ten times more.
@@ -152,12 +159,17 @@ def rehearse(
         if plan_or_command.chosen is None:
             plan_or_command.require()
         card = _card_of(plan_or_command, gpu, vram, capability)
-        trial = _trial_of(plan_or_command, runtime, frames)
+        ways = Transformers(streaming=streaming, processing_device=processing_device)
+        trial = _trial_of(plan_or_command, runtime, frames, ways, keep_all)
         return _rehearse_plan(plan_or_command, trial, card, fallback, least, options, tried)
     words = [plan_or_command] if isinstance(plan_or_command, str) else list(plan_or_command)
     if not words:
         raise UsageError("There is nothing to rehearse.", "Give a plan, or a command after --.")
-    for name, value in (("frames", frames), ("fallback", fallback or None), ("runtime", runtime != "own" or None)):
+    for name, value in (
+        ("frames", frames), ("fallback", fallback or None), ("runtime", runtime != "own" or None),
+        ("streaming", streaming or None), ("processing_device", processing_device != "cuda" or None),
+        ("keep_all", keep_all or None),
+    ):  # fmt: skip
         if value is not None:
             raise UsageError(f"{name} is for plans; a command has its own options.", "Give it to the command.")
     return _rehearse_command(words, _cards(gpu, vram, capability), least, options, output, tried)
@@ -182,8 +194,10 @@ def _card_of(plan: Plan, gpu: Any, vram: Any, capability: Any) -> ImaginaryGpu:
     return imaginary_gpu(capability=_capability(capability), total_bytes=total, context_bytes=context)
 
 
-def _trial_of(plan: Plan, runtime: Runtime, frames: int | str | None) -> Trial:
-    """The plan's run; on the stock predictors with what of its configuration they know."""
+def _trial_of(
+    plan: Plan, runtime: Runtime, frames: int | str | None, ways: Transformers, keep_all: bool = False
+) -> Trial:
+    """The plan's run; on the stock predictors with what of its configuration they know, on others as Plan.others."""
     chosen, workload = plan.chosen, plan.request.workload
     assert chosen is not None
     check_word(runtime, "runtime", DRIVEN_RUNTIMES)
@@ -191,6 +205,12 @@ def _trial_of(plan: Plan, runtime: Runtime, frames: int | str | None) -> Trial:
         raise UsageError(f"frames={frames} is for videos; the plan is for {workload.task}.", "Leave frames out.")
     count = FRAMES if frames is None else parse_count(frames, "frames")
     configuration = chosen.configuration
+    check_word(ways.processing_device, "device", PROCESSING_DEVICES)
+    if runtime in OTHER_RUNTIMES:
+        return _trial_of_other(plan, runtime, count, ways, keep_all)
+    check_run(Run(runtime=runtime, configuration=configuration, workload=workload, transformers=ways))
+    if keep_all:
+        raise UsageError(f"keep_all is an option of Ultralytics; the runtime is {runtime}.", "Leave it out.")
     if runtime == "own":
         return Trial(runtime="own", configuration=configuration, workload=workload, frames=count)
     known = ("variant", "version", "resolution", "precision", *SWITCHES)
@@ -199,6 +219,19 @@ def _trial_of(plan: Plan, runtime: Runtime, frames: int | str | None) -> Trial:
     ranges["frames"] = [workload.frames or count]
     ranges["object_batch"] = [configuration.object_batch if workload.task == "automask" else None]
     return next(trials(ranges, "stock"))
+
+
+def _trial_of_other(plan: Plan, runtime: Runtime, count: int, ways: Transformers, keep_all: bool) -> Trial:
+    chosen, workload = plan.chosen, plan.request.workload
+    assert chosen is not None
+    configuration = configuration_on(runtime, plan.request, chosen.configuration, plan.budget.capability)
+    if keep_all:
+        configuration = replace(configuration, bounded_memory_bank=False)
+    if workload.task == "video" and workload.frames is None:
+        workload = replace(workload, frames=count)
+    trial = Trial(runtime=runtime, configuration=configuration, workload=workload, transformers=ways, frames=count)
+    check_run(trial)
+    return trial
 
 
 def _rehearse_plan(
@@ -215,10 +248,12 @@ def _rehearse_plan(
     predicted = chosen.estimate
     if trial.runtime != "own":
         if fallback:
-            raise UsageError("The stock predictors have no fallback.", "Leave it out, or ask for the runtime own.")
+            raise UsageError(
+                f"The runtime {trial.runtime} has no fallback.", "Leave it out, or ask for the runtime own."
+            )
         planned = card.context_bytes == predicted.context_bytes  # else it is another GPU's
         model = known_model().on(plan.budget.gpu, plan.budget.total_bytes) if planned else known_model().on(card.name)
-        predicted = model.estimate(trial.configuration, workload, card.capability, trial.runtime)
+        predicted = model.estimate(trial.configuration, workload, card.capability, trial.runtime, trial.transformers)
     masks_of_values = workload.task == "automask"  # which pass the filters
     options = {**options, "zero_scalars": options["zero_scalars"] or masks_of_values}
     with tempfile.TemporaryDirectory(prefix="sam2-plan-rehearsal-") as folder:

@@ -14,6 +14,7 @@ Examples:
   sam2-plan limits --vram 8GB
   sam2-plan limits --gpu "RTX 3060" --task image --frame-size 2160x3840
   sam2-plan limits --vram 6GB --variant large --objects 20 --format json
+  sam2-plan limits --vram 8GB --runtime transformers --runtime ultralytics
 
 \b
 Each variant has two rows: the official recipe (autocast to bfloat16, or what the GPU runs instead) and the precision
@@ -29,6 +30,7 @@ Exit codes: 0 something fits; 1 failed; 2 usage; 3 nothing fits at any resolutio
 @options.budget
 @options.workload
 @options.pins
+@options.runtimes
 @options.output_format
 def command(output: str, **asked: Any) -> None:
     """Show how far a budget reaches: the most objects, frames and pixels for each variant."""

@@ -115,6 +115,7 @@ def _configured(context: click.Context, option: click.Parameter, path: str | Non
 @options.workload
 @options.pins
 @options.torch
+@options.runtimes
 @options.decision
 @options.output_format
 @click.option(
@@ -152,6 +153,8 @@ def cli(context: click.Context, /, output: str, path: str | None, exit_zero: boo
                 "--exact is for a plan of one process on one GPU.",
                 "Plan for one; on others of its kind each process takes the same.",
             )
+        if asked.pop("runtimes"):
+            raise UsageError("--runtime is for a plan of one process.", "Plan for one to compare it with others.")
         from planner.cli.packing import pack_streams
 
         code = pack_streams(asked, output, path)

@@ -30,6 +30,7 @@ Exit codes: 0 answered; 1 failed; 2 usage. Writes nothing.
 @options.pins
 @options.headroom
 @options.runtime(words="whose code would run")
+@options.given
 @click.option(
     "--top",
     metavar="N",

@@ -11,9 +11,11 @@ from planner.errors import UsageError
 from planner.nouns.words import (
     ATTENTIONS,
     DRIVEN_RUNTIMES,
+    OTHER_RUNTIMES,
     POSITION_TABLES,
     PRECISIONS,
     PREFERENCES,
+    PROCESSING_DEVICES,
     TASKS,
     VARIANTS,
     VERSIONS,
@@ -60,6 +62,27 @@ def runtime(known: tuple[Runtime, ...] = DRIVEN_RUNTIMES, words: str = "whose co
     """Whose code runs, asked in one way by all that predict, simulate, rehearse or measure."""
     return click.option("--runtime", type=Word(known), default="own", show_default=True, help=words)
 
+
+runtimes = click.option(
+    "--runtime", "runtimes", type=Word(OTHER_RUNTIMES), multiple=True,
+    help="say what this runtime would need, too: transformers, ultralytics; may be given twice",
+)  # fmt: skip
+
+given = stack(
+    click.option("--streaming", is_flag=True, help="give frames one by one, not the whole clip (transformers)"),
+    click.option(
+        "--processing-device", type=Word(PROCESSING_DEVICES), default="cuda", show_default=True,
+        help="where a whole clip is prepared (transformers)",
+    ),
+)  # fmt: skip
+"""How a clip is given to transformers."""
+streaming = stack(
+    given,
+    click.option(
+        "--keep-all", is_flag=True, help="keep every frame's memory: clear_non_cond_mem=False (ultralytics)"
+    ),
+)  # fmt: skip
+"""What of transformers and Ultralytics changes bytes beside what all runtimes have."""
 
 torch = click.option(
     "--torch",

@@ -8,13 +8,25 @@ import click
 
 from planner.cli import options
 from planner.cli.output import answer
-from planner.nouns.words import ATTENTIONS, PRECISIONS, RUNTIMES, TASKS, VARIANTS, VERSIONS, PositionTables, Runtime
+from planner.nouns.run import Run, Transformers
+from planner.nouns.words import (
+    ATTENTIONS,
+    OTHER_RUNTIMES,
+    PRECISIONS,
+    RUNTIMES,
+    TASKS,
+    VARIANTS,
+    VERSIONS,
+    PositionTables,
+    Runtime,
+)
 from planner.report.layout import Style
 
 EPILOG = """\b
 Examples:
   sam2-plan predict --variant large --resolution 2048 --task image --precision float16
   sam2-plan predict --variant tiny --task video --frames 240 --runtime stock --format json
+  sam2-plan predict --variant large --frames 240 --precision bfloat16 --runtime transformers --streaming
 
 \b
 Exit codes: 0 predicted; 1 failed; 2 usage. Writes nothing; --exact writes its findings into the cache folder.
@@ -45,6 +57,7 @@ Exit codes: 0 predicted; 1 failed; 2 usage. Writes nothing; --exact writes its f
 @click.option("--frame-size", metavar="HxW", help="size of the source pictures  [default: 1080x1920]")
 @click.option("--object-batch", metavar="N", help="objects per pass (automask: points)  [default: 1; automask: 64]")
 @options.runtime(RUNTIMES, words="whose code runs; not covered: with torch.compile")
+@options.streaming
 @click.option("--offload-video", is_flag=True, help="keep decoded frames on the host")
 @click.option("--offload-state", is_flag=True, help="keep the memory bank on the host")
 @options.position_tables
@@ -65,9 +78,10 @@ def command(
 ) -> None:
     """Predict the bytes of one configuration: by component, by phase, with an upper bound.
 
-    The runtime says whose code runs: own is what `sam2-plan run` runs, stock the predictors of the sam2 package, and
-    reimplementation the program whose figures were published (image and video in float16). Figures of the other
-    runtimes stand below. Models under torch.compile (vos_optimized, compile_image_encoder) are not covered.
+    The runtime says whose code runs: own is what `sam2-plan run` runs, stock the predictors of the sam2 package,
+    transformers and ultralytics those of these packages, and reimplementation the program whose figures were published
+    (image and video in float16). Figures of our runtime and of stock stand below. Models under torch.compile
+    (vos_optimized, compile_image_encoder) are not covered.
     """
     import planner
     from planner.api.asking import bounded_memory_bank_of, configuration_and_workload
@@ -79,12 +93,19 @@ def command(
 
     given = asked["precision"]
     asked["precision"] = given or usual_precision(gpu)
-    asked["bounded_memory_bank"] = bounded_memory_bank_of(runtime)
+    ways: dict[str, Any] = {name: asked.pop(name) for name in ("streaming", "processing_device", "keep_all")}
+    asked["bounded_memory_bank"] = bounded_memory_bank_of(runtime, not ways["keep_all"])
+    if runtime == "ultralytics" and asked["object_batch"] is None and asked["task"] != "automask":
+        asked["object_batch"] = asked["objects"]  # all go together
     whose: dict[str, Any] = {"gpu": gpu, "vram": vram, "torch": torch, "position_tables": position_tables}
     with telling_progress() as progress:
-        estimate = planner.predict(**asked, **whose, runtime=runtime, exact=exact, progress=progress)
+        estimate = planner.predict(**asked, **whose, **ways, runtime=runtime, exact=exact, progress=progress)
     configuration, workload = configuration_and_workload(**asked)
-    beside = runtimes(configuration, workload, **whose)
+    other = None
+    if runtime in OTHER_RUNTIMES:
+        said = Transformers(streaming=ways["streaming"], processing_device=ways["processing_device"])
+        other = Run(runtime=runtime, configuration=configuration, workload=workload, transformers=said)
+    beside = runtimes(configuration, workload, **whose, other=other)
     made = configuration, workload, estimate, runtime, beside
 
     def text(style: Style) -> str:

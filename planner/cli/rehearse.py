@@ -61,6 +61,7 @@ class _WithProgram(click.Command):
     "--capability", metavar="X.Y", help="compute capability of the GPU  [default: that of the plan's GPU, else 8.6]"
 )
 @options.runtime(words="whose code runs a plan")
+@options.streaming
 @click.option("--frames", metavar="N", help="frames to run of a plan's clip without end  [default: 60]")
 @click.option(
     "--fallback", is_flag=True, help="if a plan runs out of memory, continue with its next smaller configuration"

@@ -19,6 +19,7 @@ Examples:
   sam2-plan simulate --variant large --precision float16 --objects 10 --frames unlimited
   sam2-plan simulate --runtime stock --variant tiny --frames 240 --objects 3 --format json
   sam2-plan simulate --runtime stock --variant tiny --offload-video --timeline memory.svg
+  sam2-plan simulate --runtime transformers --streaming --precision bfloat16 --frames 240
 
 \b
 Exit codes: 0 simulated; 1 failed, such as without torch or sam2; 2 usage. Writes nothing but --timeline's file.
@@ -53,7 +54,9 @@ Needs the extra: pip install "sam2-plan[sam2]". Runs the code of the sam2 packag
     show_default=True,
     help="attention kernel; auto is what torch picks on this GPU",
 )
-@click.option("--frames", metavar="N|unlimited", help="length of the clip  [default: unlimited; stock: 100]")
+@click.option(
+    "--frames", metavar="N|unlimited", help="length of the clip  [default: unlimited; stock, transformers: 100]"
+)
 @click.option("--objects", metavar="N", default="1", show_default=True, help="objects tracked or prompted at once")
 @click.option("--frame-size", metavar="HxW", default="1080x1920", show_default=True, help="size of the source pictures")
 @click.option(
@@ -80,6 +83,7 @@ Needs the extra: pip install "sam2-plan[sam2]". Runs the code of the sam2 packag
 @click.option("--legacy", is_flag=True, help="use the video predictor that batches its objects (stock)")
 @options.position_tables
 @options.runtime(words="whose code is traced: what runs a plan, or sam2's own; not covered: with torch.compile")
+@options.streaming
 @click.option("--stock/--own", default=None, hidden=True, help="--runtime stock, or own, as it was asked before")
 @click.option("--object-batch", metavar="N", default="1", show_default=True, help="objects per pass (own)")
 @click.option("--capability", metavar="X.Y", default="8.6", show_default=True, help="compute capability of the GPU")

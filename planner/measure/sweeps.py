@@ -7,10 +7,21 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from planner.catalog.runtimes import check_run
 from planner.errors import FileError, UsageError
 from planner.measure.trial import Trial
-from planner.nouns.run import SWITCHES, Configuration, Workload
-from planner.nouns.words import DRIVEN_RUNTIMES, PRECISIONS, TASKS, VARIANTS, VERSIONS, DrivenRuntime
+from planner.nouns.run import SWITCHES, Configuration, Transformers, Workload
+from planner.nouns.words import (
+    DRIVEN_RUNTIMES,
+    OTHER_RUNTIMES,
+    PRECISIONS,
+    PROCESSING_DEVICES,
+    TASKS,
+    VARIANTS,
+    VERSIONS,
+    DrivenRuntime,
+    Precision,
+)
 from planner.text.spelling import check_word
 from planner.text.strict_yaml import Fields, read
 from planner.text.units import parse_count, parse_frame_size, parse_frames, parse_resolution
@@ -22,6 +33,9 @@ FULL_HD = (1080, 1920)
 STOCK_FRAMES = 24
 OF_VIDEO = ("offload_video", "offload_state")
 """Switches that make no difference to a picture."""
+WAYS = ("streaming", "keep_all")
+"""Switches of transformers and of Ultralytics; see planner.simulate."""
+_USUAL_PRECISIONS: Mapping[str, Precision] = {"transformers": "bfloat16", "ultralytics": "float32"}
 Ranges = Mapping[str, Sequence[Any]]
 
 _QUICK: tuple[Ranges, ...] = (
@@ -54,9 +68,13 @@ PRESETS = {"quick": _QUICK, "standard": _STANDARD, "full": _FULL}
 
 
 def preset(name: str, runtime: str, device: str = "cuda") -> list[Trial]:
-    """The trials of a preset, each once. Raises UsageError for an unknown one."""
+    """The trials of a preset, each once, without those that transformers or Ultralytics cannot do.
+
+    Raises UsageError for an unknown one.
+    """
     check_word(name, "preset", tuple(PRESETS))
-    return _once(trial for ranges in PRESETS[name] for trial in trials(ranges, runtime, device))
+    strict = runtime not in OTHER_RUNTIMES
+    return _once(trial for ranges in PRESETS[name] for trial in trials(ranges, runtime, device, strict=strict))
 
 
 def sweep_file(path: Path, runtime: str, device: str = "cuda") -> list[Trial]:
@@ -71,24 +89,32 @@ def sweep_file(path: Path, runtime: str, device: str = "cuda") -> list[Trial]:
     return found
 
 
-def trials(ranges: Ranges, runtime: str, device: str = "cuda") -> Iterator[Trial]:
-    """The product of ranges. Raises UsageError for what the runtime cannot run."""
+def trials(ranges: Ranges, runtime: str, device: str = "cuda", *, strict: bool = True) -> Iterator[Trial]:
+    """The product of ranges. Raises UsageError for what the runtime cannot run, or leaves it out if not strict."""
     known = check_word(runtime, "runtime", DRIVEN_RUNTIMES)
     usual: dict[str, Sequence[Any]] = {
         "task": ["video"],
         "variant": ["tiny"],
         "version": ["2.1"],
         "resolution": [(1024, 1024)],
-        "precision": ["autocast_bfloat16"],
+        "precision": [_USUAL_PRECISIONS.get(known, "autocast_bfloat16")],
         "objects": [1],
         "frames": [None if runtime == "own" else STOCK_FRAMES],
         "frame_size": [FULL_HD],
         "object_batch": [None],
-        **{name: [False] for name in SWITCHES},
+        **{name: [False] for name in (*SWITCHES, *WAYS)},
+        "processing_device": ["cuda"],
     }
     names = list(usual)
     for values in product(*(ranges.get(name, usual[name]) for name in names)):
-        yield _trial(dict(zip(names, values, strict=True)), known, device)
+        try:
+            trial = _trial(dict(zip(names, values, strict=True)), known, device)
+            check_run(trial)
+        except UsageError:
+            if strict:
+                raise
+        else:
+            yield trial
 
 
 def _trial(asked: Mapping[str, Any], runtime: DrivenRuntime, device: str) -> Trial:
@@ -101,6 +127,8 @@ def _trial(asked: Mapping[str, Any], runtime: DrivenRuntime, device: str) -> Tri
             raise UsageError(f"The stock predictors have no object_batch of {batch}.", "Leave it out.")
         if task == "video" and asked["frames"] is None:
             raise UsageError("The stock predictors keep every frame: a clip without end ends badly.", "Give frames.")
+    if runtime == "ultralytics" and task != "automask":
+        batch = asked["objects"]  # all go together
     moot = () if task == "video" else OF_VIDEO
     switched: dict[str, Any] = {name: asked[name] and name not in moot for name in SWITCHES}
     configuration = Configuration(
@@ -109,7 +137,7 @@ def _trial(asked: Mapping[str, Any], runtime: DrivenRuntime, device: str) -> Tri
         resolution=(height, width),
         precision=asked["precision"],
         object_batch=batch or (STOCK_POINTS if task == "automask" else 1),
-        bounded_memory_bank=runtime == "own",
+        bounded_memory_bank=runtime in ("own", "ultralytics") and not asked["keep_all"],
         **switched,
     )
     workload = Workload(
@@ -118,7 +146,11 @@ def _trial(asked: Mapping[str, Any], runtime: DrivenRuntime, device: str) -> Tri
         frames=asked["frames"] if task == "video" else 1,
         frame_size=asked["frame_size"],
     )
-    return Trial(runtime=runtime, configuration=configuration, workload=workload, device=device)
+    video = task == "video"
+    ways = Transformers(
+        streaming=asked["streaming"] and video, processing_device=asked["processing_device"] if video else "cuda"
+    )
+    return Trial(runtime=runtime, configuration=configuration, workload=workload, transformers=ways, device=device)
 
 
 def _once(found: Iterator[Trial]) -> list[Trial]:
@@ -131,7 +163,13 @@ def _once(found: Iterator[Trial]) -> list[Trial]:
 
 
 def _ranges(fields: Fields) -> dict[str, Sequence[Any]]:
-    words = {"task": TASKS, "variant": VARIANTS, "version": VERSIONS, "precision": PRECISIONS}
+    words: dict[str, tuple[str, ...]] = {
+        "task": TASKS,
+        "variant": VARIANTS,
+        "version": VERSIONS,
+        "precision": PRECISIONS,
+        "processing_device": PROCESSING_DEVICES,
+    }
     parsed: dict[str, Callable[[str], Any]] = {
         "resolution": parse_resolution,
         "objects": lambda text: parse_count(text, "objects"),
@@ -140,7 +178,7 @@ def _ranges(fields: Fields) -> dict[str, Sequence[Any]]:
         "object_batch": lambda text: parse_count(text, "objects per pass"),
     }
     found: dict[str, Sequence[Any]] = {}
-    for name in (*words, *parsed, *SWITCHES):
+    for name in (*words, *parsed, *SWITCHES, *WAYS):
         if name not in fields:
             continue
         values = fields.items(name)

@@ -98,8 +98,11 @@ def prepared_frame(pixels: Number, frame_pixels: Number, maximum: Callable[[Numb
 
 
 def prepared_segments(pixels: Number, frame_pixels: Number, where: Callable[[Any, Number, Number], Number]) -> Number:
-    """The same as the allocator reserves it: the second float32 copy takes the place of the source's, if that is larger
-    together with the resized clip in 8 bits, which takes it first."""
+    """The same as the allocator reserves it.
+
+    The second float32 copy takes the place of the source's, where that holds it and the resized clip in 8 bits, which
+    is there first.
+    """
     source, resized = frame_pixels * 3, pixels * 3
     again = where(source * FLOAT32 >= resized * (1 + FLOAT32), 0, resized * FLOAT32)
     return source * (1 + FLOAT32) + resized * FLOAT32 + again

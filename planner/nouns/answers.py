@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from planner.errors import EXIT_DOES_NOT_FIT, EXIT_FITS, EXIT_WARNING
 from planner.nouns.brief import brief
-from planner.nouns.plan import Plan, Stock
+from planner.nouns.plan import Elsewhere, Plan, Stock
 from planner.nouns.request import Budget, Headroom, Request
 from planner.nouns.run import Configuration
 from planner.nouns.words import LostBy, Origin, Purpose, Runtime, Standing, Verdict
@@ -144,6 +144,8 @@ class Carried:
     that takes least."""
     stock: tuple[Stock, ...]
     """The stock predictor with each variant, for a clip without end: where it runs out says how long a clip may be."""
+    others: tuple[Elsewhere, ...] = ()
+    """The same of the other runtimes that were asked for."""
     warnings: tuple[str, ...]
 
     @property

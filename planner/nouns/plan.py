@@ -18,6 +18,7 @@ from planner.nouns.run import Configuration
 from planner.nouns.words import (
     Attention,
     Precision,
+    Runtime,
     Variant,
     Verdict,
     Version,
@@ -143,6 +144,15 @@ class Stock:
     """What it holds in the host's memory; None for a clip without end, and for what cannot be run."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Elsewhere(Stock):
+    """The same request on transformers or Ultralytics, as their guides have it."""
+
+    runtime: Runtime
+    streaming: bool = False
+    """Of transformers: whether frames are given one by one, instead of the whole clip at first."""
+
+
 @dataclass(frozen=True, slots=True)
 class Suggestion:
     """A change that was verified to give a plan, and the command for it."""
@@ -185,6 +195,8 @@ class Plan:
     first."""
     limits: Limits
     stock: Stock
+    others: tuple[Elsewhere, ...] = ()
+    """The same on the other runtimes that were asked for."""
     suggestions: tuple[Suggestion, ...]
     """What would help, each planned again before it was said."""
     warnings: tuple[str, ...]

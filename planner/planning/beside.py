@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from planner.memory_model import MemoryModel
+from planner.memory_model.terms import AS_USUAL
 from planner.nouns.answers import Beside
 from planner.nouns.measurement import Measurement
-from planner.nouns.run import Configuration, Workload
+from planner.nouns.run import Configuration, Run, Transformers, Workload
 from planner.nouns.words import Runtime
 from planner.planning.stock import stock_batch
 
@@ -22,16 +23,23 @@ def beside(
     model: MemoryModel,
     capability: tuple[int, int] | None,
     published: Iterable[Measurement],
+    other: Run | None = None,
 ) -> tuple[Beside, ...]:
     """Own, stock, and each figure of `published` that is of this task, variant and resolution with one object.
+
+    other: the same on transformers or Ultralytics, where that was asked about.
 
     Precision and version of a published figure may be others than those of the configuration: `note` says them.
     """
     own = replace(configuration, bounded_memory_bank=True)
+    if other is not None and workload.task != "automask":
+        own = replace(own, object_batch=1)
     stock = replace(configuration, bounded_memory_bank=False, object_batch=stock_batch(workload))
     found = [_predicted("own", own, workload, model, capability)]
     reason = _why_not_stock(configuration, workload)
     found.append(_unknown("stock", reason) if reason else _predicted("stock", stock, workload, model, capability))
+    if other is not None:
+        found.append(_predicted(other.runtime, other.configuration, workload, model, capability, other.transformers))
     return (*found, *_published(configuration, workload, published))
 
 
@@ -49,8 +57,9 @@ def _predicted(
     workload: Workload,
     model: MemoryModel,
     capability: tuple[int, int] | None,
+    transformers: Transformers = AS_USUAL,
 ) -> Beside:
-    estimate = model.estimate(configuration, workload, capability, runtime)
+    estimate = model.estimate(configuration, workload, capability, runtime, transformers)
     return Beside(
         runtime=runtime,
         allocated_bytes=estimate.allocated_bytes,

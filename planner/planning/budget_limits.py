@@ -10,9 +10,10 @@ from planner.memory_model import MemoryModel
 from planner.nouns.answers import Carried, Reach
 from planner.nouns.request import Budget, Request
 from planner.nouns.run import Configuration, Workload
-from planner.nouns.words import VARIANTS, VERSIONS
+from planner.nouns.words import VARIANTS, VERSIONS, Runtime
 from planner.planning.candidates import CandidateClass, candidate_classes
 from planner.planning.choice_limits import SMALLEST_STEPS, Span, how_short, objects_of, scaled
+from planner.planning.others import others
 from planner.planning.ranking import PRECISION_RANK
 from planner.planning.stock import NATIVE, stock
 from planner.text.units import format_resolution
@@ -22,8 +23,14 @@ SQUARE = (1, 1)
 Reasons = dict[str, str]
 
 
-def carried(request: Request, budget: Budget, model: MemoryModel, warnings: Sequence[str] = ()) -> Carried:
-    """What the budget carries of the request, for each variant that its pins leave open."""
+def carried(
+    request: Request,
+    budget: Budget,
+    model: MemoryModel,
+    warnings: Sequence[str] = (),
+    runtimes: Sequence[Runtime] = (),
+) -> Carried:
+    """What the budget carries of the request, for each variant that its pins leave open; runtimes: beside ours."""
     variants = (request.pins.variant,) if request.pins.variant else VARIANTS
     requests = [replace(request, pins=replace(request.pins, variant=variant)) for variant in variants]
     endless = replace(request.workload, frames=None if request.workload.task == "video" else 1)
@@ -36,6 +43,9 @@ def carried(request: Request, budget: Budget, model: MemoryModel, warnings: Sequ
             for candidate in _shown_classes(one, budget, model)
         ),
         stock=tuple(stock(replace(one, workload=endless), budget, None, model) for one in requests),
+        others=tuple(
+            other for one in requests for other in others(runtimes, replace(one, workload=endless), budget, None, model)
+        ),
         warnings=tuple(warnings),
     )
 

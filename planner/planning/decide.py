@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from planner.memory_model import MemoryModel
 from planner.nouns.estimate import Estimate
-from planner.nouns.plan import Choice, Plan, Provenance
+from planner.nouns.plan import Choice, Elsewhere, Plan, Provenance
 from planner.nouns.request import Budget, Request
 from planner.nouns.run import Workload
-from planner.nouns.words import Verdict
+from planner.nouns.words import Runtime, Verdict
 from planner.planning.alternatives import alternatives
 from planner.planning.candidates import CandidateClass, Member, candidate_classes, members, smallest_need, within_host
 from planner.planning.choice_limits import limits
@@ -46,12 +46,13 @@ def make_plan(
     top: int = DEFAULT_ALTERNATIVES,
     warnings: Sequence[str] = (),
     explain: bool = False,
+    runtimes: Sequence[Runtime] = (),
 ) -> Plan:
     """The best configuration that fits, with what supports the decision. The same input gives the same Plan.
 
     strict: a plan that fits tightly is a failure, so what surely fits is preferred to all else. explain: say of every
-    candidate class why it was or was not chosen. Raises UsageError only for a request that contradicts itself; that
-    nothing fits is a Plan, not an error.
+    candidate class why it was or was not chosen. runtimes: others to say the same of. Raises UsageError only for a
+    request that contradicts itself; that nothing fits is a Plan, not an error.
     """
     workload, exact = request.workload, provenance.exact is not None
     usable = budget.usable_bytes
@@ -82,6 +83,7 @@ def make_plan(
         rejected=reject_all(weighed.turned_down, budget, estimate_of),
         limits=limits(chosen, request, budget, model, smallest),
         stock=stock(request, budget, chosen.configuration if chosen else None, model),
+        others=_elsewhere(runtimes, request, budget, chosen, model),
         suggestions=suggestions(request, budget, model, weighed, others, smallest, strict),
         warnings=(
             *warnings,
@@ -95,6 +97,16 @@ def make_plan(
         provenance=provenance,
         explained=explained,
     )
+
+
+def _elsewhere(
+    runtimes: Sequence[Runtime], request: Request, budget: Budget, chosen: Choice | None, model: MemoryModel
+) -> tuple[Elsewhere, ...]:
+    if not runtimes:
+        return ()
+    from planner.planning.others import others  # few ask
+
+    return others(runtimes, request, budget, chosen.configuration if chosen else None, model)
 
 
 def _verdict(chosen: Choice | None, usable_bytes: int) -> Verdict:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from planner.catalog.capability import why_unsupported
+from planner.catalog.runtimes import check_run
 from planner.errors import UsageError
 from planner.memory_model import MemoryModel
-from planner.memory_model.terms import Totals
+from planner.memory_model.terms import AS_USUAL, Totals
 from planner.nouns.answers import Cards, Need, Needed
 from planner.nouns.request import Budget, Gpu, Headroom, Pins, Request
-from planner.nouns.run import Configuration
-from planner.nouns.words import VARIANTS, VERSIONS, Purpose, Runtime, Verdict
+from planner.nouns.run import Configuration, Run, Transformers, Workload
+from planner.nouns.words import VARIANTS, VERSIONS, Precision, Purpose, Runtime, Verdict
 from planner.planning.candidates import (
     SQUARE_SIDES,
     SURE,
@@ -31,24 +33,32 @@ from planner.text.units import MAXIMUM_SIZE_BYTES, format_size
 
 
 def needed(
-    request: Request, headroom: Headroom, runtime: Runtime, model: MemoryModel, gpus: Sequence[Gpu], top: int
+    request: Request,
+    headroom: Headroom,
+    runtime: Runtime,
+    model: MemoryModel,
+    gpus: Sequence[Gpu],
+    top: int,
+    transformers: Transformers = AS_USUAL,
 ) -> Needed:
     """The budgets for the smallest class that the pins leave open and for all at the native resolution.
 
-    gpus: the cards that are known; top: how many groups of them to list. Raises UsageError for what has no answer: a
-    clip without end on the stock predictor, or a resolution that this one does not run.
+    gpus: the cards that are known; top: how many groups of them to list; transformers: how that runtime is called.
+    Raises UsageError for what has no answer: a clip without end on a runtime that keeps everything, or a resolution
+    that it does not run.
     """
-    if runtime == "stock":
-        _check_stock(request)
+    if runtime != "own":
+        _check(request, runtime, transformers)
         headroom = Headroom()  # it stops where the whole card is used up; headroom is our own caution
-    classes = _at_native(request, runtime, model)
-    smallest = min(_open_classes(request, runtime, model), key=_by_need)
-    needs = [_need(candidate, request, headroom, runtime, model) for candidate in classes]
+    whose = Whose(runtime, transformers)
+    classes = _at_native(request, whose, model)
+    smallest = min(_open_classes(request, whose, model), key=_by_need)
+    needs = [_need(candidate, request, headroom, whose, model) for candidate in classes]
     if len(needs) > 1 or classes[0].resolution != smallest.resolution:
-        needs.insert(0, _need(smallest, request, headroom, runtime, model, "smallest"))
+        needs.insert(0, _need(smallest, request, headroom, whose, model, "smallest"))
     official = [need for need in needs if need.purpose == "official"]
     shown = official[0] if request.pins.variant and official else needs[0]
-    groups = _cards(shown, request, headroom, runtime, model, gpus)
+    groups = _cards(shown, request, headroom, whose, model, gpus)
     return Needed(
         request=request,
         headroom=headroom,
@@ -60,8 +70,50 @@ def needed(
     )
 
 
-def _check_stock(request: Request) -> None:
-    workload, resolution = request.workload, request.pins.resolution
+class Whose(NamedTuple):
+    """Whose code runs, and how it is called."""
+
+    runtime: Runtime
+    transformers: Transformers
+
+    def configuration(self, candidate: CandidateClass, member: Member) -> Configuration:
+        """What it runs of a class in one way."""
+        bounded = self.runtime in ("own", "ultralytics")
+        return replace(candidate.configuration(member), bounded_memory_bank=bounded)
+
+    def batch(self, workload: Workload) -> int:
+        """Objects, or points, that a runtime other than ours takes in one pass."""
+        if self.runtime == "stock" or workload.task == "automask":
+            return stock_batch(workload)
+        return workload.objects if self.runtime == "ultralytics" else 1
+
+    def sizes(self, request: Request) -> Sequence[tuple[int, int]]:
+        """The resolutions at which it can run."""
+        if self.runtime == "own":
+            return resolutions(request)
+        return [NATIVE] if self.runtime == "transformers" else [(side, side) for side in SQUARE_SIDES]
+
+    def precisions(self, pins: Pins) -> Sequence[Precision]:
+        """Those that the pins leave open and that it has."""
+        return [one for one in open_precisions(pins) if self.runtime != "ultralytics" or one != "bfloat16"]
+
+
+def _check(request: Request, runtime: Runtime, transformers: Transformers) -> None:
+    workload, pins = request.workload, request.pins
+    if runtime != "stock":
+        whose = Whose(runtime, transformers)
+        configuration = Configuration(
+            variant=pins.variant or VARIANTS[0],
+            version=pins.version or VERSIONS[0],
+            resolution=pins.resolution or NATIVE,
+            precision=pins.precision or OFFICIAL_PRECISION,
+            attention=pins.attention or "auto",
+            object_batch=whose.batch(workload),
+            bounded_memory_bank=runtime == "ultralytics",
+        )
+        check_run(Run(runtime=runtime, configuration=configuration, workload=workload, transformers=transformers))
+        return
+    resolution = pins.resolution
     if workload.task == "video" and workload.frames is None:
         raise UsageError(
             "No budget is enough for a clip without end on the stock predictor: it keeps every frame.",
@@ -74,7 +126,7 @@ def _check_stock(request: Request) -> None:
         )
 
 
-def _at_native(request: Request, runtime: Runtime, model: MemoryModel) -> list[CandidateClass]:
+def _at_native(request: Request, whose: Whose, model: MemoryModel) -> list[CandidateClass]:
     """Every open variant and precision at the pinned resolution, else the native one, in order."""
     at = replace(request.pins, resolution=request.pins.resolution or NATIVE)
     variants = (at.variant,) if at.variant else VARIANTS
@@ -82,19 +134,19 @@ def _at_native(request: Request, runtime: Runtime, model: MemoryModel) -> list[C
         candidate
         for variant in variants
         for candidate in sorted(
-            _classes(request, runtime, model, replace(at, variant=variant)),
+            _classes(request, whose, model, replace(at, variant=variant)),
             key=lambda candidate: PRECISION_RANK[candidate.precision],
         )
     ]
 
 
-def _open_classes(request: Request, runtime: Runtime, model: MemoryModel) -> Iterator[CandidateClass]:
+def _open_classes(request: Request, whose: Whose, model: MemoryModel) -> Iterator[CandidateClass]:
     """Every class that the pins leave open: bytes step with the resolution, so the smallest picture need not do."""
     pins = request.pins
-    sizes = [(side, side) for side in SQUARE_SIDES] if runtime == "stock" else resolutions(request)
+    sizes = whose.sizes(request)
     for variant in (pins.variant,) if pins.variant else VARIANTS:
         for size in (pins.resolution,) if pins.resolution else sizes:
-            yield from _classes(request, runtime, model, replace(pins, variant=variant, resolution=size))
+            yield from _classes(request, whose, model, replace(pins, variant=variant, resolution=size))
 
 
 def _by_need(candidate: CandidateClass) -> tuple[int, int, int]:
@@ -103,11 +155,11 @@ def _by_need(candidate: CandidateClass) -> tuple[int, int, int]:
 
 
 def _classes(
-    request: Request, runtime: Runtime, model: MemoryModel, pins: Pins, gpu: Gpu | None = None
+    request: Request, whose: Whose, model: MemoryModel, pins: Pins, gpu: Gpu | None = None
 ) -> list[CandidateClass]:
-    """The classes under these pins, of one version. The stock predictor runs each in one way."""
+    """The classes under these pins, of one version. Other runtimes run each in one way."""
     pins = replace(pins, version=pins.version or VERSIONS[0])
-    if runtime == "own":
+    if whose.runtime == "own":
         budget = Budget(total_bytes=1, headroom=Headroom(), source="gpu", gpu=gpu)
         return candidate_classes(replace(request, pins=pins), budget, model)
     assert pins.variant is not None
@@ -116,26 +168,22 @@ def _classes(
     capability = gpu.capability if gpu else None
     attention = pins.attention or "auto"
     found = []
-    for precision in open_precisions(pins):
+    for precision in whose.precisions(pins):
         empty = CandidateClass(pins.variant, pins.version, pins.resolution, precision, attention, (), None)
-        member = Member(stock_batch(request.workload), False, 0, 0, 0, 0)
-        configuration = _configuration(empty, member, runtime)
-        totals = model.totals(configuration, request.workload, capability)
+        member = Member(whose.batch(request.workload), False, 0, 0, 0, 0)
+        configuration = whose.configuration(empty, member)
+        totals = model.totals(configuration, request.workload, capability, *whose)
         member = member._replace(least_bytes=totals.least, total_bytes=totals.total, upper_bytes=totals.upper)
         unsupported = why_unsupported(precision, attention, capability)
         found.append(empty._replace(members=(member,), unsupported=unsupported))
     return found
 
 
-def _configuration(candidate: CandidateClass, member: Member, runtime: Runtime) -> Configuration:
-    return replace(candidate.configuration(member), bounded_memory_bank=runtime == "own")
-
-
 def _need(
     candidate: CandidateClass,
     request: Request,
     headroom: Headroom,
-    runtime: Runtime,
+    whose: Whose,
     model: MemoryModel,
     purpose: Purpose | None = None,
 ) -> Need:
@@ -144,7 +192,9 @@ def _need(
 
     def totals(member: Member, total_bytes: int) -> Totals:
         """Under a budget of so many bytes, which says what the context takes."""
-        return model.on(None, total_bytes).totals(_configuration(candidate, member, runtime), request.workload, None)
+        return model.on(None, total_bytes).totals(
+            whose.configuration(candidate, member), request.workload, None, *whose
+        )
 
     preferred = candidate.members[0]
     budgets = {
@@ -159,7 +209,7 @@ def _need(
     reasons = {name: f"no card has {format_size(size)}" for name, size in budgets.items() if size > MAXIMUM_SIZE_BYTES}
     given = {name: None if name in reasons else size for name, size in budgets.items()}
     command = None
-    if runtime == "stock":
+    if whose.runtime != "own":
         reasons["command"] = "plans are for the own runtime"
     elif budget > MAXIMUM_SIZE_BYTES:
         reasons["command"] = reasons["budget_bytes"]
@@ -168,12 +218,12 @@ def _need(
         command = planning_command(pinned, Budget(total_bytes=budget, headroom=headroom, source="vram"))
     return Need(
         purpose=purpose or ("official" if official else "other"),
-        configuration=_configuration(candidate, smallest, runtime),
+        configuration=whose.configuration(candidate, smallest),
         need_bytes=need_bytes,
         total_bytes=total_bytes,
         budget_bytes=given["budget_bytes"],
         card=card_size(budget, old=True),
-        sure_configuration=_configuration(candidate, sure, runtime),
+        sure_configuration=whose.configuration(candidate, sure),
         upper_bytes=upper_bytes,
         sure_budget_bytes=given["sure_budget_bytes"],
         sure_card=card_size(budgets["sure_budget_bytes"], old=True),
@@ -194,7 +244,7 @@ def _pins_of(candidate: CandidateClass, pins: Pins) -> Pins:
 
 
 def _cards(
-    need: Need, request: Request, headroom: Headroom, runtime: Runtime, model: MemoryModel, gpus: Sequence[Gpu]
+    need: Need, request: Request, headroom: Headroom, whose: Whose, model: MemoryModel, gpus: Sequence[Gpu]
 ) -> list[Cards]:
     """The cards on which this class has a plan, by memory and verdict."""
     one = need.configuration
@@ -209,9 +259,9 @@ def _cards(
     groups: dict[tuple[str, Verdict], list[Gpu]] = {}
     for gpu in gpus:
         on = model.on(gpu)
-        key = gpu.capability, on.context, on.corrections.get(runtime)
+        key = gpu.capability, on.context, on.corrections.get(whose.runtime)
         if key not in known:
-            known[key] = _classes(request, runtime, on, pins, gpu)[0]
+            known[key] = _classes(request, whose, on, pins, gpu)[0]
         verdict = _verdict(known[key], Budget(total_bytes=gpu.total_bytes, headroom=headroom, source="gpu", gpu=gpu))
         if verdict:
             # Drivers keep a few MiB more of one card than of another: sizes that read the same are one.

@@ -45,13 +45,13 @@ def stock(request: Request, budget: Budget, chosen: Configuration | None, model:
     if workload.task == "video":
         found = _video(configuration, workload, budget, model)
     else:
-        found = _judged(configuration, model.totals(configuration, workload, budget.capability), budget)
+        found = judged(configuration, model.totals(configuration, workload, budget.capability), budget)
         if not found.fits:
             found = replace(found, reason="it runs out of memory at its peak")
     return _on_host(found, workload, budget, model)
 
 
-def _judged(configuration: Configuration, totals: Totals, budget: Budget) -> Stock:
+def judged(configuration: Configuration, totals: Totals, budget: Budget) -> Stock:
     """Whether it completes, and whether it has to give cache back for that."""
     fits, tight = totals.least <= budget.total_bytes, totals.least <= budget.total_bytes < totals.total
     return Stock(
@@ -126,7 +126,7 @@ def _video(configuration: Configuration, workload: Workload, budget: Budget, mod
         return Stock(
             configuration=configuration, total_bytes=None, fits=False, first_frame_out_of_memory=first, reason=reason
         )
-    found = _judged(configuration, _totals(configuration, workload, workload.frames, budget, model), budget)
+    found = judged(configuration, _totals(configuration, workload, workload.frames, budget, model), budget)
     if found.fits or found.least_bytes is None:
         return found
     first, reason = _where_it_stops(configuration, workload, workload.frames, found.least_bytes, budget, model)

@@ -31,6 +31,8 @@ def carried_report(carried: Carried, style: Style) -> str:
     )
     found += [f"  {note}" for note in _notes(carried, task)]
     found += ["", style("Stock sam2", bold=True), *_stock_lines(carried, style)]
+    if carried.others:
+        found += ["", style("Other runtimes", bold=True), *_other_lines(carried, style)]
     return style.page(found)
 
 
@@ -98,6 +100,14 @@ def _stock_lines(carried: Carried, style: Style) -> list[str]:
         configuration = stock.configuration
         what = f"{format_resolution(configuration.resolution)}, {configuration.precision}"
         rows.append([configuration.variant, what, _stock_words(stock)])
+    return [line for row in style.rows(rows) for line in row]
+
+
+def _other_lines(carried: Carried, style: Style) -> list[str]:
+    rows = []
+    for other in carried.others:
+        name = f"{other.runtime}{', streaming' if other.streaming else ''}"
+        rows.append([name, other.configuration.variant, other.configuration.precision, _stock_words(other)])
     return [line for row in style.rows(rows) for line in row]
 
 

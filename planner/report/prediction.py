@@ -17,6 +17,8 @@ LABEL = 20
 RUNTIMES_IN_WORDS: dict[Runtime, str] = {
     "own": "the runtime of sam2-plan run",
     "stock": "the stock predictors of the sam2 package",
+    "transformers": "the SAM 2 of Hugging Face transformers",
+    "ultralytics": "the SAM 2 of Ultralytics",
     "reimplementation": "a published re-implementation (sam2 issue 118)",
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from planner.nouns.estimate import Asked, Component, Estimate
-from planner.nouns.plan import Choice, Plan, Rejection, Suggestion
+from planner.nouns.plan import Choice, Plan, Rejection, Stock, Suggestion
 from planner.nouns.request import Budget, Request
 from planner.nouns.run import Configuration, Workload
 from planner.nouns.words import Preference, Verdict
@@ -299,8 +299,16 @@ def _unlike(choice: Choice, plan: Plan) -> str:
 
 
 def _stock(plan: Plan, style: Style) -> list[str]:
-    stock = plan.stock
-    what = f"stock predictor, {describe(stock.configuration)}"
+    lines = [_elsewhere(plan.stock, "stock predictor")]
+    for other in plan.others:
+        lines.append(_elsewhere(other, f"{other.runtime}{', streaming' if other.streaming else ''}"))
+    heading = "Stock sam2, and the runtimes that were asked for" if plan.others else "Stock sam2"
+    return ["", style(heading, bold=True), *lines]
+
+
+def _elsewhere(stock: Stock, name: str) -> str:
+    """The same on another runtime, in one line."""
+    what = f"{name}, {describe(stock.configuration)}"
     if stock.total_bytes is not None:
         host = "" if stock.host_bytes is None else f" (and {format_size(stock.host_bytes)} on the host)"
         outcome = f"needs {format_size(stock.total_bytes)}{host}, which {'fits' if stock.fits else 'does not fit'}"
@@ -309,7 +317,7 @@ def _stock(plan: Plan, style: Style) -> list[str]:
             outcome += f" (at frame {stock.first_frame_out_of_memory:,})"
     else:
         outcome = stock.reason
-    return ["", style("Stock sam2", bold=True), f"  {what}: {outcome}"]
+    return f"  {what}: {outcome}"
 
 
 def _limits(plan: Plan, style: Style) -> list[str]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from planner.nouns.plan import Stock
+from planner.wire import words
 from planner.wire.kinds import (
     BYTES,
     FLAG,
@@ -50,8 +53,7 @@ def _fits(stock: Stock) -> bool:
     return stock.fits if longest is None else longest > 0
 
 
-STOCK = Shape(
-    "stock",
+_PREDICTOR: dict[str, Any] = dict(
     configuration=CONFIGURATION,
     max_frames=Key(Maybe(Whole()), "of the longest clip that fits; null for other tasks than video", of=_longest),
     total_bytes=Maybe(BYTES),
@@ -59,6 +61,14 @@ STOCK = Shape(
     fits=Key(FLAG, "of a video: with at least one frame", of=_fits),
     tight=Key(FLAG, "whether it completes only by giving cache back"),
     reason=TEXT,
+)
+
+STOCK = Shape("stock", **_PREDICTOR)
+OTHER = Shape(
+    "other",
+    runtime=words.DRIVEN_RUNTIME,
+    streaming=Key(FLAG, "of transformers: whether frames are given one by one, instead of the whole clip at first"),
+    **_PREDICTOR,
 )
 
 LIMITS = Answer(
@@ -69,5 +79,6 @@ LIMITS = Answer(
     budget=BUDGET,
     reach=List(REACH),
     stock=List(STOCK),
+    others=Key(List(OTHER), "the same of the other runtimes that were asked for"),
     warnings=List(TEXT),
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 from planner.nouns.answers import Explained
 from planner.nouns.estimate import Asked, Estimate
-from planner.nouns.plan import Choice, Limits, Provenance, Rejection, Stock, Suggestion
+from planner.nouns.plan import Choice, Elsewhere, Limits, Provenance, Rejection, Stock, Suggestion
 from planner.wire import words
 from planner.wire.kinds import (
     BYTES,
@@ -75,9 +75,7 @@ LIMITS = Shape(
     reasons=Table(TEXT),
 )
 
-STOCK = Shape(
-    "stock",
-    Stock,
+_PREDICTOR: dict[str, Any] = dict(
     configuration=CONFIGURATION,
     total_bytes=Maybe(BYTES),
     least_bytes=Key(Maybe(BYTES), "what it completes in, all cache given back", before=Same("total_bytes")),
@@ -92,6 +90,16 @@ STOCK = Shape(
         Maybe(Whole(1)), "counted from 1; for an endless clip the shortest length that no longer fits"
     ),
     reason=Text(none_too=True),
+)
+
+STOCK = Shape("stock", Stock, **_PREDICTOR)
+
+OTHER = Shape(
+    "other",
+    Elsewhere,
+    runtime=words.DRIVEN_RUNTIME,
+    streaming=Key(FLAG, "of transformers: whether frames are given one by one, instead of the whole clip at first"),
+    **_PREDICTOR,
 )
 
 EXPLAINED = Shape(
@@ -152,6 +160,7 @@ PLAN = Answer(
     rejected=List(REJECTION),
     limits=LIMITS,
     stock=STOCK,
+    others=Key(List(OTHER), "the same on the other runtimes that were asked for", before=()),
     **{"try": Key(List(SUGGESTION), of="suggestions")},
     warnings=List(TEXT),
     command=Maybe(TEXT),
