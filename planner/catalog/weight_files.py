@@ -186,6 +186,8 @@ def shards_of(path: Path) -> dict[str, Path]:
                 f"names {shown(shard)!r}, which is no safetensors file beside it",
                 "Save the weights again: model.save_pretrained(FOLDER).",
             )
+        if not os.path.isfile(path.with_name(shard)):
+            raise refusal(path, f"names {shown(shard)}, which is not there", "Copy all parts into one folder.")
     return {name: path.with_name(shard) for name, shard in names.items()}
 
 
@@ -199,8 +201,6 @@ def _sharded(path: Path) -> Contents:
     files = shards_of(path)
     trees = {}
     for part in sorted(set(files.values())):
-        if not os.path.isfile(part):
-            raise refusal(path, f"names {part.name}, which is not there", "Copy all parts into one folder.")
         found = look_into(part)
         if found.form != SAFETENSORS:
             raise refusal(part, "is not safetensors", "Save the weights again: model.save_pretrained(FOLDER).")

@@ -54,7 +54,9 @@ class Names:
     """What the file calls the weights of SAM 2."""
 
     originals: Mapping[str, str]
-    """By SAM 2's own names, those in the file; a weight that SAM 2 has not keeps the name that it has."""
+    """By SAM 2's own names, those in the file."""
+    unknown: tuple[str, ...]
+    """Names in the file that transformers gives to no weight of SAM 2."""
     rows: Mapping[str, int]
     """By SAM 2's own names, which row of the tensor it is, where it is not all of it."""
     twins: tuple[str, str] | None
@@ -66,18 +68,22 @@ def names_in(place: Place) -> Names:
     """What is called what in `place`, without prefixes and infixes."""
     plain = {_plain(name)[len(place.prefix) :]: name for name in place.named if _plain(name).startswith(place.prefix)}
     if not place.of_transformers:
-        return Names(plain, {}, None, place.of_transformers)
+        return Names(plain, (), {}, None, place.of_transformers)
     originals: dict[str, str] = {}
+    unknown = []
     rows: dict[str, int] = {}
     twins = None
     for name, original in plain.items():
-        for official, row in from_transformers().get(name, ((name, None),)):
+        officials = from_transformers().get(name, ())
+        if not officials:
+            unknown.append(original)
+        for official, row in officials:
             if official in originals:
                 twins = originals[official], original
             originals[official] = original
             if row is not None:
                 rows[official] = row
-    return Names(originals, rows, twins, place.of_transformers)
+    return Names(originals, tuple(unknown), rows, twins, place.of_transformers)
 
 
 def find(path: Path, tree: Any, official: str) -> Place:

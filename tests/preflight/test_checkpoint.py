@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 import planner
 from planner.catalog.checkpoints import official_sums
 from planner.catalog.pickles import read_pickle
-from planner.catalog.weights import accept, needed_tensors
+from planner.catalog.weight_names import needed_tensors
+from planner.catalog.weights import accept
 from planner.errors import FileError
 from planner.nouns.run import Configuration
 from planner.nouns.words import VARIANTS, VERSIONS

@@ -130,9 +130,7 @@ def model_of(checkpoint: Path, variant: str, version: str, *, video: bool = True
     from transformers import Sam2Config, Sam2Model, Sam2VideoModel
 
     wanted = config(variant, version, **options)
-    with torch.device("meta"):
-        model = Sam2VideoModel(wanted) if video else Sam2Model(Sam2Config(vision_config=wanted.vision_config))
+    model = Sam2VideoModel(wanted) if video else Sam2Model(Sam2Config(vision_config=wanted.vision_config))
     weights = torch.load(checkpoint, weights_only=True, mmap=True)["model"]
-    model = model.to_empty(device="cpu")
     model.load_state_dict(renamed(model.state_dict(), weights), strict=True)
     return model.eval()
