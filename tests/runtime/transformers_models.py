@@ -77,18 +77,25 @@ STEPS = {
 }
 
 
-def config(variant: str, version: str, **options: Any) -> Any:
-    """transformers' configuration of a variant and version."""
-    from transformers import Sam2HieraDetConfig, Sam2VideoConfig, Sam2VisionConfig
+def config(variant: str, version: str, side: int = 1024) -> Any:
+    """transformers' configuration of a variant and version, for pictures of `side`×`side`."""
+    from transformers import Sam2HieraDetConfig, Sam2VideoConfig, Sam2VideoPromptEncoderConfig, Sam2VisionConfig
 
-    backbone = Sam2HieraDetConfig(**BACKBONES[variant])
-    vision = Sam2VisionConfig(backbone_config=backbone, backbone_channel_list=backbone.embed_dim_per_stage[::-1])
-    return Sam2VideoConfig(
+    backbone = Sam2HieraDetConfig(**BACKBONES[variant], image_size=[side, side])
+    vision = Sam2VisionConfig(
+        backbone_config=backbone,
+        backbone_channel_list=backbone.embed_dim_per_stage[::-1],
+        backbone_feature_sizes=[[side // step, side // step] for step in (4, 8, 16)],
+    )
+    wanted = Sam2VideoConfig(
         vision_config=vision,
+        prompt_encoder_config=Sam2VideoPromptEncoderConfig(image_size=side),
+        memory_attention_rope_feat_sizes=[side // 16, side // 16],
         enable_temporal_pos_encoding_for_object_pointers=version == "2.1",
         enable_occlusion_spatial_embedding=version == "2.1",
-        **options,
     )
+    wanted.image_size = side
+    return wanted
 
 
 def own_name(name: str) -> str:
@@ -125,11 +132,11 @@ def renamed(names: Iterable[str], weights: Mapping[str, torch.Tensor]) -> dict[s
     }
 
 
-def model_of(checkpoint: Path, variant: str, version: str, *, video: bool = True, **options: Any) -> Any:
+def model_of(checkpoint: Path, variant: str, version: str, *, video: bool = True, side: int = 1024) -> Any:
     """transformers' Sam2VideoModel, or Sam2Model, with the weights of an official file."""
     from transformers import Sam2Config, Sam2Model, Sam2VideoModel
 
-    wanted = config(variant, version, **options)
+    wanted = config(variant, version, side)
     model = Sam2VideoModel(wanted) if video else Sam2Model(Sam2Config(vision_config=wanted.vision_config))
     weights = torch.load(checkpoint, weights_only=True, mmap=True)["model"]
     model.load_state_dict(renamed(model.state_dict(), weights), strict=True)
