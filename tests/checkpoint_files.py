@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from planner.catalog.weights import needed_tensors
+from planner.catalog.weight_names import PICTURE_POSITIONS, in_transformers, is_video_only, needed_tensors
 
 LEGACY_HEAD = (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True})
 
@@ -59,6 +59,16 @@ def pickled(content: Any) -> bytes:
 def weights(variant: str, version: str = "2.1", storage: str = "FloatStorage") -> dict[str, Fake]:
     """All weights of a variant, by their official names."""
     return {name: Fake(shape, storage) for name, shape in needed_tensors(variant, version).items()}
+
+
+def of_transformers(variant: str, version: str = "2.1", *, video: bool = True) -> dict[str, Fake]:
+    """All weights of a variant, by transformers' names; without `video` those of Sam2Model."""
+    found = {PICTURE_POSITIONS: Fake((2, 128))}
+    for name, shape in needed_tensors(variant, version).items():
+        if video or not is_video_only(name):
+            called = in_transformers(name)
+            found[called.name] = Fake(shape if called.row is None else (4, *shape[1:]))
+    return found
 
 
 def zipped(path: Path, content: Any) -> Path:

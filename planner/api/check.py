@@ -124,7 +124,9 @@ def check(
         configuration = plan.chosen.configuration
         rest = [
             *(target.of_machine(package, partial(check_package, plan, name=package)) for package in PACKAGES),
-            check_checkpoint(configuration, checkpoint, wanted, hashing, here=target.here),
+            check_checkpoint(
+                configuration, checkpoint, wanted, hashing, here=target.here, video=request.workload.task == "video"
+            ),
             on_input,
             check_disk(request.workload, out, kept),
             target.of_machine("host memory", partial(check_host, configuration, request.workload)),

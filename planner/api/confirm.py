@@ -131,7 +131,7 @@ def confirm(
     cap_bytes = plan.budget.total_bytes if cap is None else check_size(cap) if isinstance(cap, int) else parse_size(cap)
     workload = plan.request.workload
     if checkpoint is not None:
-        require_checkpoint(plan.chosen.configuration, checkpoint)
+        require_checkpoint(plan.chosen.configuration, checkpoint, video=workload.task == "video")
     if frames is not None and workload.task != "video":
         raise UsageError(f"frames={frames} is for videos; the plan is for {workload.task}.", "Leave frames out.")
     count = FRAMES if frames is None else parse_count(frames, "frames")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +25,8 @@ NEWER_ONLY = "no_obj_embed_spatial"
 EXPECTED = "image_encoder.trunk.patch_embed.proj.weight"
 HUB_ID = re.compile(r"facebook/sam2(\.1)?-hiera-[a-z-]+", re.ASCII)
 """Official ids (sam2.build_sam.HF_MODEL_ID_TO_FILENAMES)."""
+OF_TRANSFORMERS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
+"""What transformers calls weights in a folder of its own (utils/__init__.py, SAFE_WEIGHTS_NAME and the like)."""
 HEX_DIGITS = 64
 """Hexadecimal digits of a SHA-256."""
 _CHUNK_BYTES = 2**22
@@ -76,10 +78,19 @@ class Official:
 
 
 def local_path(configuration: Configuration, checkpoint: str | Path) -> Path:
-    """Where `checkpoint`, a file or a folder of official files, would be; it need not be there."""
+    """Where `checkpoint`, a file or a folder, would be; it need not be there.
+
+    In a folder it is the official file, else what transformers wrote there, or in a folder inside that is called as the
+    official repository on the hub.
+    """
     # os.path, because pathlib raises for a user that is not known and a folder that may not be looked into.
     path = Path(os.path.expanduser(checkpoint))
-    return path / official_name(configuration) if os.path.isdir(path) else path
+    if not os.path.isdir(path):
+        return path
+    official = path / official_name(configuration)
+    repository = official_hub_id(configuration).rpartition("/")[2]
+    below = [folder / name for folder in (path, path / repository) for name in OF_TRANSFORMERS]
+    return next(filter(os.path.isfile, (official, *below)), official)
 
 
 @lru_cache(maxsize=1)
@@ -115,19 +126,28 @@ def official_sums() -> dict[tuple[str, str], str]:
 
 def sum_of(path: Path, progress: Callable[[int, int], None] | None = None) -> str:
     """SHA-256 of a file in hexadecimal; `progress(done, total)` in bytes. Raises FileError."""
+    return sum_of_all((path,), progress)
+
+
+def sum_of_all(paths: Sequence[Path], progress: Callable[[int, int], None] | None = None) -> str:
+    """SHA-256 of files one after the other, as sum_of."""
     import hashlib
 
     digest = hashlib.sha256()
+    path = paths[0]
     try:
-        total, done = path.stat().st_size, 0
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK_BYTES):
-                digest.update(chunk)
-                done += len(chunk)
-                if progress:
-                    progress(done, max(done, total))
+        total, done = sum(path.stat().st_size for path in paths), 0
+        for path in paths:
+            with path.open("rb") as file:
+                while chunk := file.read(_CHUNK_BYTES):
+                    digest.update(chunk)
+                    done += len(chunk)
+                    if progress:
+                        progress(done, max(done, total))
     except OSError as error:
-        raise FileError(f"{path}: {error.strerror or error}.", "Check the path and its permissions.") from None
+        raise FileError(
+            f"{error.filename or path}: {error.strerror or error}.", "Check the path and its permissions."
+        ) from None
     return digest.hexdigest()
 
 

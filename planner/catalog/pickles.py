@@ -73,6 +73,8 @@ class Tensor:
     storage: Storage | None = None
     items: int = 0
     """Elements of the storage that it reaches."""
+    begin: int | None = None
+    """Where its bytes begin in the file, in safetensors."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """Files that hold weights, looked into without torch: torch's zip format, the one before it, and safetensors.
 
+safetensors may be split, with an index beside the parts, as transformers does with large models.
+
 What is none of these is named: a pointer of Git LFS, a web page, a picture, a program. Nothing of a file is run.
 """
 
@@ -7,6 +9,7 @@ from __future__ import annotations
 
 import json
 import lzma
+import math
 import os
 import struct
 import zipfile
@@ -20,7 +23,9 @@ from typing import Any
 from planner.catalog.pickles import ITEM_BYTES, RunsCode, Tensor, Unreadable, read_pickle
 from planner.errors import FileError
 
-ZIP, LEGACY, SAFETENSORS = "zip", "legacy", "safetensors"
+ZIP, LEGACY, SAFETENSORS, SHARDED = "zip", "legacy", "safetensors", "sharded"
+INDEX_ENDING = ".index.json"
+"""How the name of the index of split weights ends."""
 INDEX_BYTES = 2**24
 """Largest list of contents that is read: an official file's takes 0.1 MB."""
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
@@ -54,11 +59,13 @@ class Contents:
     """What a file holds."""
 
     form: str
-    """ZIP, LEGACY or SAFETENSORS."""
+    """ZIP, LEGACY, SAFETENSORS or SHARDED."""
     tree: Any
     """Dicts, lists and plain data as they were saved, with `Tensor`s in place of tensors."""
     intact: Mapping[str, int] | None = None
     """In the zip format, the bytes that are there of each storage, by its key."""
+    files: Mapping[str, Path] | None = None
+    """Of split weights, the file of each, by its name."""
 
 
 def refusal(path: Path, what: str, hint: str) -> FileError:
@@ -73,6 +80,8 @@ def shown(name: str) -> str:
 
 def look_into(path: Path) -> Contents:
     """What a file of weights holds, without running it. Raises FileError that names what it is instead."""
+    if path.name.endswith(INDEX_ENDING):
+        return _sharded(path)
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -142,21 +151,86 @@ def _safetensors(path: Path, head: bytes, size: int) -> Contents:
         text = file.read(length)
     try:
         entries = {name: entry for name, entry in json.loads(text).items() if name != "__metadata__"}
-        found = {name: _safe_tensor(entry, size - 8 - length) for name, entry in entries.items()}
+        found = {name: _safe_tensor(entry, 8 + length, size) for name, entry in entries.items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise refusal(path, f"{CUT}: its list of tensors does not hold", AGAIN) from None
     return Contents(SAFETENSORS, found)
 
 
-def _safe_tensor(entry: Mapping[str, Any], size: int) -> Tensor:
+def _safe_tensor(entry: Mapping[str, Any], start: int, size: int) -> Tensor:
+    """A tensor by its entry, in a file of `size` bytes whose tensors begin at `start`."""
     begin, end = entry["data_offsets"]
     shape, word = tuple(map(int, entry["shape"])), _SAFE_TYPES.get(entry["dtype"], str(entry["dtype"]))
-    items = 1
-    for side in shape:
-        items *= side
-    if not 0 <= begin <= end <= size or (word in ITEM_BYTES and end - begin != items * ITEM_BYTES[word]):
+    items = math.prod(shape)
+    if not 0 <= begin <= end <= size - start or (word in ITEM_BYTES and end - begin != items * ITEM_BYTES[word]):
         raise ValueError("beyond the file")
-    return Tensor(shape, word)
+    return Tensor(shape, word, begin=start + begin)
+
+
+def shards_of(path: Path) -> dict[str, Path]:
+    """The file of each weight by its name, from the index of split weights: they lie beside it. Raises FileError."""
+    try:
+        with path.open("rb") as file:
+            index = json.loads(file.read(INDEX_BYTES))["weight_map"]
+        names = {str(name): os.fspath(shard) for name, shard in index.items()}
+    except OSError as error:
+        raise refusal(
+            path, f"cannot be read: {error.strerror or error}", "Check the path and its permissions."
+        ) from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise refusal(path, f"{CUT}: it is no list of files by weights", AGAIN) from None
+    for shard in sorted(set(names.values())):
+        if os.path.basename(shard) != shard or not shard.endswith(".safetensors"):
+            raise refusal(
+                path,
+                f"names {shown(shard)!r}, which is no safetensors file beside it",
+                "Save the weights again: model.save_pretrained(FOLDER).",
+            )
+        if not os.path.isfile(path.with_name(shard)):
+            raise refusal(path, f"names {shown(shard)}, which is not there", "Copy all parts into one folder.")
+    return {name: path.with_name(shard) for name, shard in names.items()}
+
+
+def parts_of(path: Path) -> tuple[Path, ...]:
+    """The files that hold the weights: the file itself, or those that an index names, in their order."""
+    return tuple(sorted(set(shards_of(path).values()))) if path.name.endswith(INDEX_ENDING) else (path,)
+
+
+def _sharded(path: Path) -> Contents:
+    """What the files hold that an index names, as if it were one."""
+    files = shards_of(path)
+    trees = {}
+    for part in sorted(set(files.values())):
+        found = look_into(part)
+        if found.form != SAFETENSORS:
+            raise refusal(part, "is not safetensors", "Save the weights again: model.save_pretrained(FOLDER).")
+        trees[part] = found.tree
+    lacking = [name for name, part in files.items() if name not in trees[part]]
+    if lacking:
+        raise refusal(files[lacking[0]], f"lacks {shown(lacking[0])}, which {path.name} names", AGAIN)
+    return Contents(SHARDED, {name: trees[part][name] for name, part in files.items()}, files=files)
+
+
+def bytes_of(path: Path, contents: Contents, name: str, tensor: Tensor) -> bytes:
+    """What a small tensor of a file holds, which must not be of the format before zip files. Raises FileError."""
+    wanted = math.prod(tensor.shape) * ITEM_BYTES[tensor.type]
+    try:
+        if tensor.begin is not None:
+            with (contents.files or {}).get(name, path).open("rb") as file:
+                file.seek(tensor.begin)
+                found = file.read(wanted)
+        else:
+            assert tensor.storage is not None
+            with zipfile.ZipFile(path) as archive:
+                record = next(one for one in archive.namelist() if one.endswith(f"/data/{tensor.storage.key}"))
+                with archive.open(record) as file:
+                    file.seek(tensor.items * ITEM_BYTES[tensor.type] - wanted)
+                    found = file.read(wanted)
+    except (OSError, ValueError, RuntimeError, StopIteration, EOFError, NotImplementedError, zipfile.BadZipFile):
+        found = b""
+    if len(found) != wanted:
+        raise refusal(path, f"{CUT}: the bytes of {shown(name)} are missing", AGAIN)
+    return found
 
 
 def tensors_of(tree: Any) -> Iterator[Tensor]:

@@ -6,41 +6,21 @@ What passes here is what `sam2-plan check` passes and what `planner.load` takes:
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-from planner.catalog.checkpoints import EXPECTED, HUB_ID, held_of, local_path
+from planner.catalog.checkpoints import HUB_ID, held_of, local_path
 from planner.catalog.pickles import ITEM_BYTES, Tensor
-from planner.catalog.weight_files import AGAIN, CUT, ZIP, Contents, look_into, refusal, shown
+from planner.catalog.weight_files import AGAIN, CUT, LEGACY, ZIP, Contents, bytes_of, look_into, refusal, shown
+from planner.catalog.weight_names import POINT_KINDS, in_transformers, is_video_only, needed_tensors
+from planner.catalog.weight_places import Names, Place, find, names_in
 from planner.errors import FileError
 from planner.nouns.official import official_hub_id, official_name
 from planner.nouns.run import Configuration
-from planner.nouns.words import Variant, Version
-from planner.text.locations import profiles_folder
 
-WRAPPERS = ("model", "state_dict", "model_state_dict", "model_state", "module", "net", "network", "weights", "params")
-"""What programs call the weights beside an optimizer's state; of several in one file the first of these counts."""
-INFIXES = ("_orig_mod.", "_checkpoint_wrapped_module.", "_fsdp_wrapped_module.")
-"""What torch.compile, checkpointing of activations and FSDP put into names."""
 FLOATS = ("float32", "float16", "bfloat16", "float64")
-SEARCH_DEPTH = 3
 HIERA_ONLY = "image_encoder.trunk.pos_embed_window"
-_FOREIGN: tuple[tuple[tuple[str, ...], str], ...] = (
-    (("vision_encoder.backbone.", "memory_attention."), "SAM 2 under the names of transformers"),
-    (("vision_encoder.backbone.", "mask_decoder."), "SAM 2 under the names of transformers"),
-    (("detector_model.",), "SAM 3 (transformers)"),
-    (("detector.", "tracker."), "SAM 3"),
-    (("detector.backbone.",), "SAM 3"),
-    (("spatial_perceiver.",), "EdgeTAM"),
-    (("vision_encoder.layers.", "mask_decoder."), "SAM 1 under the names of transformers"),
-    (("mask_decoder.", "prompt_encoder."), "SAM 1, or a network of its kind"),
-    (("lora_",), "LoRA layers without the network that they change"),
-)
-"""Beginnings (or parts) that names of another network have, all of them, after a prefix of a program."""
-THE_SAME_ELSEWHERE = "SAM 2 under the names of transformers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,132 +30,61 @@ class Accepted:
     path: Path
     form: str
     """One of the forms of planner.catalog.weight_files."""
-    keys: tuple[str, ...]
-    """Under which the weights lie in what was saved; none where they are all of it."""
-    names: Mapping[str, str]
-    """By SAM 2's own names, those in the file."""
-    prefix: str
-    """What a program put before each name."""
+    place: Place
+    """Where they lie in what was saved."""
+    names: Names
+    """What the file calls them."""
+    pictures_only: bool
+    """Whether the weights that only video needs are left out, as in transformers' Sam2Model."""
 
     @property
     def shape(self) -> str:
         """In what shape they were found, where it is not that of the official files; else empty."""
-        if self.keys == ("model",) and not self.prefix:
-            return ""
-        where = f'under "{shown(".".join(self.keys))}"' if self.keys else "without an outer name"
-        return where + (f', each name after "{shown(self.prefix)}"' if self.prefix else "")
+        place = self.place
+        if place.of_transformers:
+            where = ["under the names of transformers"]
+            where += [f'under "{shown(".".join(place.keys))}"'] if place.keys else []
+        elif place.keys == ("model",) and not place.prefix and not self.pictures_only:
+            where = []
+        else:
+            where = [f'under "{shown(".".join(place.keys))}"' if place.keys else "without an outer name"]
+        where += [f'each name after "{shown(place.prefix)}"'] if place.prefix else []
+        where += ["for pictures only"] if self.pictures_only else []
+        return ", ".join(where)
 
 
-def accept(path: Path, configuration: Configuration) -> Accepted:
-    """The weights of a file, if `configuration` can run with them.
+def accept(path: Path, configuration: Configuration, *, video: bool = True) -> Accepted:
+    """The weights of a file, if `configuration` can run with them; without `video`, on pictures.
 
     Raises FileError for any other file, which says what it is or what it lacks, and the way out.
     """
     contents = look_into(path)
-    keys, named, prefix = _found(path, contents.tree, official_name(configuration))
-    names = {_plain(name)[len(prefix) :]: name for name in named if _plain(name).startswith(prefix)}
-    tensors = {name: named[original] for name, original in names.items()}
-    _check_variant(path, tensors, configuration)
-    _check_names(path, tensors, configuration)
-    _check_tensors(path, tensors, configuration)
-    _check_storages(path, tensors, contents)
-    return Accepted(path, contents.form, keys, names, prefix)
-
-
-@lru_cache(maxsize=8)
-def needed_tensors(variant: Variant, version: Version) -> Mapping[str, tuple[int, ...]]:
-    """Shapes of a variant's weights by their names, from profiles/tensors.tsv."""
-    needed: dict[str, tuple[int, ...]] = {}
-    for line in (profiles_folder() / "tensors.tsv").read_text(encoding="ascii").splitlines():
-        if line.startswith("#"):
-            continue
-        variants, versions, blocks, name, shape = line.split("\t")
-        if variant in variants.split(",") and version in versions.split(","):
-            sizes = tuple(map(int, shape.split("x")))
-            needed.update((name.replace("#", block), sizes) for block in _numbers(blocks))
-    return needed
-
-
-def _numbers(ranges: str) -> Iterator[str]:
-    for part in ranges.split(","):
-        first, _, last = part.partition("-")
-        yield from [first] if not last else map(str, range(int(first), int(last) + 1))
-
-
-# -- finding them -------------------------------------------------------------------------------------------
-
-
-def _found(path: Path, tree: Any, official: str) -> tuple[tuple[str, ...], Mapping[str, Tensor], str]:
-    """Where the weights of SAM 2 lie, their names and tensors, and what stands before each name."""
-    places = list(_places(tree))
-    holding = [(keys, named, prefixes) for keys, named in places if (prefixes := _prefixes(named))]
-    if not holding:
-        raise _foreign(path, tree, places, official)
-    if len(holding) > 1:
-        known = [found for found in holding if not found[0] or found[0][-1] in WRAPPERS]
-        holding = sorted(known, key=lambda found: [WRAPPERS.index(key) for key in found[0] if key in WRAPPERS])
-    keys, named, prefixes = holding[0] if holding else ((), {}, [])
-    prefix = "" if "" in prefixes else prefixes[0] if len(prefixes) == 1 else None
-    if prefix is None:
-        places_of = " and ".join(repr(shown(prefix)) for prefix in prefixes[:3]) or "names that say nothing"
+    place = find(path, contents.tree, official_name(configuration))
+    names = names_in(place)
+    tensors = {name: place.named[original] for name, original in names.originals.items()}
+    pictures_only = not any(map(is_video_only, tensors))
+    _check_variant(path, tensors, configuration, pictures_only)
+    if pictures_only and video:
         raise refusal(
             path,
-            f"holds SAM 2 more than once, under {places_of}",
-            'Save the one that is meant: torch.save({"model": sam2.state_dict()}, FILE).',
+            "holds SAM 2 for pictures only: all weights of tracking are missing",
+            "Save Sam2VideoModel instead of Sam2Model, or plan with --task image."
+            if place.of_transformers
+            else f"Give {official_name(configuration)}, or plan with --task image.",
         )
-    return keys, named, prefix
-
-
-def _places(tree: Any) -> Iterator[tuple[tuple[str, ...], Mapping[str, Tensor]]]:
-    """Each dict that holds tensors by their names, and under which keys it lies; the outer ones first."""
-    waiting: list[tuple[tuple[str, ...], Any]] = [((), tree)]
-    seen: set[int] = set()
-    for keys, value in waiting:
-        if not isinstance(value, dict) or id(value) in seen:  # a dict may hold itself, under a thousand names
-            continue
-        seen.add(id(value))
-        named = {name: one for name, one in value.items() if isinstance(name, str) and isinstance(one, Tensor)}
-        if named:
-            yield keys, named
-        if len(keys) < SEARCH_DEPTH:
-            inner = sorted((key for key in value if isinstance(key, str)), key=lambda key: key not in WRAPPERS)
-            waiting += [((*keys, key), value[key]) for key in inner]
-
-
-def _prefixes(named: Mapping[str, Tensor]) -> list[str]:
-    plain = (_plain(name) for name in named)
-    return [name.removesuffix(EXPECTED) for name in plain if name == EXPECTED or name.endswith(f".{EXPECTED}")]
-
-
-def _plain(name: str) -> str:
-    for infix in INFIXES:
-        name = name.replace(infix, "")
-    return name
-
-
-def _foreign(
-    path: Path, tree: Any, places: list[tuple[tuple[str, ...], Mapping[str, Tensor]]], official: str
-) -> FileError:
-    """The error for a file that holds tensors, but not those of SAM 2; or none."""
-    way_out = f"Give {official}: sam2-plan checkpoints lists the official files."
-    if not places:
-        inside = ", ".join(shown(str(key)[:30]) for key in list(tree)[:4]) if isinstance(tree, dict) else ""
-        return refusal(path, f"holds no weights{f' (only {inside})' if inside else ''}", way_out)
-    _, named = max(places, key=lambda place: len(place[1]))
-    for parts, what in _FOREIGN:
-        if all(any(name.startswith(part) or f".{part}" in name for name in named) for part in parts):
-            if what == THE_SAME_ELSEWHERE:
-                way_out = f"Give {official}, which lies beside it on the hub."
-            return refusal(path, f"holds the weights of {what}", way_out)
-    return refusal(
-        path, f"holds no weights of SAM 2: {EXPECTED} is missing, and the first is {shown(next(iter(named)))}", way_out
-    )
+    _check_names(path, names, configuration, pictures_only)
+    _check_tensors(path, tensors, names, configuration)
+    _check_storages(path, tensors, contents)
+    _check_twins(path, names, place, contents)
+    return Accepted(path, contents.form, place, names, pictures_only)
 
 
 # -- judging them -------------------------------------------------------------------------------------------
 
 
-def _check_variant(path: Path, tensors: Mapping[str, Tensor], configuration: Configuration) -> None:
+def _check_variant(
+    path: Path, tensors: Mapping[str, Tensor], configuration: Configuration, pictures_only: bool
+) -> None:
     held = held_of(tensors)
     if held is None or HIERA_ONLY not in tensors:
         raise refusal(
@@ -183,8 +92,10 @@ def _check_variant(path: Path, tensors: Mapping[str, Tensor], configuration: Con
             "holds a tracker of SAM 2's kind with another image encoder, such as EfficientTAM's",
             f"Give {official_name(configuration)}: sam2-plan checkpoints lists the official files.",
         )
-    if (held.variant, held.version) != (configuration.variant, configuration.version):
-        found = f"{held.variant or 'an unknown variant'} {held.version}"
+    # Versions differ in weights of tracking alone, so of a file without them the plan's own word is taken.
+    version = configuration.version if pictures_only else held.version
+    if (held.variant, version) != (configuration.variant, configuration.version):
+        found = f"{held.variant or 'an unknown variant'} {version}"
         raise refusal(
             path,
             f"holds {found}, but the plan is for {configuration.variant} {configuration.version}",
@@ -192,11 +103,12 @@ def _check_variant(path: Path, tensors: Mapping[str, Tensor], configuration: Con
         )
 
 
-def _check_names(path: Path, tensors: Mapping[str, Tensor], configuration: Configuration) -> None:
+def _check_names(path: Path, names: Names, configuration: Configuration, pictures_only: bool) -> None:
     kind = f"{configuration.variant} {configuration.version}"
-    needed = needed_tensors(configuration.variant, configuration.version)
-    missing = [name for name in needed if name not in tensors]
-    extra = [name for name in tensors if name not in needed]
+    all_needed = needed_tensors(configuration.variant, configuration.version)
+    needed = [name for name in all_needed if not (pictures_only and is_video_only(name))]
+    missing = [name for name in needed if name not in names.originals]
+    extra = [original for name, original in names.originals.items() if name not in all_needed] + [*names.unknown]
     if extra:
         raise refusal(
             path,
@@ -210,18 +122,20 @@ def _check_names(path: Path, tensors: Mapping[str, Tensor], configuration: Confi
         raise refusal(
             path,
             f"is not a complete checkpoint: {len(missing)} of the {len(needed)} weights of {kind} are missing, such"
-            f" as {missing[0]}",
+            f" as {in_transformers(missing[0]).name if names.of_transformers else missing[0]}",
             f"Give {official_name(configuration)} ({official_hub_id(configuration)}), or one saved whole.",
         )
 
 
-def _check_tensors(path: Path, tensors: Mapping[str, Tensor], configuration: Configuration) -> None:
+def _check_tensors(path: Path, tensors: Mapping[str, Tensor], names: Names, configuration: Configuration) -> None:
     needed = needed_tensors(configuration.variant, configuration.version)
     for name, tensor in tensors.items():
-        if tensor.shape != needed[name] or tensor.type not in FLOATS:
+        shape = (POINT_KINDS, *needed[name][1:]) if name in names.rows else needed[name]
+        if tensor.shape != shape or tensor.type not in FLOATS:
+            called = shown(names.originals[name]) if names.of_transformers else name
             raise refusal(
                 path,
-                f"holds {name} in the shape {tensor.shape} and the type {tensor.type}, not {needed[name]} of"
+                f"holds {called} in the shape {tensor.shape} and the type {tensor.type}, not {shape} of"
                 " floating-point numbers",
                 f"Give {official_name(configuration)}, or weights that are neither cut down nor quantised.",
             )
@@ -238,23 +152,50 @@ def _check_storages(path: Path, tensors: Mapping[str, Tensor], contents: Content
             raise refusal(path, f"{CUT}: the bytes of {name} are missing", AGAIN)
 
 
+def _check_twins(path: Path, names: Names, place: Place, contents: Contents) -> None:
+    """Check that two tensors of the file that stand for one weight hold the same bytes.
+
+    transformers computes the positions of points with the one and those of the picture with the other.
+    """
+    if names.twins is None:
+        return
+    if contents.form == LEGACY:
+        raise refusal(
+            path,
+            "holds names of transformers in the format that torch wrote before 1.6",
+            "Save it as transformers does: model.save_pretrained(FOLDER).",
+        )
+    first, second = (place.named[original] for original in names.twins)
+    if first.storage is not None and first == second:
+        return
+    if (first.shape, first.type) != (second.shape, second.type) or (
+        bytes_of(path, contents, names.twins[0], first) != bytes_of(path, contents, names.twins[1], second)
+    ):
+        raise refusal(
+            path,
+            f"holds two matrices of positions that differ ({shown(names.twins[0])} and {shown(names.twins[1])}), where"
+            " SAM 2 has one",
+            "Load trained weights into the model before it is saved: random ones differ, released ones do not.",
+        )
+
+
 def missing(configuration: Configuration, path: Path) -> FileError:
     """The error for a checkpoint that is not there."""
     fetch = f"sam2-plan checkpoints --variant {configuration.variant} --version {configuration.version} --download"
     return FileError(
         f"There is no checkpoint {path}.",
-        f"Give the path of {official_name(configuration)}, a folder that holds it, or its id on the hub; `{fetch}`"
-        " fetches it.",
+        f"Give the path of {official_name(configuration)}, a folder that holds it or model.safetensors, or its id on"
+        f" the hub; `{fetch}` fetches it.",
     )
 
 
-def require_checkpoint(configuration: Configuration, checkpoint: str | Path) -> None:
-    """Raise FileError for a file that is not there or that `configuration` cannot run with.
+def require_checkpoint(configuration: Configuration, checkpoint: str | Path, *, video: bool = True) -> None:
+    """Raise FileError for a file that is not there or that `configuration` cannot run with, as `accept` does.
 
     What may be an id of the hub is left to whoever fetches it.
     """
     path = local_path(configuration, checkpoint)
     if os.path.isfile(path):  # not pathlib: it raises where a folder may not be looked into
-        accept(path, configuration)
+        accept(path, configuration, video=video)
     elif not HUB_ID.fullmatch(str(checkpoint)):
         raise missing(configuration, path)

@@ -12,8 +12,9 @@ from planner.catalog.checkpoints import (
     HUB_ID,
     local_path,
     official_sums,
-    sum_of,
+    sum_of_all,
 )
+from planner.catalog.weight_files import parts_of
 from planner.catalog.weights import accept, missing
 from planner.errors import EXIT_FAILED, EXIT_USAGE, FileError, PlannerError, UsageError
 from planner.nouns.official import official_hub_id, official_name
@@ -41,45 +42,54 @@ def check_checkpoint(
     wanted: str | None,
     progress: Progress | None = None,
     here: bool = True,
+    video: bool = True,
 ) -> Check:
     """Whether the file is there, is what was asked for by its sum, and holds the plan's variant and version.
 
     `wanted` is the SHA-256 it must have; of None the official one, and another file of the same kind is a warning.
-    `here`: the plan will run on this machine, so what fetching takes must be installed.
+    `here`: the plan will run on this machine, so what fetching takes must be installed. `video`: it tracks, which takes
+    weights of its own.
     """
     if checkpoint is None:
         return Check(name="checkpoint", status=SKIP, found="none is named (--checkpoint)")
     path = local_path(configuration, checkpoint)
     if os.path.isfile(path):  # not pathlib, which raises where a folder may not be looked into
-        return _file(configuration, path, wanted, progress)
+        return _file(configuration, path, wanted, progress, video)
     if HUB_ID.fullmatch(checkpoint):
-        return _on_hub(configuration, checkpoint, wanted, progress, here)
+        return _on_hub(configuration, checkpoint, wanted, progress, here, video)
     error = missing(configuration, path)
     return _failed(error.message[:1].lower() + error.message[1:].rstrip("."), error.hint.rstrip("."))
 
 
-def _file(configuration: Configuration, path: Path, wanted: str | None, progress: Progress | None) -> Check:
+def _file(
+    configuration: Configuration, path: Path, wanted: str | None, progress: Progress | None, video: bool
+) -> Check:
     """A file, by its sum and else by its content."""
     try:
-        found = sum_of(path, progress)
+        parts = parts_of(path)
+        found = sum_of_all(parts, progress)
     except FileError as error:
         return _bad("checkpoint", error)
     official = official_sums().get((configuration.variant, configuration.version))
-    figures = {"sha256": found, "wanted_sha256": wanted or official, "file_bytes": path.stat().st_size}
+    figures = {
+        "sha256": found,
+        "wanted_sha256": wanted or official,
+        "file_bytes": sum(part.stat().st_size for part in parts),
+    }
     if wanted is not None and found != wanted:
         action = "Take the file that was meant; it may have been cut short or exchanged"
         return _failed(f"{path} has the SHA-256 {found}, not {wanted}", action, figures)
     if found == official:
         return Check(name="checkpoint", status=PASS, found=f"{path} is {official_name(configuration)}", figures=figures)
-    return _by_content(configuration, path, found, wanted is not None, figures)
+    return _by_content(configuration, path, found, wanted is not None, figures, video)
 
 
 def _by_content(
-    configuration: Configuration, path: Path, found: str, accepted: bool, figures: Mapping[str, object]
+    configuration: Configuration, path: Path, found: str, accepted: bool, figures: Mapping[str, object], video: bool
 ) -> Check:
     """A file that is not the official one: what the run will say of it."""
     try:
-        found_weights = accept(path, configuration)
+        found_weights = accept(path, configuration, video=video)
     except FileError as error:
         return _failed(error.message.rstrip("."), error.hint.rstrip("."), figures)
     shape = f" ({found_weights.shape})" if found_weights.shape else ""
@@ -96,7 +106,12 @@ def _by_content(
 
 
 def _on_hub(
-    configuration: Configuration, checkpoint: str, wanted: str | None, progress: Progress | None, here: bool
+    configuration: Configuration,
+    checkpoint: str,
+    wanted: str | None,
+    progress: Progress | None,
+    here: bool,
+    video: bool,
 ) -> Check:
     """An id on the hub: a file where it was fetched before, else what fetching it will take."""
     official = official_hub_id(configuration)
@@ -111,7 +126,7 @@ def _on_hub(
         return Check(name="checkpoint", status=FAIL if here else WARN, found=found, action=action)
     cached = try_to_load_from_cache(checkpoint, official_name(configuration))
     if isinstance(cached, str):
-        return _file(configuration, Path(cached), wanted, progress)
+        return _file(configuration, Path(cached), wanted, progress, video)
     unseen = "" if wanted is None else "; its SHA-256 cannot be compared before"
     return Check(
         name="checkpoint",

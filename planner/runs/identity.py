@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from planner.catalog.checkpoints import OF_TRANSFORMERS, local_path
+from planner.catalog.weight_files import parts_of
 from planner.errors import UsageError
 from planner.runs.job import Job
 from planner.wire.parts import CONFIGURATION
@@ -95,7 +97,14 @@ def _weights(job: Job) -> dict[str, Any]:
     if checkpoint is None:
         return {"name": f"random, seed {job.weights.seed}"}
     path = Path(checkpoint)
-    return _digest(path) if path.exists() else {"name": checkpoint}
+    if not path.exists():
+        return {"name": checkpoint}
+    assert job.plan.chosen is not None
+    meant = local_path(job.plan.chosen.configuration, path)
+    if meant.name in OF_TRANSFORMERS:
+        # Its own files, not the first and last beside them: two trainings differ in nothing else.
+        return {"name": path.resolve().name, "files": [_digest(part) for part in parts_of(meant)]}
+    return _digest(path)
 
 
 def _source(job: Job) -> dict[str, Any]:

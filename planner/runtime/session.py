@@ -75,8 +75,9 @@ def load_session(
 
     def placed(wanted: Configuration) -> Network:
         check_configuration(wanted, where)
-        model = random_model(wanted, seed) if checkpoint is None else model_from(wanted, checkpoint)
-        place(model, wanted, where, video=task == "video")
+        video = task == "video"
+        model = random_model(wanted, seed) if checkpoint is None else model_from(wanted, checkpoint, video=video)
+        place(model, wanted, where, video=video)
         return Network(model, wanted, where, watch=watch)
 
     def guarded(action: Callable[[Configuration], Any], wanted: Configuration) -> Any:

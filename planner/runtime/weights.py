@@ -1,4 +1,4 @@
-"""Weights of a model: an official checkpoint, checked before it is used, or random ones to try memory.
+"""Weights of a model: a checkpoint, official or of transformers, checked before it is used, or random ones for trials.
 
 Checkpoints are read with `weights_only=True`: a file that would run code is refused, and nothing of it is executed.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ import torch
 from sam2.build_sam import HF_MODEL_ID_TO_FILENAMES
 
 from planner.catalog.checkpoints import local_path
-from planner.catalog.weight_files import SAFETENSORS, ZIP
+from planner.catalog.weight_files import SAFETENSORS, SHARDED, ZIP, parts_of, shards_of
+from planner.catalog.weight_names import is_video_only
 from planner.catalog.weights import Accepted, accept, missing
 from planner.errors import EnvironmentFailure, FileError, UsageError
 from planner.nouns.official import official_name
@@ -33,16 +34,19 @@ def random_model(configuration: Configuration, seed: int) -> Any:
         return build(configuration)
 
 
-def model_from(configuration: Configuration, checkpoint: str | Path) -> Any:
-    """A model with the weights of `checkpoint`: a file, a folder with official file names, or an official hub id.
+def model_from(configuration: Configuration, checkpoint: str | Path, *, video: bool = True) -> Any:
+    """A model with the weights of `checkpoint`: a file, a folder that holds it, or an official hub id.
 
-    Raises FileError for a file that is none, or of another variant or version; EnvironmentFailure where an id cannot
-    be fetched.
+    Without `video` the weights may be those for pictures alone; what they lack is then left without values. Raises
+    FileError for a file that is none, or of another variant or version; EnvironmentFailure where an id cannot be
+    fetched.
     """
-    accepted = accept(find_checkpoint(configuration, checkpoint), configuration)
+    accepted = accept(find_checkpoint(configuration, checkpoint), configuration, video=video)
     weights = read_weights(accepted)
     with without_initial_values():
         model = build(configuration)
+    if accepted.pictures_only:
+        weights |= {name: value for name, value in model.state_dict().items() if is_video_only(name)}
     # Names, shapes and types were compared already; strictly, should the model of another sam2 differ from the list.
     try:
         model.load_state_dict(weights, strict=True, assign=True)
@@ -64,19 +68,18 @@ def find_checkpoint(configuration: Configuration, checkpoint: str | Path) -> Pat
     raise missing(configuration, path)
 
 
-def read_weights(accepted: Accepted) -> Mapping[str, torch.Tensor]:
+def read_weights(accepted: Accepted) -> dict[str, torch.Tensor]:
     """The tensors of a file that was accepted, by SAM 2's own names, without running anything of it.
 
     They may be pages of the file, which are read when they are used.
     """
     path = accepted.path
     try:
-        content = (
-            safe_tensors(path) if accepted.form == SAFETENSORS else read_tensors(path, mapped=accepted.form == ZIP)
-        )
-        for key in accepted.keys:
+        content = _content(path, accepted.form)
+        for key in accepted.place.keys:
             content = content[key]
-        return {name: content[original] for name, original in accepted.names.items()}
+        found = {name: content[original] for name, original in accepted.names.originals.items()}
+        return found | {name: found[name][row : row + 1] for name, row in accepted.names.rows.items()}
     except pickle.UnpicklingError as error:
         # torch goes on to advise how to load it nevertheless, which is no advice for a file of unknown origin.
         raise FileError(
@@ -88,6 +91,15 @@ def read_weights(accepted: Accepted) -> Mapping[str, torch.Tensor]:
             f" ({_first_line(error)}).",
             "Download it again and compare its size.",
         ) from error
+
+
+def _content(path: Path, form: str) -> Any:
+    if form == SAFETENSORS:
+        return safe_tensors(path)
+    if form == SHARDED:
+        parts = {part: safe_tensors(part) for part in parts_of(path)}
+        return {name: parts[part][name] for name, part in shards_of(path).items()}
+    return read_tensors(path, mapped=form == ZIP)
 
 
 def _is_hub_id(text: str) -> bool:

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 import planner
 from planner.catalog.checkpoints import official_sums
 from planner.catalog.pickles import read_pickle
-from planner.catalog.weights import accept, needed_tensors
+from planner.catalog.weight_names import needed_tensors
+from planner.catalog.weights import accept
 from planner.errors import FileError
 from planner.nouns.run import Configuration
 from planner.nouns.words import VARIANTS, VERSIONS
@@ -182,9 +183,6 @@ REFUSED: dict[str, tuple[Callable[[Path, dict[str, Fake]], object], str]] = {
     "SAM 1": (other("image_encoder.pos_embed", "mask_decoder.iou_token.weight", "prompt_encoder.x"), "of SAM 1"),
     "EdgeTAM": (other("image_encoder.trunk.body.stem.weight", "spatial_perceiver.latents"), "EdgeTAM"),
     "SAM 3": (other("detector.backbone.vision_backbone.trunk.x", "tracker.maskmem_tpos_enc"), "SAM 3"),
-    "transformers' names": (
-        other("vision_encoder.backbone.patch_embed.projection.weight", "memory_attention.x"), "names of transformers",
-    ),
     "LoRA alone": (other("base.layers.0.lora_A.weight"), "LoRA layers"),
     "another network": (other("layer1.0.conv1.weight"), "layer1.0.conv1.weight"),
     "no tensors": (other(epoch=3, loss=0.5), "only epoch, loss"),
