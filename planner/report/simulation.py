@@ -81,7 +81,8 @@ def timeline_title(found: Simulation) -> str:
 def simulation_title(found: Simulation) -> str:
     """What was simulated, in one line."""
     c = found.configuration
-    kind = "stock" if c["stock"] else "own runtime,"
+    kind = "own runtime," if c["runtime"] == "own" else c["runtime"]
+    kind += ", streaming:" * c["streaming"] + ", keeping all memories:" * c["keep_all"]
     text = (
         f"{kind} {c['variant']} {c['version']} at {format_resolution(c['resolution'])}, {c['precision']}: {c['task']}"
     )
