@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from planner.nouns.words import RunOutcome, Runtime, package_of
 from planner.runtime.cuda import out_of_memory
 from planner.runtime.limiting import hold, uuid_of
 from planner.text.command_lines import describe
+from planner.text.packages import installed_version
 from planner.wire.plan_file import read_plan
 
 
@@ -116,19 +116,12 @@ def _versions(driver: Driver, runtime: Runtime) -> dict[str, str | None]:
     cudnn = backend.version() if backend.is_available() else None
     return {
         # As the package is installed: torch itself adds what CUDA it was built with.
-        "torch": version("torch"),
+        "torch": installed_version("torch"),
         "cuda": torch.version.cuda,
         "cudnn": None if cudnn is None else str(cudnn),
         "driver": driver.version(),
-        **{package: _version(package) for package in dict.fromkeys(("sam2", package_of(runtime)))},
+        **{package: installed_version(package) for package in dict.fromkeys(("sam2", package_of(runtime)))},
     }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _cap(cap_bytes: int, gauge: Gauge, driver: Driver) -> None:
