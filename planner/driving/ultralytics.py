@@ -45,7 +45,7 @@ PICTURE_PHASES: Methods = {
 VIDEO_PHASES: Methods = {
     "preprocess": ("encode", "current frame"),
     "add_new_prompts": ("prompt", None),
-    "propagate_in_video_preflight": ("prompt", None),
+    "_consolidate_temp_output_across_obj": ("prompt", None),
     "postprocess": ("output", "outputs"),
 }
 """Methods of Ultralytics' classes that are a phase each."""

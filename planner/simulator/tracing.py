@@ -159,8 +159,8 @@ def _trace_own(run: Run, gpu: FakeGpu, watch: Watch, stack: contextlib.ExitStack
 def _trace_stock(run: Run, gpu: FakeGpu, watch: Watch, stack: contextlib.ExitStack, rounds: int) -> None:
     from planner.driving import stock
 
-    model = load_stock(run, gpu, watch)
     stack.enter_context(torch.inference_mode())
+    model = load_stock(run, gpu, watch)
     stack.enter_context(gpu.autocast(stock.autocast_type(run)))
     frames = run.workload.frames or 1
     stock.drive(run, model, watch, OnePicture(frames, run.workload.frame_size), rounds=rounds)
@@ -171,10 +171,10 @@ def _trace_other(
     run: Run, gpu: FakeGpu, watch: Tracer, stack: contextlib.ExitStack, rounds: int, tracked: int | None
 ) -> None:
     driver = driver_of(run.runtime)
+    stack.enter_context(torch.inference_mode())  # before: weights that want gradients are multiplied in another way
     model = driver.load(run, gpu.device, watch)
     assert watch.network is not None
     _label_model(gpu, watch.network)
-    stack.enter_context(torch.inference_mode())
     stack.enter_context(gpu.autocast(driver.autocast_type(run)))
     gpu.trace.whole_clip = True
     clip = Unbacked(run.workload.frames or 1, run.workload.frame_size)
