@@ -255,7 +255,8 @@ def _rehearse_plan(
         model = known_model().on(plan.budget.gpu, plan.budget.total_bytes) if planned else known_model().on(card.name)
         predicted = model.estimate(trial.configuration, workload, card.capability, trial.runtime, trial.transformers)
     masks_of_values = workload.task == "automask"  # which pass the filters
-    options = {**options, "zero_scalars": options["zero_scalars"] or masks_of_values}
+    zeros = options["zero_scalars"] or masks_of_values or trial.values_decide
+    options = {**options, "zero_scalars": zeros}
     with tempfile.TemporaryDirectory(prefix="sam2-plan-rehearsal-") as folder:
         saved = Path(folder) / "plan.json"
         plan.save(saved)

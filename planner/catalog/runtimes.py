@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from planner.catalog.ultralytics import why_not
 from planner.errors import UsageError
-from planner.nouns.run import Configuration, Run, Transformers, Workload
+from planner.nouns.run import Run, Transformers
 from planner.nouns.words import OTHER_RUNTIMES
 from planner.text.units import format_resolution
 
 TRANSFORMERS_SIDE = 1024
 """Of SAM 2 in transformers, whose configuration has the sizes of feature maps in several places; the checkpoints are
 all of this one."""
-ULTRALYTICS_STRIDE = 32
-"""What imgsz is a multiple of."""
 
 
 def check_run(run: Run) -> None:
@@ -19,9 +18,14 @@ def check_run(run: Run) -> None:
     check_ways(run)
     if run.runtime not in OTHER_RUNTIMES:
         return
-    problem, remedy = _problem(run.runtime, run.configuration, run.workload)
-    if problem:
-        raise UsageError(problem, remedy)
+    if run.configuration.attention != "auto":
+        raise UsageError(
+            f"The runtime {run.runtime} cannot choose an attention kernel: {run.configuration.attention} is none of its.",
+            "Leave attention auto.",
+        )
+    found = _why_not_transformers(run) if run.runtime == "transformers" else why_not(run)
+    if found is not None:
+        raise UsageError(*found)
 
 
 def check_ways(run: Run) -> None:
@@ -40,46 +44,24 @@ def check_ways(run: Run) -> None:
         )
 
 
-def _problem(runtime: str, configuration: Configuration, workload: Workload) -> tuple[str, str]:
-    size = format_resolution(configuration.resolution)
-    height, width = configuration.resolution
-    if configuration.attention != "auto":
+def _why_not_transformers(run: Run) -> tuple[str, str] | None:
+    configuration, workload = run.configuration, run.workload
+    if workload.task == "automask":
         return (
-            f"The runtime {runtime} has no choice of attention kernel: {configuration.attention} cannot be asked for.",
-            "Leave attention auto.",
+            "transformers makes automatic masks in a pipeline of its own, which is not covered.",
+            "Ask for image or video, or for the runtime own, stock or ultralytics.",
         )
-    if runtime == "transformers":
-        if workload.task == "automask":
-            return (
-                "transformers makes automatic masks in a pipeline of its own, which is not covered.",
-                "Ask for image or video, or for the runtime own, stock or ultralytics.",
-            )
-        if (height, width) != (TRANSFORMERS_SIDE, TRANSFORMERS_SIDE):
-            return (
-                f"transformers runs SAM 2 at {TRANSFORMERS_SIDE}x{TRANSFORMERS_SIDE}, not at {size}.",
-                "Leave the resolution out, or ask for the runtime own, which runs any.",
-            )
-        if workload.task == "video" and workload.frames is None:
-            return (
-                "transformers keeps state of every frame: a clip without end has no peak.",
-                "Give a number of frames, or ask for the runtime own.",
-            )
-        if configuration.object_batch != 1:
-            return "transformers has no object_batch: objects go one by one.", "Leave it out."
-        return "", ""
-    if height != width or height % ULTRALYTICS_STRIDE:
+    if configuration.resolution != (TRANSFORMERS_SIDE, TRANSFORMERS_SIDE):
         return (
-            f"Ultralytics runs squares (imgsz), multiples of {ULTRALYTICS_STRIDE}, not {size}.",
-            f"Choose a square, such as {max(height, width)}x{max(height, width)}, or the runtime own.",
+            f"transformers runs SAM 2 at {TRANSFORMERS_SIDE}x{TRANSFORMERS_SIDE}, not at "
+            f"{format_resolution(configuration.resolution)}.",
+            "Leave the resolution out, or ask for the runtime own, which runs any.",
         )
-    if configuration.precision == "bfloat16":
+    if workload.task == "video" and workload.frames is None:
         return (
-            "Ultralytics has float16 weights (half) or float32 ones, no bfloat16.",
-            "Ask for float16, float32 or autocast_bfloat16.",
+            "transformers keeps state of every frame: a clip without end has no peak.",
+            "Give a number of frames, or ask for the runtime own.",
         )
-    if configuration.offload_video or configuration.offload_state:
-        return (
-            "Ultralytics cannot keep frames or state on the host.",
-            "Leave offload_video and offload_state out: it reads frames one by one and prunes its memory.",
-        )
-    return "", ""
+    if configuration.object_batch != 1:
+        return "transformers has no object_batch: objects go one by one.", "Leave it out."
+    return None

@@ -13,6 +13,9 @@ from PIL import Image
 SMALL = 8
 """Noise is made at an eighth of each side and enlarged: no file is large, and pictures do not compress to nothing."""
 
+RATE = 25
+"""Frames per second of files."""
+
 
 class Black:
     """Black pictures: none to draw, and quick to write."""
@@ -37,6 +40,20 @@ class Black:
             for number in range(self.frames):
                 self.write(number, Path(folder) / f"{number:05d}.jpg")
             yield folder
+
+    @contextmanager
+    def video(self) -> Iterator[str]:
+        """The clip as one file, of JPEG pictures one after the other. Needs OpenCV."""
+        import cv2
+
+        height, width = self.size
+        with tempfile.TemporaryDirectory() as folder:
+            path = str(Path(folder) / "clip.avi")
+            writer = cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*"MJPG"), RATE, (width, height))
+            for number in range(self.frames):
+                writer.write(numpy.ascontiguousarray(self.picture(number)[..., ::-1]))
+            writer.release()
+            yield path
 
     def write(self, number: int, path: Path) -> None:
         """One file."""
@@ -75,3 +92,8 @@ class Unbacked(OnePicture):
     def whole(self) -> numpy.ndarray:
         """T×H×W×3 uint8, not writable."""
         return numpy.broadcast_to(numpy.zeros((), dtype=numpy.uint8), (self.frames, *self.size, 3))
+
+    @contextmanager
+    def video(self) -> Iterator[str]:
+        """The name of a file that is not there: whoever takes these pictures reads none."""
+        yield "clip.avi"

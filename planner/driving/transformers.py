@@ -64,13 +64,6 @@ BEFORE_2_1 = {
 """What a checkpoint of version 2.0 lacks (sam2/configs/sam2/*.yaml)."""
 
 
-def import_all() -> None:
-    """Import what any run needs, which transformers does when it is first asked for. Raises EnvironmentFailure."""
-    for task in ("Sam2", "Sam2Video"):
-        for what in ("Model", "Config", "Processor"):
-            _named(f"{task}{what}")
-
-
 def prepare(run: Run) -> None:
     """Import what the run needs. Raises EnvironmentFailure without transformers, or with one that has no SAM 2."""
     for what in ("Model", "Config"):

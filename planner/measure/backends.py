@@ -41,7 +41,7 @@ def on_imaginary_gpu(name: str | None = None) -> Runner:
     card = imaginary_gpu(name)
 
     def run(trial: Trial) -> Outcome:
-        with Stage([card]) as stage:
+        with Stage([card], zero_scalars=trial.values_decide) as stage:
             return run_trial(trial, environment=stage.environment())
 
     return run

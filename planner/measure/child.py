@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +24,11 @@ from planner.driving.clips import Black, Noise
 from planner.machine.processes import Driver
 from planner.measure.gauge import Gauge
 from planner.measure.trial import EXCERPT, FAILED, LOST, LOST_WORDS, OUT_OF_MEMORY, RAN, Outcome, Trial
-from planner.nouns.words import RunOutcome, Runtime, package_of
+from planner.nouns.words import OTHER_RUNTIMES, RunOutcome, Runtime, package_of
 from planner.runtime.cuda import out_of_memory
 from planner.runtime.limiting import hold, uuid_of
 from planner.text.command_lines import describe
+from planner.text.packages import installed_version
 from planner.wire.plan_file import read_plan
 
 
@@ -66,7 +66,7 @@ def run(trial: Trial, pictures: type[Black] = Noise) -> Outcome:
             gauge.hold = partial(_cap, trial.cap_bytes, gauge, driver)
             gauge.hold()
         clip = pictures(trial.workload.frames or trial.frames, trial.workload.frame_size)
-        _driver_of(trial.runtime)(trial, gauge, clip)
+        _driver_of(trial)(trial, gauge, clip)
     except Exception as error:
         return Outcome(
             outcome=_kind(error),
@@ -116,19 +116,12 @@ def _versions(driver: Driver, runtime: Runtime) -> dict[str, str | None]:
     cudnn = backend.version() if backend.is_available() else None
     return {
         # As the package is installed: torch itself adds what CUDA it was built with.
-        "torch": version("torch"),
+        "torch": installed_version("torch"),
         "cuda": torch.version.cuda,
         "cudnn": None if cudnn is None else str(cudnn),
         "driver": driver.version(),
-        **{package: _version(package) for package in dict.fromkeys(("sam2", package_of(runtime)))},
+        **{package: installed_version(package) for package in dict.fromkeys(("sam2", package_of(runtime)))},
     }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _cap(cap_bytes: int, gauge: Gauge, driver: Driver) -> None:
@@ -151,15 +144,18 @@ def _excerpt(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"[:EXCERPT]
 
 
-def _driver_of(runtime: Runtime) -> Callable[[Trial, Gauge, Black], None]:
+def _driver_of(trial: Trial) -> Callable[[Trial, Gauge, Black], None]:
     """Imported before anything is loaded: an import leaves the frames of its callers, and what they hold, in cycles."""
-    if runtime == "own":
+    if trial.runtime == "own":
         from planner.driving import own
 
         return partial(_drive_own, own)
     from planner.driving.others import driver_of
 
-    return partial(_drive_other, driver_of(runtime))
+    driver = driver_of(trial.runtime)
+    if trial.runtime in OTHER_RUNTIMES:
+        driver.prepare(trial)
+    return partial(_drive_other, driver)
 
 
 def _drive_own(own: Any, trial: Trial, gauge: Gauge, clip: Black) -> None:

@@ -1,4 +1,4 @@
-"""A process that has imported torch and sam2 once and forks a child for each trial: for thousands of rehearsals.
+"""A process that imports torch and what is driven once, and forks a child for each of thousands of rehearsals.
 
 `python -m planner.measure.forked`: each line of stdin is a trial as JSON, each line of stdout its outcome. A child is a
 process of its own, as fresh as one that was started anew, since the parent never asks CUDA for anything. Only for
@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import io
+import itertools
 import json
 import os
 import sys
@@ -22,11 +23,12 @@ import numpy
 import torch
 from PIL import Image
 
-from planner.driving.clips import Black
+from planner.driving.clips import Black, Unbacked
 from planner.driving.others import driver_of
-from planner.errors import EnvironmentFailure
+from planner.errors import PlannerError
 from planner.measure.trial import FAILED, Outcome, Trial, died
-from planner.nouns.words import OTHER_RUNTIMES
+from planner.nouns.run import Configuration, Run, Workload
+from planner.nouns.words import OTHER_RUNTIMES, TASKS
 
 
 def main() -> None:
@@ -49,14 +51,31 @@ def _prepared() -> Callable[[Trial], Outcome]:
     import planner.driving.stock  # noqa: F401
     from planner.measure import child
 
-    for name in OTHER_RUNTIMES:
-        with contextlib.suppress(EnvironmentFailure, ModuleNotFoundError):
-            driver_of(name).import_all()
-
     _leave_pictures_alone()
+    _import_others()
     gc.collect()
     gc.freeze()  # so that collections in the children pass over what is here now
-    return partial(child.run, pictures=Black)
+    return partial(_run, child.run)
+
+
+def _run(run: Callable[..., Outcome], trial: Trial) -> Outcome:
+    if trial.runtime != "ultralytics":
+        return run(trial, pictures=Black)
+    from planner.driving.unread import unread
+
+    try:
+        with unread(trial):
+            return run(trial, pictures=Unbacked)
+    except ImportError:
+        return run(trial)  # which says what is missing
+
+
+def _import_others() -> None:
+    """What is installed of the other packages: those that miss it say so themselves."""
+    for runtime, task in itertools.product(OTHER_RUNTIMES, TASKS):
+        configuration = Configuration(variant="tiny", version="2.1", resolution=(1024, 1024), precision="float32")
+        with contextlib.suppress(PlannerError):
+            driver_of(runtime).prepare(Run(runtime=runtime, configuration=configuration, workload=Workload(task=task)))
 
 
 def _forked(run: Callable[[Trial], Outcome], trial: Trial) -> Outcome:

@@ -143,6 +143,11 @@ class Run:
     """How transformers' models are."""
 
     @property
+    def values_decide(self) -> bool:
+        """Whether what it does next depends on numbers read from the GPU, which a rehearsal has to make zero."""
+        return self.runtime == "ultralytics"
+
+    @property
     def id(self) -> str:
         """A name that says what is run, the same wherever it is run."""
         c, w = self.configuration, self.workload

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from planner.catalog.runtimes import check_run
@@ -27,6 +26,7 @@ from planner.nouns.words import (
 )
 from planner.simulator.convolutions.workspaces import ConvolutionWorkspaces
 from planner.simulator.workspaces import Workspaces, version_of, workspaces_for
+from planner.text.packages import installed_version
 from planner.text.spelling import check_word
 from planner.text.units import check_size, parse_count, parse_frame_size, parse_frames, parse_resolution, parse_size
 
@@ -248,13 +248,14 @@ def trace(run: Run, conditions: Conditions, progress: Progress | None = None) ->
 def _installed(runtime: Runtime) -> dict[str, str]:
     """Versions of what is run. Raises EnvironmentFailure for a package that is missing, and names its extra."""
     package = package_of(runtime)
-    try:
-        return {name: version(name) for name in ("torch", "torchvision", package)}
-    except PackageNotFoundError as error:
-        raise EnvironmentFailure(
-            f"Simulating the runtime {runtime} runs its code, which needs {error.name}.",
-            f'Install it with: pip install "sam2-plan[{package}]"',
-        ) from None
+    found = {name: installed_version(name) for name in ("torch", "torchvision", package)}
+    for name, version in found.items():
+        if version is None:
+            raise EnvironmentFailure(
+                f"Simulating the runtime {runtime} runs its code, which needs {name}.",
+                f'Install it with: pip install "sam2-plan[{package}]"',
+            )
+    return {name: str(version) for name, version in found.items()}
 
 
 def _traced_frames(run: Run, full_trace: bool) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-BOOL_BYTES, INT_BYTES, DOUBLE_BYTES = 1, 4, 8
+BOOL_BYTES, INT_BYTES, FLOAT_BYTES, DOUBLE_BYTES = 1, 4, 4, 8
 
 
 class Output(NamedTuple):
@@ -103,12 +103,18 @@ def cudnn_attention(workspace_bytes: int) -> list[Step]:
     return steps
 
 
-def reduction(cast_bytes: int) -> list[Step]:
-    """A sum whose elements are not of the output's type: cast first, the cast kept while the kernel runs.
+def reduction(cast_bytes: int, split_bytes: tuple[int, int], outputs: int = 1) -> list[Step]:
+    """A sum, a maximum and the like. All of it to the end.
 
-    ReduceOpsUtils.h, make_reduction: the output exists when self.to(in_dtype) is called.
+    Elements that are not of the type it works in are cast first, and what blocks that share an output leave for each
+    other lies in a buffer with semaphores (reductions.py). ReduceOpsUtils.h, make_reduction: the output exists when self.to(in_dtype) is called; cuda/Reduce.cuh,
+    gpu_reduce_kernel.
     """
-    return within("reduction cast", cast_bytes)
+    sizes = (("reduction cast", cast_bytes), ("shared outputs", split_bytes[0]), ("semaphores", split_bytes[1]))
+    taken = [(name, size_bytes) for name, size_bytes in sizes if size_bytes]
+    steps: list[Step] = [Output(number) for number in range(outputs)]
+    steps += [Take(name, size_bytes) for name, size_bytes in taken]
+    return steps + [Give(name) for name, _ in reversed(taken)]
 
 
 def scalar_base(element_bytes: int) -> list[Step]:

@@ -43,7 +43,20 @@ def _linear(gpu: FakeGpu, func: Any, args: tuple[Any, ...], kwargs: dict[str, An
         if values.is_contiguous():
             flat = torch.addmm(bias, values.reshape(-1, values.shape[-1]), weight.t())
             return flat.view(*values.shape[:-1], weight.shape[0])
-        return torch.matmul(values, weight.t()).add_(bias)
+        return _product(values, weight).add_(bias)
+
+
+def _product(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Values @ weight.t(), where values are not contiguous.
+
+    With a weight that wants gradients the values are copied to be one matrix, although no gradients are computed
+    (should_fold in LinearAlgebra.cpp): that of a model which was loaded outside of inference mode. What an operation
+    is given here wants none, so torch would not do it by itself.
+    """
+    if values.dim() < 3 or weight.is_inference() or not weight.requires_grad:
+        return torch.matmul(values, weight.t())
+    flat = torch.mm(values.reshape(-1, values.shape[-1]), weight.t())
+    return flat.view(*values.shape[:-1], weight.shape[0])
 
 
 def _view(gpu: FakeGpu, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -11,10 +11,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from planner.simulator import kernels, temporaries
+from planner.simulator.convolutions.devices import threads_of
+from planner.simulator.reductions import Dimension, split_bytes
 from planner.simulator.temporaries import Step
 
 if TYPE_CHECKING:
     from planner.simulator.torch_adapters import FakeGpu
+
+VALUE_AND_PLACE_BYTES = 16
+"""What a thread keeps that looks for the place of a maximum too: pairs are padded."""
 
 
 def steps_of(gpu: FakeGpu, name: str, args: tuple[Any, ...], result: Any) -> list[Step] | None:
@@ -64,11 +69,45 @@ def _safe_softmax(gpu: FakeGpu, args: tuple[Any, ...], result: Any) -> list[Step
 
 def _sum(gpu: FakeGpu, args: tuple[Any, ...], result: Any) -> list[Step] | None:
     values = args[0]
-    if values.dtype == result.dtype or (
-        values.dtype.is_floating_point and values.element_size() < result.element_size()
-    ):
-        return None  # float16 and bfloat16 are summed into float32 as they are
-    return temporaries.reduction(values.numel() * result.element_size())
+    floating = values.dtype.is_floating_point
+    if values.dtype == result.dtype or (floating and values.element_size() < result.element_size()):
+        cast_bytes = 0  # float16 and bfloat16 are summed into float32 as they are
+    else:
+        cast_bytes = values.numel() * result.element_size()
+    value_bytes = max(result.element_size(), temporaries.FLOAT_BYTES) if floating else result.element_size()
+    return temporaries.reduction(cast_bytes, _split(gpu, args, value_bytes))
+
+
+def _extreme(gpu: FakeGpu, args: tuple[Any, ...], result: Any) -> list[Step] | None:
+    """Amax and the like; max and min also with places, which are two outputs."""
+    if len(args) > 1 and isinstance(args[1], torch.Tensor):
+        return None  # of two arrays, element by element
+    if isinstance(result, (tuple, list)):
+        return temporaries.reduction(0, _split(gpu, args, VALUE_AND_PLACE_BYTES), outputs=2)
+    return temporaries.reduction(0, _split(gpu, args, args[0].element_size()))
+
+
+def _place(gpu: FakeGpu, args: tuple[Any, ...], result: Any) -> list[Step]:
+    return temporaries.reduction(0, _split(gpu, args, VALUE_AND_PLACE_BYTES))
+
+
+def _truth(gpu: FakeGpu, args: tuple[Any, ...], result: Any) -> list[Step]:
+    return temporaries.reduction(0, _split(gpu, args, temporaries.BOOL_BYTES))
+
+
+def _split(gpu: FakeGpu, args: tuple[Any, ...], value_bytes: int) -> tuple[int, int]:
+    """What blocks share in reducing args[0] over the dimensions in args[1], or over all."""
+    values, said = args[0], args[1] if len(args) > 1 else None
+    if not gpu.multiprocessors:
+        return (0, 0)
+    over = [said] if isinstance(said, int) else list(said or range(values.dim()))
+    over = [number % max(1, values.dim()) for number in over]
+    dims = [
+        Dimension(size, stride, number in over)
+        for number, (size, stride) in enumerate(zip(values.shape, values.stride(), strict=True))
+    ]
+    threads = threads_of(gpu.capability)
+    return split_bytes(dims, values.storage_offset(), value_bytes, gpu.multiprocessors, threads)
 
 
 def _where(gpu: FakeGpu, args: tuple[Any, ...], result: Any) -> list[Step] | None:
@@ -90,6 +129,10 @@ _RULES: dict[str, Callable[[FakeGpu, tuple[Any, ...], Any], list[Step] | None]] 
     "_scaled_dot_product_cudnn_attention": _cudnn_attention,
     "_safe_softmax": _safe_softmax,
     "sum": _sum,
+    "mean": _sum,
+    **dict.fromkeys(("amax", "amin", "max", "min"), _extreme),
+    **dict.fromkeys(("argmax", "argmin"), _place),
+    **dict.fromkeys(("any", "all"), _truth),
     "where": _where,
     "pow": _scalar_base,
 }

@@ -62,6 +62,8 @@ class Tracer(Watch):
     def __init__(self, gpu: FakeGpu, progress: Progress | None = None) -> None:
         self._gpu = gpu
         self._progress = progress
+        self.network: torch.nn.Module | None = None
+        """The model, once it is there."""
 
     def phase(self, name: PhaseName, component: ComponentName | None = None) -> contextlib.AbstractContextManager[None]:
         """Births within belong to it."""
@@ -88,6 +90,7 @@ class Tracer(Watch):
     def model(self, model: Any) -> None:
         """Modules give their names to what they allocate."""
         self._gpu.name_modules(model)
+        self.network = model
 
     def holds(self, component: ComponentName, held: Any) -> None:
         """Whose they are is settled."""
@@ -140,7 +143,7 @@ def patches(run: Run, device: str) -> Iterator[contextlib.AbstractContextManager
         return stock_host.patches(run, device)
     from planner.simulator import other_hosts
 
-    return other_hosts.patches(run)
+    return other_hosts.patches(run, device)
 
 
 def _trace_own(run: Run, gpu: FakeGpu, watch: Watch, stack: contextlib.ExitStack, rounds: int) -> None:
@@ -156,8 +159,8 @@ def _trace_own(run: Run, gpu: FakeGpu, watch: Watch, stack: contextlib.ExitStack
 def _trace_stock(run: Run, gpu: FakeGpu, watch: Watch, stack: contextlib.ExitStack, rounds: int) -> None:
     from planner.driving import stock
 
-    model = load_stock(run, gpu, watch)
     stack.enter_context(torch.inference_mode())
+    model = load_stock(run, gpu, watch)
     stack.enter_context(gpu.autocast(stock.autocast_type(run)))
     frames = run.workload.frames or 1
     stock.drive(run, model, watch, OnePicture(frames, run.workload.frame_size), rounds=rounds)
@@ -165,16 +168,18 @@ def _trace_stock(run: Run, gpu: FakeGpu, watch: Watch, stack: contextlib.ExitSta
 
 
 def _trace_other(
-    run: Run, gpu: FakeGpu, watch: Watch, stack: contextlib.ExitStack, rounds: int, tracked: int | None
+    run: Run, gpu: FakeGpu, watch: Tracer, stack: contextlib.ExitStack, rounds: int, tracked: int | None
 ) -> None:
     driver = driver_of(run.runtime)
+    stack.enter_context(torch.inference_mode())  # before: weights that want gradients are multiplied in another way
     model = driver.load(run, gpu.device, watch)
-    gpu.label([*model.parameters(), *model.buffers()], "weights")
-    stack.enter_context(torch.inference_mode())
+    assert watch.network is not None
+    _label_model(gpu, watch.network)
     stack.enter_context(gpu.autocast(driver.autocast_type(run)))
     gpu.trace.whole_clip = True
     clip = Unbacked(run.workload.frames or 1, run.workload.frame_size)
     driver.drive(run, model, watch, clip, rounds=rounds, tracked=tracked)
+    _label_model(gpu, watch.network)
 
 
 def load_stock(run: Run, gpu: FakeGpu, watch: Watch) -> Any:

@@ -23,9 +23,18 @@ _BY_CAPABILITY = {
 Compute Capability" of the CUDA C++ Programming Guide), L2 cache and memory of the GPU most often met with it."""
 
 
+def threads_of(capability: tuple[int, int]) -> int:
+    """Threads that a multiprocessor holds."""
+    return _BY_CAPABILITY[_known(capability)][2]
+
+
+def _known(capability: tuple[int, int]) -> tuple[int, int]:
+    return max((listed for listed in _BY_CAPABILITY if listed <= capability), default=min(_BY_CAPABILITY))
+
+
 def device_json(capability: tuple[int, int], multiprocessors: int) -> dict[str, Any]:
     """A GPU of this compute capability; one that is not listed is like the nearest below it, but for its version."""
-    known = max((listed for listed in _BY_CAPABILITY if listed <= capability), default=min(_BY_CAPABILITY))
+    known = _known(capability)
     shared_bytes, blocks, threads, l2_bytes, memory_bytes = _BY_CAPABILITY[known]
     major, minor = capability
     return {
