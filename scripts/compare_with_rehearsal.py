@@ -3,6 +3,7 @@
 
     python scripts/compare_with_rehearsal.py                     what the journal lacks of 150, then the docs
     python scripts/compare_with_rehearsal.py --count 20 --only 7 --journal one.jsonl --print
+    python scripts/compare_with_rehearsal.py --runtime transformers --count 60 --journal hf.jsonl     of another runtime
 
 Each configuration runs once in the real code on torch's CUDA build and an imaginary GPU, and once in the simulator.
 Interrupt it at any time and run it again: the journal keeps every finished row. It takes about an hour on two cores.
@@ -29,9 +30,20 @@ from pathlib import Path
 from typing import Any
 
 from planner.catalog.capability import why_unsupported
+from planner.measure import grid_others
 from planner.measure.trial import RAN, Outcome, Trial, run_trial
 from planner.nouns.run import Configuration, Workload
-from planner.nouns.words import DRIVEN_RUNTIMES, TASKS, VARIANTS, VERSIONS, Attention, Precision
+from planner.nouns.words import (
+    OTHER_RUNTIMES,
+    SAM2_RUNTIMES,
+    TASKS,
+    VARIANTS,
+    VERSIONS,
+    Attention,
+    DrivenRuntime,
+    Precision,
+)
+from planner.profiles.rehearsed import HELD_OUT
 from planner.rehearsal.machine import imaginary_gpu
 from planner.rehearsal.stage import Stage
 from planner.text.files import append, open_journal, read_journal, write
@@ -65,9 +77,12 @@ class Case:
         return words + " expandable" * self.expandable_segments
 
 
-def draw(count: int, seed: int) -> list[Case]:
-    """Random runs that the code on that capability can do, each once."""
+def draw(count: int, seed: int, runtime: DrivenRuntime | None = None) -> list[Case]:
+    """Random runs that the code on that capability can do, each once; of our runtime and stock unless one is said."""
     chance = random.Random(seed)
+    if runtime is not None:
+        points = grid_others.draw(runtime, count, chance, HELD_OUT)
+        return [Case(Trial.of(point.run), "{}.{}".format(*point.capability), False) for point in points]
     found: dict[str, Case] = {}
     while len(found) < count:
         case = _case(chance)
@@ -77,7 +92,7 @@ def draw(count: int, seed: int) -> list[Case]:
 
 
 def _case(chance: random.Random) -> Case | None:
-    runtime, capability = chance.choice(DRIVEN_RUNTIMES), chance.choice(CAPABILITIES)
+    runtime, capability = chance.choice(SAM2_RUNTIMES), chance.choice(CAPABILITIES)
     task = chance.choices(TASKS, (3, 5, 2) if TASKS[0] == "image" else (5, 3, 2))[0]
     own = runtime == "own"
     precision = chance.choice(OWN_PRECISIONS if own else STOCK_PRECISIONS)
@@ -157,7 +172,7 @@ def simulated(case: Case) -> dict[str, Any]:
         _pair(case.capability),
         kept_fraction=0.0 if case.trial.workload.task == "automask" else 1.0,
         expandable_segments=case.expandable_segments,
-        full_trace=True,
+        full_trace=case.trial.runtime not in OTHER_RUNTIMES,  # of which it is shown that repeating changes nothing
     )
     return _figures_of(found, time.perf_counter() - began)
 
@@ -178,6 +193,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=COUNT, help="how many configurations")
     parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--runtime", choices=OTHER_RUNTIMES, help="of this runtime instead of own and stock")
     parser.add_argument("--only", metavar="N", help="numbers of configurations, such as 0,3,17")
     parser.add_argument("--match", default="", help="only those whose name contains this")
     parser.add_argument("--journal", type=Path, default=Path("rehearsal-comparison.jsonl"), help="finished rows")
@@ -187,7 +203,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--print", action="store_true", dest="only_print", help="print instead of writing the table")
     parser.add_argument("--simulate-one", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    cases = draw(options.count, options.seed)
+    cases = draw(options.count, options.seed, options.runtime)
     if options.simulate_one is not None:
         print(json.dumps(simulated(cases[options.simulate_one])))
         return 0
@@ -213,9 +229,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     text = "\n".join(["\t".join(COLUMNS), *map(line, found)]) + "\n"
     print(text, summary(found), sep="\n")
     if not options.only_print:
-        write(TARGET, text)
-        before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-        write(PAGE, f"{before}{BEGIN}\n{summary(found)}\n{END}{rest.partition(END)[2]}")
+        target, begin = TARGET, BEGIN
+        if options.runtime:
+            target = PAGE.with_name(f"{PAGE.stem}-{options.runtime}.tsv")
+            begin = BEGIN.replace(".py", f".py --runtime {options.runtime}")
+        write(target, text)
+        before, _, rest = PAGE.read_text(encoding="utf-8").partition(begin)
+        write(PAGE, f"{before}{begin}\n{summary(found)}\n{END}{rest.partition(END)[2]}")
     return 0
 
 
@@ -223,6 +243,7 @@ def _simulated_apart(number: int, options: argparse.Namespace, case: Case) -> di
     """In a process of its own: what one simulation leaves in torch's caches is not the next one's."""
     words = [sys.executable, __file__, "--simulate-one", str(number)]
     words += ["--count", str(options.count), "--seed", str(options.seed)]
+    words += ["--runtime", options.runtime] if options.runtime else []
     return _answer(subprocess.run(words, capture_output=True, text=True, check=False))
 
 
@@ -256,7 +277,7 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> str:
     ]
     told = [row for row in rows if "error" not in row["rehearsed"] and "error" not in row["simulated"]]
     groups = [("all", told)]
-    for runtime in ("own", "stock"):
+    for runtime in (*SAM2_RUNTIMES, *OTHER_RUNTIMES):
         for task in TASKS:
             groups.append((f"{runtime}, {task}", [row for row in told if row["id"].startswith(f"{runtime}-{task}-")]))
     for name, group in groups:

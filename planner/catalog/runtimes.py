@@ -20,7 +20,7 @@ def check_run(run: Run) -> None:
         return
     if run.configuration.attention != "auto":
         raise UsageError(
-            f"The runtime {run.runtime} cannot choose an attention kernel: {run.configuration.attention} is none of its.",
+            f"The runtime {run.runtime} has no choice of attention, such as {run.configuration.attention}.",
             "Leave attention auto.",
         )
     found = _why_not_transformers(run) if run.runtime == "transformers" else why_not(run)

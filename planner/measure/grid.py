@@ -16,7 +16,7 @@ from typing import Any
 from planner.catalog.capability import what_it_lacks
 from planner.nouns.request import Request
 from planner.nouns.run import Configuration, Run, Workload
-from planner.nouns.words import DRIVEN_RUNTIMES, VARIANTS, VERSIONS, DrivenRuntime, Precision
+from planner.nouns.words import SAM2_RUNTIMES, VARIANTS, VERSIONS, DrivenRuntime, Precision
 from planner.planning.candidates import POINT_BATCHES, SQUARE_SIDES, resolutions
 from planner.profiles.rehearsed import DRAWN, FIT, HELD_OUT, RehearsedUse
 
@@ -122,7 +122,7 @@ def _capabilities() -> Iterator[Point]:
             precision = _widths(capability)[number]
             yield _point("own", task, capability, variant=variant, precision=precision, resolution=(side, side))
     for capability, variant, side in product(((9, 0), (10, 0)), (VARIANTS[0], VARIANTS[-1]), (512, 1024)):
-        for runtime in DRIVEN_RUNTIMES:
+        for runtime in SAM2_RUNTIMES:
             yield _point(
                 runtime, "image", capability, variant=variant, precision="autocast_bfloat16", resolution=(side, side)
             )
@@ -156,7 +156,7 @@ def _growth() -> Iterator[Point]:
             "own", "video", variant=variant, precision="autocast_bfloat16", resolution=(side, side), objects=10,
             object_batch=batch,
         )  # fmt: skip
-    for runtime, task, source in product(DRIVEN_RUNTIMES, ("image", "automask"), (TWENTY_FOUR, HUNDRED)):
+    for runtime, task, source in product(SAM2_RUNTIMES, ("image", "automask"), (TWENTY_FOUR, HUNDRED)):
         if (runtime, task, source) != ("stock", "automask", HUNDRED):
             for variant in ("tiny", "large"):
                 yield _point(

@@ -28,7 +28,7 @@ MOST_CLIP_BYTES = 600_000_000
 def points(runtime: DrivenRuntime, held_out: int, drawn: int, seed: int = 16) -> list[Point]:
     """All of one runtime, each once, what matters most first."""
     chance = random.Random(seed)
-    judged, fitted = (_draw(runtime, count, chance, use) for count, use in ((held_out, HELD_OUT), (drawn, DRAWN)))
+    judged, fitted = (draw(runtime, count, chance, use) for count, use in ((held_out, HELD_OUT), (drawn, DRAWN)))
     apart = {point.id for point in judged}
     laid = [point for point in _laid_out(runtime) if point.id not in apart]
     rest = [*judged, *fitted]
@@ -93,7 +93,8 @@ def _point(
     return Point(run, capability, use)
 
 
-def _draw(runtime: DrivenRuntime, count: int, chance: random.Random, use: RehearsedUse) -> list[Point]:
+def draw(runtime: DrivenRuntime, count: int, chance: random.Random, use: RehearsedUse) -> list[Point]:
+    """So many runs of a runtime as people ask for them, each once."""
     found: dict[str, Point] = {}
     while len(found) < count:
         point = _drawn(runtime, chance, use)

@@ -15,7 +15,7 @@ from planner.memory_model.estimator import MOST
 from planner.memory_model.features import Operations, Quantities, features
 from planner.memory_model.laws import Group, Law, generation_of
 from planner.memory_model.terms import ENDLESS_FRAMES, WIDTH_OF
-from planner.nouns.words import ATTENTIONS, DRIVEN_RUNTIMES, PRECISIONS, TASKS, VARIANTS, WIDTHS, Task
+from planner.nouns.words import ATTENTIONS, SAM2_RUNTIMES, PRECISIONS, TASKS, VARIANTS, WIDTHS, Task
 from planner.text.spelling import check_word
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def predict(
     if task == "video" and np.any(~rows["own"] & (rows["frames"] >= ENDLESS_FRAMES)):
         raise UsageError("A clip without end has no peak on an unbounded memory bank.", "Give a number of frames.")
     found = {name: np.zeros(len(rows["pixels"])) for name in FIGURES}
-    for runtime in DRIVEN_RUNTIMES:
+    for runtime in SAM2_RUNTIMES:
         for code, width in enumerate(WIDTHS):
             chosen = np.flatnonzero((rows["own"] == (runtime == "own")) & (rows["width"] == code))
             if len(chosen):
@@ -81,7 +81,7 @@ def _figures(model: MemoryModel, group: Group, most: Group, rows: Mapping[str, n
 
     The arithmetic is that of estimator.Terms, in its order.
     """
-    q = Quantities(**{name: rows[name] for name in Quantities._fields})
+    q = Quantities(**{name: rows[name] for name in Quantities._fields if name in rows})  # the rest is of others
     shapes = [model.catalog.shapes[variant] for variant in VARIANTS]
     parameters = np.array([float(shape.parameters) for shape in shapes])[rows["variant"]]
     heads = np.array([float(shape.global_attention_heads) for shape in shapes])[rows["variant"]]

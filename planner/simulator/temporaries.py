@@ -107,8 +107,8 @@ def reduction(cast_bytes: int, split_bytes: tuple[int, int], outputs: int = 1) -
     """A sum, a maximum and the like. All of it to the end.
 
     Elements that are not of the type it works in are cast first, and what blocks that share an output leave for each
-    other lies in a buffer with semaphores (reductions.py). ReduceOpsUtils.h, make_reduction: the output exists when self.to(in_dtype) is called; cuda/Reduce.cuh,
-    gpu_reduce_kernel.
+    other lies in a buffer with semaphores (reductions.py). ReduceOpsUtils.h, make_reduction: the output exists when
+    self.to(in_dtype) is called; cuda/Reduce.cuh, gpu_reduce_kernel.
     """
     sizes = (("reduction cast", cast_bytes), ("shared outputs", split_bytes[0]), ("semaphores", split_bytes[1]))
     taken = [(name, size_bytes) for name, size_bytes in sizes if size_bytes]
