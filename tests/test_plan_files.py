@@ -178,7 +178,8 @@ def test_a_plan_edited_by_hand_is_refused(path: tuple[Any, ...], value: object, 
     assert caught.value.hint
 
 
-@pytest.mark.parametrize("key", sorted(planner.plan(vram="2GB").to_dict()))
+# Plans of before other runtimes could be asked for have no others.
+@pytest.mark.parametrize("key", sorted({*planner.plan(vram="2GB").to_dict()} - {"others"}))
 def test_a_plan_without_one_of_its_keys_is_refused(key: str, tmp_path: Path) -> None:
     document = planner.plan(vram="2GB").to_dict()
     del document[key]

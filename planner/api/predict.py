@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from planner.api.asking import bounded_memory_bank_of, check_exact, configuration_and_workload, named_gpu
 from planner.catalog.capability import what_it_lacks
-from planner.catalog.runtimes import check_run
+from planner.catalog.runtimes import check_keep_all, check_run
 from planner.catalog.torch_rules import build_named, check_code
 from planner.errors import UsageError
 from planner.memory_model import MemoryModel
@@ -94,6 +94,7 @@ def predict(
         print(estimate.allocated_bytes, estimate.total_bytes, estimate.upper_bytes)
     """
     precision = precision or usual_precision(gpu)
+    check_keep_all(keep_all, runtime or "own")
     bounded_memory_bank = bounded_memory_bank_of(runtime, bounded_memory_bank and not keep_all)
     if runtime == "ultralytics" and object_batch is None and task != "automask":
         object_batch = objects  # all go together

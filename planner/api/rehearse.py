@@ -11,7 +11,7 @@ from typing import Any
 
 from planner.api.confirm import FRAMES, Compared, components_beside, phases_beside
 from planner.api.plans import Plan
-from planner.catalog.runtimes import check_run
+from planner.catalog.runtimes import check_keep_all, check_run
 from planner.driving.least import least_of
 from planner.errors import EXIT_FITS, EXIT_NOT_CONFIRMED, EnvironmentFailure, UsageError
 from planner.measure.sweeps import trials
@@ -206,11 +206,10 @@ def _trial_of(
     count = FRAMES if frames is None else parse_count(frames, "frames")
     configuration = chosen.configuration
     check_word(ways.processing_device, "device", PROCESSING_DEVICES)
+    check_keep_all(keep_all, runtime)
     if runtime in OTHER_RUNTIMES:
         return _trial_of_other(plan, runtime, count, ways, keep_all)
     check_run(Run(runtime=runtime, configuration=configuration, workload=workload, transformers=ways))
-    if keep_all:
-        raise UsageError(f"keep_all is an option of Ultralytics; the runtime is {runtime}.", "Leave it out.")
     if runtime == "own":
         return Trial(runtime="own", configuration=configuration, workload=workload, frames=count)
     known = ("variant", "version", "resolution", "precision", *SWITCHES)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from planner.catalog.ultralytics import why_not
 from planner.errors import UsageError
 from planner.nouns.run import Run, Transformers
-from planner.nouns.words import OTHER_RUNTIMES
+from planner.nouns.words import OTHER_RUNTIMES, Runtime
 from planner.text.units import format_resolution
 
 TRANSFORMERS_SIDE = 1024
@@ -26,6 +26,15 @@ def check_run(run: Run) -> None:
     found = _why_not_transformers(run) if run.runtime == "transformers" else why_not(run)
     if found is not None:
         raise UsageError(*found)
+
+
+def check_keep_all(keep_all: bool, runtime: Runtime) -> None:
+    """Raises UsageError for an option of Ultralytics on another runtime."""
+    if keep_all and runtime != "ultralytics":
+        raise UsageError(
+            f"keep_all is an option of Ultralytics (clear_non_cond_mem=False); the runtime is {runtime}.",
+            "Leave it out: stock and transformers keep everything, the runtime own never does.",
+        )
 
 
 def check_ways(run: Run) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from planner.catalog.runtimes import check_keep_all
 from planner.cli import options
 from planner.cli.output import answer
 from planner.nouns.run import Run, Transformers
@@ -94,6 +95,7 @@ def command(
     given = asked["precision"]
     asked["precision"] = given or usual_precision(gpu)
     ways: dict[str, Any] = {name: asked.pop(name) for name in ("streaming", "processing_device", "keep_all")}
+    check_keep_all(ways["keep_all"], runtime)
     asked["bounded_memory_bank"] = bounded_memory_bank_of(runtime, not ways["keep_all"])
     if runtime == "ultralytics" and asked["object_batch"] is None and asked["task"] != "automask":
         asked["object_batch"] = asked["objects"]  # all go together

@@ -15,7 +15,7 @@ from planner.memory_model.laws import OTHER_PROGRAM, Key, generation_of
 from planner.memory_model.terms import OTHER_RUNTIME, WIDTH_OF, quantities
 from planner.nouns.measurement import Measurement
 from planner.nouns.run import Run, Usage, name_of
-from planner.nouns.words import ProfileKind
+from planner.nouns.words import OTHER_RUNTIMES, ProfileKind
 from planner.profiles.conversion import run_of, usage_of
 from planner.profiles.rehearsed import RehearsedRun
 
@@ -88,8 +88,7 @@ def rehearsed_rows(runs: Iterable[RehearsedRun], versions: Mapping[str, str]) ->
     """Rehearsed runs as rows."""
     return [
         Row(
-            id=f"rehearsed/{one.run.runtime} {one.run.workload.task} {one.run.configuration.precision} "
-            + name_of(one.run.configuration, one.run.workload, one.capability),
+            id=f"rehearsed/{_name(one)}",
             run=one.run,
             usage=one.usage,
             capability=one.capability,
@@ -103,6 +102,13 @@ def rehearsed_rows(runs: Iterable[RehearsedRun], versions: Mapping[str, str]) ->
         )
         for one in runs
     ]
+
+
+def _name(one: RehearsedRun) -> str:
+    if one.run.runtime in OTHER_RUNTIMES:  # whose bytes depend on how they are called, too
+        return f"{one.run.id}-sm{one.capability[0]}{one.capability[1]}"
+    named = name_of(one.run.configuration, one.run.workload, one.capability)
+    return f"{one.run.runtime} {one.run.workload.task} {one.run.configuration.precision} {named}"
 
 
 def rows_of(measurements: Iterable[Measurement]) -> list[Row]:

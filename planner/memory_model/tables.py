@@ -15,7 +15,7 @@ from planner.memory_model.estimator import MOST
 from planner.memory_model.features import Operations, Quantities, features
 from planner.memory_model.laws import Group, Law, generation_of
 from planner.memory_model.terms import ENDLESS_FRAMES, WIDTH_OF
-from planner.nouns.words import ATTENTIONS, SAM2_RUNTIMES, PRECISIONS, TASKS, VARIANTS, WIDTHS, Task
+from planner.nouns.words import ATTENTIONS, PRECISIONS, SAM2_RUNTIMES, TASKS, VARIANTS, WIDTHS, Task
 from planner.text.spelling import check_word
 
 if TYPE_CHECKING:

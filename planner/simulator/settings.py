@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from planner.catalog.runtimes import check_run
+from planner.catalog.runtimes import check_keep_all, check_run
 from planner.catalog.torch_rules import TorchRules, check_code, release_of, rules_of, said
 from planner.errors import EnvironmentFailure, UsageError
 from planner.memory_model.releases import check_tables
@@ -98,11 +98,7 @@ def checked(settings: dict[str, Any]) -> dict[str, Any]:
     for name, values in allowed.items():
         check_word(settings[name], name, values)
     settings["stock"] = settings["runtime"] == "stock"
-    if settings["keep_all"] and settings["runtime"] != "ultralytics":
-        raise UsageError(
-            f"keep_all is an option of Ultralytics (clear_non_cond_mem=False); the runtime is {settings['runtime']}.",
-            "Leave it out: stock and transformers keep everything, the runtime own never does.",
-        )
+    check_keep_all(settings["keep_all"], settings["runtime"])
     check_tables(settings["position_tables"], settings["runtime"])
     settings["resolution"] = _pair(settings["resolution"], parse_resolution)
     settings["frame_size"] = _pair(settings["frame_size"], parse_frame_size)
