@@ -10,7 +10,7 @@ from typing import Any
 from planner.catalog.checkpoints import EXPECTED
 from planner.catalog.pickles import Tensor
 from planner.catalog.weight_files import refusal, shown
-from planner.catalog.weight_names import EXPECTED_OF_TRANSFORMERS, from_transformers
+from planner.catalog.weight_names import EXPECTED_OF_TRANSFORMERS, PICTURE_POSITIONS, from_transformers
 from planner.errors import FileError
 
 WRAPPERS = ("model", "state_dict", "model_state_dict", "model_state", "module", "net", "network", "weights", "params")
@@ -60,7 +60,7 @@ class Names:
     rows: Mapping[str, int]
     """By SAM 2's own names, which row of the tensor it is, where it is not all of it."""
     twins: tuple[str, str] | None
-    """Two names in the file that stand for one weight."""
+    """Two names in the file that stand for one weight: the matrix of positions, the picture's first."""
     of_transformers: bool
 
 
@@ -80,6 +80,7 @@ def names_in(place: Place) -> Names:
         for official, row in officials:
             if official in originals:
                 twins = originals[official], original
+                twins = twins if twins[0].endswith(PICTURE_POSITIONS) else twins[::-1]
             originals[official] = original
             if row is not None:
                 rows[official] = row

@@ -175,7 +175,8 @@ def _check_twins(path: Path, names: Names, place: Place, contents: Contents) -> 
             path,
             f"holds two matrices of positions that differ ({shown(names.twins[0])} and {shown(names.twins[1])}), where"
             " SAM 2 has one",
-            "Load trained weights into the model before it is saved: random ones differ, released ones do not.",
+            "Of a file that transformers 4 saved, transformers 5 makes one of them up: give that file itself, or copy"
+            " the first over the second before saving.",
         )
 
 

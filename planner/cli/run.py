@@ -55,7 +55,9 @@ Needs the extra: pip install "sam2-plan[run]".
 )
 @click.option("--prompts", "prompts_path", metavar="FILE", help="prompts for any frames, as JSON; - reads stdin")
 @click.option(
-    "--checkpoint", metavar="PATH|ID", help="weights: a file (see sam2-plan checkpoints), or an official hub id"
+    "--checkpoint",
+    metavar="PATH|ID",
+    help="weights: a file or folder (see sam2-plan checkpoints), or an official hub id",
 )
 @click.option("--random-weights", is_flag=True, help="use no checkpoint, to try memory and speed; masks mean nothing")
 @click.option("--device", default="auto", show_default=True, metavar="auto|cuda[:N]|mps|cpu", help="device to run on")

@@ -28,8 +28,8 @@ def load(
 ) -> Session:
     """A plan's configuration on a device, ready to run, as a planner.Session.
 
-    checkpoint: a file, a folder that holds official files (with which fallback may change the variant), or an official
-        id of the hub.
+    checkpoint: a file, a folder that holds official files or those of transformers (with those of several variants in
+        it, fallback may change the variant), or an official id of the hub.
     device: "auto" takes the GPU that the plan was made for, else the first, else MPS, else the CPU; or "cuda",
         "cuda:N", "mps", "cpu".
     random_weights: stand in for a checkpoint, to try memory and speed; masks mean nothing. seed makes them.

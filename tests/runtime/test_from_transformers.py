@@ -191,6 +191,27 @@ def test_positions_that_differ_are_refused_in_a_pickle_too(folder: Path, tmp_pat
         planner.load(TINY, checkpoint=tmp_path, device="cpu")
 
 
+def test_a_file_of_release_4_loads_where_what_release_5_makes_of_it_may_not(folder: Path, tmp_path: Path) -> None:
+    """Release 4 saves one matrix of positions. 5.24.0 does not tie the other to it, but makes it up, and warns."""
+    from safetensors.torch import save_file
+    from transformers import Sam2VideoModel
+
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.mkdir()
+    (old / "config.json").write_bytes((folder / "config.json").read_bytes())
+    one = {name: value for name, value in weights_of(folder).items() if name != POSITIONS}
+    save_file(one, old / "model.safetensors", metadata={"format": "pt"})
+    assert_same_masks(segmented(TINY, folder), segmented(TINY, old))
+    Sam2VideoModel.from_pretrained(old).save_pretrained(new)
+    saved = weights_of(new)
+    if torch.equal(saved.get(POSITIONS, saved[PICTURE_POSITIONS]), saved[PICTURE_POSITIONS]):
+        assert_same_masks(segmented(TINY, folder), segmented(TINY, new))
+    else:
+        with pytest.raises(FileError, match=f"{PICTURE_POSITIONS} and {POSITIONS}") as refused:
+            planner.load(TINY, checkpoint=new, device="cpu")
+        assert "transformers 4" in refused.value.hint
+
+
 def test_parts_give_the_same_masks(folder: Path, tmp_path: Path) -> None:
     from transformers import Sam2VideoModel
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -190,3 +191,25 @@ class TestPlaces:
 
         with pytest.raises(EnvironmentFailure, match="Another run"):
             perform(job(tmp_path / "out", on_frame=second))
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_other_weights_in_a_folder_of_transformers_are_another_run(parts: int, tmp_path: Path) -> None:
+    """Whatever lies beside them: the first and last file of the folder are alike in any two trainings."""
+    index = tmp_path / "mine" / "model.safetensors.index.json"
+    index.parent.mkdir()
+    files = [
+        index.with_name(f"model-{part}.safetensors" if parts > 1 else "model.safetensors") for part in range(parts)
+    ]
+    for path in files:
+        path.write_bytes(bytes(100))
+    for name in ("config.json", "video_preprocessor_config.json"):
+        index.with_name(name).write_text("{}")
+    if parts > 1:
+        index.write_text(json.dumps({"weight_map": {str(part): path.name for part, path in enumerate(files)}}))
+    weights = Weights(checkpoint=str(index.parent))
+    perform(job(tmp_path / "out", limit=5, weights=weights))
+    perform(job(tmp_path / "out", limit=5, weights=weights))
+    files[-1].write_bytes(bytes(99) + b"\1")
+    with pytest.raises(UsageError, match="what differs is the weights"):
+        perform(job(tmp_path / "out", limit=5, weights=weights))
