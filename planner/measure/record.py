@@ -6,12 +6,14 @@ from datetime import date
 
 from planner.measure.trial import RAN, Outcome, Trial
 from planner.nouns.measurement import Environment, Figure, Measurement
-from planner.nouns.words import Metric, Runtime, SweepKind
+from planner.nouns.words import OTHER_RUNTIMES, Metric, Runtime, SweepKind
 from planner.profiles.conversion import fields_of
 
 IMPLEMENTATIONS: dict[Runtime, str] = {
     "own": "the runtime behind planner.load",
     "stock": "stock predictors of the sam2 package",
+    "transformers": "the SAM 2 of Hugging Face transformers",
+    "ultralytics": "the SAM 2 of Ultralytics",
 }
 COMMANDS: dict[SweepKind, str] = {
     "measured": "sam2-plan measure",
@@ -41,7 +43,7 @@ def measurement(trial: Trial, outcome: Outcome, kind: SweepKind, profile: str) -
             cuda=versions.get("cuda"),
             sam2=versions.get("sam2"),
             command=COMMANDS[kind],
-            implementation=IMPLEMENTATIONS[trial.runtime],
+            implementation=_implementation(trial.runtime, outcome),
             uuid=outcome.uuid,
             capability=".".join(map(str, outcome.capability)) if outcome.capability else None,
         ),
@@ -52,6 +54,12 @@ def measurement(trial: Trial, outcome: Outcome, kind: SweepKind, profile: str) -
         alone=outcome.alone,
         seconds_per_frame=outcome.seconds_per_frame,
     )
+
+
+def _implementation(runtime: Runtime, outcome: Outcome) -> str:
+    """Whose code ran; of a package of its own also which release."""
+    version = outcome.versions.get(runtime) if runtime in OTHER_RUNTIMES else None
+    return IMPLEMENTATIONS[runtime] + (f" {version}" if version else "")
 
 
 def _figures(outcome: Outcome) -> list[Figure]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from planner.nouns.run import Transformers
 from planner.nouns.words import (
     Attention,
     FigureKind,
@@ -84,6 +85,8 @@ class Measurement:
     url: str | None
     runtime: Runtime | None = None
     """Whose code ran."""
+    transformers: Transformers = field(default_factory=Transformers)
+    """How it was called, where that is transformers."""
     note: str | None = None
     outcome: RunOutcome = "ran"
     """Only what ran has figures that may be fitted to."""

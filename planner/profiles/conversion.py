@@ -20,7 +20,7 @@ def fields_of(run: Run) -> dict[str, Any]:
     """What a Measurement says of a run."""
     of = {name: getattr(run.workload, name) for name in WORKLOAD}
     of |= {name: getattr(run.configuration, name) for name in CONFIGURATION}
-    return of | {"runtime": run.runtime}
+    return of | {"runtime": run.runtime, "transformers": run.transformers}
 
 
 def run_of(measurement: Measurement) -> Run | None:
@@ -33,10 +33,15 @@ def run_of(measurement: Measurement) -> Run | None:
     if not (m.variant and m.resolution and m.precision):
         return None
     said = {name: getattr(m, name) for name in CONFIGURATION if getattr(m, name) is not None}
-    bounded = m.runtime != "stock" and m.bounded_memory_bank is not False
+    bounded = m.runtime not in ("stock", "transformers") and m.bounded_memory_bank is not False
     configuration = Configuration(**{"version": VERSION} | said | {"bounded_memory_bank": bounded})
     workload = Workload(task=m.task, objects=m.objects or 1, frames=m.frames, frame_size=m.frame_size or m.resolution)
-    return Run(runtime=m.runtime or runtime_of(configuration), configuration=configuration, workload=workload)
+    return Run(
+        runtime=m.runtime or runtime_of(configuration),
+        configuration=configuration,
+        workload=workload,
+        transformers=m.transformers,
+    )
 
 
 def usage_of(figures: Iterable[Figure]) -> Usage:

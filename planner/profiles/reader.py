@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from planner.nouns.measurement import Environment, Figure, Measurement
-from planner.nouns.run import SWITCHES
+from planner.nouns.run import SWITCHES, Transformers
 from planner.nouns.words import (
     ATTENTIONS,
     FIGURE_KINDS,
     METRICS,
     PRECISIONS,
+    PROCESSING_DEVICES,
     PROFILE_KINDS,
     RELATIONS,
     RUN_OUTCOMES,
@@ -97,6 +98,7 @@ def _measurement(
         date=entry.optional_text("date") if "date" in entry else date,
         url=url,
         runtime=configuration.optional_text("runtime", RUNTIMES) if "runtime" in configuration else None,
+        transformers=_transformers(configuration),
         note=entry.optional_text("note") if "note" in entry else None,
         outcome=outcome,
         error=entry.optional_text("error") if "error" in entry else None,
@@ -126,6 +128,16 @@ def _configuration(fields: Fields) -> dict[str, Any]:
         return fields.integer(name, minimum=1) if name == "object_batch" else fields.boolean(name)
 
     return {name: value(name) if name in fields or name not in SWITCHES else None for name in CONFIGURATION}
+
+
+def _transformers(fields: Fields) -> Transformers:
+    """How transformers was called; what is left out is as usual."""
+    usual = Transformers()
+    where = fields.text("processing_device", PROCESSING_DEVICES) if "processing_device" in fields else None
+    return Transformers(
+        streaming=fields.boolean("streaming") if "streaming" in fields else usual.streaming,
+        processing_device=where or usual.processing_device,
+    )
 
 
 def _figure(fields: Fields) -> Figure:
