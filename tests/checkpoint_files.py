@@ -86,8 +86,8 @@ def legacy(path: Path, content: Any) -> Path:
     return path
 
 
-def safetensors(path: Path, tensors: dict[str, Fake]) -> Path:
-    """One after the other, all zeros: sparse on disk."""
+def safetensors(path: Path, tensors: dict[str, Fake], head: int = 0) -> Path:
+    """One after the other, all zeros: sparse on disk. The list takes `head` bytes at least."""
     offset, entries = 0, {}
     for name, tensor in tensors.items():
         size = 2
@@ -95,7 +95,7 @@ def safetensors(path: Path, tensors: dict[str, Fake]) -> Path:
             size *= side
         entries[name] = {"dtype": "F16", "shape": tensor.shape, "data_offsets": [offset, offset + size]}
         offset += size
-    text = json.dumps({"__metadata__": {"format": "pt"}, **entries}).encode()
+    text = json.dumps({"__metadata__": {"format": "pt"}, **entries}).encode().ljust(head)
     with path.open("wb") as file:
         file.write(struct.pack("<Q", len(text)) + text)
         file.truncate(8 + len(text) + offset)

@@ -44,7 +44,7 @@ def split(folder: Path, found: Files) -> Path:
     names = list(found)
     shards = {"model-00001-of-00002.safetensors": names[::2], "model-00002-of-00002.safetensors": names[1::2]}
     for file, part in shards.items():
-        safetensors(folder / file, {name: found[name] for name in part})
+        safetensors(folder / file, {name: found[name] for name in part}, head=2**16)
     index = {
         "metadata": {"total_size": 1},
         "weight_map": {name: file for file, part in shards.items() for name in part},
@@ -185,9 +185,11 @@ def two_positions(folder: Path) -> Path:
 
 
 def two_positions_in_parts(folder: Path) -> Path:
-    index = split(folder, of_transformers("tiny"))
+    """Both at the same place, each in its file."""
+    first = {PICTURE_POSITIONS: Fake((2, 128)), POSITIONS: Fake((2, 128))}
+    index = split(folder, {**first, **of_transformers("tiny")})
     contents = look_into(index)
-    assert contents.files is not None
+    assert contents.files is not None and contents.tree[POSITIONS] == contents.tree[PICTURE_POSITIONS]
     with contents.files[POSITIONS].open("r+b") as file:
         file.seek(contents.tree[POSITIONS].begin)
         file.write(b"\1")

@@ -166,10 +166,16 @@ def tied(weights: Mapping[str, Any]) -> dict[str, Any]:
     return {**weights, POSITIONS: weights[PICTURE_POSITIONS]}
 
 
+def in_one_storage(one: Any, other: Any) -> dict[str, Any]:
+    both = torch.stack([one, other])
+    return {PICTURE_POSITIONS: both[0], POSITIONS: both[1]}
+
+
 PICKLED: dict[str, Any] = {
     "both copies": dict,
     "tied copies, as in releases before 5": tied,
     "without the copy": lambda weights: {name: value for name, value in weights.items() if name != POSITIONS},
+    "both copies in one storage": lambda weights: {**weights, **in_one_storage(weights[POSITIONS], weights[POSITIONS])},
     "parameters": lambda weights: {name: torch.nn.Parameter(value) for name, value in weights.items()},
     "under a name": lambda weights: {"state_dict": {f"model.{name}": value for name, value in weights.items()}},
 }
@@ -181,12 +187,14 @@ def test_a_pickle_of_transformers_gives_the_same_masks(form: str, folder: Path, 
     assert_same_masks(segmented(TINY, checkpoint("tiny", "2.1")), segmented(TINY, tmp_path))
 
 
-def test_positions_that_differ_are_refused_in_a_pickle_too(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("together", [False, True], ids=["apart", "in one storage"])
+def test_positions_that_differ_are_refused_in_a_pickle_too(together: bool, folder: Path, tmp_path: Path) -> None:
     """transformers starts both at random: a model that was never loaded has two."""
     weights = weights_of(folder)
-    weights[POSITIONS] = weights[POSITIONS].clone()
-    weights[POSITIONS][1, 5] += 1e-3
-    torch.save(weights, tmp_path / "pytorch_model.bin")
+    changed = weights[POSITIONS].clone()
+    changed[1, 5] += 1e-3
+    positions = in_one_storage(weights[POSITIONS], changed) if together else {POSITIONS: changed}
+    torch.save({**weights, **positions}, tmp_path / "pytorch_model.bin")
     with pytest.raises(FileError, match="two matrices of positions that differ"):
         planner.load(TINY, checkpoint=tmp_path, device="cpu")
 
