@@ -51,8 +51,8 @@ class Frames:
 class LetterBox:
     """Pictures of the wanted size, whatever is in them."""
 
-    def __init__(self, size: tuple[int, int], **how: Any) -> None:
-        self._size = size
+    def __init__(self, size: int | tuple[int, int], **how: Any) -> None:
+        self._size = (size, size) if isinstance(size, int) else size
 
     def __call__(self, image: numpy.ndarray) -> numpy.ndarray:
         """One of them, not writable."""
