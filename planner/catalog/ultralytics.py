@@ -8,8 +8,8 @@ from planner.nouns.words import Precision, Variant
 LETTERS: dict[Variant, str] = {"tiny": "t", "small": "s", "base_plus": "b", "large": "l"}
 """How Ultralytics' file names say the variant."""
 MULTIPLE = 32
-"""Pixels that a side is a multiple of. Ultralytics checks for 16 (SAM2Predictor.stride); its encoder, whose last stage
-has one feature for 32 pixels, fails at the odd ones."""
+"""Pixels that a side is a multiple of. Ultralytics rounds up to 16 (SAM2Predictor.stride) and then fails where that is
+not one of 32: its trunk's encoding of positions comes in windows of 8 features, of 4 pixels each."""
 PRECISIONS: tuple[Precision, ...] = ("float32", "float16", "autocast_bfloat16", "autocast_float16")
 """Those that can be asked for: half is float16, and autocast is the caller's."""
 

@@ -36,6 +36,8 @@ from planner.runtime.replacing import replaced
 
 ENVIRONMENT = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false"}
 """Read when Ultralytics is imported: it is to ask for nothing from the network, and to install nothing."""
+FIRST_VERSION = "8.3.230"
+"""The oldest release that this was tried with."""
 MODEL_PHASES: Methods = {"forward_image": ("encode", None)}
 PICTURE_PHASES: Methods = {
     "preprocess": ("encode", "current frame"),
@@ -85,7 +87,7 @@ def load(run: Run, device: str, watch: Watch, checkpoint: str | Path | None = No
     make = sam.SAM2VideoPredictor if run.workload.task == "video" else sam.SAM2Predictor
     with watch.phase("load"), contextlib.ExitStack() as stack:
         if checkpoint is None:
-            stack.enter_context(replaced(sam.build, _load_checkpoint=lambda model, checkpoint: model))
+            stack.enter_context(_without_file(sam.build))
         predictor = make(overrides=_overrides(run, device, str(checkpoint or named)))
         predictor.setup_model(verbose=False)
     if run.workload.task == "video" and not run.configuration.bounded_memory_bank:
@@ -94,8 +96,24 @@ def load(run: Run, device: str, watch: Watch, checkpoint: str | Path | None = No
     tell_of_methods(predictor.model, watch.phase, MODEL_PHASES)
     tell_of_methods(predictor, watch.phase, VIDEO_PHASES if run.workload.task == "video" else PICTURE_PHASES)
     if run.workload.task != "automask":
-        _count_all_as_seen(predictor)
+        _count_all_as_seen(run, predictor)
     return predictor
+
+
+@contextlib.contextmanager
+def _without_file(build: Any) -> Iterator[None]:
+    """Within the block Ultralytics builds models without reading weights, although it is given the name of a file."""
+    for name in ("attempt_download_asset", "torch_load", "SAM2Model"):
+        if not hasattr(build, name):
+            raise EnvironmentFailure(
+                f"Ultralytics {_version()} builds its models in another way than is known here: it has no {name}.",
+                f"Install one from {FIRST_VERSION} on.",
+            )
+    with (
+        replaced(build, attempt_download_asset=lambda name: os.devnull, torch_load=lambda file: {"model": {}}),
+        replaced(build.SAM2Model, load_state_dict=lambda model, state: None),
+    ):
+        yield
 
 
 def autocast_type(run: Run) -> torch.dtype | None:
@@ -193,13 +211,31 @@ class Seen:
         return self._scores[index]
 
 
-def _count_all_as_seen(predictor: Any) -> None:
+def _count_all_as_seen(run: Run, predictor: Any) -> None:
     judge: Callable[..., Any] = predictor.postprocess
+    track: Callable[..., Any] = predictor.inference
 
     def postprocess(found: tuple[torch.Tensor, ...], *rest: Any) -> Any:
-        return judge((found[0], Seen(found[1]), *found[2:]), *rest)
+        return judge((found[0], Seen(found[1])), *rest)
+
+    def inference(*args: Any, **kwargs: Any) -> tuple[torch.Tensor, ...]:
+        masks, scores = track(*args, **kwargs)
+        if len(masks) < run.workload.objects:
+            masks = _masks_of_frame(predictor)
+            scores = masks.new_ones(len(masks))
+        return masks, scores
 
     predictor.postprocess = postprocess
+    if run.workload.task == "video":
+        predictor.inference = inference
+
+
+def _masks_of_frame(predictor: Any) -> torch.Tensor:
+    """Of all objects: releases of 2025 leave out blank ones, by a copy of the others, before they are judged."""
+    outputs, frame = predictor.inference_state["output_dict"], predictor.dataset.frame
+    current = outputs["cond_frame_outputs"].get(frame) or outputs["non_cond_frame_outputs"][frame]
+    masks: torch.Tensor = current["pred_masks"].flatten(0, 1).clone()
+    return masks
 
 
 def _overrides(run: Run, device: str, weights: str) -> dict[str, Any]:

@@ -13,6 +13,9 @@ from planner.driving.clips import Unbacked
 from planner.nouns.run import Run
 from planner.runtime.replacing import replaced
 
+ENDLESS = 10**9
+"""Frames of a clip without end: whoever drives it stops."""
+
 
 @contextlib.contextmanager
 def unread(run: Run) -> Iterator[None]:
@@ -34,7 +37,7 @@ class Frames:
     source_type = SimpleNamespace(stream=False, screenshot=False, from_img=False, tensor=False)
 
     def __init__(self, run: Run) -> None:
-        self._clip = Unbacked(run.workload.frames or 1, run.workload.frame_size)
+        self._clip = Unbacked(run.workload.frames or ENDLESS, run.workload.frame_size)
         self.frames, self.frame = self._clip.frames, 0
 
     def __len__(self) -> int:
@@ -51,8 +54,8 @@ class Frames:
 class LetterBox:
     """Pictures of the wanted size, whatever is in them."""
 
-    def __init__(self, size: tuple[int, int], **how: Any) -> None:
-        self._size = size
+    def __init__(self, size: int | tuple[int, int], **how: Any) -> None:
+        self._size = (size, size) if isinstance(size, int) else size
 
     def __call__(self, image: numpy.ndarray) -> numpy.ndarray:
         """One of them, not writable."""

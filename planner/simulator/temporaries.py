@@ -117,6 +117,18 @@ def reduction(cast_bytes: int, split_bytes: tuple[int, int], outputs: int = 1) -
     return steps + [Give(name) for name, _ in reversed(taken)]
 
 
+def affine_grid(base_bytes: int, across_bytes: int, down_bytes: int) -> list[Step]:
+    """Where each pixel of an output is looked up: from a grid of places in three coordinates, kept to the end.
+
+    AffineGridGenerator.cpp, make_base_grid_4D: a line of places across, and one down, each scaled to pixels' centres.
+    """
+    lines: list[Step] = []
+    for name, size_bytes in (("across", across_bytes), ("down", down_bytes)):
+        lines += [Take(name, size_bytes), Take(f"{name} scaled", size_bytes), Take(f"{name} centred", size_bytes)]
+        lines += [Give(name), Give(f"{name} scaled"), Give(f"{name} centred")]
+    return [Take("base grid", base_bytes), *lines, Output(0), Give("base grid")]
+
+
 def scalar_base(element_bytes: int) -> list[Step]:
     """A number to the power of a tensor: the number becomes a tensor on the device. Pow.cpp, pow_Scalar_out."""
     return within("power base", element_bytes)

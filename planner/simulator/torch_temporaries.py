@@ -115,6 +115,14 @@ def _where(gpu: FakeGpu, args: tuple[Any, ...], result: Any) -> list[Step] | Non
     return temporaries.where(value_bytes) if (value_bytes := sum(casts)) else None
 
 
+def _affine_grid(gpu: FakeGpu, args: tuple[Any, ...], result: Any) -> list[Step] | None:
+    if result.dim() != 4:
+        return None  # of volumes
+    batch, height, width, _ = result.shape
+    size_bytes = result.element_size()
+    return temporaries.affine_grid(batch * height * width * 3 * size_bytes, width * size_bytes, height * size_bytes)
+
+
 def _scalar_base(gpu: FakeGpu, args: tuple[Any, ...], result: Any) -> list[Step] | None:
     if isinstance(args[0], torch.Tensor):
         return None
@@ -135,4 +143,5 @@ _RULES: dict[str, Callable[[FakeGpu, tuple[Any, ...], Any], list[Step] | None]] 
     **dict.fromkeys(("any", "all"), _truth),
     "where": _where,
     "pow": _scalar_base,
+    "affine_grid_generator": _affine_grid,
 }

@@ -177,7 +177,7 @@ def _trace_other(
     _label_model(gpu, watch.network)
     stack.enter_context(gpu.autocast(driver.autocast_type(run)))
     gpu.trace.whole_clip = True
-    clip = Unbacked(run.workload.frames or 1, run.workload.frame_size)
+    clip = Unbacked(run.workload.frames or tracked or 1, run.workload.frame_size)
     driver.drive(run, model, watch, clip, rounds=rounds, tracked=tracked)
     _label_model(gpu, watch.network)
 

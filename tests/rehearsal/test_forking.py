@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.util import find_spec
 
 import pytest
 
@@ -18,7 +19,7 @@ TINY = Configuration(variant="tiny", version="2.1", resolution=(256, 256), preci
 
 def trial(runtime: str, task: str, **more: int) -> Trial:
     workload = Workload(task=task, frames=more.get("frames", 1), objects=more.get("objects", 1), frame_size=(240, 320))
-    configuration = replace(TINY, bounded_memory_bank=runtime == "own", object_batch=more.get("object_batch", 1))
+    configuration = replace(TINY, bounded_memory_bank=runtime != "stock", object_batch=more.get("object_batch", 1))
     return Trial(runtime=runtime, configuration=configuration, workload=workload)
 
 
@@ -29,6 +30,10 @@ def trial(runtime: str, task: str, **more: int) -> Trial:
         trial("stock", "video", frames=3),
         trial("own", "image"),
         trial("stock", "automask", object_batch=16),
+        pytest.param(
+            trial("ultralytics", "video", frames=3, objects=2, object_batch=2),
+            marks=pytest.mark.skipif(find_spec("ultralytics") is None, reason="Ultralytics is not installed"),
+        ),
     ],
     ids=lambda asked: f"{asked.runtime} {asked.workload.task}",
 )
