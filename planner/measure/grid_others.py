@@ -55,6 +55,9 @@ def _laid_out(runtime: DrivenRuntime) -> Iterator[Point]:
             for objects, size in ((1, FULL_HD), (3, FULL_HD), (10, FULL_HD), (2, ULTRA_HD)):
                 yield _point(runtime, variant, precision, objects=objects, frame_size=size)
             yield _point(runtime, variant, precision, objects=2, frames=40, bounded_memory_bank=False)
+            for side, task in product((512, 640, 768), ("image", "video")):
+                yield _point(runtime, variant, precision, task=task, resolution=(side, side))
+            yield _point(runtime, variant, precision, objects=4, frames=3)
         for objects in (1, 3, 10, 30):
             yield _point(runtime, variant, precision, task="image", objects=objects)
         yield _point(runtime, variant, precision, task="image", objects=2, frame_size=ULTRA_HD)

@@ -90,7 +90,7 @@ def features(runtime: Runtime, task: Task, q: Quantities, ops: Operations) -> di
     if runtime == "transformers":
         return _transformers(task, q, ops)
     if runtime == "ultralytics":
-        return _ultralytics(q)
+        return _ultralytics(task, q, ops)
     stock = runtime == "stock"
     if task == "video":
         return _stock_video(q, ops) if stock else _own_video(q, ops)
@@ -160,13 +160,17 @@ def _transformers(task: Task, q: Quantities, ops: Operations) -> dict[str, Numbe
     return found
 
 
-def _ultralytics(q: Quantities) -> dict[str, Number]:
+def _ultralytics(task: Task, q: Quantities, ops: Operations) -> dict[str, Number]:
     """Objects go together; of a video the last frames are kept, or all of them."""
-    return {
+    found = {
         FURTHER_PASSES: (q.objects - 1) * q.pixels,
         OUTPUT_MASKS: arrays.output_masks(q.objects, q.frame_pixels),
-        MEMORY_BANK: q.objects * q.frames * q.kept_bytes,
     }
+    if task == "video":
+        found[MEMORY_BANK] = q.objects * q.frames * q.kept_bytes
+        # What the attention of all objects takes grows with the memories that each reads.
+        found[READING] = q.objects * (ops.minimum(q.frames, arrays.MEMORY_FRAMES) - 1) * q.pixels
+    return found
 
 
 def _read(q: Quantities, ops: Operations) -> Number:
