@@ -87,6 +87,11 @@ def transformers_state(pixels: Number, precision: Precision, offload_state: bool
     return features + masks + pointer_bytes
 
 
+KEPT_BY_ULTRALYTICS = 9
+"""Frames whose state Ultralytics keeps when it prunes: the prompted one and eight more (8.4.190, rehearsed). Of each
+frame it keeps what transformers keeps, masks at the model's size among it."""
+
+
 def prepared_frame(pixels: Number, frame_pixels: Number, maximum: Callable[[Number, Number], Number]) -> Number:
     """What preparing one frame of a whole clip takes at the peak, on the device that does it.
 

@@ -31,6 +31,7 @@ from planner.memory_model.features import (
     OUTPUT_MASKS,
     PREPARED,
     PREPARING,
+    READING,
     SCALAR,
 )
 from planner.memory_model.laws import Curve, Group, Key, Law, Rehearsed, Spill, generation_of
@@ -55,6 +56,7 @@ SPILLING = {
     ("transformers", "video"): (PREPARING,),
     ("transformers", "image"): (FURTHER_PASSES,),
     ("ultralytics", "image"): (FURTHER_PASSES, OUTPUT_MASKS),
+    ("ultralytics", "video"): (FURTHER_PASSES, READING, OUTPUT_MASKS),
 }
 """By runtime and task: what takes blocks that the encoder left before it takes more; of transformers what leaves so
 many blocks that all else takes those."""
@@ -229,7 +231,7 @@ def _laws(
     # What spills is no matter of the generation, so it is learnt where most is known.
     spill = None
     if spilling:
-        if alone:
+        if leading[0] == "transformers":  # whose clip leaves room for all that grows
             spill = _spill(first, beside(first), base, {}, spilling, like)
         else:
             spill = _spill(first, beside(first) - grown(first) @ growth, base, coefficients, spilling, like)
@@ -248,7 +250,9 @@ def _spills(row: Row) -> bool:
     if row.run.runtime in OTHER_RUNTIMES:
         if row.run.workload.task == "image":
             return row.run.workload.objects > FEW_OBJECTS
-        segments = row.features.get(PREPARING, 0) + row.weights(load_catalog())
+        if row.run.runtime == "ultralytics":
+            return row.run.workload.objects > 1
+        segments = row.features[PREPARING] + row.weights(load_catalog())
         return bool(segments > ALL_BUT * (row.usage.reserved_bytes or 0))
     return bool(row.features[OUTPUT_MASKS] > USUAL_MASKS_BYTES or _is_math(row))
 

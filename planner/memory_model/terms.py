@@ -140,8 +140,10 @@ def quantities(
     if runtime not in OTHER_RUNTIMES or workload.task != "video":
         return found
     if runtime == "ultralytics":
-        kept = 0 if configuration.bounded_memory_bank else arrays.stock_state(pixels)
-        return found._replace(kept_bytes=kept)
+        kept = arrays.transformers_state(pixels, configuration.precision, False)
+        if configuration.bounded_memory_bank:
+            frames = min(frames, arrays.KEPT_BY_ULTRALYTICS)
+        return found._replace(kept_bytes=kept, frames=frames)
     half = configuration.precision in ("float16", "bfloat16")
     return found._replace(
         kept_bytes=arrays.transformers_state(pixels, configuration.precision, configuration.offload_state),
