@@ -33,7 +33,17 @@ from planner.memory_model.features import (
     PREPARING,
     SCALAR,
 )
-from planner.memory_model.laws import Curve, Group, Key, Law, Rehearsed, Spill, generation_of
+from planner.memory_model.laws import (
+    Curve,
+    Group,
+    Key,
+    Law,
+    Rehearsed,
+    Spill,
+    generation_of,
+    runtime_of_laws,
+    variants_of_laws,
+)
 from planner.memory_model.rows import Row
 from planner.memory_model.terms import SCORED
 from planner.nouns.words import OTHER_RUNTIMES, VARIANTS, Variant
@@ -104,10 +114,10 @@ def fit_groups(rows: Mapping[Key, Sequence[Row]], catalog: Catalog, like: Group 
     like: a group of another width, whose growth holds where these rows do not show it.
     """
     leading = next(key for key in rows if key[3] == LEADING)
-    item_bytes = arrays.WEIGHT_BYTES[leading[2]]
+    item_bytes, runtime = arrays.WEIGHT_BYTES[leading[2]], runtime_of_laws(leading[0])
     weights = {
-        variant: float(arrays.weights(leading[0], leading[1], catalog.shapes[variant].parameters, item_bytes))
-        for variant in VARIANTS
+        variant: float(arrays.weights_of(catalog.shapes[variant], runtime, leading[1], item_bytes))
+        for variant in variants_of_laws(leading[0])
     }
     shapes = sorted({row.shape for row in rows[leading]}, key=lambda size: (size[0] * size[1], size))
     phases = list(rows[leading][0].usage.phases)
@@ -142,9 +152,9 @@ def _is_math(row: Row) -> bool:
 def _group(
     key: Key, rows: Sequence[Row], shapes: Sequence[Size], phases: dict[str, Law], reserved: Law, most_reserved: float
 ) -> Group:
-    runtime, task, width, generation = key
+    name, task, width, generation = key
     return Group(
-        runtime=runtime,
+        whose=name,
         task=task,
         width=width,
         generation=generation,
@@ -158,7 +168,7 @@ def _group(
                 for row in rows
                 if row.run.configuration.variant == variant and row.shape in places and _is_usual(row)
             )
-            for variant in VARIANTS
+            for variant in variants_of_laws(name)
         },
         known=_known(rows),
         most_reserved=most_reserved,
@@ -188,18 +198,18 @@ def _laws(
     like: Law | None,
 ) -> dict[Key, Law]:
     """The laws of one quantity. `phase`: None of reserved bytes. `like`: what gives growth that no row shows."""
-    first = rows[leading]
-    whole = HELD_BY_TRANSFORMERS if leading[0] == "transformers" else HELD_WHOLE
+    first, runtime, task = rows[leading], runtime_of_laws(leading[0]), leading[1]
+    whole = HELD_BY_TRANSFORMERS if runtime == "transformers" else HELD_WHOLE
     held = [array for array, phases_of in whole.items() if phase in phases_of]
-    if phase is None and leading[:2] == ("stock", "automask"):
+    if phase is None and (runtime, task) == ("stock", "automask"):
         held.append(OUTPUT_MASKS)  # no block of the decoder's is as large: byte by byte in the rows
     known = {array: 1.0 for array in held if array in first[0].features}
-    alone = leading[0] in OTHER_RUNTIMES  # with arrays of other sizes in each precision
+    alone = runtime in OTHER_RUNTIMES  # with arrays of other sizes in each precision
     if phase is None and like is not None and MEMORY_BANK in like.growth and not alone:
         # It is bfloat16 whatever the width: small blocks, which the allocator packs alike.
         known[MEMORY_BANK] = like.growth[MEMORY_BANK]
     # Most of the peak of automatic masks are the masks, always.
-    spilling = SPILLING.get(leading[:2], ()) if phase is None else ()
+    spilling = SPILLING.get((runtime, task), ()) if phase is None else ()
     names = [name for name in first[0].features if name not in (*known, *spilling, PREPARED, PREPARING)]
     if alone and phase in ("load", "init"):
         names = []
@@ -350,7 +360,7 @@ def _nearby(cell: Cell, own: Mapping[Cell, float], base: Mapping[Cell, float]) -
 def _law(
     table: Mapping[Cell, float], shapes: Sequence[Size], weights: Mapping[Variant, float], growth: Mapping[str, float]
 ) -> Law:
-    tables = {variant: _complete(variant, table, shapes, weights) for variant in VARIANTS}
+    tables = {variant: _complete(variant, table, shapes, weights) for variant in weights}
     return Law(curves=_curves(tables, shapes, weights), growth=growth, tables=tables)
 
 
@@ -378,7 +388,7 @@ def _curves(
     pixels = np.array([short * long for short, long in shapes])
     knots, of, count = np.unique(pixels, return_inverse=True, return_counts=True)
     curves: dict[Variant, Curve] = {}
-    for rank, variant in enumerate(VARIANTS):
+    for rank, variant in enumerate(tables):
         means = np.bincount(of, tables[variant]) / count
         smooth = isotonic_regression(means, sample_weight=count.astype(float))
         sizes = [float(round(size)) for size in smooth]

@@ -144,7 +144,9 @@ def quantities(
         return found._replace(kept_bytes=kept)
     half = configuration.precision in ("float16", "bfloat16")
     return found._replace(
-        kept_bytes=arrays.transformers_state(pixels, configuration.precision, configuration.offload_state),
+        kept_bytes=arrays.transformers_state(
+            configuration.variant, pixels, configuration.precision, configuration.offload_state
+        ),
         frame_bytes=0 if configuration.offload_video else arrays.frames(1, pixels) / (2 if half else 1),
         given_frames=0 if transformers.streaming else frames,
         prepared=transformers.processing_device == "cuda",
