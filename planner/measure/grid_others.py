@@ -65,10 +65,20 @@ def _laid_out(runtime: DrivenRuntime, variants: Variants) -> Iterator[Point]:
         for objects in (1, 3, 10, 30):
             yield _point(runtime, variant, precision, task="image", objects=objects)
         yield _point(runtime, variant, precision, task="image", objects=2, frame_size=ULTRA_HD)
+        if variant in OTHER_MODELS:
+            yield from _spilling(runtime, variant, precision)
     for capability, variant in product((BLACKWELL, TURING), variants):
         for precision in _precisions(capability):
             yield _point(runtime, variant, precision, capability=capability, ways=streaming)
             yield _point(runtime, variant, precision, capability=capability, task="image")
+
+
+def _spilling(runtime: DrivenRuntime, variant: Variant, precision: Precision) -> Iterator[Point]:
+    """What the cache cannot take, of which a model alone has fewer rows than four variants together."""
+    for objects in (15, 20, 40):
+        yield _point(runtime, variant, precision, task="image", objects=objects)
+    for frames, size in ((40, HD), (100, SOURCES[0]), (40, FULL_HD)):
+        yield _point(runtime, variant, precision, frames=frames, frame_size=size)
 
 
 def _precisions(capability: tuple[int, int]) -> tuple[Precision, ...]:

@@ -234,6 +234,8 @@ def _held_out(rows: Sequence[Row], coefficients: Coefficients, catalog: Catalog)
             laws = fit_laws([row for row in rows if group_of(row) != name], catalog)
             model = MemoryModel(replace(coefficients, groups={**laws}), catalog)
             known = [row for row in out if row.group in laws]
+            if not known:  # a model with laws of its own: no other says anything of it
+                continue
             yield Group(by, name, "rehearsed", score([_judge(row, model, row.capability) for row in known]))
 
 

@@ -46,7 +46,7 @@ from planner.memory_model.laws import (
 )
 from planner.memory_model.rows import Row
 from planner.memory_model.terms import SCORED
-from planner.nouns.words import OTHER_RUNTIMES, VARIANTS, Variant
+from planner.nouns.words import OTHER_MODELS, OTHER_RUNTIMES, VARIANTS, Variant
 
 HELD_WHOLE = {FRAMES: ("init", "encode", "track", "output"), MEMORY_BANK: ("encode", "track", "output")}
 """Arrays that are held whole at the peak of these phases: their own size is known, not regressed."""
@@ -78,6 +78,9 @@ ABOVE = 1.01
 """How far above the table: what lies less above it may be the allocator's rounding, and no spill."""
 FEWEST_ABOVE = 8
 """Rows that a spill is fitted to: fewer say too little of three or four coefficients."""
+
+FEWEST_OF_MODELS = 4
+"""The same of a model that has one variant, one feature that spills, and rows laid out for it."""
 
 Size = tuple[int, int]
 Cell = tuple[Variant, Size]
@@ -282,7 +285,7 @@ def _spill(
         for number, row in enumerate(rows)
         if cells[number] in base and _spills(row) and not _is_math(row) and sizes[number] > base[cells[number]] * ABOVE
     ]
-    if len(above) < FEWEST_ABOVE:
+    if len(above) < (FEWEST_OF_MODELS if cells[0][0] in OTHER_MODELS else FEWEST_ABOVE):
         return None if like is None else like.spill
     features = np.array([[1.0, base[cells[n]], *(float(rows[n].features[name]) for name in names)] for n in above])
     scales = np.array([float(rows[n].usage.reserved_bytes or 1) for n in above])

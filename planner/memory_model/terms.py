@@ -15,7 +15,7 @@ from planner.memory_model.laws import Group, Law
 from planner.memory_model.releases import Difference
 from planner.nouns.estimate import Component, Phase
 from planner.nouns.run import Configuration, Transformers, Workload
-from planner.nouns.words import OTHER_RUNTIMES, Precision, ProvenanceKind, Runtime, Width
+from planner.nouns.words import OTHER_MODELS, OTHER_RUNTIMES, Precision, ProvenanceKind, Runtime, Width
 
 OTHER_RUNTIME: Runtime = "reimplementation"
 """The published one."""
@@ -143,6 +143,9 @@ def quantities(
         kept = 0 if configuration.bounded_memory_bank else arrays.stock_state(pixels)
         return found._replace(kept_bytes=kept)
     half = configuration.precision in ("float16", "bfloat16")
+    if configuration.variant in OTHER_MODELS:
+        where = "fetched_pixels" if configuration.offload_state else "held_pixels"
+        found = found._replace(**{where: pixels})
     return found._replace(
         kept_bytes=arrays.transformers_state(
             configuration.variant, pixels, configuration.precision, configuration.offload_state
