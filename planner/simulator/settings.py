@@ -7,11 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-<<<<<<< HEAD
-from planner.catalog.runtimes import check_keep_all, check_run
-=======
-from planner.catalog.runtimes import check_model, check_run, resolution_of
->>>>>>> 2e78107 (Variants that transformers alone runs: simulate, predict's questions, sweeps, rows)
+from planner.catalog.runtimes import check_keep_all, check_model, check_run, resolution_of
 from planner.catalog.torch_rules import TorchRules, check_code, release_of, rules_of, said
 from planner.errors import EnvironmentFailure, UsageError
 from planner.memory_model.releases import check_tables
