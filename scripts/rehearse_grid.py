@@ -4,6 +4,7 @@
     python scripts/rehearse_grid.py            run what the journal lacks, then write profiles/rehearsed/*.tsv
     python scripts/rehearse_grid.py --list     print the runs
     python scripts/rehearse_grid.py --runtime transformers --journal hf.jsonl     of another runtime
+    python scripts/rehearse_grid.py --model edgetam --journal edgetam.jsonl         of a model that transformers alone has
 
 Interrupt it at any time and run it again: the journal keeps every finished run. It takes about two hours on two cores.
 Rehearsed, all of it: torch's own CUDA build on imaginary GPUs; nothing here was measured on a GPU.
@@ -27,8 +28,8 @@ from planner.measure.grid import Point, points
 from planner.measure.grid_others import points as points_of
 from planner.measure.trial import RAN, Outcome, Trial
 from planner.nouns.run import Usage
-from planner.nouns.words import OTHER_RUNTIMES
-from planner.profiles.rehearsed import DRAWN, RehearsedRun, runs_text
+from planner.nouns.words import OTHER_MODELS, OTHER_RUNTIMES
+from planner.profiles.rehearsed import DRAWN, RehearsedRun, file_name, runs_text
 from planner.rehearsal.machine import imaginary_gpu
 from planner.text.files import read_journal, write
 from planner.text.locations import profiles_folder
@@ -36,6 +37,8 @@ from planner.text.locations import profiles_folder
 JUDGES, FITTED = 560, 700
 OF_OTHERS = 150, 300
 """The same of transformers and of Ultralytics."""
+OF_MODELS = 15, 35
+"""The same of EdgeTAM and of SAM 3's tracker."""
 QUICK_SECONDS = 3.0
 ENOUGH_BYTES = 300 * 2**30
 """Of the imaginary GPU: nothing runs out, so that the allocator never gives cache back."""
@@ -85,9 +88,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--least", type=int, metavar="N", help="of N runs that the journal has, what they complete in")
     parser.add_argument("--write-only", action="store_true", help="run nothing, write what the journal has")
     parser.add_argument("--runtime", choices=OTHER_RUNTIMES, help="of this runtime instead of own and stock")
+    parser.add_argument("--model", choices=OTHER_MODELS, help="of this model, in transformers")
     parser.add_argument("--list", action="store_true", help="print the runs and stop")
     options = parser.parse_args(arguments)
     every = points(JUDGES, FITTED) if options.runtime is None else points_of(options.runtime, *OF_OTHERS)
+    if options.model:
+        every = points_of("transformers", *OF_MODELS, variants=(options.model,))
     if options.list:
         print("\n".join(point.id for point in every))
         return 0
@@ -134,14 +140,14 @@ def ran(every: Sequence[Point], rows: Mapping[str, Mapping[str, Any]]) -> list[P
 
 
 def write_profiles(every: Sequence[Point], rows: Mapping[str, Mapping[str, Any]], folder: Path) -> None:
-    """What ran of the points, a file for each runtime."""
+    """What ran of the points, a file for each runtime and model."""
     folder.mkdir(parents=True, exist_ok=True)
-    for runtime in dict.fromkeys(point.run.runtime for point in every):
-        points = [point for point in ran(every, rows) if point.run.runtime == runtime]
+    for name in dict.fromkeys(file_name(point.run) for point in every):
+        points = [point for point in ran(every, rows) if file_name(point.run) == name]
         runs = [_run(point, rows[point.id]) for point in points]
         versions: Mapping[str, str] = next(iter(rows[point.id]["versions"] for point in points), {})
-        write(folder / f"{runtime}.tsv", runs_text(runs, versions))
-        print(f"{runtime}.tsv: {len(runs)} runs", file=sys.stderr)
+        write(folder / name, runs_text(runs, versions))
+        print(f"{name}: {len(runs)} runs", file=sys.stderr)
 
 
 def _run(point: Point, row: Mapping[str, Any]) -> RehearsedRun:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from planner.catalog.runtimes import resolution_of
 from planner.errors import UsageError
 from planner.nouns.request import Gpu, Pins, Request
 from planner.nouns.run import Configuration, Workload
 from planner.nouns.words import (
+    ALL_VARIANTS,
     ATTENTIONS,
     PRECISIONS,
     PREFERENCES,
@@ -53,7 +55,7 @@ def bounded_memory_bank_of(runtime: Runtime | None, bounded: bool = True) -> boo
 def configuration_and_workload(
     *,
     variant: Variant,
-    resolution: tuple[int, int] | str | int,
+    resolution: tuple[int, int] | str | int | None,
     task: Task,
     version: Version,
     precision: Precision,
@@ -65,23 +67,26 @@ def configuration_and_workload(
     bounded_memory_bank: bool,
     **switches: bool,
 ) -> tuple[Configuration, Workload]:
-    """Checked nouns of loose values; `switches` as in Configuration. Raises UsageError naming the value."""
+    """Checked nouns of loose values; `switches` as in Configuration. Raises UsageError naming the value.
+
+    variant: one of ALL_VARIANTS. resolution: of None that of its checkpoint.
+    """
+    check_word(variant, "variant", ALL_VARIANTS)
+    size = resolution_of(variant, resolution)
     request = request_of(
-        task=task, objects=objects, frames=frames, frame_size=frame_size, variant=variant, version=version,
-        resolution=resolution, precision=precision, attention=attention,
+        task=task, objects=objects, frames=frames, frame_size=frame_size, variant=None, version=version,
+        resolution=None, precision=precision, attention=attention,
     )  # fmt: skip
     pins = request.pins
     batch = 64 if task == "automask" else 1
     if object_batch is not None:
         batch = parse_count(object_batch, "objects per pass")
-    assert pins.variant is not None
     assert pins.version is not None
-    assert pins.resolution is not None
     assert pins.precision is not None
     configuration = Configuration(
-        variant=pins.variant,
+        variant=variant,
         version=pins.version,
-        resolution=pins.resolution,
+        resolution=size,
         precision=pins.precision,
         attention=pins.attention or "auto",
         object_batch=batch,

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 def predict(
     *,
     variant: Variant,
-    resolution: tuple[int, int] | str | int = 1024,
+    resolution: tuple[int, int] | str | int | None = None,
     task: Task = "video",
     version: Version = "2.1",
     precision: Precision | None = None,
@@ -67,7 +67,9 @@ def predict(
     """The bytes that one configuration takes for a workload.
 
     variant, version, resolution, precision, attention: the configuration. Without a precision it is the official
-        recipe: autocast_bfloat16, or autocast_float16 on a GPU without bfloat16.
+        recipe: autocast_bfloat16, or autocast_float16 on a GPU without bfloat16. Without a resolution it is that of the
+        checkpoints: 1024. Beside SAM 2's variants there are "edgetam" and "sam3_tracker" (SAM 3 without its detector,
+        at 1008), of the runtime "transformers".
     task, objects, frames, frame_size: the workload, as in plan.
     object_batch: objects per pass through the mask decoder, 1 by default; of automatic masks points, 64 by default.
     bounded_memory_bank: keep only what SAM 2 reads again; False means the stock predictor, as runtime="stock" does.

@@ -4,17 +4,45 @@ from __future__ import annotations
 
 from planner.catalog.ultralytics import why_not
 from planner.errors import UsageError
-from planner.nouns.run import Run, Transformers
-from planner.nouns.words import OTHER_RUNTIMES, Runtime
-from planner.text.units import format_resolution
+from planner.nouns.run import Run, Transformers, native_resolution
+from planner.nouns.words import OTHER_MODELS, OTHER_RUNTIMES, Runtime, Variant, Version
+from planner.text.units import format_resolution, parse_resolution
 
-TRANSFORMERS_SIDE = 1024
-"""Of SAM 2 in transformers, whose configuration has the sizes of feature maps in several places; the checkpoints are
-all of this one."""
+MODEL_NAMES: dict[Variant, str] = {"edgetam": "EdgeTAM", "sam3_tracker": "SAM 3's tracker"}
+
+
+def resolution_of(variant: Variant, given: tuple[int, int] | str | int | None) -> tuple[int, int]:
+    """The resolution that was asked for of a variant; of None its own.
+
+    Raises UsageError for what is none, and of OTHER_MODELS for any but their own, which need be no multiple of 32.
+    """
+    own = native_resolution(variant)
+    text = "x".join(map(str, given)) if isinstance(given, tuple | list) else str(given)
+    if given is None or text.replace(" ", "") in (str(own[0]), format_resolution(own)):
+        return own
+    if variant in OTHER_MODELS:
+        raise UsageError(
+            f"{MODEL_NAMES[variant]} runs at {format_resolution(own)}, not at {text[:60]}.", "Leave the resolution out."
+        )
+    return parse_resolution(text if isinstance(given, tuple | list) else given)
+
+
+def check_model(variant: Variant, runtime: Runtime, version: Version) -> None:
+    """Raises UsageError for a model beside SAM 2 that the runtime does not have, or for a version of it."""
+    if variant not in OTHER_MODELS:
+        return
+    if runtime != "transformers":
+        raise UsageError(
+            f"{MODEL_NAMES[variant]} ({variant}) is run by transformers alone; the runtime is {runtime}.",
+            "Ask for the runtime transformers, or for a variant of SAM 2.",
+        )
+    if version != "2.1":
+        raise UsageError(f"{MODEL_NAMES[variant]} has no version {version}.", "Leave the version out.")
 
 
 def check_run(run: Run) -> None:
     """Raises UsageError for a run that its runtime cannot do, and names the value and the remedy."""
+    check_model(run.configuration.variant, run.runtime, run.configuration.version)
     check_ways(run)
     if run.runtime not in OTHER_RUNTIMES:
         return
@@ -60,9 +88,9 @@ def _why_not_transformers(run: Run) -> tuple[str, str] | None:
             "transformers makes automatic masks in a pipeline of its own, which is not covered.",
             "Ask for image or video, or for the runtime own, stock or ultralytics.",
         )
-    if configuration.resolution != (TRANSFORMERS_SIDE, TRANSFORMERS_SIDE):
+    if configuration.resolution != (own := native_resolution(configuration.variant)):
         return (
-            f"transformers runs SAM 2 at {TRANSFORMERS_SIDE}x{TRANSFORMERS_SIDE}, not at "
+            f"transformers runs {MODEL_NAMES.get(configuration.variant, 'SAM 2')} at {format_resolution(own)}, not at "
             f"{format_resolution(configuration.resolution)}.",
             "Leave the resolution out, or ask for the runtime own, which runs any.",
         )

@@ -13,7 +13,7 @@ from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
-from planner.nouns.words import SPEED_MODES, SPEED_UNITS, VARIANTS, VERSIONS, SpeedMode, Variant, Version
+from planner.nouns.words import OTHER_MODELS, SPEED_MODES, SPEED_UNITS, VARIANTS, VERSIONS, SpeedMode, Variant, Version
 from planner.text.locations import profiles_folder
 from planner.text.strict_yaml import Fields, read
 
@@ -27,6 +27,8 @@ class Shape:
     """Channels of Hiera's first stage."""
     global_attention_heads: int
     """Heads of the blocks that attend to the whole frame."""
+    picture_parameters: int | None = None
+    """Of a model that is not SAM 2, what its model for pictures has. Its trunk is no Hiera: the two above are 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,13 @@ def load_catalog(path: Path | None = None) -> Catalog:
             entry.integer("embed_dim", minimum=1),
             entry.integer("global_attention_heads", minimum=1),
         )
+    models = fields.fields("models")
+    for variant in OTHER_MODELS:
+        entry = models.fields(variant)
+        check_source(entry, sources)
+        counts = (entry.integer(f"{what}parameters", minimum=1) for what in ("", "picture_"))
+        shapes[variant] = Shape(next(counts), 0, 0, next(counts))
+    models.end()
     accuracy: dict[tuple[Variant, Version], tuple[float, float]] = {}
     for entry in fields.entries("accuracy"):
         check_source(entry, sources)

@@ -25,6 +25,8 @@ from planner.nouns.words import (
 from planner.text.spelling import check_word
 from planner.text.units import format_resolution, parse_frame_size, parse_resolution, portrait
 
+OF_SAM2 = "size of SAM 2; edgetam, sam3_tracker: these models, in transformers"
+"""Help of an option for a variant that may be another model."""
 Decorator = Callable[[Any], Any]
 
 

@@ -11,12 +11,12 @@ from planner.cli import options
 from planner.cli.output import answer
 from planner.nouns.run import Run, Transformers
 from planner.nouns.words import (
+    ALL_VARIANTS,
     ATTENTIONS,
     OTHER_RUNTIMES,
     PRECISIONS,
     RUNTIMES,
     TASKS,
-    VARIANTS,
     VERSIONS,
     PositionTables,
     Runtime,
@@ -35,16 +35,14 @@ Exit codes: 0 predicted; 1 failed; 2 usage. Writes nothing; --exact writes its f
 
 
 @click.command("predict", epilog=EPILOG)
-@click.option("--variant", type=options.Word(VARIANTS), required=True, help="size of SAM 2")
+@click.option("--variant", type=options.Word(ALL_VARIANTS), required=True, help=options.OF_SAM2)
 @click.option(
     "--version", type=options.Word(VERSIONS), default="2.1", show_default=True, help="version of the checkpoints"
 )
 @click.option(
     "--resolution",
     metavar="N|HxW",
-    default="1024",
-    show_default=True,
-    help="size that SAM 2 computes at: multiples of 32",
+    help="size that SAM 2 computes at: multiples of 32  [default: 1024; sam3_tracker: 1008]",
 )
 @click.option(
     "--precision",

@@ -10,7 +10,7 @@ from click.core import ParameterSource
 from planner.cli import options
 from planner.cli.output import ProgressLine, answer
 from planner.errors import UsageError
-from planner.nouns.words import ATTENTIONS, PRECISIONS, PROMPTS, TASKS, VARIANTS, VERSIONS
+from planner.nouns.words import ALL_VARIANTS, ATTENTIONS, PRECISIONS, PROMPTS, TASKS, VERSIONS
 from planner.text.units import parse_capability
 
 EPILOG = """\b
@@ -20,6 +20,7 @@ Examples:
   sam2-plan simulate --runtime stock --variant tiny --frames 240 --objects 3 --format json
   sam2-plan simulate --runtime stock --variant tiny --offload-video --timeline memory.svg
   sam2-plan simulate --runtime transformers --streaming --precision bfloat16 --frames 240
+  sam2-plan simulate --runtime transformers --variant sam3_tracker --frames 240 --vram 16GB
 
 \b
 Exit codes: 0 simulated; 1 failed, such as without torch or sam2; 2 usage. Writes nothing but --timeline's file.
@@ -29,16 +30,14 @@ Needs the extra: pip install "sam2-plan[sam2]". Runs the code of the sam2 packag
 
 @click.command("simulate", epilog=EPILOG)
 @click.option("--task", type=options.Word(TASKS), default="video", show_default=True, help="what SAM 2 is to do")
-@click.option("--variant", type=options.Word(VARIANTS), default="tiny", show_default=True, help="size of SAM 2")
+@click.option("--variant", type=options.Word(ALL_VARIANTS), default="tiny", show_default=True, help=options.OF_SAM2)
 @click.option(
     "--version", type=options.Word(VERSIONS), default="2.1", show_default=True, help="version of the checkpoints"
 )
 @click.option(
     "--resolution",
     metavar="N|HxW",
-    default="1024",
-    show_default=True,
-    help="size that SAM 2 computes at: multiples of 32; stock: square",
+    help="size that SAM 2 computes at: multiples of 32; stock: square  [default: 1024; sam3_tracker: 1008]",
 )
 @click.option(
     "--precision",

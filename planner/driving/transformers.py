@@ -5,7 +5,7 @@
         drive(run, model, watch, Noise(frames, size))
 
 Two tasks: pictures with prompts (Sam2Model and its processor) and video (Sam2VideoModel, its processor and an inference
-session, of a whole clip or streaming). Models and processors are made from their own configurations, with the values of
+session, of a whole clip or streaming); EdgeTAM and SAM 3's tracker have models of their own that are driven alike. Models and processors are made from their own configurations, with the values of
 the published checkpoints; nothing is downloaded. Masks leave the GPU with the next frame's: the guides' dictionary of
 all masks of a clip, which would keep them there, is the caller's.
 """
@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy
 import torch
@@ -29,10 +29,46 @@ from planner.nouns.run import ComponentName, PhaseName, Run
 from planner.nouns.words import Variant
 from planner.runtime.precision import AUTOCAST, WEIGHTS
 
-SIDE = 1024
-"""Pixels of a side: transformers' SAM 2 has one resolution, that of its checkpoints."""
-FIRST_VERSION = "4.56"
-"""The first release of transformers with SAM 2."""
+
+
+class Family(NamedTuple):
+    """The classes of transformers that run a variant."""
+
+    name: str
+    """As people say it."""
+    since: str
+    """The first release of transformers that has it."""
+    picture: str
+    """What the names of classes for pictures begin with; the following likewise."""
+    picture_processor: str
+    image_processors: tuple[str, ...]
+    """The newest name first."""
+    video: str
+    video_processor: str
+
+
+SAM2 = Family(
+    "SAM 2", "4.56", "Sam2", "Sam2Processor", ("Sam2ImageProcessor", "Sam2ImageProcessorFast"),
+    "Sam2Video", "Sam2VideoProcessor",
+)  # fmt: skip
+OTHERS: dict[Variant, Family] = {
+    # Its checkpoint is prepared by SAM 2's processors (transformers, models/auto/processing_auto.py).
+    "edgetam": SAM2._replace(name="EdgeTAM", since="4.57", picture="EdgeTam", video="EdgeTamVideo"),
+    "sam3_tracker": Family(
+        "SAM 3", "5.0", "Sam3Tracker", "Sam3TrackerProcessor", ("Sam3ImageProcessor", "Sam3ImageProcessorFast"),
+        "Sam3TrackerVideo", "Sam3TrackerVideoProcessor",
+    ),
+}  # fmt: skip
+"""Families of OTHER_MODELS; all other variants are SAM 2's."""
+VIDEO_PROCESSOR = "Sam2VideoVideoProcessor"
+"""What prepares a clip in each of them."""
+EDGETAM_TRUNK = {
+    "architecture": "repvit_m1",
+    "model_args": {"in_chans": 3, "features_only": True, "out_indices": [0, 1, 2, 3]},
+}
+"""Its trunk, from timm: what transformers' EdgeTamVisionConfig means (it misspells the key, so that its default is a
+ResNet), and its video's configuration leaves out (whose default is SAM 2's Hiera). facebookresearch/EdgeTAM,
+sam2/configs/edgetam.yaml: repvit_m1."""
 PHASES: dict[str, tuple[PhaseName, ComponentName | None]] = {"get_image_features": ("encode", None)}
 TRUNKS: dict[Variant, dict[str, Any]] = {
     "tiny": {
@@ -65,10 +101,12 @@ BEFORE_2_1 = {
 
 
 def prepare(run: Run) -> None:
-    """Import what the run needs. Raises EnvironmentFailure without transformers, or with one that has no SAM 2."""
+    """Import what the run needs. Raises EnvironmentFailure without transformers, or with one that has no such model."""
     for what in ("Model", "Config"):
         _part(run, what)
     processor_of(run)
+    if run.configuration.variant == "edgetam":
+        _edgetam_trunk()
 
 
 def load(run: Run, device: str, watch: Watch, checkpoint: str | Path | None = None) -> Any:
@@ -106,6 +144,11 @@ def computing(run: Run, device: str) -> Iterator[None]:
 
 def configuration_of(run: Run) -> Any:
     """Transformers' configuration of the variant and version that is run."""
+    if run.configuration.variant == "edgetam":
+        vision = _named(family_of(run), "EdgeTamVisionConfig")(backbone_config=_edgetam_trunk())
+        return _part(run, "Config")(vision_config=vision)
+    if run.configuration.variant in OTHERS:
+        return _part(run, "Config")()
     trunk = TRUNKS[run.configuration.variant]
     channels = [trunk["hidden_size"] * factor for factor in (1, 2, 4, 8)]
     heads = [trunk["num_attention_heads"] * factor for factor in (1, 2, 4, 8)]
@@ -122,19 +165,38 @@ def configuration_of(run: Run) -> Any:
 
 def processor_of(run: Run) -> Any:
     """The processor as the published checkpoints describe it."""
-    size = {"height": SIDE, "width": SIDE}
-    pictures = _named("Sam2ImageProcessor", "Sam2ImageProcessorFast")(size=size)
+    family, (side, _) = family_of(run), run.configuration.resolution
+    size = {"height": side, "width": side}
+    pictures = _named(family, *family.image_processors)(size=size)
     if run.workload.task != "video":
-        return _named("Sam2Processor")(pictures, target_size=SIDE)
-    videos = _named("Sam2VideoVideoProcessor")(size=size)
-    return _named("Sam2VideoProcessor")(image_processor=pictures, video_processor=videos, target_size=SIDE)
+        return _named(family, family.picture_processor)(pictures, target_size=side)
+    videos = _named(family, VIDEO_PROCESSOR)(size=size)
+    return _named(family, family.video_processor)(image_processor=pictures, video_processor=videos, target_size=side)
+
+
+def family_of(run: Run) -> Family:
+    """Whose classes run it."""
+    return OTHERS.get(run.configuration.variant, SAM2)
 
 
 def _part(run: Run, what: str) -> Any:
-    return _named(f"Sam2Video{what}" if run.workload.task == "video" else f"Sam2{what}")
+    family = family_of(run)
+    return _named(family, f"{family.video if run.workload.task == 'video' else family.picture}{what}")
 
 
-def _named(*names: str) -> Any:
+def _edgetam_trunk() -> Any:
+    """The configuration of EdgeTAM's trunk. Raises EnvironmentFailure without timm, which has its code."""
+    try:
+        import timm  # noqa: F401
+    except ImportError as error:
+        raise EnvironmentFailure(
+            f"EdgeTAM's trunk is a model of the package timm, which is missing: {error}.",
+            "Install it with: pip install timm",
+        ) from error
+    return _named(OTHERS["edgetam"], "TimmWrapperConfig")(**EDGETAM_TRUNK)
+
+
+def _named(family: Family, *names: str) -> Any:
     """The first of these classes that the installed transformers has."""
     try:
         import transformers
@@ -148,7 +210,7 @@ def _named(*names: str) -> Any:
             return getattr(transformers, name)
     raise EnvironmentFailure(
         f"transformers {transformers.__version__} has no {names[-1]}.",
-        f"SAM 2 came with version {FIRST_VERSION}: install transformers>={FIRST_VERSION}.",
+        f"{family.name} came with version {family.since}: install transformers>={family.since}.",
     )
 
 
@@ -191,7 +253,8 @@ def _prompts(run: Run, *, frame: bool) -> dict[str, Any]:
         return {"input_masks": [numpy.zeros((height, width), dtype=numpy.bool_)] * run.workload.objects}
     boxes = {"input_boxes": [prompts.boxes(run).tolist()]}
     if run.prompt == "mask":  # of a picture it refines a box, as in the stock predictor
-        boxes["input_masks"] = torch.zeros(run.workload.objects, SIDE // 4, SIDE // 4)  # type: ignore[assignment]
+        side = run.configuration.resolution[0]
+        boxes["input_masks"] = torch.zeros(run.workload.objects, side // 4, side // 4)  # type: ignore[assignment]
     return boxes
 
 

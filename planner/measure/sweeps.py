@@ -7,12 +7,14 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from planner.catalog.runtimes import check_run
+from planner.catalog.runtimes import check_run, resolution_of
 from planner.errors import FileError, UsageError
 from planner.measure.trial import Trial
-from planner.nouns.run import SWITCHES, Configuration, Transformers, Workload
+from planner.nouns.run import SWITCHES, Configuration, Transformers, Workload, native_resolution
 from planner.nouns.words import (
+    ALL_VARIANTS,
     DRIVEN_RUNTIMES,
+    OTHER_MODELS,
     OTHER_RUNTIMES,
     PRECISIONS,
     PROCESSING_DEVICES,
@@ -24,7 +26,7 @@ from planner.nouns.words import (
 )
 from planner.text.spelling import check_word
 from planner.text.strict_yaml import Fields, read
-from planner.text.units import parse_count, parse_frame_size, parse_frames, parse_resolution
+from planner.text.units import format_resolution, parse_count, parse_frame_size, parse_frames, parse_resolution
 
 STOCK_POINTS = 64
 MOST_TRIALS = 5000
@@ -96,7 +98,7 @@ def trials(ranges: Ranges, runtime: str, device: str = "cuda", *, strict: bool =
         "task": ["video"],
         "variant": ["tiny"],
         "version": ["2.1"],
-        "resolution": [(1024, 1024)],
+        "resolution": [None],  # its checkpoint's
         "precision": [_USUAL_PRECISIONS.get(known, "autocast_bfloat16")],
         "objects": [1],
         "frames": [None if runtime == "own" else STOCK_FRAMES],
@@ -119,7 +121,7 @@ def trials(ranges: Ranges, runtime: str, device: str = "cuda", *, strict: bool =
 
 def _trial(asked: Mapping[str, Any], runtime: DrivenRuntime, device: str) -> Trial:
     task, batch = asked["task"], asked["object_batch"]
-    height, width = asked["resolution"]
+    height, width = resolution_of(asked["variant"], asked["resolution"])
     if runtime == "stock":
         if height != width:
             raise UsageError(f"The stock predictors cannot run at {height}x{width}.", "Give squares, or --runtime own.")
@@ -165,13 +167,13 @@ def _once(found: Iterator[Trial]) -> list[Trial]:
 def _ranges(fields: Fields) -> dict[str, Sequence[Any]]:
     words: dict[str, tuple[str, ...]] = {
         "task": TASKS,
-        "variant": VARIANTS,
+        "variant": ALL_VARIANTS,
         "version": VERSIONS,
         "precision": PRECISIONS,
         "processing_device": PROCESSING_DEVICES,
     }
     parsed: dict[str, Callable[[str], Any]] = {
-        "resolution": parse_resolution,
+        "resolution": _resolution,
         "objects": lambda text: parse_count(text, "objects"),
         "frames": parse_frames,
         "frame_size": parse_frame_size,
@@ -200,6 +202,15 @@ def _ranges(fields: Fields) -> dict[str, Sequence[Any]]:
             found[name] = values
     fields.end()
     return found
+
+
+def _resolution(text: str) -> tuple[int, int]:
+    """Any that some variant has: whose it is, is known when they are put together."""
+    for variant in OTHER_MODELS:
+        own = native_resolution(variant)
+        if text in (str(own[0]), format_resolution(own)):
+            return own
+    return parse_resolution(text)
 
 
 def _text(value: Any) -> str:

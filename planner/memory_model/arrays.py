@@ -10,12 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from planner.nouns.words import Precision, Runtime, Task, Width
+from planner.catalog.variants import Shape
+from planner.nouns.words import Precision, Runtime, Task, Variant, Width
 
 Number = Any
 """An int or float, or a numpy array of them."""
 
 TOKEN_PIXELS = 256
+SAM3_TOKEN_PIXELS = 14 * 14
+"""Of SAM 3, whose patches are of 14 pixels."""
+MASK_PIXELS_OF_TOKEN = 16
+"""Of the low-resolution mask, four a side, in SAM 2 and in SAM 3."""
+EDGETAM_LATENTS = 512
+"""What EdgeTAM makes of one memory: perceiver_resampler_num_latents and _2d (transformers,
+models/edgetam_video/configuration_edgetam_video.py)."""
 EMBEDDING_CHANNELS = 256
 MEMORY_CHANNELS = 64
 """Channels of memory features: mem_dim of sam2/configs/*.yaml."""
@@ -46,6 +54,13 @@ def weights(runtime: Runtime, task: Task, parameters: Number, item_bytes: int) -
     return (parameters - left_out) * item_bytes
 
 
+def weights_of(shape: Shape, runtime: Runtime, task: Task, item_bytes: int) -> Number:
+    """The same of a variant: of a model that is not SAM 2, what its own model for pictures has."""
+    if shape.picture_parameters is not None:
+        return (shape.parameters if task == "video" else shape.picture_parameters) * item_bytes
+    return weights(runtime, task, shape.parameters, item_bytes)
+
+
 def frames(count: Number, pixels: Number) -> Number:
     """Decoded frames: float32, three channels (sam2/utils/misc.py, load_video_frames)."""
     return count * pixels * 3 * FLOAT32
@@ -71,19 +86,27 @@ def stock_state(pixels: Number) -> Number:
     return memory_per_frame(pixels) + low_resolution_mask(pixels) + pointer()
 
 
-def transformers_state(pixels: Number, precision: Precision, offload_state: bool) -> Number:
+def transformers_state(variant: Variant, pixels: Number, precision: Precision, offload_state: bool) -> Number:
     """What transformers keeps for ever on the GPU of one object and frame: 4.98 MB at 1024x1024 in float32.
 
     Masks at the model's size and at a quarter of it, the pointer and a score, in the precision of the model; memory
     features in bfloat16, and under autocast to float16 their positions too, cast anew for each frame. On the host go
     the masks alone (Sam2VideoInferenceSession.store_output: what is assigned later, the features, stays; transformers
     5.24). Rehearsed byte for byte.
+
+    EdgeTAM keeps no masks at the model's size, and of each memory its latents and their positions, in the type of the
+    masks; all but pointer and score go to the host with the masks: 0.26 MB in bfloat16, 514 bytes on the GPU then.
     """
     item_bytes = FLOAT32 if precision == "float32" else HALF
     # Under autocast pointers are float32: they are mixed with a parameter.
     pointer_bytes = EMBEDDING_CHANNELS * (HALF if precision in ("float16", "bfloat16") else FLOAT32) + item_bytes
-    features = memory_per_frame(pixels) * (2 if precision == "autocast_float16" else 1)
-    masks = 0 if offload_state else (pixels + pixels / 16) * item_bytes
+    tokens = pixels / (SAM3_TOKEN_PIXELS if variant == "sam3_tracker" else TOKEN_PIXELS)
+    small = tokens * MASK_PIXELS_OF_TOKEN * item_bytes
+    if variant == "edgetam":
+        latents = EDGETAM_LATENTS * MEMORY_CHANNELS * 2 * item_bytes
+        return pointer_bytes + (0 if offload_state else small + latents)
+    features = tokens * MEMORY_CHANNELS * HALF * (2 if precision == "autocast_float16" else 1)
+    masks = 0 if offload_state else pixels * item_bytes + small
     return features + masks + pointer_bytes
 
 

@@ -202,7 +202,7 @@ def _judge_allocated(row: Row, model: MemoryModel) -> Judged:
 def _whole(judged: Sequence[Judged], truth: str) -> list[Group]:
     by_group: dict[tuple[str, str], list[Judged]] = {}
     for one in judged:
-        by_group.setdefault((one.row.run.runtime, one.row.run.workload.task), []).append(one)
+        by_group.setdefault(one.row.group[:2], []).append(one)
     found = [Group("fold", " ".join(key), truth, score(by_group[key])) for key in sorted(by_group)]
     return [*found, Group("fold", "all", truth, score(judged))] if judged else []
 
@@ -234,6 +234,8 @@ def _held_out(rows: Sequence[Row], coefficients: Coefficients, catalog: Catalog)
             laws = fit_laws([row for row in rows if group_of(row) != name], catalog)
             model = MemoryModel(replace(coefficients, groups={**laws}), catalog)
             known = [row for row in out if row.group in laws]
+            if not known:  # a model with laws of its own: no other says anything of it
+                continue
             yield Group(by, name, "rehearsed", score([_judge(row, model, row.capability) for row in known]))
 
 
@@ -246,9 +248,9 @@ def _order(name: str) -> tuple[int, int, str]:
 
 def _others(judged: Sequence[Judged], catalog: Catalog) -> Iterable[tuple[str, str, Score]]:
     """Estimators that need no fit, on the same rows; the context counts as known for all of them."""
-    keys = sorted({(one.row.run.runtime, one.row.run.workload.task) for one in judged})
+    keys = sorted({one.row.group[:2] for one in judged})
     for key in keys:
-        own = [one for one in judged if (one.row.run.runtime, one.row.run.workload.task) == key]
+        own = [one for one in judged if one.row.group[:2] == key]
         name = " ".join(key)
         weights = [replace(one, predicted=_loaded(one, catalog), upper=None) for one in own]
         yield "weights x 1.2", name, score(weights)

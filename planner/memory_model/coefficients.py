@@ -26,8 +26,9 @@ from planner.memory_model.laws import (
     Margin,
     Rehearsed,
     Spill,
+    variants_of_laws,
 )
-from planner.nouns.words import RUNTIMES, TASKS, VARIANTS, WIDTHS, Runtime, Task, Variant
+from planner.nouns.words import OTHER_MODELS, RUNTIMES, TASKS, WIDTHS, Task, Variant
 from planner.text.locations import profiles_folder
 from planner.text.spelling import check_word
 
@@ -36,6 +37,8 @@ FITTED_FILE = "memory_model.jsonl"
 """In the user's folder: what `sam2-plan fit` made. A line of JSON for what is common, then one for each group."""
 REMAKE = "Make it again with sam2-plan fit, or take the file of this release."
 
+WHOSE = (*RUNTIMES, *OTHER_MODELS)
+"""Whose laws there are."""
 _KEY = re.compile(r'{"group": \["(\w+)", "(\w+)", "(\w+)", "([\w.]+)"\]')
 
 
@@ -125,18 +128,19 @@ def _group(entry: Any) -> Group:
     if not pixels or pixels[0] < 1 or any(more <= less for less, more in pairwise(pixels)):
         raise ValueError("pixels do not rise")
     places = {(int(short), int(long)): place for place, (short, long) in enumerate(entry["resolutions"])}
-    runtime, task, width, generation = entry["group"]
+    name, task, width, generation = entry["group"]
+    check_word(name, "runtime", WHOSE)
     return Group(
-        runtime=check_word(runtime, "runtime", RUNTIMES),
+        whose=name,
         task=check_word(task, "task", TASKS),
         width=check_word(width, "width", WIDTHS),
         generation=check_word(generation, "generation", (*GENERATIONS, OTHER_PROGRAM)),
-        phases={name: _law(law, pixels, len(places)) for name, law in entry["phases"].items()},
-        reserved=_law(entry["reserved"], pixels, len(places)),
+        phases={phase: _law(law, name, pixels, len(places)) for phase, law in entry["phases"].items()},
+        reserved=_law(entry["reserved"], name, pixels, len(places)),
         provenance=check_word(entry["provenance"], "provenance", LAWS_OF),
         places=places,
         run={
-            check_word(variant, "variant", VARIANTS): frozenset(map(int, found))
+            check_word(variant, "variant", variants_of_laws(name)): frozenset(map(int, found))
             for variant, found in entry["run"].items()
         },
         known=_known(entry["known"]),
@@ -164,12 +168,13 @@ def _known(entries: Any) -> dict[tuple[Variant, tuple[int, int]], dict[str, Rehe
     return found
 
 
-def _law(entry: Any, pixels: tuple[int, ...], places: int) -> Law:
+def _law(entry: Any, name: str, pixels: tuple[int, ...], places: int) -> Law:
+    variants = variants_of_laws(name)
     return Law(
-        curves={variant: _curve(entry["curves"][variant], pixels) for variant in VARIANTS},
+        curves={variant: _curve(entry["curves"][variant], pixels) for variant in variants},
         growth=_growth(entry),
         spill=_spill(entry["spill"]),
-        tables={variant: _table(entry["tables"][variant], places) for variant in VARIANTS if places},
+        tables={variant: _table(entry["tables"][variant], places) for variant in variants if places},
     )
 
 
@@ -203,8 +208,8 @@ def _curve(values: Any, pixels: tuple[int, ...]) -> Curve:
     return Curve(pixels, tuple(sizes), slope)
 
 
-def _task(entry: Any) -> tuple[Runtime, Task]:
-    return check_word(entry["runtime"], "runtime", RUNTIMES), check_word(entry["task"], "task", TASKS)
+def _task(entry: Any) -> tuple[str, Task]:
+    return check_word(entry["runtime"], "runtime", WHOSE), check_word(entry["task"], "task", TASKS)
 
 
 def _margin(entry: Any) -> Margin:

@@ -15,7 +15,7 @@ from planner.memory_model.coefficients import load_coefficients
 from planner.memory_model.contexts import Context, context_on
 from planner.memory_model.exact import Key, Known, key_of, phases_of
 from planner.memory_model.features import SCALAR, Operations, Quantities, features
-from planner.memory_model.laws import KINDS, Coefficients, Correction, Group, Rehearsed, generation_of
+from planner.memory_model.laws import KINDS, Coefficients, Correction, Group, Rehearsed, generation_of, whose
 from planner.memory_model.releases import BUILT, Difference, Releases, releases_as_fitted, releases_of
 from planner.memory_model.terms import (
     AS_USUAL,
@@ -191,7 +191,7 @@ class MemoryModel:
         group = self._group(runtime, configuration, workload, generation_of(capability))
         exact = self._found(group, configuration, workload, capability)
         if exact is not None:
-            share = self.coefficients.least[group.runtime, group.task]
+            share = self.coefficients.least[group.whose, group.task]
             return totals_of(exact, self._context(group, capability), share)
         q = quantities(configuration, workload, runtime, transformers)
         terms = self._terms(group, configuration, q, capability)
@@ -234,7 +234,9 @@ class MemoryModel:
                 "A clip without end has no peak on an unbounded memory bank: it keeps every frame.",
                 "Give a number of frames, or ask for the runtime own, whose memory bank is bounded.",
             )
-        group = self.coefficients.group(runtime, workload.task, WIDTH_OF[configuration.precision], generation)
+        group = self.coefficients.group(
+            whose(runtime, configuration.variant), workload.task, WIDTH_OF[configuration.precision], generation
+        )
         if group is None:
             raise UsageError(
                 f"Nothing is known of a {runtime} that runs {workload.task} in {configuration.precision}.",
@@ -245,19 +247,19 @@ class MemoryModel:
     def _terms(
         self, group: Group, configuration: Configuration, q: Quantities, capability: tuple[int, int] | None
     ) -> Terms:
-        parameters = self.catalog.shapes[configuration.variant].parameters
+        shape = self.catalog.shapes[configuration.variant]
         correction = self.corrections.get(group.runtime)
         scores = NO_SCORES
         math = configuration.attention == "math"
         if math:
-            heads = self.catalog.shapes[configuration.variant].global_attention_heads
+            heads = shape.global_attention_heads
             scores = math_scores(group.task, q, heads, SCALAR)
         grown = self._features(group.runtime, group.task, q)
         curves, run = self._curves(group, configuration.variant, configuration.resolution)
         return Terms(
             curves=curves,
             quantities=q,
-            weights=arrays.weights(group.runtime, group.task, parameters, arrays.WEIGHT_BYTES[group.width]),
+            weights=arrays.weights_of(shape, group.runtime, group.task, arrays.WEIGHT_BYTES[group.width]),
             grown=grown,
             usual=is_usual(group.task, group.runtime, q, grown, run, math),
             apart=self._apart(group, configuration.variant, q.pixels, capability),
@@ -319,7 +321,7 @@ class MemoryModel:
     def _totals(self, group: Group, terms: Terms, known: Rehearsed | None = None) -> Totals:
         allocated = terms.highest(group)
         reserved = max(allocated, reserved_of(group, terms, allocated))
-        least = allocated + ceil((reserved - allocated) * self.coefficients.least[group.runtime, group.task])
+        least = allocated + ceil((reserved - allocated) * self.coefficients.least[group.whose, group.task])
         context = terms.context
         if known is not None and not terms.ratios:
             allocated, reserved = known.allocated, known.reserved
@@ -351,7 +353,7 @@ class MemoryModel:
         if correction:
             share: Any = correction.margin.ratio
         else:
-            of = (self.coefficients.margins[group.runtime, group.task, kind].ratio for kind in KINDS)
+            of = (self.coefficients.margins[group.whose, group.task, kind].ratio for kind in KINDS)
             share = ops.where(usual, *of)
         return ops.where(is_beyond(group, q), share + self.coefficients.beyond, share)
 

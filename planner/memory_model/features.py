@@ -55,6 +55,10 @@ class Quantities(NamedTuple):
     """Frames that transformers is given at once: the whole clip, or none of it."""
     prepared: Number = 0
     """Whether its processor prepares them on the GPU."""
+    held_pixels: Number = 0
+    """Of models beside SAM 2: pixels of a frame whose image features stay on the GPU until the next one's are there."""
+    fetched_pixels: Number = 0
+    """The same where they, and all that is read, wait on the host (inference_state_device)."""
 
 
 FRAMES, MEMORY_BANK, OUTPUT_MASKS, FURTHER_PASSES, KEPT_MASKS, LENGTHENED, PREPARED, PREPARING = (
@@ -77,6 +81,7 @@ POINTS = (1, 2, 4, 8, 16, 32, 64)
 ANY_RESOLUTION = 1024 * 1024
 """Pixels in whose place a step counts that does not grow with the resolution."""
 POINT_STEPS = tuple(f"points from {low} to {high}" for low, high in pairwise(POINTS))
+HELD_FEATURES, FETCHED = "image features of the frame before", "features and memories from the host"
 SOURCE_PICTURE, STREAMING, READING = "a picture of the source", "streaming", "memories that are read"
 ARRAYS = (FRAMES, MEMORY_BANK, OUTPUT_MASKS, KEPT_MASKS, PREPARED)
 """Features that are components of an estimate; the others grow its activations."""
@@ -157,6 +162,7 @@ def _transformers(task: Task, q: Quantities, ops: Operations) -> dict[str, Numbe
         found[SOURCE_PICTURE] = ops.where(q.given_frames > 0, 0, q.frame_pixels)
         found[READING] = (ops.minimum(q.frames, arrays.MEMORY_FRAMES) - 1) * q.pixels
         found[STREAMING] = ops.where(q.given_frames > 0, 0, q.pixels)
+        found[HELD_FEATURES], found[FETCHED] = q.held_pixels, q.fetched_pixels
     return found
 
 

@@ -30,7 +30,7 @@ from planner.memory_model.laws import (
 from planner.memory_model.published import RUNTIME, fit_published, published_shortfall
 from planner.memory_model.rows import Row
 from planner.memory_model.widths import ordered_by_width
-from planner.nouns.words import Runtime, Task, Width
+from planner.nouns.words import Task, Width
 from planner.profiles.rehearsed import DRAWN, HELD_OUT
 
 FOLDS = 5
@@ -67,7 +67,7 @@ def fit(
 
 def fit_laws(rows: Iterable[Row], catalog: Catalog) -> dict[Key, Group]:
     """The groups of rows that were rehearsed."""
-    by_width: dict[tuple[Runtime, Task, Width], dict[Key, list[Row]]] = {}
+    by_width: dict[tuple[str, Task, Width], dict[Key, list[Row]]] = {}
     for row in sorted(rows, key=lambda row: row.id):
         by_width.setdefault(row.group[:3], {}).setdefault(row.group, []).append(row)
     groups: dict[Key, Group] = {}
@@ -99,9 +99,9 @@ def out_of_fold(rows: Sequence[Row], coefficients: Coefficients, catalog: Catalo
         yield from ((row, model) for row in fold)
 
 
-def _least(rows: Sequence[Row], groups: Mapping[Key, Group]) -> dict[tuple[Runtime, Task], float]:
-    """By runtime and task: the median share of the cache that a run needs; where nobody sought it all of it."""
-    shares: dict[tuple[Runtime, Task], list[float]] = {key[:2]: [] for key in groups}
+def _least(rows: Sequence[Row], groups: Mapping[Key, Group]) -> dict[tuple[str, Task], float]:
+    """By whose laws and task: the median share of the cache that a run needs; where nobody sought it all of it."""
+    shares: dict[tuple[str, Task], list[float]] = {key[:2]: [] for key in groups}
     for row in rows:
         if row.usage.least_bytes is not None and row.use != HELD_OUT:
             allocated = row.usage.allocated_bytes or 0
@@ -112,16 +112,17 @@ def _least(rows: Sequence[Row], groups: Mapping[Key, Group]) -> dict[tuple[Runti
 
 def _margins(
     draft: Coefficients, rehearsed: Sequence[Row], published: Sequence[Row], catalog: Catalog
-) -> dict[tuple[Runtime, Task, str], Margin]:
+) -> dict[tuple[str, Task, str], Margin]:
     """By runtime, task and kind, from rows that were predicted without them."""
-    found: dict[tuple[Runtime, Task, str], list[float]] = {key: [] for key in draft.margins}
+    found: dict[tuple[str, Task, str], list[float]] = {key: [] for key in draft.margins}
     for row, model in out_of_fold(rehearsed, draft, catalog):
         kind = USUAL if model.usual(row.run, row.capability) else OTHER
-        found[row.run.runtime, row.run.workload.task, kind].append(shortfall(row, model))
+        name, task, *_ = row.group
+        found[name, task, kind].append(shortfall(row, model))
     model = MemoryModel(draft, catalog)
     for row in published:
         for kind in KINDS:  # too few to tell them apart
-            found[row.run.runtime, row.run.workload.task, kind].append(published_shortfall(row, model))
+            found[row.group[0], row.group[1], kind].append(published_shortfall(row, model))
     margins = {key: margin_of(shortfalls) for key, shortfalls in found.items()}
     for (runtime, task, kind), margin in margins.items():
         least = margins[runtime, task, USUAL].ratio  # what is known less is not bounded closer
@@ -168,7 +169,7 @@ def coefficients_text(c: Coefficients) -> str:
 
 def _group(group: Group) -> dict[str, Any]:
     return {
-        "group": [group.runtime, group.task, group.width, group.generation],
+        "group": [group.whose, group.task, group.width, group.generation],
         "provenance": group.provenance,
         "most_reserved": None if group.most_reserved == inf else group.most_reserved,
         "largest_objects": group.largest_objects,

@@ -34,10 +34,20 @@ from planner.memory_model.features import (
     READING,
     SCALAR,
 )
-from planner.memory_model.laws import Curve, Group, Key, Law, Rehearsed, Spill, generation_of
+from planner.memory_model.laws import (
+    Curve,
+    Group,
+    Key,
+    Law,
+    Rehearsed,
+    Spill,
+    generation_of,
+    runtime_of_laws,
+    variants_of_laws,
+)
 from planner.memory_model.rows import Row
 from planner.memory_model.terms import SCORED
-from planner.nouns.words import OTHER_RUNTIMES, VARIANTS, Variant
+from planner.nouns.words import OTHER_MODELS, OTHER_RUNTIMES, VARIANTS, Variant
 
 HELD_WHOLE = {FRAMES: ("init", "encode", "track", "output"), MEMORY_BANK: ("encode", "track", "output")}
 """Arrays that are held whole at the peak of these phases: their own size is known, not regressed."""
@@ -70,6 +80,9 @@ ABOVE = 1.01
 """How far above the table: what lies less above it may be the allocator's rounding, and no spill."""
 FEWEST_ABOVE = 8
 """Rows that a spill is fitted to: fewer say too little of three or four coefficients."""
+
+FEWEST_OF_MODELS = 4
+"""The same of a model that has one variant, one feature that spills, and rows laid out for it."""
 
 Size = tuple[int, int]
 Cell = tuple[Variant, Size]
@@ -106,10 +119,10 @@ def fit_groups(rows: Mapping[Key, Sequence[Row]], catalog: Catalog, like: Group 
     like: a group of another width, whose growth holds where these rows do not show it.
     """
     leading = next(key for key in rows if key[3] == LEADING)
-    item_bytes = arrays.WEIGHT_BYTES[leading[2]]
+    item_bytes, runtime = arrays.WEIGHT_BYTES[leading[2]], runtime_of_laws(leading[0])
     weights = {
-        variant: float(arrays.weights(leading[0], leading[1], catalog.shapes[variant].parameters, item_bytes))
-        for variant in VARIANTS
+        variant: float(arrays.weights_of(catalog.shapes[variant], runtime, leading[1], item_bytes))
+        for variant in variants_of_laws(leading[0])
     }
     shapes = sorted({row.shape for row in rows[leading]}, key=lambda size: (size[0] * size[1], size))
     phases = list(rows[leading][0].usage.phases)
@@ -144,9 +157,9 @@ def _is_math(row: Row) -> bool:
 def _group(
     key: Key, rows: Sequence[Row], shapes: Sequence[Size], phases: dict[str, Law], reserved: Law, most_reserved: float
 ) -> Group:
-    runtime, task, width, generation = key
+    name, task, width, generation = key
     return Group(
-        runtime=runtime,
+        whose=name,
         task=task,
         width=width,
         generation=generation,
@@ -160,7 +173,7 @@ def _group(
                 for row in rows
                 if row.run.configuration.variant == variant and row.shape in places and _is_usual(row)
             )
-            for variant in VARIANTS
+            for variant in variants_of_laws(name)
         },
         known=_known(rows),
         most_reserved=most_reserved,
@@ -190,18 +203,18 @@ def _laws(
     like: Law | None,
 ) -> dict[Key, Law]:
     """The laws of one quantity. `phase`: None of reserved bytes. `like`: what gives growth that no row shows."""
-    first = rows[leading]
-    whole = HELD_BY_TRANSFORMERS if leading[0] == "transformers" else HELD_WHOLE
+    first, runtime, task = rows[leading], runtime_of_laws(leading[0]), leading[1]
+    whole = HELD_BY_TRANSFORMERS if runtime == "transformers" else HELD_WHOLE
     held = [array for array, phases_of in whole.items() if phase in phases_of]
-    if phase is None and leading[:2] == ("stock", "automask"):
+    if phase is None and (runtime, task) == ("stock", "automask"):
         held.append(OUTPUT_MASKS)  # no block of the decoder's is as large: byte by byte in the rows
     known = {array: 1.0 for array in held if array in first[0].features}
-    alone = leading[0] in OTHER_RUNTIMES  # with arrays of other sizes in each precision
+    alone = runtime in OTHER_RUNTIMES  # with arrays of other sizes in each precision
     if phase is None and like is not None and MEMORY_BANK in like.growth and not alone:
         # It is bfloat16 whatever the width: small blocks, which the allocator packs alike.
         known[MEMORY_BANK] = like.growth[MEMORY_BANK]
     # Most of the peak of automatic masks are the masks, always.
-    spilling = SPILLING.get(leading[:2], ()) if phase is None else ()
+    spilling = SPILLING.get((runtime, task), ()) if phase is None else ()
     names = [name for name in first[0].features if name not in (*known, *spilling, PREPARED, PREPARING)]
     if alone and phase in ("load", "init"):
         names = []
@@ -276,7 +289,7 @@ def _spill(
         for number, row in enumerate(rows)
         if cells[number] in base and _spills(row) and not _is_math(row) and sizes[number] > base[cells[number]] * ABOVE
     ]
-    if len(above) < FEWEST_ABOVE:
+    if len(above) < (FEWEST_OF_MODELS if cells[0][0] in OTHER_MODELS else FEWEST_ABOVE):
         return None if like is None else like.spill
     features = np.array([[1.0, base[cells[n]], *(float(rows[n].features[name]) for name in names)] for n in above])
     scales = np.array([float(rows[n].usage.reserved_bytes or 1) for n in above])
@@ -354,7 +367,7 @@ def _nearby(cell: Cell, own: Mapping[Cell, float], base: Mapping[Cell, float]) -
 def _law(
     table: Mapping[Cell, float], shapes: Sequence[Size], weights: Mapping[Variant, float], growth: Mapping[str, float]
 ) -> Law:
-    tables = {variant: _complete(variant, table, shapes, weights) for variant in VARIANTS}
+    tables = {variant: _complete(variant, table, shapes, weights) for variant in weights}
     return Law(curves=_curves(tables, shapes, weights), growth=growth, tables=tables)
 
 
@@ -382,7 +395,7 @@ def _curves(
     pixels = np.array([short * long for short, long in shapes])
     knots, of, count = np.unique(pixels, return_inverse=True, return_counts=True)
     curves: dict[Variant, Curve] = {}
-    for rank, variant in enumerate(VARIANTS):
+    for rank, variant in enumerate(tables):
         means = np.bincount(of, tables[variant]) / count
         smooth = isotonic_regression(means, sample_weight=count.astype(float))
         sizes = [float(round(size)) for size in smooth]

@@ -118,7 +118,8 @@ def _kept_by_transformers(configuration: Configuration, workload: Workload) -> d
     pixels = configuration.resolution[0] * configuration.resolution[1]
     half = configuration.precision in ("float16", "bfloat16")
     frame = round(arrays.frames(1, pixels)) // (2 if half else 1)
-    everything, on_gpu = (arrays.transformers_state(pixels, configuration.precision, off) for off in (False, True))
+    variant, precision = configuration.variant, configuration.precision
+    everything, on_gpu = (arrays.transformers_state(variant, pixels, precision, off) for off in (False, True))
     count = workload.frames or 1
     return {
         "frames": count * frame if configuration.offload_video else 0,

@@ -6,9 +6,9 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil, inf
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
-from planner.nouns.words import ProvenanceKind, Runtime, Task, Variant, Width
+from planner.nouns.words import OTHER_MODELS, VARIANTS, ProvenanceKind, Runtime, Task, Variant, Width
 
 GENERATIONS = {"7.5": (7, 5), "8.6": (8, 6), "12.0": (12, 0)}
 """Capabilities that have laws of their own; the others take those of the nearest, which generation_of names."""
@@ -16,7 +16,23 @@ LAWS_OF: tuple[ProvenanceKind, ...] = ("rehearsed", "published")
 """What laws are fitted to."""
 OTHER_PROGRAM = "any"
 """In a generation's place: of the published re-implementation, whose GPU nobody named."""
-Key = tuple[Runtime, Task, Width, str]
+Key = tuple[str, Task, Width, str]
+"""Whose laws (see `whose`), task, width and generation."""
+
+
+def whose(runtime: Runtime, variant: Variant) -> str:
+    """Whose laws hold: those of the runtime, or of a model that only one has its own, by its name."""
+    return variant if variant in OTHER_MODELS else runtime
+
+
+def runtime_of_laws(name: str) -> Runtime:
+    """The runtime whose code the laws of that name are of."""
+    return "transformers" if name in OTHER_MODELS else cast(Runtime, name)
+
+
+def variants_of_laws(name: str) -> tuple[Variant, ...]:
+    """The variants whose curves they hold."""
+    return tuple(one for one in OTHER_MODELS if one == name) or VARIANTS
 
 
 def generation_of(capability: tuple[int, int] | None) -> str:
@@ -94,9 +110,10 @@ class Rehearsed(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """The laws of one runtime, task, width and generation of GPUs."""
+    """The laws of one runtime or model, task, width and generation of GPUs."""
 
-    runtime: Runtime
+    whose: str
+    """See the function of that name."""
     task: Task
     width: Width
     generation: str
@@ -120,6 +137,11 @@ class Group:
     largest_objects: int
     largest_frame_pixels: int
     """The largest pictures of the source."""
+
+    @property
+    def runtime(self) -> Runtime:
+        """Whose code runs."""
+        return runtime_of_laws(self.whose)
 
     def was_run(self, variant: Variant, resolution: tuple[int, int]) -> bool:
         """Whether the variant was run at that resolution on this generation."""
@@ -174,11 +196,11 @@ class Coefficients:
     """What the regression and its held-out rows gave."""
 
     groups: Mapping[Key, Group]
-    """By runtime, task, width and generation."""
-    margins: Mapping[tuple[Runtime, Task, str], Margin]
-    """By runtime, task and kind (USUAL or OTHER): of reserved bytes."""
-    least: Mapping[tuple[Runtime, Task], float]
-    """By runtime and task: the share of the cache, what is reserved beyond what is allocated, that a run cannot give
+    """By whose laws they are, task, width and generation."""
+    margins: Mapping[tuple[str, Task, str], Margin]
+    """By whose laws, task and kind (USUAL or OTHER): of reserved bytes."""
+    least: Mapping[tuple[str, Task], float]
+    """By whose laws and task: the share of the cache, what is reserved beyond what is allocated, that a run cannot give
     back when memory runs short."""
     beyond: float
     """Relative, of reserved bytes: how far more pixels than were fitted to lay above the prediction, when held out."""
@@ -189,10 +211,10 @@ class Coefficients:
     versions: Mapping[str, str]
     """Versions of the packages that were rehearsed."""
 
-    def group(self, runtime: Runtime, task: Task, width: Width, generation: str) -> Group | None:
+    def group(self, name: str, task: Task, width: Width, generation: str) -> Group | None:
         """The laws of a generation; where it has none those of most cards, and of the published program its own."""
-        for name in (generation, generation_of(None), OTHER_PROGRAM):
-            found = self.groups.get((runtime, task, width, name))
+        for of in (generation, generation_of(None), OTHER_PROGRAM):
+            found = self.groups.get((name, task, width, of))
             if found is not None:
                 return found
         return None

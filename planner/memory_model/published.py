@@ -59,7 +59,7 @@ def fit_published(rows: Sequence[Row], catalog: Catalog) -> dict[Key, Group]:
     for task, growth in growths.items():
         allocated = Law(curves, growth)
         groups[RUNTIME, task, WIDTH, OTHER_PROGRAM] = Group(
-            runtime=RUNTIME,
+            whose=RUNTIME,
             task=task,
             width=WIDTH,
             generation=OTHER_PROGRAM,

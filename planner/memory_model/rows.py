@@ -11,7 +11,7 @@ from planner.catalog import Catalog, load_catalog
 from planner.memory_model import arrays
 from planner.memory_model.beyond import NO_SCORES, Scores, math_scores
 from planner.memory_model.features import SCALAR, Quantities, features
-from planner.memory_model.laws import OTHER_PROGRAM, Key, generation_of
+from planner.memory_model.laws import OTHER_PROGRAM, Key, generation_of, whose
 from planner.memory_model.terms import OTHER_RUNTIME, WIDTH_OF, quantities
 from planner.nouns.measurement import Measurement
 from planner.nouns.run import Run, Usage, name_of
@@ -44,9 +44,10 @@ class Row:
 
     @property
     def group(self) -> Key:
-        """Runtime, task, width and generation: what shares its laws."""
+        """Whose laws, task, width and generation: what shares them."""
         generation = OTHER_PROGRAM if self.run.runtime == OTHER_RUNTIME else generation_of(self.capability)
-        return self.run.runtime, self.run.workload.task, WIDTH_OF[self.run.configuration.precision], generation
+        c = self.run.configuration
+        return whose(self.run.runtime, c.variant), self.run.workload.task, WIDTH_OF[c.precision], generation
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -78,10 +79,8 @@ class Row:
 
     def weights(self, catalog: Catalog) -> int:
         """Bytes of the weights on the GPU."""
-        parameters = catalog.shapes[self.run.configuration.variant].parameters
-        return int(
-            arrays.weights(self.run.runtime, self.run.workload.task, parameters, arrays.WEIGHT_BYTES[self.group[2]])
-        )
+        shape, item_bytes = catalog.shapes[self.run.configuration.variant], arrays.WEIGHT_BYTES[self.group[2]]
+        return int(arrays.weights_of(shape, self.run.runtime, self.run.workload.task, item_bytes))
 
 
 def rehearsed_rows(runs: Iterable[RehearsedRun], versions: Mapping[str, str]) -> list[Row]:

@@ -126,7 +126,7 @@ def _figures(model: MemoryModel, group: Group, most: Group, rows: Mapping[str, n
     reserved, upper = reserved_of(group, places, allocated)
     if most is not group:
         upper = np.maximum(upper, reserved_of(most, _Places(most, rows))[1])
-    needed = np.ceil((reserved - allocated) * model.coefficients.least[group.runtime, group.task])
+    needed = np.ceil((reserved - allocated) * model.coefficients.least[group.whose, group.task])
     least = np.minimum(allocated + needed, reserved)
     context = model.context or context_on()
     columns = (allocated, reserved, reserved + context.bytes, upper + context.high_bytes, least + context.bytes)

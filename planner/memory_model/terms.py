@@ -15,7 +15,7 @@ from planner.memory_model.laws import Group, Law
 from planner.memory_model.releases import Difference
 from planner.nouns.estimate import Component, Phase
 from planner.nouns.run import Configuration, Transformers, Workload
-from planner.nouns.words import OTHER_RUNTIMES, Precision, ProvenanceKind, Runtime, Width
+from planner.nouns.words import OTHER_MODELS, OTHER_RUNTIMES, Precision, ProvenanceKind, Runtime, Width
 
 OTHER_RUNTIME: Runtime = "reimplementation"
 """The published one."""
@@ -145,8 +145,13 @@ def quantities(
             frames = min(frames, arrays.KEPT_BY_ULTRALYTICS)
         return found._replace(kept_bytes=kept, frames=frames)
     half = configuration.precision in ("float16", "bfloat16")
+    if configuration.variant in OTHER_MODELS:
+        where = "fetched_pixels" if configuration.offload_state else "held_pixels"
+        found = found._replace(**{where: pixels})
     return found._replace(
-        kept_bytes=arrays.transformers_state(pixels, configuration.precision, configuration.offload_state),
+        kept_bytes=arrays.transformers_state(
+            configuration.variant, pixels, configuration.precision, configuration.offload_state
+        ),
         frame_bytes=0 if configuration.offload_video else arrays.frames(1, pixels) / (2 if half else 1),
         given_frames=0 if transformers.streaming else frames,
         prepared=transformers.processing_device == "cuda",

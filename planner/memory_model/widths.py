@@ -11,22 +11,24 @@ from dataclasses import replace
 from itertools import pairwise
 
 from planner.catalog import Catalog
+from planner.catalog.variants import Shape
 from planner.memory_model import arrays
-from planner.memory_model.laws import Curve, Group, Key, Law
-from planner.nouns.words import VARIANTS, Runtime, Task, Variant, Width
+from planner.memory_model.laws import Curve, Group, Key, Law, runtime_of_laws, variants_of_laws
+from planner.nouns.words import Runtime, Task, Variant, Width
 
 
 def ordered_by_width(groups: Mapping[Key, Group], catalog: Catalog) -> dict[Key, Group]:
     """The groups, those of wider weights raised beyond the last resolution where narrower ones lie above them."""
     found = dict(groups)
-    for runtime, task, generation in dict.fromkeys((*key[:2], key[3]) for key in groups):
+    for name, task, generation in dict.fromkeys((*key[:2], key[3]) for key in groups):
         for narrow, wide in pairwise(arrays.WEIGHT_BYTES):
-            key = runtime, task, wide, generation
-            one, other = found.get((runtime, task, narrow, generation)), found.get(key)
+            key = name, task, wide, generation
+            one, other = found.get((name, task, narrow, generation)), found.get(key)
             if one is None or other is None:
                 continue
             spare = {
-                variant: _spare(runtime, task, catalog.shapes[variant].parameters, narrow, wide) for variant in VARIANTS
+                variant: _spare(runtime_of_laws(name), task, catalog.shapes[variant], narrow, wide)
+                for variant in variants_of_laws(name)
             }
             phases = {
                 name: _raised(law, one.phases[name], spare) if name in one.phases else law
@@ -36,9 +38,9 @@ def ordered_by_width(groups: Mapping[Key, Group], catalog: Catalog) -> dict[Key,
     return found
 
 
-def _spare(runtime: Runtime, task: Task, parameters: int, narrow: Width, wide: Width) -> float:
-    """Bytes that so many parameters take more in the wider width."""
-    less, more = (arrays.weights(runtime, task, parameters, arrays.WEIGHT_BYTES[width]) for width in (narrow, wide))
+def _spare(runtime: Runtime, task: Task, shape: Shape, narrow: Width, wide: Width) -> float:
+    """Bytes that the weights take more in the wider width."""
+    less, more = (arrays.weights_of(shape, runtime, task, arrays.WEIGHT_BYTES[width]) for width in (narrow, wide))
     return float(more - less)
 
 

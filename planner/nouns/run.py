@@ -44,6 +44,19 @@ FULL_BANK_FRAMES = 18
 """Frames after which a bounded memory bank is full and no array grows (its pointers are all there after 16)."""
 
 
+NATIVE_SIDE = 1024
+"""What SAM 2's checkpoints compute at, and EdgeTAM's."""
+SAM3_SIDE = 1008
+"""What the checkpoint of SAM 3's tracker does: 72 patches of 14 pixels, the only side that is no multiple of 32
+(transformers, models/sam3_tracker_video/configuration_sam3_tracker_video.py)."""
+
+
+def native_resolution(variant: Variant) -> tuple[int, int]:
+    """What a variant's checkpoint computes at, height and width in pixels."""
+    side = SAM3_SIDE if variant == "sam3_tracker" else NATIVE_SIDE
+    return side, side
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
     """What the user wants done."""
@@ -65,7 +78,7 @@ class Configuration:
     version: Version
     """The version of the checkpoints."""
     resolution: tuple[int, int]
-    """What SAM 2 computes at, height and width in pixels: multiples of 32."""
+    """What SAM 2 computes at, height and width in pixels: multiples of 32. Of other models native_resolution."""
     precision: Precision
     """The autocast ones keep float32 weights."""
     attention: Attention = "auto"

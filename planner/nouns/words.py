@@ -11,9 +11,13 @@ Task = Literal["video", "image", "automask"]
 """What is wanted: objects tracked through a clip, prompted in one picture, or every mask of one picture."""
 TASKS: tuple[Task, ...] = get_args(Task)
 
-Variant = Literal["tiny", "small", "base_plus", "large"]
-"""Which SAM 2, smallest first."""
-VARIANTS: tuple[Variant, ...] = get_args(Variant)
+Variant = Literal["tiny", "small", "base_plus", "large", "edgetam", "sam3_tracker"]
+"""Which SAM 2, smallest first, and the trackers of its family that transformers alone runs."""
+VARIANTS: tuple[Variant, ...] = ("tiny", "small", "base_plus", "large")
+"""Those of SAM 2: what is planned."""
+OTHER_MODELS: tuple[Variant, ...] = ("edgetam", "sam3_tracker")
+"""EdgeTAM, and the tracker of SAM 3 (without its detector): simulated, rehearsed and predicted in transformers."""
+ALL_VARIANTS: tuple[Variant, ...] = get_args(Variant)
 
 Version = Literal["2.1", "2.0"]
 """The version of the checkpoints, newest first."""

@@ -10,11 +10,13 @@ from planner.memory_model.terms import AS_USUAL
 from planner.nouns.answers import Beside
 from planner.nouns.measurement import Measurement
 from planner.nouns.run import Configuration, Run, Transformers, Workload
-from planner.nouns.words import Runtime
+from planner.nouns.words import OTHER_MODELS, SAM2_RUNTIMES, Runtime
 from planner.planning.stock import stock_batch
 
 CACHE_OF_LISTS = "with room to spare its cache grows to a multiple of this, which torch gives back before it runs out"
 """Its lists of kept masks grow pass by pass (planner.memory_model.rows, Row.held)."""
+
+NOT_SAM2 = "it runs SAM 2 only"
 
 
 def beside(
@@ -31,6 +33,8 @@ def beside(
 
     Precision and version of a published figure may be others than those of the configuration: `note` says them.
     """
+    if configuration.variant in OTHER_MODELS and other is not None:
+        return *(_unknown(runtime, NOT_SAM2) for runtime in SAM2_RUNTIMES), _of(other, model, capability)
     own = replace(configuration, bounded_memory_bank=True)
     if other is not None and workload.task != "automask":
         own = replace(own, object_batch=1)
@@ -39,8 +43,12 @@ def beside(
     reason = _why_not_stock(configuration, workload)
     found.append(_unknown("stock", reason) if reason else _predicted("stock", stock, workload, model, capability))
     if other is not None:
-        found.append(_predicted(other.runtime, other.configuration, workload, model, capability, other.transformers))
+        found.append(_of(other, model, capability))
     return (*found, *_published(configuration, workload, published))
+
+
+def _of(run: Run, model: MemoryModel, capability: tuple[int, int] | None) -> Beside:
+    return _predicted(run.runtime, run.configuration, run.workload, model, capability, run.transformers)
 
 
 def _why_not_stock(configuration: Configuration, workload: Workload) -> str | None:

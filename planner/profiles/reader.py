@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from planner.nouns.measurement import Environment, Figure, Measurement
-from planner.nouns.run import SWITCHES, Transformers
+from planner.nouns.run import SWITCHES, Transformers, native_resolution
 from planner.nouns.words import (
+    ALL_VARIANTS,
     ATTENTIONS,
     FIGURE_KINDS,
     METRICS,
+    OTHER_MODELS,
     PRECISIONS,
     PROCESSING_DEVICES,
     PROFILE_KINDS,
@@ -21,7 +23,6 @@ from planner.nouns.words import (
     TASKS,
     UNIT_NAMES,
     USES,
-    VARIANTS,
     VERSIONS,
     ProfileKind,
 )
@@ -32,7 +33,7 @@ from planner.text.units import UNITS, resolution_field
 SCHEMA_VERSION = 1
 LATER = ("uuid", "capability")
 """Fields of an environment that older profiles do not have: in profiles since they can be measured."""
-WORDS = {"variant": VARIANTS, "version": VERSIONS, "precision": PRECISIONS, "attention": ATTENTIONS}
+WORDS = {"variant": ALL_VARIANTS, "version": VERSIONS, "precision": PRECISIONS, "attention": ATTENTIONS}
 
 
 def load_folder(folder: Path) -> list[Measurement]:
@@ -112,6 +113,12 @@ def _measurement(
     return measurement
 
 
+def _resolution(fields: Fields, name: str) -> tuple[int, int]:
+    """Multiples of 32, or what another model's checkpoint computes at."""
+    pair = fields.pair(name)
+    return pair if pair in map(native_resolution, OTHER_MODELS) else resolution_field(fields, name)
+
+
 def _configuration(fields: Fields) -> dict[str, Any]:
     """What a source says of each field of a Configuration, by the field's kind; None where it says nothing.
 
@@ -124,7 +131,7 @@ def _configuration(fields: Fields) -> dict[str, Any]:
         if name in WORDS:
             return fields.text(name, WORDS[name])
         if name == "resolution":
-            return resolution_field(fields, name)
+            return _resolution(fields, name)
         return fields.integer(name, minimum=1) if name == "object_batch" else fields.boolean(name)
 
     return {name: value(name) if name in fields or name not in SWITCHES else None for name in CONFIGURATION}

@@ -16,7 +16,17 @@ from typing import Any, Literal, get_args
 
 from planner.errors import FileError
 from planner.nouns.run import SWITCHES, Configuration, Run, Transformers, Usage, Workload
-from planner.nouns.words import ATTENTIONS, PRECISIONS, PROCESSING_DEVICES, RUNTIMES, TASKS, VARIANTS, VERSIONS, Runtime
+from planner.nouns.words import (
+    ALL_VARIANTS,
+    ATTENTIONS,
+    OTHER_MODELS,
+    PRECISIONS,
+    PROCESSING_DEVICES,
+    RUNTIMES,
+    TASKS,
+    VERSIONS,
+    Runtime,
+)
 from planner.text.spelling import check_word
 
 COLUMNS = (
@@ -42,6 +52,12 @@ class RehearsedRun:
     capability: tuple[int, int]
 
 
+def file_name(run: Run) -> str:
+    """The file that holds a run: of its runtime, and of its model where that is not SAM 2."""
+    variant = run.configuration.variant
+    return f"{run.runtime}-{variant}.tsv" if variant in OTHER_MODELS else f"{run.runtime}.tsv"
+
+
 def runs_text(runs: Iterable[RehearsedRun], versions: Mapping[str, str]) -> str:
     """The file of runs of one runtime, sorted. `versions`: of the packages that ran."""
     out = StringIO()
@@ -57,7 +73,7 @@ def runs_text(runs: Iterable[RehearsedRun], versions: Mapping[str, str]) -> str:
 
 
 def read_runs(path: Path) -> tuple[list[RehearsedRun], dict[str, str]]:
-    """The runs of a file, whose name is the runtime, and the versions it names. Raises FileError for a broken one."""
+    """The runs of a file, whose name begins with the runtime, and the versions it names. Raises FileError for a broken one."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as error:
@@ -71,7 +87,7 @@ def read_runs(path: Path) -> tuple[list[RehearsedRun], dict[str, str]]:
     runs = []
     for number, row in enumerate(rows, 2):
         try:
-            runs.append(_run(check_word(path.stem, "runtime", RUNTIMES), row))
+            runs.append(_run(check_word(path.stem.partition("-")[0], "runtime", RUNTIMES), row))
         except (ValueError, KeyError, TypeError) as error:
             why = str(error).rstrip(".")
             raise FileError(f"{path}, row {number}: {why}.", "Make it with scripts/rehearse_grid.py.") from error
@@ -102,7 +118,7 @@ def _run(runtime: Runtime, row: Mapping[str, str]) -> RehearsedRun:
     phases = dict(part.split("=") for part in row["phases"].split())
     ways = dict(word.partition("=")[::2] for word in (row.get("ways") or "").split())
     configuration = Configuration(
-        variant=check_word(row["variant"], "variant", VARIANTS),
+        variant=check_word(row["variant"], "variant", ALL_VARIANTS),
         version=check_word(row["version"], "version", VERSIONS),
         resolution=(int(row["height"]), int(row["width"])),
         precision=check_word(row["precision"], "precision", PRECISIONS),

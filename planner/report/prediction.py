@@ -75,6 +75,8 @@ def _beside(beside: Sequence[Beside], runtime: Runtime, style: Style) -> list[st
 def _why_less(beside: Sequence[Beside], workload: Workload, style: Style) -> Iterator[str]:
     """One paragraph, where ours takes less than something that stands beside it."""
     own, *others = beside
+    if own.total_bytes is None:
+        return
     if not any((one.allocated_bytes or one.total_bytes or 0) > _same_figure(own, one) for one in others):
         return
     reasons = ["the blocks of the image encoder run in strips of rows, so that their largest arrays never exist whole"]

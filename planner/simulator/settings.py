@@ -7,19 +7,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from planner.catalog.runtimes import check_keep_all, check_run
+from planner.catalog.runtimes import check_keep_all, check_model, check_run, resolution_of
 from planner.catalog.torch_rules import TorchRules, check_code, release_of, rules_of, said
 from planner.errors import EnvironmentFailure, UsageError
 from planner.memory_model.releases import check_tables
 from planner.nouns.run import Configuration, Run, Sam2, Transformers, Workload
 from planner.nouns.words import (
+    ALL_VARIANTS,
     ATTENTIONS,
     DRIVEN_RUNTIMES,
     PRECISIONS,
     PROCESSING_DEVICES,
     PROMPTS,
     TASKS,
-    VARIANTS,
     VERSIONS,
     Runtime,
     package_of,
@@ -28,7 +28,7 @@ from planner.simulator.convolutions.workspaces import ConvolutionWorkspaces
 from planner.simulator.workspaces import Workspaces, version_of, workspaces_for
 from planner.text.packages import installed_version
 from planner.text.spelling import check_word
-from planner.text.units import check_size, parse_count, parse_frame_size, parse_frames, parse_resolution, parse_size
+from planner.text.units import check_size, parse_count, parse_frame_size, parse_frames, parse_size
 
 if TYPE_CHECKING:
     from planner.simulator.events import Trace
@@ -85,7 +85,7 @@ def checked(settings: dict[str, Any]) -> dict[str, Any]:
         settings.pop(name, None)
     allowed = {
         "task": TASKS,
-        "variant": VARIANTS,
+        "variant": ALL_VARIANTS,
         "version": VERSIONS,
         "precision": PRECISIONS,
         "attention": ATTENTIONS,
@@ -100,7 +100,7 @@ def checked(settings: dict[str, Any]) -> dict[str, Any]:
     settings["stock"] = settings["runtime"] == "stock"
     check_keep_all(settings["keep_all"], settings["runtime"])
     check_tables(settings["position_tables"], settings["runtime"])
-    settings["resolution"] = _pair(settings["resolution"], parse_resolution)
+    settings["resolution"] = resolution_of(settings["variant"], settings["resolution"])
     settings["frame_size"] = _pair(settings["frame_size"], parse_frame_size)
     settings["frames"] = _frames(settings)
     settings["objects"] = parse_count(settings["objects"], "objects")
@@ -129,6 +129,7 @@ def _frames(settings: dict[str, Any]) -> int | None:
 
 def _check_runs(settings: dict[str, Any]) -> None:
     """Whether the code that is asked for can run this."""
+    check_model(settings["variant"], settings["runtime"], settings["version"])
     if not settings["stock"]:
         for name in STOCK_ONLY:
             if settings[name]:

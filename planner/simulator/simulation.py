@@ -119,7 +119,7 @@ def simulate(
     task: Task = "video",
     variant: Variant = "tiny",
     version: Version = "2.1",
-    resolution: int | str | tuple[int, int] = 1024,
+    resolution: int | str | tuple[int, int] | None = None,
     frames: int | str | None = None,
     objects: int = 1,
     precision: Precision = "autocast_bfloat16",
@@ -149,7 +149,8 @@ def simulate(
 ) -> Simulation:
     """Trace the code that runs SAM 2 on a fake GPU, and play the trace through a model of torch's allocator.
 
-    task, variant, version, resolution, precision, attention, objects, frame_size: as in predict.
+    task, variant, version, resolution, precision, attention, objects, frame_size: as in predict; "edgetam" and
+        "sam3_tracker" are for the runtime "transformers".
     frames: length of the clip. By default a clip without end; for stock and transformers, which keep every frame, 100.
     runtime: whose code is traced: "own" (behind `planner.load`), "stock" (the predictors of the sam2 package, at
         square resolutions), "transformers" or "ultralytics". stock, True or False, is an older way to say it.

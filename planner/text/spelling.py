@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from planner.errors import PlannerError, UsageError
+from planner.nouns.words import OTHER_MODELS, VARIANTS
 
 Word = TypeVar("Word", bound=str)
 
@@ -61,6 +62,10 @@ _MEANT = {
     "sam2": ("stock", "2.0"),
     "sam21": ("2.1",),
     "official": ("stock",),
+    # SAM 3, whose tracker alone is covered
+    **dict.fromkeys(("sam3", "sam31", "sam3video", "sam3image", "sam3detector", "sam3model"), ("sam3_tracker",)),
+    **dict.fromkeys(("sam3trackervideo", "sam3tracker"), ("sam3_tracker",)),
+    **dict.fromkeys(("edgetamvideo", "edgetamhf", "edgesam"), ("edgetam",)),
 }
 _NO_LETTER = re.compile(r"[^a-z0-9+]")
 _AFFIXES = re.compile(r"^(sam2(\.1)?_)?hiera_|^torch\.|_?attention$", re.IGNORECASE)
@@ -95,6 +100,8 @@ def meant(word: object, known: tuple[str, ...]) -> str:
     """A question for the hint of an error, "Did you mean ...? ", or nothing; `known` are the words that are taken."""
     text = _AFFIXES.sub("", str(word)[:60].strip().lower())
     plain = _NO_LETTER.sub("", text)
+    if VARIANTS[0] in known and (beside := _beside_sam2(plain, known)):
+        return beside
     found = [one for one in known if _NO_LETTER.sub("", one.lower()) == plain]
     found = found or [one for one in _MEANT.get(plain, ()) if one in known]
     if not found:
@@ -102,6 +109,21 @@ def meant(word: object, known: tuple[str, ...]) -> str:
 
         found = get_close_matches(text, known, n=1)
     return f"Did you mean {' or '.join(found)}? " if found else ""
+
+
+def _beside_sam2(plain: str, known: tuple[str, ...]) -> str:
+    """The same of a model that is not SAM 2, where variants are asked for; nothing of any other word."""
+    found = next(iter(_MEANT.get(plain, (plain,))))
+    if found not in OTHER_MODELS:
+        return ""
+    if found not in known:
+        return (
+            f"Plans are for SAM 2; {found} is run by transformers alone. Ask predict or simulate for it, with the "
+            "runtime transformers; a plan of SAM 2 says with it what transformers would need. "
+        )
+    if plain.startswith("sam3") and "tracker" not in plain:
+        return f"Did you mean {found}? SAM 3's detector is not covered, its tracker is. "
+    return f"Did you mean {found}? "
 
 
 def meant_size(text: str) -> str:

@@ -20,22 +20,30 @@ from planner.wire.kinds import (
     Maybe,
     Number,
     Whole,
+    Word,
 )
 from planner.wire.shapes import Key, Part, Same, Shape
 
-CONFIGURATION = Shape(
-    "configuration",
-    Configuration,
-    variant=words.VARIANT,
-    version=words.VERSION,
-    resolution=RESOLUTION,
-    precision=words.PRECISION,
-    attention=words.ATTENTION,
-    object_batch=COUNT,
-    bounded_memory_bank=FLAG,
-    offload_video=FLAG,
-    offload_state=FLAG,
-)
+
+def _configuration(variant: Word) -> Shape:
+    return Shape(
+        "configuration",
+        Configuration,
+        variant=variant,
+        version=words.VERSION,
+        resolution=RESOLUTION,
+        precision=words.PRECISION,
+        attention=words.ATTENTION,
+        object_batch=COUNT,
+        bounded_memory_bank=FLAG,
+        offload_video=FLAG,
+        offload_state=FLAG,
+    )
+
+
+CONFIGURATION = _configuration(words.VARIANT)
+ANY_CONFIGURATION = _configuration(words.ANY_VARIANT)
+"""Also of what is predicted and never planned."""
 
 WORKLOAD = Shape(
     "workload",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from planner.wire import words
 from planner.wire.kinds import BYTES, TEXT, List, Maybe
-from planner.wire.parts import CONFIGURATION, ESTIMATE, WORKLOAD
+from planner.wire.parts import ANY_CONFIGURATION, ESTIMATE, WORKLOAD
 from planner.wire.shapes import Answer, Key, Shape
 
 BESIDE = Shape(
@@ -24,7 +24,7 @@ PREDICTION = Answer(
     "prediction",
     "What sam2-plan predict prints",
     runtime=Key(words.RUNTIME, "whose code runs"),
-    configuration=CONFIGURATION,
+    configuration=ANY_CONFIGURATION,
     workload=WORKLOAD,
     estimate=ESTIMATE,
     runtimes=Key(List(BESIDE, least=2), "the same on our runtime and on stock's, and what was published of it"),

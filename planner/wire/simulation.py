@@ -24,7 +24,7 @@ from planner.wire.shapes import Answer, Key, Shape
 SETTINGS = Shape(
     "settings",
     task=words.TASK,
-    variant=words.VARIANT,
+    variant=words.ANY_VARIANT,
     version=words.VERSION,
     resolution=RESOLUTION,
     frames=Key(Maybe(Whole(1)), "null: a clip without end"),
