@@ -4,7 +4,7 @@
     python scripts/rehearse_grid.py            run what the journal lacks, then write profiles/rehearsed/*.tsv
     python scripts/rehearse_grid.py --list     print the runs
     python scripts/rehearse_grid.py --runtime transformers --journal hf.jsonl     of another runtime
-    python scripts/rehearse_grid.py --model edgetam --journal edgetam.jsonl         of a model that transformers alone has
+    python scripts/rehearse_grid.py --model edgetam --journal edgetam.jsonl     of a model of transformers'
 
 Interrupt it at any time and run it again: the journal keeps every finished run. It takes about two hours on two cores.
 Rehearsed, all of it: torch's own CUDA build on imaginary GPUs; nothing here was measured on a GPU.

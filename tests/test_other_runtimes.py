@@ -31,7 +31,7 @@ def test_a_prediction_stands_beside_ours_and_stock() -> None:
 def test_state_grows_by_what_transformers_keeps() -> None:
     short, long = (predicted("--frames", frames, "--streaming") for frames in ("100", "200"))
     grown = long["estimate"]["allocated_bytes"] - short["estimate"]["allocated_bytes"]
-    kept = transformers_state(1024**2, "bfloat16", offload_state=False) + 3 * 1024**2 * 2
+    kept = transformers_state("tiny", 1024**2, "bfloat16", offload_state=False) + 3 * 1024**2 * 2
     assert grown / 100 == pytest.approx(kept, rel=1e-3)
     # facebookresearch/sam2 and transformers agree on the memory; masks at full size are transformers' own.
     assert kept - 3 * 1024**2 * 2 == 2_753_026

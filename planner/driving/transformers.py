@@ -5,9 +5,10 @@
         drive(run, model, watch, Noise(frames, size))
 
 Two tasks: pictures with prompts (Sam2Model and its processor) and video (Sam2VideoModel, its processor and an inference
-session, of a whole clip or streaming); EdgeTAM and SAM 3's tracker have models of their own that are driven alike. Models and processors are made from their own configurations, with the values of
-the published checkpoints; nothing is downloaded. Masks leave the GPU with the next frame's: the guides' dictionary of
-all masks of a clip, which would keep them there, is the caller's.
+session, of a whole clip or streaming); EdgeTAM and SAM 3's tracker have models of their own that are driven alike.
+Models and processors are made from their own configurations, with the values of the published checkpoints; nothing is
+downloaded. Masks leave the GPU with the next frame's: the guides' dictionary of all masks of a clip, which would keep
+them there, is the caller's.
 """
 
 from __future__ import annotations
@@ -28,7 +29,6 @@ from planner.errors import EnvironmentFailure
 from planner.nouns.run import ComponentName, PhaseName, Run
 from planner.nouns.words import Variant
 from planner.runtime.precision import AUTOCAST, WEIGHTS
-
 
 
 class Family(NamedTuple):

@@ -140,7 +140,7 @@ def quantities(
     if runtime not in OTHER_RUNTIMES or workload.task != "video":
         return found
     if runtime == "ultralytics":
-        kept = arrays.transformers_state(pixels, configuration.precision, False)
+        kept = arrays.transformers_state(configuration.variant, pixels, configuration.precision, False)
         if configuration.bounded_memory_bank:
             frames = min(frames, arrays.KEPT_BY_ULTRALYTICS)
         return found._replace(kept_bytes=kept, frames=frames)

@@ -73,7 +73,10 @@ def runs_text(runs: Iterable[RehearsedRun], versions: Mapping[str, str]) -> str:
 
 
 def read_runs(path: Path) -> tuple[list[RehearsedRun], dict[str, str]]:
-    """The runs of a file, whose name begins with the runtime, and the versions it names. Raises FileError for a broken one."""
+    """The runs of a file, whose name begins with the runtime, and the versions it names.
+
+    Raises FileError for a broken one.
+    """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as error:
