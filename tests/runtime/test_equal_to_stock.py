@@ -461,7 +461,7 @@ def test_arrays_and_a_stream_track_as_the_folder_does() -> None:
         script = Script(clip(frames), [{"frame": 0, "object": 1, "box": [12, 37, 48, 73]}])
         pictures = pictures_of(script.folder)
         stock = stock_of(script, configuration(side=SMALL)).run()
-        for source in (pictures, numpy.stack(pictures)) if whole else ((picture for picture in pictures),):
+        for source in (pictures, numpy.stack(pictures)) if whole else (iter(pictures),):
             assert_same_video(ours_of(script, configuration(side=SMALL), source, loaded=loaded)[0], stock)
 
 
