@@ -5,8 +5,9 @@ import pytest
 from planner import PlannerError, simulate
 from planner.nouns.words import PRECISIONS
 from planner.simulator.extension import extend
-from tests.simulator.simulated import simulated, traced_of
+from tests.simulator.simulated import simulated, traced_of, traces_shared
 
+pytestmark = traces_shared
 SMALL = {"variant": "tiny", "resolution": 256, "precision": "float16", "frame_size": (120, 160)}
 ENDLESS = {"precision": "float16", "frames": "unlimited"}
 FURTHER = 4e6

@@ -10,7 +10,9 @@ pytest.importorskip("sam2", reason="the trace runs the sam2 package")
 
 from planner.errors import UsageError
 from planner.simulator import simulate as simulate_any
+from tests.simulator.simulated import traces_shared
 
+pytestmark = traces_shared
 simulate = partial(simulate_any, runtime="stock")
 SMALL = dict(variant="tiny", resolution=256, frame_size=(270, 480))
 
