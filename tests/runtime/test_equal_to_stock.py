@@ -33,8 +33,8 @@ from tests.runtime.stock import (
     stock_model,
 )
 
-pytestmark = pytest.mark.timeout(900)
-"""The longest take a minute on a core of their own, and several where others compute."""
+pytestmark = [pytest.mark.timeout(900), pytest.mark.usefixtures("pictures_encoded_once")]
+"""The longest take ten seconds on a core of their own, and minutes where others compute."""
 SMALL = 128
 """Resolution where what is tested does not depend on it, to save time."""
 ABSENT = -1024.0
