@@ -100,10 +100,19 @@ needed = torch.empty(400 << 20, dtype=torch.uint8, device="cuda")
 
 
 def test_children_of_a_program_count_together(tmp_path: Path) -> None:
-    child = "import torch, time\\nkept = torch.empty(100 << 20, dtype=torch.uint8, device='cuda')\\ntime.sleep(6)"
+    child = tmp_path / "child.py"
+    child.write_text(f"""
+import os, pathlib, time, torch
+kept = torch.empty(100 << 20, dtype=torch.uint8, device="cuda")
+there = pathlib.Path({str(tmp_path)!r})
+(there / f"{{os.getpid()}}.ready").touch()
+deadline = time.monotonic() + 60
+while len(list(there.glob("*.ready"))) < 2 and time.monotonic() < deadline:
+    time.sleep(0.05)
+""")
     code = f"""
 import subprocess, sys
-children = [subprocess.Popen([sys.executable, "-c", "{child}"]) for _ in range(2)]
+children = [subprocess.Popen([sys.executable, {str(child)!r}]) for _ in range(2)]
 sys.exit(max(child.wait() for child in children))
 """
     found = rehearse(code, "--vram", "4GB")

@@ -59,7 +59,7 @@ def test_nine_objects_in_one_batch_materialize_the_published_attention():
 
 EXTENDED = [
     pytest.param({}, id="default"),
-    pytest.param({"offload_state": True, "offload_video": True}, id="offloads"),
+    pytest.param({"offload_state": True, "offload_video": True}, id="offloads", marks=pytest.mark.slow),
     pytest.param({"async_loading": True}, id="asynchronous loading", marks=pytest.mark.slow),
     pytest.param(
         {"expandable_segments": True, "precision": "float32"},
