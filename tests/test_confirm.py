@@ -28,7 +28,8 @@ from tests.measure.fakes import GPU
 from tests.stages import ON_STAGE
 
 MB = 10**6
-BUDGETS = ("1GB", "1.5GB", "2GB", "3GB", "4GB", "6GB", "8GB") if present_gpus() else ("1GB", "2GB", "6GB")
+BUDGETS = ("1GB", "1.5GB", "2GB", "3GB", "4GB", "6GB", "8GB") if present_gpus() else ("1GB", "1.5GB")
+"""Of an imaginary GPU the two that hold what larger ones choose too, with the least room."""
 
 
 @pytest.fixture(scope="module")
@@ -202,10 +203,11 @@ def test_a_plan_that_chose_nothing_is_exit_3_and_nonsense_is_exit_2(tmp_path: Pa
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("vram", BUDGETS)
-def test_on_a_gpu_plans_run_within_their_budgets(vram: str) -> None:
+def test_on_a_gpu_plans_run_within_their_budgets() -> None:
     # An imaginary one is as slow as this machine's host: as few frames as fill the memory bank (16).
     few = {"frame_size": (540, 960)} if ON_STAGE in os.environ else {}
-    found = confirm(planner.plan(task="video", objects=3, vram=vram, **few), frames=18 if few else None, record=False)
-    assert found.confirmed, found.summary
-    assert found.within_upper_bound
+    for vram in BUDGETS:
+        plan = planner.plan(task="video", objects=3, vram=vram, **few)
+        found = confirm(plan, frames=18 if few else None, record=False)
+        assert found.confirmed, (vram, found.summary)
+        assert found.within_upper_bound, vram

@@ -5,15 +5,19 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.stats import binomtest
+from sklearn.isotonic import isotonic_regression
 
 import planner
 import planner.api.asking
-from planner.catalog import load_catalog
+from planner.catalog import Catalog, load_catalog
 from planner.errors import PlannerError
 from planner.measure.sweep import keep
 from planner.measure.sweeps import trials
@@ -24,8 +28,9 @@ from planner.memory_model.coefficients import shipped_file
 from planner.memory_model.contexts import context_on
 from planner.memory_model.current import known_model
 from planner.memory_model.fit import coefficients_text, margin_of
+from planner.memory_model.fitting import never_falling
 from planner.memory_model.known import assess_known, fit_known, rows_below, shipped_measurements, shipped_runs
-from planner.memory_model.laws import GENERATIONS, KINDS, Coefficients, Margin
+from planner.memory_model.laws import GENERATIONS, KINDS, Coefficients, Group, Key, Margin
 from planner.memory_model.published import fit_published
 from planner.memory_model.rows import Row, rows_of
 from planner.nouns.words import VARIANTS
@@ -35,6 +40,26 @@ from planner.text.locations import user_folder
 from tests.conftest import invoke
 
 CATALOG = load_catalog()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def laws_made_once() -> Iterator[None]:
+    """Laws are fitted to rehearsed rows alone, and what users measure changes none of them: once for the same rows."""
+    from planner.memory_model import fit
+
+    original = fit.fit_laws
+    known: dict[tuple[str, ...], dict[Key, Group]] = {}
+
+    def remembered(rows: Iterable[Row], catalog: Catalog) -> dict[Key, Group]:
+        rows = list(rows)
+        asked = tuple(row.id for row in rows)
+        if asked not in known:
+            known[asked] = original(rows, catalog)
+        return dict(known[asked])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fit, "fit_laws", remembered)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -358,3 +383,10 @@ def test_what_no_row_has_is_not_learnt_from_rounding_errors() -> None:
     assert learnt.coef_[2] == 0.0
     asked = numpy.array([[1.0, 4e6, 0.0], [1.0, 4e6, 1e12]])
     assert learnt.predict(asked)[0] == learnt.predict(asked)[1]
+
+
+@given(values=st.lists(st.sampled_from([0.0, 1e6, 2e6]) | st.floats(0.0, 1e9), min_size=1, max_size=20), data=st.data())
+def test_a_curve_is_the_isotonic_regression_of_scikit_learn(values: list[float], data: st.DataObject) -> None:
+    weights = data.draw(st.lists(st.integers(1, 4), min_size=len(values), max_size=len(values)))
+    expected = isotonic_regression(values, sample_weight=weights)
+    assert never_falling(values, weights) == pytest.approx(expected.tolist(), rel=1e-9, abs=1e-3)

@@ -31,9 +31,11 @@ PROMPT = ("--point", "10,12", "--box", "5:3,4,20,30")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """plan.yaml, image.yaml, auto.yaml, nothing.yaml, a folder of 12 pictures, a clip and a picture."""
     folder = tmp_path_factory.mktemp("inputs")
-    common: dict[str, Any] = {"frame_size": SIZE, "variant": "tiny", "resolution": 256, "precision": "float32"}
+    common: dict[str, Any] = {"frame_size": SIZE, "variant": "tiny", "resolution": 128, "precision": "float32"}
     planner.plan(task="video", objects=2, vram="4GB", **common).save(folder / "plan.yaml")
-    planner.plan(task="video", objects=2, vram="450MB", strict=True, **common).save(folder / "strict.yaml")
+    planner.plan(task="video", objects=2, vram="450MB", strict=True, **common | {"resolution": 256}).save(
+        folder / "strict.yaml"
+    )
     planner.plan(task="image", objects=2, vram="4GB", **common).save(folder / "image.yaml")
     planner.plan(task="automask", vram="4GB", **common).save(folder / "auto.yaml")
     planner.plan(task="video", vram="100MB").save(folder / "nothing.yaml")

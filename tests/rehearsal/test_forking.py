@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from importlib.util import find_spec
 
@@ -23,6 +24,13 @@ def trial(runtime: str, task: str, **more: int) -> Trial:
     return Trial(runtime=runtime, configuration=configuration, workload=workload)
 
 
+@pytest.fixture(scope="module")
+def forks(built: Libraries) -> Iterator[Forks]:
+    """One for all: what a fork takes does not depend on those before it."""
+    with Forks() as made:
+        yield made
+
+
 @pytest.mark.parametrize(
     "asked",
     [
@@ -37,23 +45,21 @@ def trial(runtime: str, task: str, **more: int) -> Trial:
     ],
     ids=lambda asked: f"{asked.runtime} {asked.workload.task}",
 )
-def test_a_fork_takes_what_a_process_of_its_own_takes(built: Libraries, asked: Trial) -> None:
+def test_a_fork_takes_what_a_process_of_its_own_takes(forks: Forks, asked: Trial) -> None:
     gpu = imaginary_gpu("RTX 3060")
     with Stage([gpu], zero_scalars=True) as stage:
         alone = run_trial(asked, environment=stage.environment())
-    with Forks() as forks:
-        forked = forks.run(asked, gpu)
+    forked = forks.run(asked, gpu)
     assert (alone.outcome, forked.outcome) == (RAN, RAN), (alone.error, forked.error)
     assert forked.phases == alone.phases
     assert forked.reserved_bytes == alone.reserved_bytes
 
 
-def test_each_fork_has_its_own_gpu_and_its_end_is_not_the_next_one_s(built: Libraries) -> None:
+def test_each_fork_has_its_own_gpu_and_its_end_is_not_the_next_one_s(forks: Forks) -> None:
     asked = trial("own", "image")
-    with Forks() as forks:
-        small = forks.run(asked, imaginary_gpu("RTX 3060", total_bytes=100 * 2**20, context_bytes=0))
-        large = forks.run(asked, imaginary_gpu("RTX 5090"))
-        impossible = forks.run(asked, imaginary_gpu("Tesla T4"))
+    small = forks.run(asked, imaginary_gpu("RTX 3060", total_bytes=100 * 2**20, context_bytes=0))
+    large = forks.run(asked, imaginary_gpu("RTX 5090"))
+    impossible = forks.run(asked, imaginary_gpu("Tesla T4"))
     assert small.outcome == OUT_OF_MEMORY
     assert (large.outcome, large.capability) == (RAN, (12, 0))
     assert (impossible.outcome, "bfloat16 needs" in str(impossible.error)) == (FAILED, True)

@@ -21,6 +21,9 @@ from tests.conftest import Outcome, invoke, validate
 pytestmark = pytest.mark.skipif(bool(why_not_rehearsing()), reason=str(why_not_rehearsing()))
 
 STAYS = """
+import atexit, sys
+# Called last: what was registered later is called before.
+atexit.register(lambda: print("compiler imported:", "torch._inductor" in sys.modules, file=sys.stderr))
 import torch
 def work():
     small = torch.empty(40 << 20, dtype=torch.uint8, device="cuda")
@@ -49,6 +52,7 @@ def test_a_programs_peak_is_found_with_its_place_whatever_it_resets() -> None:
     found = rehearse(STAYS, "--gpu", "RTX 3060")
     assert found.code == 0, found
     assert "hello from the program" in found.err
+    assert "compiler imported: False" in found.err, "it takes longer than many programs"
     said = document(found)
     assert said["allocated_bytes"] == 140 << 20
     assert said["reserved_bytes"] == 140 << 20
@@ -96,10 +100,19 @@ needed = torch.empty(400 << 20, dtype=torch.uint8, device="cuda")
 
 
 def test_children_of_a_program_count_together(tmp_path: Path) -> None:
-    child = "import torch, time\\nkept = torch.empty(100 << 20, dtype=torch.uint8, device='cuda')\\ntime.sleep(6)"
+    child = tmp_path / "child.py"
+    child.write_text(f"""
+import os, pathlib, time, torch
+kept = torch.empty(100 << 20, dtype=torch.uint8, device="cuda")
+there = pathlib.Path({str(tmp_path)!r})
+(there / f"{{os.getpid()}}.ready").touch()
+deadline = time.monotonic() + 60
+while len(list(there.glob("*.ready"))) < 2 and time.monotonic() < deadline:
+    time.sleep(0.05)
+""")
     code = f"""
 import subprocess, sys
-children = [subprocess.Popen([sys.executable, "-c", "{child}"]) for _ in range(2)]
+children = [subprocess.Popen([sys.executable, {str(child)!r}]) for _ in range(2)]
 sys.exit(max(child.wait() for child in children))
 """
     found = rehearse(code, "--vram", "4GB")

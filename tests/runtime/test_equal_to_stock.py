@@ -6,7 +6,7 @@ in a pass, low precision, other shapes than squares) the tolerance stands in the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -33,8 +33,8 @@ from tests.runtime.stock import (
     stock_model,
 )
 
-pytestmark = pytest.mark.timeout(900)
-"""The longest take a minute on a core of their own, and several where others compute."""
+pytestmark = [pytest.mark.timeout(900), pytest.mark.usefixtures("pictures_encoded_once")]
+"""The longest take ten seconds on a core of their own, and minutes where others compute."""
 SMALL = 128
 """Resolution where what is tested does not depend on it, to save time."""
 ABSENT = -1024.0
@@ -118,7 +118,8 @@ def test_a_picture_is_segmented_as_by_stock(prompts: dict[str, Any], multimask: 
     [
         ("tiny", "2.0", 256),
         ("base_plus", "2.1", 256),
-        ("small", "2.1", 512),
+        ("small", "2.1", 256),
+        pytest.param("small", "2.1", 512, marks=pytest.mark.slow),
         pytest.param("base_plus", "2.0", 512, marks=pytest.mark.slow),
     ],
 )
@@ -354,9 +355,10 @@ def test_a_long_clip_is_tracked_backward_as_by_stock(frames: int, distances: tup
 @pytest.mark.parametrize(
     ("variant", "version", "side", "frames"),
     [
-        ("base_plus", "2.1", 256, 16),
-        ("small", "2.0", 256, 7),
-        ("tiny", "2.0", 512, 2),
+        ("base_plus", "2.1", 256, 3),
+        ("small", "2.0", SMALL, 7),
+        ("tiny", "2.1", SMALL, 16),
+        pytest.param("tiny", "2.0", 512, 2, marks=pytest.mark.slow),
         pytest.param("tiny", "2.1", 512, 6, marks=pytest.mark.slow),
     ],
 )
@@ -455,16 +457,13 @@ def test_masks_are_where_the_scores_are_positive() -> None:
 
 def test_arrays_and_a_stream_track_as_the_folder_does() -> None:
     """A stream's length is unknown, which sam2 never sees: it equals clips of 16 frames and more."""
-    script = Script(clip(18), [{"frame": 0, "object": 1, "box": [12, 37, 48, 73]}])
-    frames = pictures_of(script.folder)
-    stock = stock_of(script, configuration(side=SMALL)).run()
-
-    def stream() -> Iterator[numpy.ndarray]:
-        yield from frames
-
     loaded = session(configuration(side=SMALL))
-    for source in (frames, numpy.stack(frames), stream()):
-        assert_same_video(ours_of(script, configuration(side=SMALL), source, loaded=loaded)[0], stock)
+    for frames, whole in ((5, True), (18, False)):
+        script = Script(clip(frames), [{"frame": 0, "object": 1, "box": [12, 37, 48, 73]}])
+        pictures = pictures_of(script.folder)
+        stock = stock_of(script, configuration(side=SMALL)).run()
+        for source in (pictures, numpy.stack(pictures)) if whole else (iter(pictures),):
+            assert_same_video(ours_of(script, configuration(side=SMALL), source, loaded=loaded)[0], stock)
 
 
 def test_a_prompt_on_a_later_frame_of_a_stream_takes_effect_when_the_frame_arrives() -> None:
@@ -569,8 +568,8 @@ def test_other_shapes_than_squares_give_masks_at_the_source_size(resolution: tup
     assert numpy.asarray(found.masks).shape == (3, 1, *SIZE)
     assert numpy.asarray(found.logits).shape == (3, 1, resolution[0] // 4, resolution[1] // 4)
     assert numpy.isfinite(numpy.asarray(found.logits)).all()
-    answers = ours_of(Script(clip(5), three_objects(0, 2)), loaded.configuration, loaded=loaded)[0]
-    assert [frame for frame, _ in answers] == list(range(5))
+    answers = ours_of(Script(clip(3), three_objects(0, 1)), loaded.configuration, loaded=loaded)[0]
+    assert [frame for frame, _ in answers] == list(range(3))
     for _, answer in answers:
         for scores in answer.values():
             assert scores.shape == SIZE and torch.isfinite(scores).all()

@@ -24,6 +24,7 @@ from planner.errors import EnvironmentFailure, FileError, PlannerError, UsageErr
 from planner.nouns.run import Configuration
 from tests.runtime.stock import SIZE, Script, StockTracking, checkpoint, clip, picture, pictures_of, stock_model
 
+pytestmark = pytest.mark.usefixtures("pictures_encoded_once")
 SIDE = 64
 """Nothing here depends on it; tests/runtime/test_equal_to_stock.py compares larger ones."""
 CONFIGURATION = Configuration(variant="tiny", version="2.1", resolution=(SIDE, SIDE), precision="float32")
@@ -80,20 +81,23 @@ def tensor_bytes() -> int:
         pytest.param(3, 0, id="in one pass", marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.usefixtures("every_picture_encoded")
 def test_no_byte_is_added_per_frame_once_the_window_is_full(object_batch: int, history: int) -> None:
-    """The memory is full from frame 16 on; what would grow does so on each of the frames that are looked at."""
+    """The memory is full from frame 16 on, and from 20 with a history of 4; what would grow does so on each of the
+    frames that are looked at.
+    """
     wanted = replace(CONFIGURATION, resolution=(64, 64), object_batch=object_batch)
     loaded = planner.load(wanted, checkpoint=checkpoint("tiny", "2.1"), device="cpu")
     counts = {}
     still = picture(0)
     with loaded.track((still for _ in iter(int, 1)), [FIRST, SECOND, THIRD], history=history) as tracking:
         for frame, _ in tracking:
-            if frame < 2 or frame >= 30:
+            if frame < 2 or frame >= 21:
                 time.sleep(0.02)  # What is read ahead is ready, on every frame alike.
                 counts[frame] = tensor_bytes()
-            if frame == 40:
+            if frame == 28:
                 break
-    full = [counts[frame] for frame in range(30, 41)]
+    full = [counts[frame] for frame in range(21, 29)]
     assert min(full) > counts[0] > 0, "the memory bank was not counted"
     assert len(set(full)) == 1, f"tensors took between {min(full)} and {max(full)} bytes"
 

@@ -1,13 +1,22 @@
-"""The same drives of sam2 and of the runtime that the tracer does, run for real on the CPU under torch's profiler."""
+"""The same drives of sam2 and of the runtime that the tracer does, run for real on the CPU under torch's profiler.
+
+`python -m tests.simulator.real_cpu`: a process that has imported all and forks for each line of stdin, a trial as JSON;
+each line of stdout is what was measured. torch's profiler remembers blocks of an earlier session, and would count their
+end, so that each run needs a process of its own.
+"""
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import json
+import os
 import subprocess
 import sys
 import warnings
+from functools import lru_cache
+from typing import IO
 
 import torch
 
@@ -33,14 +42,24 @@ class Marks(Watch):
 
 
 def measured(run: Run) -> list[tuple[str, int, int]]:
-    """(section, peak, end) in bytes allocated on the CPU since the model was loaded.
+    """(section, peak, end) in bytes allocated on the CPU since the model was loaded."""
+    process = _forking()
+    process.stdin.write(json.dumps(Trial.of(run).to_dict()) + "\n")
+    process.stdin.flush()
+    line = process.stdout.readline()
+    sections = json.loads(line or "null")
+    assert sections, "the run failed: python -m tests.simulator.real_cpu says why"
+    return [tuple(section) for section in sections]
 
-    In a fresh process: the profiler remembers blocks of an earlier session, and would count their end.
-    """
-    asked = Trial.of(run).to_dict()
-    command = [sys.executable, "-m", "tests.simulator.real_cpu", json.dumps(asked)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=240)
-    return [tuple(section) for section in json.loads(done.stdout.splitlines()[-1])]
+
+@lru_cache(maxsize=1)
+def _forking() -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tests.simulator.real_cpu"]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    atexit.register(process.kill)
+    return process
 
 
 def _measure(run: Run) -> list[tuple[str, int, int]]:
@@ -92,5 +111,25 @@ def traced(run: Run) -> list[tuple[str, int, int]]:
     return sections
 
 
+def _answer(line: str, answers: IO[str]) -> None:
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            found = _measure(Trial.from_dict(json.loads(line)))
+            answers.write(json.dumps(found) + "\n")
+            answers.flush()
+            code = 0
+        finally:
+            os._exit(code)
+    if os.waitpid(pid, 0)[1]:
+        answers.write("null\n")
+        answers.flush()
+
+
 if __name__ == "__main__":
-    print(json.dumps(_measure(Trial.from_dict(json.loads(sys.argv[1])))))
+    torch.set_num_threads(1)  # whoever forks must have no threads
+    told = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # the profiler says things
+    for asked in sys.stdin:
+        _answer(asked, told)

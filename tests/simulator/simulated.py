@@ -1,8 +1,12 @@
-"""Simulations and traces that several tests ask about, each made once in a process: they take seconds."""
+"""Simulations and traces that several tests ask about, each made once in a process: they take seconds.
+
+`pytestmark = traces_shared`: whatever else a module simulates, it traces the same run under the same conditions once.
+"""
 
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -12,10 +16,12 @@ pytest.importorskip("torch", reason="the trace runs torch")
 pytest.importorskip("sam2", reason="the trace runs the sam2 package")
 
 from planner.nouns.run import Run
-from planner.simulator import Simulation, simulate, tracing
+from planner.simulator import Simulation, settings, simulate, tracing
 from planner.simulator.events import Trace
-from planner.simulator.settings import Traced, checked, conditions_of, run_of, trace
+from planner.simulator.settings import Conditions, Progress, Traced, checked, conditions_of, run_of
 from planner.simulator.torch_adapters import FakeGpu
+
+traces_shared = pytest.mark.usefixtures("traces_shared")
 
 
 def simulated(**asked: Any) -> Simulation:
@@ -37,7 +43,18 @@ def traced_of(**asked: Any) -> Traced:
 def _traced_of(asked: tuple[tuple[str, Any], ...]) -> Traced:
     defaults = {name: one.default for name, one in inspect.signature(simulate).parameters.items()}
     found = checked(defaults | dict(asked))
-    return trace(run_of(found), conditions_of(found))
+    return trace_once(run_of(found), conditions_of(found))
+
+
+def trace_once(run: Run, conditions: Conditions, progress: Progress | None = None) -> Traced:
+    """planner.simulator.settings.trace, which traces as many frames of a long clip; to be read only."""
+    frames = settings._traced_frames(run, conditions.full_trace)
+    return _trace_once(replace(run, workload=replace(run.workload, frames=frames)), conditions)
+
+
+@lru_cache(maxsize=12)
+def _trace_once(run: Run, conditions: Conditions) -> Traced:
+    return settings.trace(run, conditions)
 
 
 @lru_cache(maxsize=8)

@@ -10,9 +10,9 @@ from tests.simulator.runs import own_run, stock_run
 
 CASES = [
     pytest.param("image", "tiny", 256, 1, id="image, tiny, 256"),
-    pytest.param("image", "small", 512, 1, id="image, small, 512"),
+    pytest.param("image", "small", 512, 1, id="image, small, 512", marks=pytest.mark.slow),
     pytest.param("video", "small", 256, 2, id="video of two objects, small, 256"),
-    pytest.param("video", "tiny", 512, 1, id="video, tiny, 512"),
+    pytest.param("video", "tiny", 512, 1, id="video, tiny, 512", marks=pytest.mark.slow),
 ]
 
 

@@ -16,6 +16,7 @@ ISSUE = (
     "simulate --task video --variant tiny --version 2.1 --resolution 256 --frames 40 --objects 1 --precision float32 "
     "--offload-video --offload-state --async-loading --stock --capability 8.6 --frame-size 1080x1920 --format json"
 )
+pytestmark = pytest.mark.usefixtures("traces_shared")
 SMALL = ("simulate", "--task", "image", "--resolution", "256")
 
 

@@ -198,6 +198,7 @@ def test_a_child_that_fails_falls_to_the_table(
 ) -> None:
     program(text)
     monkeypatch.setattr(asking.Child.__init__, "__kwdefaults__", {"cublaslt": None, "patience_seconds": 1.0})
+    monkeypatch.setattr(asking, "GRACE_SECONDS", 0.2)
     sizes, by_source, fault = answered(workspaces(), convolution(), STRANGE)
     assert sizes == [KNOWN_BYTES, rule_bytes(STRANGE, (8, 6))]
     assert by_source == {"cuDNN 9.24.0, shipped table": 1, "rule": 1}

@@ -13,7 +13,7 @@ pytest.importorskip("torch", reason="the trace runs torch")
 pytest.importorskip("sam2", reason="the trace runs the sam2 package")
 
 
-@pytest.fixture(scope="module", params=["autocast_bfloat16", "float32"])
+@pytest.fixture(scope="module", params=["autocast_bfloat16", pytest.param("float32", marks=pytest.mark.slow)])
 def trace(request):
     return traced(stock_run("video", 256, frames=20, precision=request.param, offload_video=True))
 

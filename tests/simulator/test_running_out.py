@@ -11,8 +11,9 @@ from planner.errors import UsageError
 from planner.simulator import simulate
 from planner.simulator.running_out import RunningOut, running_out
 from planner.simulator.settings import Traced
-from tests.simulator.simulated import simulated, traced_of
+from tests.simulator.simulated import simulated, traced_of, traces_shared
 
+pytestmark = traces_shared
 CLIP: dict[str, Any] = dict(
     task="video", variant="tiny", resolution=256, frame_size=(120, 160), offload_video=True, runtime="stock"
 )

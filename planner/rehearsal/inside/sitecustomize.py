@@ -103,7 +103,7 @@ class _Noted:
         report["cuda"], report["ran_out"] = self.torch.version.cuda, self.ran_out
         if self.started:
             self.see_peaks()
-            traces = self.torch.cuda.memory._snapshot()["device_traces"]
+            traces = _history(self.torch)
             for device, (allocated, reserved) in self.peaks.items():
                 stats = self.torch.cuda.memory_stats(device)
                 report["devices"].append(
@@ -120,6 +120,25 @@ class _Noted:
         with open(path + ".part", "w", encoding="utf-8") as file:
             json.dump(report, file)
         os.replace(path + ".part", path)
+
+
+def _history(torch: Any) -> list[list[dict[str, Any]]]:
+    """What the allocator did, by device.
+
+    For its places torch also looks into torch._inductor, which takes a second to import. A program that did not import
+    it has compiled nothing, so that torch finds a module of that name with nothing in it.
+    """
+    import types
+
+    missing = "torch._inductor" not in sys.modules
+    if missing:
+        torch._inductor = types.ModuleType("torch._inductor")
+    try:
+        traces: list[list[dict[str, Any]]] = torch.cuda.memory._snapshot()["device_traces"]
+    finally:
+        if missing:
+            del torch._inductor
+    return traces
 
 
 def _peak_of(trace: list[dict[str, Any]], stats: dict[str, int]) -> dict[str, Any] | None:

@@ -21,6 +21,8 @@ from planner.simulator.convolutions.convolution import Convolution
 PROGRAM = Path(__file__).with_name("cudnn.py")
 PATIENCE_SECONDS = 60.0
 """For one answer. The first waits for the libraries (some 700 MB) to come from the disk; others take milliseconds."""
+GRACE_SECONDS = 5.0
+"""For a child to end by itself once nobody asks any more."""
 _NAMES = {"win32": ("cudnn64_9.dll",)}.get(sys.platform, ("libcudnn.so.9",))
 _CUBLASLT = ("*/lib/libcublasLt.so.*", "*/bin/cublasLt64_*.dll")
 
@@ -129,7 +131,7 @@ class Child:
         if self._version is None:
             self._process.kill()  # still loading, or beyond help
         try:
-            self._process.wait(timeout=5)
+            self._process.wait(timeout=GRACE_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
