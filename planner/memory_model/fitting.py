@@ -232,7 +232,8 @@ def _laws(
         return np.array(columns).reshape(len(found), len(names))
 
     def tabled(found: Sequence[Row]) -> list[Row]:
-        return [row for row in found if not (spilling and _spills(row))]
+        plain = [row for row in found if not (spilling and _spills(row))]
+        return plain or list(found)  # where a whole kind is held out
 
     plain = tabled(first)
     shown = grown(plain)
