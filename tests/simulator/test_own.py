@@ -78,7 +78,7 @@ def test_the_memory_bank_leaves_the_gpu_when_it_is_offloaded():
 
 
 def test_larger_passes_of_objects_take_more():
-    found = [simulate(**SMALL, objects=4, frames=2, object_batch=batch).allocated_bytes for batch in (1, 2, 4)]
+    found = [simulate(**SMALL, objects=4, frames=4, object_batch=batch).allocated_bytes for batch in (1, 2, 4)]
     assert found == sorted(found) and len(set(found)) == 3
 
 
