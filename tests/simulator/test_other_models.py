@@ -14,7 +14,7 @@ from planner.errors import EnvironmentFailure, UsageError
 from planner.measure.sweeps import sweep_file
 from planner.memory_model import MemoryModel, arrays
 from planner.nouns.run import Run, native_resolution
-from planner.nouns.words import OTHER_MODELS
+from planner.nouns.words import OTHER_MODELS, Variant
 from planner.profiles.rehearsed import HELD_OUT, RehearsedRun, file_name, read_runs
 from planner.simulator import simulate
 from planner.simulator.simulation import simulate_run
@@ -33,7 +33,7 @@ def rows(variant: str) -> list[RehearsedRun]:
     return runs
 
 
-def one_of(variant: str, task: str, objects: int) -> RehearsedRun:
+def one_of(variant: Variant, task: str, objects: int) -> RehearsedRun:
     """On capability 8.6, the shortest clip."""
     found = [one for one in rows(variant) if (one.capability, one.run.workload.task) == ((8, 6), task)]
     found = [one for one in found if one.run.workload.objects == objects]
@@ -44,7 +44,7 @@ def one_of(variant: str, task: str, objects: int) -> RehearsedRun:
 @pytest.mark.parametrize("variant", OTHER_MODELS)
 @pytest.mark.parametrize(("task", "objects"), [("image", 3), ("video", 1)])
 def test_simulated_bytes_are_those_of_the_rehearsal(
-    variant: str, task: str, objects: int, monkeypatch: pytest.MonkeyPatch
+    variant: Variant, task: str, objects: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from planner.simulator.torch_convolutions import installed_cudnn
 
@@ -66,7 +66,7 @@ RUNS_OUT = {"edgetam": 642, "sam3_tracker": 347}
 
 @needs_models
 @pytest.mark.parametrize("variant", OTHER_MODELS)
-def test_what_a_frame_leaves_is_the_known_arrays_and_says_when_memory_runs_out(variant: str) -> None:
+def test_what_a_frame_leaves_is_the_known_arrays_and_says_when_memory_runs_out(variant: Variant) -> None:
     asked: dict[str, Any] = {"variant": variant, "runtime": "transformers", "precision": "bfloat16", "streaming": True}
     found = simulate(**asked, frame_size=(480, 854), frames=2000, objects=2, vram="6GB")
     side = native_resolution(variant)[0]
@@ -104,7 +104,7 @@ def test_what_cannot_be_run_says_what_can(asked: dict[str, Any], complaint: str,
 def test_the_own_resolution_may_be_named() -> None:
     from planner.catalog.runtimes import resolution_of
 
-    for given in (None, 1008, "1008", "1008x1008", (1008, 1008), [1008, 1008]):
+    for given in (None, 1008, "1008", "1008x1008", (1008, 1008)):
         assert resolution_of("sam3_tracker", given) == (1008, 1008)
     assert resolution_of("edgetam", None) == resolution_of("tiny", None) == (1024, 1024)
     assert resolution_of("tiny", "576x1024") == (576, 1024)
@@ -127,7 +127,7 @@ def test_a_release_without_the_model_says_which_has_it(
 
     run: Run = one_of(variant, "image", 3).run
     name = f"{transformers.family_of(run).picture}Model"
-    monkeypatch.setitem(sys.modules, "transformers", SimpleNamespace(__version__="4.56.2"))  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "transformers", SimpleNamespace(__version__="4.56.2"))
     with pytest.raises(EnvironmentFailure, match=f"has no {name}") as caught:
         transformers.prepare(run)
     assert f"transformers>={since}" in caught.value.hint
@@ -151,7 +151,7 @@ def test_planning_is_for_sam_2_and_says_where_to_ask(word: str, command: tuple[s
 
 
 @pytest.mark.parametrize("variant", OTHER_MODELS)
-def test_a_prediction_lies_near_the_rehearsal_and_grows_as_it_does(variant: str) -> None:
+def test_a_prediction_lies_near_the_rehearsal_and_grows_as_it_does(variant: Variant) -> None:
     """Of rows that no law was fitted to, as far as docs/accuracy.md says; frames and memories count byte by byte."""
     model = MemoryModel()
     for row in (one for one in rows(variant) if one.use == HELD_OUT):
