@@ -16,7 +16,7 @@ from planner.memory_model.estimator import MemoryModel
 from planner.memory_model.fit import fit_laws
 from planner.memory_model.laws import Coefficients
 from planner.memory_model.rows import Row
-from planner.nouns.words import PRECISIONS
+from planner.nouns.words import PRECISIONS, VARIANTS
 from planner.profiles.public import PublicRow, read_public_rows
 from planner.profiles.rehearsed import HELD_OUT
 
@@ -228,14 +228,14 @@ BY: Mapping[str, Callable[[Row], str]] = {
 
 
 def _held_out(rows: Sequence[Row], coefficients: Coefficients, catalog: Catalog) -> Iterable[Group]:
+    # A model beside SAM 2 has laws of its own, at one resolution: without a part of its rows there would be none.
+    rows = [row for row in rows if row.run.configuration.variant in VARIANTS]
     for by, group_of in BY.items():
         for name in sorted({group_of(row) for row in rows}, key=_order):
             out = [row for row in rows if group_of(row) == name]
             laws = fit_laws([row for row in rows if group_of(row) != name], catalog)
             model = MemoryModel(replace(coefficients, groups={**laws}), catalog)
             known = [row for row in out if row.group in laws]
-            if not known:  # a model with laws of its own: no other says anything of it
-                continue
             yield Group(by, name, "rehearsed", score([_judge(row, model, row.capability) for row in known]))
 
 

@@ -162,7 +162,8 @@ def phase_of(name: str, whole: int, terms: Terms, group: Group, configuration: C
     """A phase by component; what is neither weights nor a known array is the remainder."""
     law = group.phases[name]
     ratio = terms.ratios[0] if terms.ratios else 1.0
-    parts = [Component("weights", int(terms.weights * ratio), "published")]
+    counted = configuration.variant in OTHER_MODELS  # in the models of transformers, which nobody published
+    parts = [Component("weights", int(terms.weights * ratio), "derived" if counted else "published")]
     for feature, coefficient in law.growth.items():
         if feature in ARRAYS:
             parts.append(Component(feature, int(coefficient * terms.grown[feature] * ratio), "derived"))

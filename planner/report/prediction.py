@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from planner.nouns.answers import Beside
 from planner.nouns.estimate import Estimate
 from planner.nouns.run import Configuration, Workload
-from planner.nouns.words import Runtime
+from planner.nouns.words import OTHER_MODELS, Runtime
 from planner.report.layout import Style
 from planner.report.text import context_lines, describe_workload, exact_lines, host_line, memory_lines
 from planner.text.command_lines import describe
@@ -35,7 +35,7 @@ def prediction_report(
     """The text of a prediction; gpu: the name of the GPU, if one was named."""
     lines = [
         f"{style(describe(configuration), bold=True)}: {describe_workload(workload)}",
-        f"on {RUNTIMES_IN_WORDS[runtime]}",
+        "on Hugging Face transformers" if configuration.variant in OTHER_MODELS else f"on {RUNTIMES_IN_WORDS[runtime]}",
         "",
     ]
     lines += memory_lines(estimate, estimate.upper_bytes, style)

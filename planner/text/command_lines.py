@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from planner.nouns.official import official_name
 from planner.nouns.request import Budget, Gpu, Headroom, Request
 from planner.nouns.run import Configuration
+from planner.nouns.words import OTHER_MODELS
 from planner.text.units import AUTO_HEADROOM_PERCENT, exact_size, format_resolution
 
 PROGRAM = "sam2-plan"
@@ -71,7 +72,8 @@ def run_command(request: Request, configuration: Configuration, saved: str = SAV
 
 def describe(configuration: Configuration) -> str:
     """A configuration in a few words: "large 2.1 at 1024x1024, float16"."""
-    text = f"{configuration.variant} {configuration.version} at {format_resolution(configuration.resolution)}"
+    version = "" if configuration.variant in OTHER_MODELS else f" {configuration.version}"
+    text = f"{configuration.variant}{version} at {format_resolution(configuration.resolution)}"
     return f"{text}, {configuration.precision}"
 
 
