@@ -11,7 +11,7 @@ import pytest
 from planner.errors import FileError
 from planner.memory_model.known import shipped_runs
 from planner.nouns.run import SWITCHES, Configuration, Run, Usage, Workload, name_of
-from planner.nouns.words import PRECISIONS, RUNTIMES, package_of
+from planner.nouns.words import OTHER_MODELS, PRECISIONS, RUNTIMES, package_of
 from planner.planning.candidates import SQUARE_SIDES
 from planner.profiles.rehearsed import DRAWN, FIT, HELD_OUT, RehearsedRun, read_runs, runs_text
 from planner.text.locations import profiles_folder
@@ -21,10 +21,12 @@ FILES = sorted((profiles_folder() / "rehearsed").glob("*.tsv"))
 
 
 def test_the_shipped_runs_are_written_as_they_are_read(tmp_path: Path) -> None:
-    assert {path.stem for path in FILES} == {"own", "stock", "transformers", "ultralytics"}
+    models = {f"transformers-{model}" for model in OTHER_MODELS}
+    assert {path.stem for path in FILES} == {"own", "stock", "transformers", "ultralytics", *models}
     for path in FILES:
         runs, versions = read_runs(path)
-        assert {"torch", "cuda", "cudnn", package_of(check_word(path.stem, "runtime", RUNTIMES))} <= set(versions)
+        package = package_of(check_word(path.stem.partition("-")[0], "runtime", RUNTIMES))
+        assert {"torch", "cuda", "cudnn", package} <= set(versions)
         assert runs_text(runs, versions) == path.read_text(encoding="utf-8")
 
 
@@ -87,7 +89,7 @@ def test_they_are_enough_and_what_judges_is_apart() -> None:
         (lambda text: text.replace("\tallocated\t", "\tbytes\t"), "its columns are not"),
         (
             lambda text: text.replace("\ttiny\t", "\tgigantic\t", 1),
-            r"'gigantic' is not a variant. Use one of: tiny, small, base_plus, large\. Make",
+            r"'gigantic' is not a variant. Use one of: tiny, small, base_plus, large, edgetam, sam3_tracker\. Make",
         ),
         (lambda text: text.replace("\t8.6\t", "\tnew\t", 1), "row "),
     ],
