@@ -121,7 +121,7 @@ def test_timm_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize(("variant", "since"), [("edgetam", "4.57"), ("sam3_tracker", "5.0")])
 def test_a_release_without_the_model_says_which_has_it(
-    variant: str, since: str, monkeypatch: pytest.MonkeyPatch
+    variant: Variant, since: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from planner.driving import transformers
 
