@@ -5,6 +5,7 @@ import pytest
 from planner import PlannerError, simulate
 from planner.nouns.words import PRECISIONS
 from planner.simulator.extension import extend
+from planner.simulator.simulation import ENDLESS_FRAMES
 from tests.simulator.simulated import simulated, traced_of, traces_shared
 
 pytestmark = traces_shared
@@ -39,10 +40,10 @@ def test_tiny_in_float16_does_so_in_450_megabytes_and_a_further_object_takes_4()
 def test_no_byte_is_added_after_the_memory_is_full():
     simulation = simulated(**SMALL, objects=2, frames=26)
     traced = traced_of(**SMALL, objects=2, frames=26)
-    ends = {frames: extend(traced.trace, traced.frames, frames) for frames in (40, 2000, 50_000)}
+    ends = {frames: extend(traced.trace, traced.frames, frames) for frames in (40, ENDLESS_FRAMES, 50_000)}
     assert {end.player.peaks.highest.allocated_bytes for end in ends.values()} == {simulation.allocated_bytes}
     assert all(not any(end.grown_bytes.values()) for end in ends.values())
-    assert ends[2000].player.reserved_bytes == ends[50_000].player.reserved_bytes
+    assert ends[ENDLESS_FRAMES].player.reserved_bytes == ends[50_000].player.reserved_bytes
     assert simulation.growth.per_frame_bytes == 0
 
 
