@@ -17,6 +17,7 @@ from planner.nouns.estimate import Estimate
 from planner.nouns.request import Gpu
 from planner.nouns.run import Configuration, Run, Transformers, runtime_of
 from planner.nouns.words import (
+    OTHER_RUNTIMES,
     PROCESSING_DEVICES,
     Attention,
     PositionTables,
@@ -26,8 +27,10 @@ from planner.nouns.words import (
     Task,
     Variant,
     Version,
+    package_of,
 )
 from planner.planning.stock import OFFICIAL_PRECISION, OLDER_PRECISION
+from planner.text.packages import installed_version
 from planner.text.spelling import check_word
 from planner.text.units import (
     check_size,
@@ -125,8 +128,19 @@ def predict(
         no_code = _checked_on(card, configuration, torch)
         capability, notes = card.capability, (*notes, *([no_code] if no_code else []))
     estimate = model.estimate(configuration, workload, capability, run.runtime, ways)
-    because = (*estimate.extrapolated_because, *notes)
+    because = (*estimate.extrapolated_because, *notes, *_other_release(run.runtime, model))
     return replace(estimate, extrapolated=bool(because), extrapolated_because=because)
+
+
+def _other_release(runtime: Runtime, model: MemoryModel) -> tuple[str, ...]:
+    """That another release of a package of its own is installed than the figures are of."""
+    if runtime not in OTHER_RUNTIMES:
+        return ()
+    package = package_of(runtime)
+    fitted, installed = model.coefficients.versions.get(package), installed_version(package)
+    if installed in (None, fitted):
+        return ()
+    return (f"the figures are of {package} {fitted}, and {installed} is installed: simulate traces that",)
 
 
 def model_for(
