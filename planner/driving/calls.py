@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from planner.nouns.run import ComponentName, PhaseName
+from planner.nouns.run import ComponentName, PhaseName, Run
+from planner.runtime.precision import AUTOCAST
 
 ROUNDS = 3
 """How often a picture is segmented: from the second on, old features are replaced."""
@@ -22,6 +23,21 @@ def autocast_context(dtype: torch.dtype | None, device: str) -> Iterator[None]:
     """No gradients, and autocast to `dtype`; None is no autocast."""
     kind = torch.device(device).type
     with torch.inference_mode(), torch.autocast(kind, dtype=dtype or torch.bfloat16, enabled=dtype is not None):
+        yield
+
+
+def autocast_type(run: Run) -> torch.dtype | None:
+    """What the models of transformers and Ultralytics are to run under.
+
+    None for none, also with low-precision weights: they cast what they are given.
+    """
+    return AUTOCAST.get(run.configuration.precision)
+
+
+@contextlib.contextmanager
+def computing(run: Run, device: str) -> Iterator[None]:
+    """No gradients, and autocast where it was asked for."""
+    with autocast_context(autocast_type(run), device):
         yield
 
 

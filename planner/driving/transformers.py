@@ -13,8 +13,6 @@ them there, is the caller's.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,13 +20,15 @@ import numpy
 import torch
 
 from planner.driving import prompts
-from planner.driving.calls import ROUNDS, autocast_context, tell_of_methods
+from planner.driving.calls import ROUNDS, tell_of_methods
+from planner.driving.calls import autocast_type as autocast_type
+from planner.driving.calls import computing as computing
 from planner.driving.clips import Black
 from planner.driving.watch import Watch
 from planner.errors import EnvironmentFailure
 from planner.nouns.run import ComponentName, PhaseName, Run
 from planner.nouns.words import Variant
-from planner.runtime.precision import AUTOCAST, WEIGHTS
+from planner.runtime.precision import WEIGHTS
 
 
 class Family(NamedTuple):
@@ -128,18 +128,6 @@ def load(run: Run, device: str, watch: Watch, checkpoint: str | Path | None = No
 def weights_type(run: Run) -> torch.dtype:
     """Type of the weights, of the session's frames and of the prompts."""
     return WEIGHTS.get(run.configuration.precision, torch.float32)
-
-
-def autocast_type(run: Run) -> torch.dtype | None:
-    """What the model is to run under; None for none, also with low-precision weights, which need none here."""
-    return AUTOCAST.get(run.configuration.precision)
-
-
-@contextlib.contextmanager
-def computing(run: Run, device: str) -> Iterator[None]:
-    """No gradients, and autocast where it was asked for."""
-    with autocast_context(autocast_type(run), device):
-        yield
 
 
 def configuration_of(run: Run) -> Any:

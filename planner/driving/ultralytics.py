@@ -26,12 +26,13 @@ import torch
 
 from planner.catalog.ultralytics import checkpoint_name, why_not
 from planner.driving import prompts
-from planner.driving.calls import ROUNDS, Methods, autocast_context, tell_of_methods
+from planner.driving.calls import ROUNDS, Methods, tell_of_methods
+from planner.driving.calls import autocast_type as autocast_type
+from planner.driving.calls import computing as computing
 from planner.driving.clips import Black
 from planner.driving.watch import Watch
 from planner.errors import EnvironmentFailure, UsageError
 from planner.nouns.run import Run
-from planner.runtime.precision import AUTOCAST
 from planner.runtime.replacing import replaced
 
 ENVIRONMENT = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false"}
@@ -113,18 +114,6 @@ def _without_file(build: Any) -> Iterator[None]:
         replaced(build, attempt_download_asset=lambda name: os.devnull, torch_load=lambda file: {"model": {}}),
         replaced(build.SAM2Model, load_state_dict=lambda model, state: None),
     ):
-        yield
-
-
-def autocast_type(run: Run) -> torch.dtype | None:
-    """What the predictor is to run under; None for none, also with half precision, which it casts for by itself."""
-    return AUTOCAST.get(run.configuration.precision)
-
-
-@contextlib.contextmanager
-def computing(run: Run, device: str) -> Iterator[None]:
-    """No gradients, and autocast where it was asked for."""
-    with autocast_context(autocast_type(run), device):
         yield
 
 
