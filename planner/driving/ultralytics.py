@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy
 import torch
+from PIL import Image
 
 from planner.catalog.ultralytics import checkpoint_name, why_not
 from planner.driving import prompts
@@ -242,8 +243,9 @@ def _sam() -> Any:
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     try:
-        from ultralytics.models import sam
-        from ultralytics.models.sam import build  # noqa: F401  (imported late by Ultralytics itself)
+        with _elsewhere_unchanged():
+            from ultralytics.models import sam
+            from ultralytics.models.sam import build  # noqa: F401  (imported late by Ultralytics itself)
     except ImportError as error:
         raise EnvironmentFailure(
             f"The runtime ultralytics runs Ultralytics' package, which is missing: {error}.",
@@ -254,6 +256,19 @@ def _sam() -> Any:
             f"Ultralytics {_version()} has no SAM2VideoPredictor.", "Install a newer one: pip install -U ultralytics."
         )
     return sam
+
+
+@contextlib.contextmanager
+def _elsewhere_unchanged() -> Iterator[None]:
+    """Importing Ultralytics puts functions of its own into Pillow and torch, for all of the process.
+
+    ultralytics/utils/patches.py: the one for pictures wants to install a package for every file that is none.
+    """
+    opens, saves = Image.open, torch.save
+    try:
+        yield
+    finally:
+        Image.open, torch.save = opens, saves
 
 
 def _version() -> str:

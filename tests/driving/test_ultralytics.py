@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from importlib.util import find_spec
 
 import pytest
 
@@ -81,7 +82,8 @@ def driver():
 
 
 def test_a_missing_package_names_its_extra(monkeypatch):
-    monkeypatch.setitem(sys.modules, "ultralytics", None)
+    for name in ("ultralytics", "ultralytics.models"):  # whatever ran before in this process
+        monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(EnvironmentFailure, match=r"sam2-plan\[ultralytics\]"):
         driver().prepare(VIDEO)
 
@@ -92,8 +94,10 @@ def test_what_it_cannot_do_is_refused_before_anything_is_loaded():
 
 
 def test_a_release_that_does_not_prune_is_told_from_one_that_does(monkeypatch):
-    sam = pytest.importorskip("ultralytics.models.sam")
+    if find_spec("ultralytics") is None:
+        pytest.skip("needs Ultralytics")
     driver().prepare(VIDEO)
+    sam = sys.modules["ultralytics.models.sam"]
     monkeypatch.delattr(sam.SAM2VideoPredictor, "_prune_non_cond_memory")
     with pytest.raises(EnvironmentFailure, match="does not prune"):
         driver().prepare(VIDEO)
@@ -101,7 +105,8 @@ def test_a_release_that_does_not_prune_is_told_from_one_that_does(monkeypatch):
 
 
 def test_a_checkpoint_of_another_name_is_refused():
-    pytest.importorskip("ultralytics")
+    if find_spec("ultralytics") is None:
+        pytest.skip("needs Ultralytics")
     from planner.driving.watch import Watch
 
     with pytest.raises(UsageError, match=r"sam2\.1_b\.pt"):
@@ -119,7 +124,8 @@ def test_a_release_that_builds_otherwise_is_named(monkeypatch):
 
 def test_a_run_on_the_host_tells_what_it_holds():
     """The real thing, on the CPU: every object counts as seen, and the bank holds no more than is pruned to."""
-    pytest.importorskip("ultralytics")
+    if find_spec("ultralytics") is None:
+        pytest.skip("needs Ultralytics")
     from planner.driving.clips import Noise
     from planner.driving.watch import Watch
 
@@ -145,3 +151,14 @@ def test_a_run_on_the_host_tells_what_it_holds():
     assert told.outputs == [(2, 48, 80)] * frames
     assert max(told.bank) == told.bank[-1] == 8  # the frame and seven before it
     assert told.sections == ["propagate", *(f"frame {number + 1}" for number in range(frames))]
+
+
+def test_importing_it_leaves_pillow_and_torch_as_they_were() -> None:
+    """In a process of its own: it is imported once."""
+    program = (
+        "import torch; from PIL import Image; before = Image.open, torch.save\n"
+        "from planner.driving.ultralytics import _sam; _sam()\n"
+        "import sys; assert 'ultralytics' in sys.modules and (Image.open, torch.save) == before"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,11 +1,13 @@
 """Ultralytics' predictors, simulated and rehearsed: the same bytes, in every phase."""
 
 from dataclasses import replace
+from importlib.util import find_spec
 
 import pytest
 
 torch = pytest.importorskip("torch", reason="the trace runs torch")
-pytest.importorskip("ultralytics", reason="the trace runs Ultralytics' code")
+if find_spec("ultralytics") is None:  # not imported here: that would put functions of its own into Pillow and torch
+    pytest.skip("the trace runs Ultralytics' code", allow_module_level=True)
 
 from planner.measure.forking import Forks
 from planner.measure.trial import RAN, Trial
