@@ -144,6 +144,17 @@ def test_what_ultralytics_cannot_do_is_refused_by_name(words: tuple[str, ...], s
     assert said in json.dumps(found.document["error"])
 
 
+def test_what_no_law_predicts_is_said_and_where_it_is_simulated() -> None:
+    found = invoke("predict", "--runtime", "ultralytics", "--variant", "tiny", "--task", "automask", "--format", "json")
+    assert found.code == 2
+    assert "simulate --runtime ultralytics --task automask" in found.document["error"]["hint"]
+    plan = planner.plan(vram="4GB", task="automask", runtimes=["ultralytics", "transformers"])
+    assert plan.fits
+    reasons = [one.reason for one in plan.others]
+    assert "No law predicts" in reasons[0] and "pipeline" in reasons[1]
+    assert not any(one.fits for one in plan.others)
+
+
 def test_only_what_is_no_runtime_of_ours_is_compared_with() -> None:
     with pytest.raises(planner.PlannerError, match="'stock' is not a runtime to compare with"):
         planner.plan(vram="4GB", runtimes=["stock"])

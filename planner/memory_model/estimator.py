@@ -32,7 +32,7 @@ from planner.memory_model.terms import (
 from planner.nouns.estimate import Component, Estimate
 from planner.nouns.request import Gpu
 from planner.nouns.run import Configuration, Run, Transformers, Workload, name_of, runtime_of
-from planner.nouns.words import PositionTables, Runtime, Task, Variant
+from planner.nouns.words import OTHER_RUNTIMES, PositionTables, Runtime, Task, Variant
 
 if TYPE_CHECKING:
     import numpy
@@ -239,8 +239,10 @@ class MemoryModel:
         )
         if group is None:
             raise UsageError(
-                f"Nothing is known of a {runtime} that runs {workload.task} in {configuration.precision}.",
-                "The published one was measured for image and video, in float16.",
+                f"No law predicts what {runtime} takes for {workload.task} in {configuration.precision}.",
+                f"Trace it: sam2-plan simulate --runtime {runtime} --task {workload.task}"
+                if runtime in OTHER_RUNTIMES
+                else "The published one was measured for image and video, in float16.",
             )
         return group
 

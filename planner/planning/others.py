@@ -81,8 +81,10 @@ def configuration_on(
 
 def _found(run: Run, budget: Budget, model: MemoryModel) -> Stock:
     endless = run.workload.task == "video" and run.workload.frames is None and run.runtime == "transformers"
+    shortest = _of_length(run, 1) if endless else run
     try:
-        check_run(_of_length(run, 1) if endless else run)
+        check_run(shortest)
+        model.totals_of(shortest, budget.capability)
     except UsageError as error:
         return _impossible(run.configuration, str(error))
     if reason := why_unsupported(run.configuration.precision, "auto", budget.capability):
