@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from statistics import median
 
 from planner.memory_model.contexts import context_on
+from planner.memory_model.curves import rounded
 from planner.memory_model.estimator import MemoryModel
-from planner.memory_model.fitting import rounded
 from planner.memory_model.laws import Correction, Margin
 from planner.memory_model.rows import Row
 from planner.nouns.words import Runtime

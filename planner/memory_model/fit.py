@@ -13,8 +13,9 @@ from zlib import crc32
 from planner.catalog import Catalog
 from planner.memory_model.coefficients import SCHEMA_VERSION
 from planner.memory_model.corrections import corrections_of
+from planner.memory_model.curves import rounded
 from planner.memory_model.estimator import MemoryModel
-from planner.memory_model.fitting import LEADING, fit_groups, rounded
+from planner.memory_model.fitting import LEADING, fit_groups
 from planner.memory_model.laws import (
     KINDS,
     OTHER,

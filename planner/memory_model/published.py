@@ -14,9 +14,10 @@ import numpy as np
 from planner.catalog import Catalog
 from planner.errors import PlannerError
 from planner.memory_model.contexts import context_on
+from planner.memory_model.curves import rounded
 from planner.memory_model.estimator import MemoryModel
 from planner.memory_model.features import MEMORY_BANK
-from planner.memory_model.fitting import CurveRegressor, rounded
+from planner.memory_model.fitting import CurveRegressor
 from planner.memory_model.laws import OTHER_PROGRAM, Curve, Group, Key, Law
 from planner.memory_model.rows import Row
 from planner.nouns.words import VARIANTS, Runtime, Task, Variant, Width
