@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from planner.catalog.runtimes import resolution_of
 from planner.errors import UsageError
 from planner.nouns.request import Gpu, Pins, Request
 from planner.nouns.run import Configuration, Workload
@@ -71,6 +70,8 @@ def configuration_and_workload(
 
     variant: one of ALL_VARIANTS. resolution: of None that of its checkpoint.
     """
+    from planner.catalog.runtimes import resolution_of  # a plan needs none of it
+
     check_word(variant, "variant", ALL_VARIANTS)
     size = resolution_of(variant, resolution)
     request = request_of(

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from planner.errors import EXIT_DOES_NOT_FIT, EXIT_FITS, EXIT_WARNING
 from planner.nouns.brief import brief
-from planner.nouns.plan import Elsewhere, Plan, Stock
+from planner.nouns.plan import Plan, Stock
 from planner.nouns.request import Budget, Headroom, Request
 from planner.nouns.run import Configuration
 from planner.nouns.words import LostBy, Origin, Purpose, Runtime, Standing, Verdict
+
+if TYPE_CHECKING:
+    from planner.nouns.elsewhere import Elsewhere
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

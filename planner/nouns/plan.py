@@ -18,7 +18,6 @@ from planner.nouns.run import Configuration
 from planner.nouns.words import (
     Attention,
     Precision,
-    Runtime,
     Variant,
     Verdict,
     Version,
@@ -26,6 +25,7 @@ from planner.nouns.words import (
 
 if TYPE_CHECKING:
     from planner.nouns.answers import Explained
+    from planner.nouns.elsewhere import Elsewhere
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,15 +142,6 @@ class Stock:
     """Whether it completes only because the allocator gives cache back."""
     host_bytes: int | None = None
     """What it holds in the host's memory; None for a clip without end, and for what cannot be run."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Elsewhere(Stock):
-    """The same request on transformers or Ultralytics, as their guides have it."""
-
-    runtime: Runtime
-    streaming: bool = False
-    """Of transformers: whether frames are given one by one, instead of the whole clip at first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from planner.memory_model import MemoryModel
 from planner.nouns.estimate import Estimate
-from planner.nouns.plan import Choice, Elsewhere, Plan, Provenance
+from planner.nouns.plan import Choice, Plan, Provenance
 from planner.nouns.request import Budget, Request
 from planner.nouns.run import Workload
 from planner.nouns.words import Runtime, Verdict
@@ -22,6 +23,9 @@ from planner.planning.unnamed import context_warnings
 from planner.planning.weighing import Weighed, weigh
 from planner.text.command_lines import describe, running_command
 from planner.text.units import format_size
+
+if TYPE_CHECKING:
+    from planner.nouns.elsewhere import Elsewhere
 
 DEFAULT_ALTERNATIVES = 6
 

@@ -15,7 +15,8 @@ from planner.catalog.runtimes import check_run
 from planner.errors import UsageError
 from planner.memory_model import MemoryModel
 from planner.memory_model.terms import Totals, quantities
-from planner.nouns.plan import Elsewhere, Stock
+from planner.nouns.elsewhere import Elsewhere
+from planner.nouns.plan import Stock
 from planner.nouns.request import Budget, Request
 from planner.nouns.run import Configuration, Run, Transformers
 from planner.nouns.words import OTHER_RUNTIMES, Precision, Runtime

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from planner.nouns.answers import Explained
+from planner.nouns.elsewhere import Elsewhere
 from planner.nouns.estimate import Asked, Estimate
-from planner.nouns.plan import Choice, Elsewhere, Limits, Provenance, Rejection, Stock, Suggestion
+from planner.nouns.plan import Choice, Limits, Provenance, Rejection, Stock, Suggestion
 from planner.wire import words
 from planner.wire.kinds import (
     BYTES,
