@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from planner.memory_model import arrays
 from planner.memory_model.features import OUTPUT_MASKS, POINTS, Operations, Quantities
 from planner.memory_model.laws import Group
-from planner.nouns.words import Runtime, Task
+from planner.nouns.words import OTHER_RUNTIMES, Runtime, Task
 
 USUAL_FRAME_PIXELS = 1080 * 1920
 USUAL_MASKS_BYTES = USUAL_FRAME_PIXELS * 4
@@ -56,6 +56,8 @@ def is_usual(task: Task, runtime: Runtime, q: Quantities, grown: Mapping[str, An
         few = (q.object_batch == POINTS[-1]) & (q.frame_pixels <= USUAL_FRAME_PIXELS)
     elif task == "video" and runtime == "own":
         few = (q.object_batch == 1) & (grown[OUTPUT_MASKS] <= USUAL_MASKS_BYTES)
+    elif runtime in OTHER_RUNTIMES:
+        few = q.objects > 0  # nothing is proposed of them: all that people ask for is alike
     else:
         few = grown[OUTPUT_MASKS] <= USUAL_MASKS_BYTES
     return run & few & (math == 0)
