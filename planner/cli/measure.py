@@ -14,7 +14,8 @@ from planner.cli import options
 from planner.cli.output import ProgressLine, answer
 from planner.errors import EnvironmentFailure, UsageError
 from planner.nouns.run import SWITCHES
-from planner.nouns.words import SweepKind
+from planner.nouns.words import OTHER_RUNTIMES, SweepKind, package_of
+from planner.text.packages import installed_version
 
 if TYPE_CHECKING:
     from planner.measure.collected import Refused
@@ -90,19 +91,20 @@ def command(
 
 
 def _sweep(trials: list[Trial], folder: Path, run: Runner, kind: SweepKind, output: str) -> None:
-    from importlib.metadata import PackageNotFoundError, version
-
     from planner.measure.sweep import sweep
     from planner.report.measure import sweep_report
     from planner.runs.interruption import Interruption
     from planner.wire.sweep import SWEEP
 
-    try:
-        versions = {name: version(name) for name in ("torch", "sam2")}
-    except PackageNotFoundError as error:
-        raise EnvironmentFailure(
-            f"Measuring runs SAM 2, which needs {error.name}.", 'Install it with: pip install "sam2-plan[run]"'
-        ) from None
+    versions = {}
+    for package in ("torch", package_of(trials[0].runtime)):
+        installed = installed_version(package)
+        if installed is None:
+            extra = package if package in OTHER_RUNTIMES else "run"
+            raise EnvironmentFailure(
+                f"Measuring runs SAM 2, which needs {package}.", f'Install it with: pip install "sam2-plan[{extra}]"'
+            )
+        versions[package] = installed
     with ProgressLine() as line, Interruption() as interruption:
 
         def tell(progress: Progress) -> None:
