@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from planner.errors import UsageError
 from planner.nouns.request import Gpu, Pins, Request
-from planner.nouns.run import Configuration, Workload
+from planner.nouns.run import Configuration, Workload, bounds_memory
 from planner.nouns.words import (
     ALL_VARIANTS,
     ATTENTIONS,
@@ -42,13 +42,20 @@ def bounded_memory_bank_of(runtime: Runtime | None, bounded: bool = True) -> boo
     check_word(runtime, "runtime", RUNTIMES)
     if runtime == "ultralytics":  # which prunes unless it is told not to
         return bounded
-    keeps = runtime in ("stock", "transformers")
-    if not keeps and not bounded:
+    bounds = bounds_memory(runtime)
+    if bounds and not bounded:
         raise UsageError(
             f"The runtime {runtime} and an unbounded memory bank contradict each other.",
             "Only stock, transformers and Ultralytics keep everything: leave one of the two out.",
         )
-    return not keeps
+    return bounds
+
+
+def object_batch_of(
+    runtime: Runtime | None, task: Task, objects: int | str, object_batch: int | str | None
+) -> int | str | None:
+    """Objects of one pass as said; where nobody says it, Ultralytics takes all together."""
+    return objects if runtime == "ultralytics" and object_batch is None and task != "automask" else object_batch
 
 
 def configuration_and_workload(

@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from planner.api.asking import bounded_memory_bank_of, check_exact, configuration_and_workload, named_gpu
+from planner.api.asking import (
+    bounded_memory_bank_of,
+    check_exact,
+    configuration_and_workload,
+    named_gpu,
+    object_batch_of,
+)
 from planner.catalog.capability import what_it_lacks
 from planner.catalog.runtimes import check_keep_all, check_run
 from planner.catalog.torch_rules import build_named, check_code
@@ -101,8 +107,7 @@ def predict(
     precision = precision or usual_precision(gpu)
     check_keep_all(keep_all, runtime or "own")
     bounded_memory_bank = bounded_memory_bank_of(runtime, bounded_memory_bank and not keep_all)
-    if runtime == "ultralytics" and object_batch is None and task != "automask":
-        object_batch = objects  # all go together
+    object_batch = object_batch_of(runtime, task, objects, object_batch)
     configuration, workload = configuration_and_workload(
         variant=variant, resolution=resolution, task=task, version=version, precision=precision, attention=attention,
         objects=objects, frames=frames, frame_size=frame_size, object_batch=object_batch,

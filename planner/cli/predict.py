@@ -83,7 +83,7 @@ def command(
     (vos_optimized, compile_image_encoder) are not covered.
     """
     import planner
-    from planner.api.asking import bounded_memory_bank_of, configuration_and_workload
+    from planner.api.asking import bounded_memory_bank_of, configuration_and_workload, object_batch_of
     from planner.api.predict import usual_precision
     from planner.api.questions import runtimes
     from planner.cli.exact import telling_progress
@@ -95,8 +95,7 @@ def command(
     ways: dict[str, Any] = {name: asked.pop(name) for name in ("streaming", "processing_device", "keep_all")}
     check_keep_all(ways["keep_all"], runtime)
     asked["bounded_memory_bank"] = bounded_memory_bank_of(runtime, not ways["keep_all"])
-    if runtime == "ultralytics" and asked["object_batch"] is None and asked["task"] != "automask":
-        asked["object_batch"] = asked["objects"]  # all go together
+    asked["object_batch"] = object_batch_of(runtime, asked["task"], asked["objects"], asked["object_batch"])
     whose: dict[str, Any] = {"gpu": gpu, "vram": vram, "torch": torch, "position_tables": position_tables}
     with telling_progress() as progress:
         estimate = planner.predict(**asked, **whose, **ways, runtime=runtime, exact=exact, progress=progress)

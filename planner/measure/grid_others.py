@@ -12,7 +12,7 @@ from itertools import product
 from typing import Any
 
 from planner.measure.grid import AMPERE, BLACKWELL, DRAWN_CAPABILITIES, TURING, Point
-from planner.nouns.run import Configuration, Run, Transformers, Workload, native_resolution
+from planner.nouns.run import Configuration, Run, Transformers, Workload, bounds_memory, native_resolution
 from planner.nouns.words import OTHER_MODELS, VARIANTS, VERSIONS, DrivenRuntime, Precision, Variant
 from planner.profiles.rehearsed import DRAWN, FIT, HELD_OUT, RehearsedUse
 
@@ -100,7 +100,7 @@ def _point(
     workload["frames"] = FULL if task == "video" else 1
     configuration: dict[str, Any] = {"variant": variant, "version": "2.1", "precision": precision}
     configuration["resolution"] = native_resolution(variant)
-    configuration["bounded_memory_bank"] = runtime == "ultralytics"
+    configuration["bounded_memory_bank"] = bounds_memory(runtime)
     for name, value in fields.items():
         (workload if name in workload else configuration)[name] = value
     if runtime == "ultralytics":

@@ -10,7 +10,7 @@ from typing import Any
 from planner.catalog.runtimes import check_run, resolution_of
 from planner.errors import FileError, UsageError
 from planner.measure.trial import Trial
-from planner.nouns.run import SWITCHES, Configuration, Transformers, Workload, native_resolution
+from planner.nouns.run import SWITCHES, Configuration, Transformers, Workload, bounds_memory, native_resolution
 from planner.nouns.words import (
     ALL_VARIANTS,
     DRIVEN_RUNTIMES,
@@ -139,7 +139,7 @@ def _trial(asked: Mapping[str, Any], runtime: DrivenRuntime, device: str) -> Tri
         resolution=(height, width),
         precision=asked["precision"],
         object_batch=batch or (STOCK_POINTS if task == "automask" else 1),
-        bounded_memory_bank=runtime in ("own", "ultralytics") and not asked["keep_all"],
+        bounded_memory_bank=bounds_memory(runtime, asked["keep_all"]),
         **switched,
     )
     workload = Workload(

@@ -31,7 +31,7 @@ from planner.memory_model.terms import (
 )
 from planner.nouns.estimate import Component, Estimate
 from planner.nouns.request import Gpu
-from planner.nouns.run import Configuration, Run, Transformers, Workload, name_of, runtime_of
+from planner.nouns.run import Configuration, Run, Transformers, Workload, bounds_memory, name_of, runtime_of
 from planner.nouns.words import OTHER_RUNTIMES, PositionTables, Runtime, Task, Variant
 
 if TYPE_CHECKING:
@@ -229,7 +229,7 @@ class MemoryModel:
         return tables.predict(self, columns, task, objects, frames, frame_pixels)
 
     def _group(self, runtime: Runtime, configuration: Configuration, workload: Workload, generation: str) -> Group:
-        if workload.frames is None and workload.task == "video" and runtime in ("stock", "transformers"):
+        if workload.frames is None and workload.task == "video" and not bounds_memory(runtime):
             raise UsageError(
                 "A clip without end has no peak on an unbounded memory bank: it keeps every frame.",
                 "Give a number of frames, or ask for the runtime own, whose memory bank is bounded.",

@@ -114,6 +114,11 @@ def name_of(configuration: Configuration, workload: Workload, capability: tuple[
     return " ".join(map(str, words))
 
 
+def bounds_memory(runtime: Runtime, keep_all: bool = False) -> bool:
+    """Whether a runtime keeps only what SAM 2 will read again. keep_all: what Ultralytics alone can be told."""
+    return runtime not in ("stock", "transformers") and not keep_all
+
+
 def runtime_of(configuration: Configuration) -> DrivenRuntime:
     """Whose code a configuration is for."""
     return "own" if configuration.bounded_memory_bank else "stock"

@@ -8,12 +8,13 @@ from typing import NamedTuple
 
 from planner.catalog.capability import why_unsupported
 from planner.catalog.runtimes import check_run
+from planner.catalog.ultralytics import PRECISIONS
 from planner.errors import UsageError
 from planner.memory_model import MemoryModel
 from planner.memory_model.terms import AS_USUAL, Totals
 from planner.nouns.answers import Cards, Need, Needed
 from planner.nouns.request import Budget, Gpu, Headroom, Pins, Request
-from planner.nouns.run import Configuration, Run, Transformers, Workload
+from planner.nouns.run import Configuration, Run, Transformers, bounds_memory
 from planner.nouns.words import VARIANTS, VERSIONS, Precision, Purpose, Runtime, Verdict
 from planner.planning.candidates import (
     SQUARE_SIDES,
@@ -25,8 +26,9 @@ from planner.planning.candidates import (
     resolutions,
 )
 from planner.planning.choice_limits import card_size
+from planner.planning.others import batch_on, configuration_on
 from planner.planning.ranking import PRECISION_RANK
-from planner.planning.stock import NATIVE, OFFICIAL_PRECISION, stock_batch
+from planner.planning.stock import NATIVE, OFFICIAL_PRECISION
 from planner.planning.unnamed import smallest_for
 from planner.text.command_lines import planning_command
 from planner.text.units import MAXIMUM_SIZE_BYTES, format_size
@@ -78,14 +80,7 @@ class Whose(NamedTuple):
 
     def configuration(self, candidate: CandidateClass, member: Member) -> Configuration:
         """What it runs of a class in one way."""
-        bounded = self.runtime in ("own", "ultralytics")
-        return replace(candidate.configuration(member), bounded_memory_bank=bounded)
-
-    def batch(self, workload: Workload) -> int:
-        """Objects, or points, that a runtime other than ours takes in one pass."""
-        if self.runtime == "stock" or workload.task == "automask":
-            return stock_batch(workload)
-        return workload.objects if self.runtime == "ultralytics" else 1
+        return replace(candidate.configuration(member), bounded_memory_bank=bounds_memory(self.runtime))
 
     def sizes(self, request: Request) -> Sequence[tuple[int, int]]:
         """The resolutions at which it can run."""
@@ -95,25 +90,15 @@ class Whose(NamedTuple):
 
     def precisions(self, pins: Pins) -> Sequence[Precision]:
         """Those that the pins leave open and that it has."""
-        return [one for one in open_precisions(pins) if self.runtime != "ultralytics" or one != "bfloat16"]
+        return [one for one in open_precisions(pins) if self.runtime != "ultralytics" or one in PRECISIONS]
 
 
 def _check(request: Request, runtime: Runtime, transformers: Transformers) -> None:
-    workload, pins = request.workload, request.pins
+    workload, resolution = request.workload, request.pins.resolution
     if runtime != "stock":
-        whose = Whose(runtime, transformers)
-        configuration = Configuration(
-            variant=pins.variant or VARIANTS[0],
-            version=pins.version or VERSIONS[0],
-            resolution=pins.resolution or NATIVE,
-            precision=pins.precision or OFFICIAL_PRECISION,
-            attention=pins.attention or "auto",
-            object_batch=whose.batch(workload),
-            bounded_memory_bank=runtime == "ultralytics",
-        )
+        configuration = configuration_on(runtime, request, None, None)
         check_run(Run(runtime=runtime, configuration=configuration, workload=workload, transformers=transformers))
         return
-    resolution = pins.resolution
     if workload.task == "video" and workload.frames is None:
         raise UsageError(
             "No budget is enough for a clip without end on the stock predictor: it keeps every frame.",
@@ -170,7 +155,7 @@ def _classes(
     found = []
     for precision in whose.precisions(pins):
         empty = CandidateClass(pins.variant, pins.version, pins.resolution, precision, attention, (), None)
-        member = Member(whose.batch(request.workload), False, 0, 0, 0, 0)
+        member = Member(batch_on(whose.runtime, request.workload), False, 0, 0, 0, 0)
         configuration = whose.configuration(empty, member)
         totals = model.totals(configuration, request.workload, capability, *whose)
         member = member._replace(least_bytes=totals.least, total_bytes=totals.total, upper_bytes=totals.upper)

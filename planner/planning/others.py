@@ -18,10 +18,10 @@ from planner.memory_model.terms import Totals, quantities
 from planner.nouns.elsewhere import Elsewhere
 from planner.nouns.plan import Stock
 from planner.nouns.request import Budget, Request
-from planner.nouns.run import Configuration, Run, Transformers
+from planner.nouns.run import Configuration, Run, Transformers, Workload, bounds_memory
 from planner.nouns.words import OTHER_RUNTIMES, Precision, Runtime
 from planner.planning.choice_limits import largest_if_any
-from planner.planning.stock import MOST_FRAMES, NATIVE, STOCK_POINTS_PER_BATCH, judged
+from planner.planning.stock import MOST_FRAMES, NATIVE, judged, stock_batch
 from planner.text.spelling import check_word
 from planner.text.units import format_size
 
@@ -66,18 +66,22 @@ def configuration_on(
     able = [one for one in AS_GUIDES_HAVE_IT[runtime] if why_unsupported(one, "auto", capability) is None]
     square = chosen is not None and chosen.resolution[0] == chosen.resolution[1]
     usual = chosen.resolution if chosen and square and runtime == "ultralytics" else NATIVE
-    batch = 1
-    if runtime == "ultralytics":
-        batch = STOCK_POINTS_PER_BATCH if workload.task == "automask" else workload.objects
     return Configuration(
         variant=pins.variant or (chosen.variant if chosen else "tiny"),
         version=pins.version or (chosen.version if chosen else "2.1"),
         resolution=pins.resolution or usual,
         precision=pins.precision or (able or AS_GUIDES_HAVE_IT[runtime])[0],
         attention=pins.attention or "auto",
-        object_batch=batch,
-        bounded_memory_bank=runtime == "ultralytics",
+        object_batch=batch_on(runtime, workload),
+        bounded_memory_bank=bounds_memory(runtime),
     )
+
+
+def batch_on(runtime: Runtime, workload: Workload) -> int:
+    """Objects, or points, that a runtime other than ours takes in one pass."""
+    if runtime == "stock" or workload.task == "automask":
+        return stock_batch(workload)
+    return workload.objects if runtime == "ultralytics" else 1
 
 
 def _found(run: Run, budget: Budget, model: MemoryModel) -> Stock:

@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from planner.nouns.measurement import Figure, Measurement
-from planner.nouns.run import Configuration, Run, Usage, Workload, runtime_of
+from planner.nouns.run import Configuration, Run, Usage, Workload, bounds_memory, runtime_of
 
 CONFIGURATION = tuple(field.name for field in fields(Configuration))
 WORKLOAD = tuple(field.name for field in fields(Workload))
@@ -33,7 +33,7 @@ def run_of(measurement: Measurement) -> Run | None:
     if not (m.variant and m.resolution and m.precision):
         return None
     said = {name: getattr(m, name) for name in CONFIGURATION if getattr(m, name) is not None}
-    bounded = m.runtime not in ("stock", "transformers") and m.bounded_memory_bank is not False
+    bounded = (m.runtime is None or bounds_memory(m.runtime)) and m.bounded_memory_bank is not False
     configuration = Configuration(**{"version": VERSION} | said | {"bounded_memory_bank": bounded})
     workload = Workload(task=m.task, objects=m.objects or 1, frames=m.frames, frame_size=m.frame_size or m.resolution)
     return Run(

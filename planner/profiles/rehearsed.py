@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from planner.errors import FileError
-from planner.nouns.run import SWITCHES, Configuration, Run, Transformers, Usage, Workload
+from planner.nouns.run import SWITCHES, Configuration, Run, Transformers, Usage, Workload, bounds_memory
 from planner.nouns.words import (
     ALL_VARIANTS,
     ATTENTIONS,
@@ -127,7 +127,7 @@ def _run(runtime: Runtime, row: Mapping[str, str]) -> RehearsedRun:
         precision=check_word(row["precision"], "precision", PRECISIONS),
         attention=check_word(row["attention"], "attention", ATTENTIONS),
         object_batch=int(row["batch"]),
-        bounded_memory_bank=runtime in ("own", "ultralytics") and "keeps-all" not in ways,
+        bounded_memory_bank=bounds_memory(runtime, keep_all="keeps-all" in ways),
         **{name: row.get(name) == "1" for name in SWITCHES},
     )
     workload = Workload(

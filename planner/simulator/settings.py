@@ -11,7 +11,7 @@ from planner.catalog.runtimes import check_keep_all, check_model, check_run, res
 from planner.catalog.torch_rules import TorchRules, check_code, release_of, rules_of, said
 from planner.errors import EnvironmentFailure, UsageError
 from planner.memory_model.releases import check_tables
-from planner.nouns.run import Configuration, Run, Sam2, Transformers, Workload
+from planner.nouns.run import Configuration, Run, Sam2, Transformers, Workload, bounds_memory
 from planner.nouns.words import (
     ALL_VARIANTS,
     ATTENTIONS,
@@ -122,7 +122,7 @@ def checked(settings: dict[str, Any]) -> dict[str, Any]:
 
 def _frames(settings: dict[str, Any]) -> int | None:
     if settings["frames"] is None:
-        endless = settings["runtime"] in ("own", "ultralytics") and not settings["keep_all"]
+        endless = bounds_memory(settings["runtime"], settings["keep_all"])
         return 1 if settings["task"] != "video" else None if endless else STOCK_FRAMES
     return parse_frames(settings["frames"])
 
@@ -166,7 +166,7 @@ def run_of(asked: Mapping[str, Any]) -> Run:
     configuration = Configuration(
         **{name: asked[name] for name in OF_CONFIGURATION},
         object_batch=batch,
-        bounded_memory_bank=runtime in ("own", "ultralytics") and not asked["keep_all"],
+        bounded_memory_bank=bounds_memory(runtime, asked["keep_all"]),
     )
     return Run(
         runtime=runtime,
