@@ -67,7 +67,7 @@ def runtime(known: tuple[Runtime, ...] = DRIVEN_RUNTIMES, words: str = "whose co
 
 runtimes = click.option(
     "--runtime", "runtimes", type=Word(OTHER_RUNTIMES), multiple=True,
-    help="say what this runtime would need, too: transformers, ultralytics; may be given twice",
+    help="say what this runtime would need, too; may be given twice",
 )  # fmt: skip
 
 given = stack(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from planner.nouns.words import (
     Attention,
@@ -147,6 +147,12 @@ class Transformers:
     """Where the processor prepares a whole clip; the device of the model unless it is said."""
 
 
+def unusual(ways: Sam2 | Transformers) -> dict[str, Any]:
+    """What of how a package is called is not as usual, by name."""
+    said = ((one.name, getattr(ways, one.name), one.default) for one in fields(ways))
+    return {name: value for name, value, usual in said if value != usual}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """Whose code does what, and how: all that the bytes of a run depend on beside the machine."""
@@ -177,9 +183,8 @@ class Run:
         words += [name.replace("_", "-") for name in SWITCHES if getattr(c, name)]
         words += [self.prompt] * (self.prompt != "box")
         words += ["keeps-all"] * (self.runtime == "ultralytics" and not c.bounded_memory_bank)
-        for way in (self.sam2, self.transformers):
-            said = ((one.name, getattr(way, one.name), one.default) for one in fields(way))
-            words += [f"{name}={value}" for name, value, usual in said if value != usual]
+        for ways in (self.sam2, self.transformers):
+            words += [f"{name}={value}" for name, value in unusual(ways).items()]
         return "-".join(words)
 
 

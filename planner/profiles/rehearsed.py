@@ -9,13 +9,13 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from planner.errors import FileError
-from planner.nouns.run import SWITCHES, Configuration, Run, Transformers, Usage, Workload, bounds_memory
+from planner.nouns.run import SWITCHES, Configuration, Run, Transformers, Usage, Workload, bounds_memory, unusual
 from planner.nouns.words import (
     ALL_VARIANTS,
     ATTENTIONS,
@@ -112,8 +112,7 @@ def _cells(one: RehearsedRun) -> list[str]:
 def _ways(run: Run) -> str:
     """What of how it is called is not as usual."""
     words = ["keeps-all"] * (run.runtime == "ultralytics" and not run.configuration.bounded_memory_bank)
-    said = ((one.name, getattr(run.transformers, one.name), one.default) for one in fields(Transformers))
-    return " ".join([*words, *(f"{name}={value}" for name, value, usual in said if value != usual)])
+    return " ".join([*words, *(f"{name}={value}" for name, value in unusual(run.transformers).items())])
 
 
 def _run(runtime: Runtime, row: Mapping[str, str]) -> RehearsedRun:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 
 from planner.nouns.measurement import Environment, Figure, Measurement
-from planner.nouns.run import Transformers
+from planner.nouns.run import unusual
 from planner.profiles.conversion import CONFIGURATION, WORKLOAD
 from planner.profiles.reader import SCHEMA_VERSION
 from planner.text.strict_yaml import dump
@@ -35,7 +34,7 @@ def _entry(measurement: Measurement, first: Measurement) -> dict[str, object]:
         "id": measurement.id,
         "use": measurement.use,
         "workload": _plain(measurement, WORKLOAD),
-        "configuration": _plain(measurement, (*CONFIGURATION, "runtime")) | _ways(measurement.transformers),
+        "configuration": _plain(measurement, (*CONFIGURATION, "runtime")) | unusual(measurement.transformers),
         "figures": [_figure(figure) for figure in measurement.figures],
     }
     entry |= {name: getattr(measurement, name) for name, usual in _RARE.items() if getattr(measurement, name) != usual}
@@ -46,12 +45,6 @@ def _entry(measurement: Measurement, first: Measurement) -> dict[str, object]:
     if measurement.note is not None:
         entry["note"] = measurement.note
     return entry
-
-
-def _ways(transformers: Transformers) -> dict[str, object]:
-    """How transformers was called, as far as that is not as usual."""
-    said = ((one.name, getattr(transformers, one.name), one.default) for one in fields(Transformers))
-    return {name: value for name, value, usual in said if value != usual}
 
 
 def _figure(figure: Figure) -> dict[str, object]:
