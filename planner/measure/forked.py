@@ -116,10 +116,10 @@ def _leave_pictures_alone() -> None:
     from planner.runtime.prepare import Form
 
     def prepare_frame(form: Form, picture: numpy.ndarray) -> torch.Tensor:
-        return host_tensor((1, 3, *form.resolution), form.dtype, pinned=form.pinned)
+        return host_tensor((*form.resolution, 3), torch.uint8, pinned=form.pinned)
 
     def prepare_picture(network: Network, picture: numpy.ndarray) -> torch.Tensor:
-        return network.cast(torch.empty((1, 3, *network.resolution))).to(network.device)
+        return network.lower(torch.empty((1, 3, *network.resolution))).to(network.device)
 
     def load_image(path: str, side: int) -> tuple[torch.Tensor, int, int]:
         with Image.open(path) as picture:

@@ -15,9 +15,10 @@ from planner.nouns.words import OTHER_RUNTIMES, Runtime
 PROCESS_BYTES = 550_000_000
 """Assumed: what a process takes that has imported torch 2.14.1 and sam2, on a CPU (docs/log.md). What CUDA adds is not
 known."""
-PICTURES = 6
-"""Source pictures at once: at work, two ready and one being made (planner/runtime/tracking.py, AHEAD), and two whose
-masks are being written (planner/outputs/behind.py, DEPTH)."""
+PICTURES = 8
+"""Source pictures at once: at work, two ready and one being made (planner/runtime/tracking.py, AHEAD), two decoded
+before they are wanted (planner/sources/folders.py, DECODERS), and two whose masks are being written
+(planner/outputs/behind.py, DEPTH)."""
 PREPARED = 4
 """Resized frames at once: the first four of these."""
 WRITTEN = 3
@@ -135,7 +136,7 @@ def _own(configuration: Configuration, workload: Workload) -> tuple[Component, .
         masks = height * width * (1 if workload.task == "automask" else 2 * workload.objects)
         return _parts(frames=picture * (1 + arrays.FLOAT32 * PICTURE_COPIES), masks=masks)
     one = _pinned(round(arrays.memory_per_frame(pixels)))
-    prepared = _pinned(pixels * CHANNELS * arrays.FLOAT32)
+    prepared = _pinned(pixels * CHANNELS)
     return _parts(
         frames=PICTURES * picture + PREPARED * prepared,
         bank=workload.objects * one * (REMEMBERED if configuration.offload_state else 1),

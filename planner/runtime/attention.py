@@ -18,6 +18,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from planner.errors import UsageError
 from planner.nouns.words import Attention, Variant
 from planner.runtime.cuda import out_of_memory
+from planner.runtime.layers import linear
 
 HEAD_DIMENSIONS = {
     "tiny": (96, 256, 32, 16),
@@ -28,11 +29,15 @@ HEAD_DIMENSIONS = {
 """Dimensions of a variant's heads: image encoder, memory attention, mask decoder (sam2/configs, dim / num_heads)."""
 
 
+ROTATED_BYTES = 16 * 2**20
+"""What remembered frames may take in float32 while they are rotated: less than the values, which come after."""
+
+
 class RotaryAttention(RoPEAttention):  # type: ignore[misc]
     """sam2's attention with rotary positions, for feature maps of any shape.
 
     The same values as RoPEAttention, which makes its table for a square and rotates all keys at once in float32: here
-    one table serves all layers, and keys are rotated in place, one remembered frame at a time.
+    one table serves all layers, and keys are rotated in place, some remembered frames at a time.
     """
 
     def __init__(
@@ -55,22 +60,31 @@ class RotaryAttention(RoPEAttention):  # type: ignore[misc]
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, num_k_exclude_rope: int = 0) -> Tensor:
         """Attend from q (B×N×C) to k and v; the last `num_k_exclude_rope` keys have no position."""
-        q = self._separate_heads(self.q_proj(q), self.num_heads)
-        k = self._separate_heads(self.k_proj(k), self.num_heads)
-        v = self._separate_heads(self.v_proj(v), self.num_heads)
-        tokens = self.freqs_cis.shape[0]
+        q = self._separate_heads(linear(self.q_proj, q), self.num_heads)
+        k = self._separate_heads(linear(self.k_proj, k), self.num_heads)
+        v = self._separate_heads(linear(self.v_proj, v), self.num_heads)
         _rotate(q, self.freqs_cis)
-        for start in range(0, k.shape[-2] - num_k_exclude_rope, tokens):
-            _rotate(k[:, :, start : start + tokens], self.freqs_cis)
+        _rotate(k[:, :, : k.shape[-2] - num_k_exclude_rope], self.freqs_cis)
         attended = functional.scaled_dot_product_attention(q, k, v)
         del q, k, v
-        return self.out_proj(self._recombine_heads(attended))
+        return linear(self.out_proj, self._recombine_heads(attended))
 
 
 def _rotate(x: Tensor, table: Tensor) -> None:
-    """Turn pairs of channels by the table's angles, in place (sam2.modeling.position_encoding.apply_rotary_enc)."""
-    pairs = torch.view_as_complex(x.float().reshape(*x.shape[:-1], -1, 2))
-    x.copy_(torch.view_as_real(pairs * table).flatten(3))
+    """Turn pairs of channels of B×heads×(frames·tokens)×C by the table's angles, in place.
+
+    As sam2.modeling.position_encoding.apply_rotary_enc, some frames at once.
+    """
+    tokens = table.shape[0]
+    each = x.shape[0] * x.shape[1] * tokens * x.shape[-1] * table.element_size() // 2
+    some = x.shape[-2] if x.dtype is torch.float32 else max(1, ROTATED_BYTES // each) * tokens
+    for start in range(0, x.shape[-2], some):
+        part = x[:, :, start : start + some]
+        exact = part.float()
+        turned = torch.view_as_complex(exact.unflatten(-1, (-1, 2))).unflatten(2, (-1, tokens))
+        turned.mul_(table)
+        if exact is not part:
+            part.copy_(exact)
 
 
 @contextlib.contextmanager

@@ -53,3 +53,17 @@ def host_tensor(shape: tuple[int, ...], dtype: torch.dtype, *, pinned: bool) -> 
             if out_of_memory(error) is None:
                 raise
     return torch.empty(shape, dtype=dtype)
+
+
+def to_host(values: torch.Tensor) -> torch.Tensor:
+    """The values on the host, from a GPU in pinned memory: not there before wait_for(device)."""
+    if values.device.type != "cuda":
+        return values.cpu()
+    kept = host_tensor(tuple(values.shape), values.dtype, pinned=True)
+    return kept.copy_(values, non_blocking=kept.is_pinned())
+
+
+def wait_for(device: torch.device) -> None:
+    """Wait until a GPU has done what was asked of it on the current stream; elsewhere all is done already."""
+    if device.type == "cuda":
+        torch.cuda.current_stream(device).synchronize()

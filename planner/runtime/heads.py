@@ -63,7 +63,6 @@ def to_network(network: Network, coordinates: Tensor, size: tuple[int, int]) -> 
     return relative * torch.tensor([width, height], dtype=torch.float32)
 
 
-@step
 def decode(
     network: Network,
     coarse: Tensor,
@@ -76,17 +75,42 @@ def decode(
 
     `coarse` is B×256×h×w; `masks` are B×1×4h×4w scores to refine, or None.
     """
-    model, count = network.model, coarse.shape[0]
+    count = coarse.shape[0]
+    if points is not None or masks is not None:
+        return _decode(network, coarse, fine, *_prompted(network, count, points, masks), multimask)
+    if count not in network.nothing:
+        sparse, dense = _prompted(network, count, None, None)
+        # Of the places of the map, which are all alike, one is kept.
+        network.nothing[count] = sparse, dense[:1, :, :1, :1].clone()
+    sparse, dense = network.nothing[count]
+    return _decode(network, coarse, fine, sparse, dense.expand(count, -1, *network.feature_size), multimask)
+
+
+def _prompted(network: Network, count: int, points: Clicks | None, masks: Tensor | None) -> tuple[Tensor, Tensor]:
+    """What the mask decoder is told of the prompts of `count` objects: B×N×256 and B×256×h×w."""
     if points is None:
         # sam2 stands one empty point in for no prompt.
         coordinates = torch.zeros(count, 1, 2, device=network.device)
         points = Clicks(coordinates, -torch.ones(count, 1, dtype=torch.int32, device=network.device))
-    sparse, dense = model.sam_prompt_encoder(points=tuple(points), boxes=None, masks=masks)
+    sparse, dense = network.model.sam_prompt_encoder(points=tuple(points), boxes=None, masks=masks)
+    return network.cast(sparse), network.cast(dense)
+
+
+@step
+def _decode(
+    network: Network,
+    coarse: Tensor,
+    fine: tuple[Tensor, Tensor],
+    sparse: Tensor,
+    dense: Tensor,
+    multimask: bool,
+) -> Decoded:
+    model, count = network.model, coarse.shape[0]
     scores, quality, tokens, presence = model.sam_mask_decoder(
         image_embeddings=coarse,
         image_pe=network.dense_positions,
-        sparse_prompt_embeddings=network.cast(sparse),
-        dense_prompt_embeddings=network.cast(dense),
+        sparse_prompt_embeddings=sparse,
+        dense_prompt_embeddings=dense,
         multimask_output=multimask,
         repeat_image=False,
         high_res_features=list(fine),

@@ -9,12 +9,13 @@ import torch
 from sam2.modeling.sam2_utils import get_1d_sine_pe
 from torch import Tensor
 
+from planner.runtime.layers import layer_norm, linear
 from planner.runtime.memory_bank import REMEMBERED_POINTERS, ObjectMemory, Shelf
 from planner.runtime.network import Network, sum_into
 from planner.runtime.watch import step
 
-HIDDEN_BYTES = 8 * 2**20
-"""What the hidden layer of memory attention's MLP may take at once."""
+HIDDEN_BYTES = 16 * 2**20
+"""What the hidden layer of memory attention's MLP may take at once: less than the keys, which have gone by then."""
 
 
 @step
@@ -100,26 +101,47 @@ def _sequence(
         rows = slice(place * tokens, (place + 1) * tokens)
         for index, (_, entry) in enumerate(entries):
             values[index, rows] = shelf.get(entry).flatten(2)[0].transpose(0, 1)
-        keys[:, rows] = network.memory_positions[entries[0][0]]
+    kept = length - excluded
+    _fill_positions(keys[:, :kept].unflatten(1, (-1, tokens)), network, [place for place, _ in remembered[0]])
     if excluded:
         for index, pointed in enumerate(pointing):
             stacked = torch.cat([entry.pointer for _, entry in pointed])
-            values[index, length - excluded :] = stacked.reshape(-1, model.mem_dim)
-        distances = torch.tensor([distance for distance, _ in pointing[0]])
-        keys[:, length - excluded :] = _pointer_positions(network, distances, pointers).repeat_interleave(split, dim=0)
+            values[index, kept:] = stacked.reshape(-1, model.mem_dim)
+        distances = tuple(distance for distance, _ in pointing[0])
+        keys[:, kept:] = _pointer_positions(network, distances, pointers, split)
     keys += values
-    return values, keys, excluded
+    # Each layer reads both: cast here, they are not in each.
+    return network.lower(values), network.lower(keys), excluded
 
 
-def _pointer_positions(network: Network, distances: Tensor, pointers: int) -> Tensor:
-    """P×64: how long ago each pointer was."""
+def _fill_positions(keys: Tensor, network: Network, places: list[int]) -> None:
+    """Fill B×F×(h·w)×64 with the positions of the frames at these temporal positions.
+
+    Those that follow each other, as all do once the bank is full, are filled in one piece.
+    """
+    start = 0
+    for stop in range(1, len(places) + 1):
+        if stop == len(places) or places[stop] != places[stop - 1] + 1:
+            keys[:, start:stop] = network.memory_positions[places[start] : places[stop - 1] + 1]
+            start = stop
+
+
+def _pointer_positions(network: Network, distances: tuple[int, ...], pointers: int, split: int) -> Tensor:
+    """(P·split)×64: how long ago each pointer was. Kept while it stays the same, as it does once the bank is full."""
+    asked = (distances, pointers)
+    if network.last_pointers is None or network.last_pointers[0] != asked:
+        network.last_pointers = asked, _make_pointer_positions(network, distances, pointers, split)
+    return network.last_pointers[1]
+
+
+def _make_pointer_positions(network: Network, distances: tuple[int, ...], pointers: int, split: int) -> Tensor:
     model = network.model
     if not model.add_tpos_enc_to_obj_ptrs:
-        return torch.zeros((len(distances), model.mem_dim), device=network.device)
+        return torch.zeros((len(distances) * split, model.mem_dim), device=network.device)
     dim = model.hidden_dim if model.proj_tpos_enc_in_obj_ptrs else model.mem_dim
-    sine = get_1d_sine_pe(distances.to(network.device) / (pointers - 1), dim=dim)
+    sine = get_1d_sine_pe(torch.tensor(distances).to(network.device) / (pointers - 1), dim=dim)
     positions: Tensor = model.obj_ptr_tpos_proj(network.cast(sine))
-    return positions
+    return positions.repeat_interleave(split, dim=0)
 
 
 @step
@@ -128,18 +150,20 @@ def _attend(network: Network, image: Tensor, memory: Tensor, keys: Tensor, exclu
     attention = network.model.memory_attention
     x = image + 0.1 * network.image_positions.transpose(0, 1)
     for layer in attention.layers:
-        normed = layer.norm1(x)
+        normed = network.lower(layer_norm(layer.norm1, x))
         x = sum_into(x, layer.self_attn(normed, normed, normed))
         del normed
-        x = sum_into(x, layer.cross_attn_image(layer.norm2(x), keys, memory, num_k_exclude_rope=excluded))
-        for strip in _strips(x, layer.linear1.out_features):
-            hidden = layer.linear1(layer.norm3(strip))
-            strip += layer.linear2(layer.activation(hidden))
+        x = sum_into(x, layer.cross_attn_image(layer_norm(layer.norm2, x), keys, memory, num_k_exclude_rope=excluded))
+        for strip in _strips(network, x, layer.linear1.out_features):
+            # The activation is ReLU: with the hidden layer once instead of twice.
+            hidden = linear(layer.linear1, network.lower(layer_norm(layer.norm3, strip))).relu_()
+            strip += linear(layer.linear2, hidden)
+            del hidden
     return attention.norm(x)
 
 
-def _strips(x: Tensor, channels: int) -> Iterator[Tensor]:
+def _strips(network: Network, x: Tensor, channels: int) -> Iterator[Tensor]:
     """Even parts of x, B×N×C, object by object, whose `channels` fit into HIDDEN_BYTES."""
-    count = -(-x.shape[1] * channels * x.element_size() // HIDDEN_BYTES)
+    count = -(-x.shape[1] * channels * network.kind.itemsize // HIDDEN_BYTES)
     for one in x.unbind(0):
         yield from one.tensor_split(count)

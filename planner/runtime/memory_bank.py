@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from planner.runtime.cuda import host_tensor
+from planner.runtime.cuda import to_host
 from planner.runtime.watch import SILENT, Watch
 
 REMEMBERED_FRAMES = 6
@@ -153,8 +153,5 @@ class Shelf:
         return coming
 
     def _to_host(self, features: Tensor) -> Tensor:
-        if not self._pinned:
-            return features.cpu()
-        kept = host_tensor(tuple(features.shape), features.dtype, pinned=True)
         # On the stream that computed them, hence after it; whoever reads them on another waits for that one.
-        return kept.copy_(features, non_blocking=kept.is_pinned())
+        return to_host(features) if self._pinned else features.cpu()

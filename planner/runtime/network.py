@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from sam2.build_sam import build_sam2
 from sam2.modeling.sam2_utils import LayerNorm2d
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from planner.nouns.run import Configuration
@@ -28,8 +28,14 @@ CONFIG_NAMES = {"tiny": "t", "small": "s", "base_plus": "b+", "large": "l"}
 FLOAT32_PARTS = ("sam_prompt_encoder.", "mask_downsample.")
 """Kept in float32 beside low-precision weights: positions of prompts would be rounded to 1/8 of a pixel in bfloat16,
 and the two parts together are 20 kB."""
+CAST_WHOLE = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+"""Modules of which autocast casts weight and bias in each call (torch.amp, "CUDA Ops that can autocast to float16"): they
+are cast once instead, to the same bits, in half the memory and without a kernel per call."""
 VIDEO_PARTS = ("memory_attention", "memory_encoder", "obj_ptr_proj", "obj_ptr_tpos_proj", "mask_downsample")
 """Modules that images and automatic masks never run."""
+LEVELS, MEAN, DEVIATION = 255.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""The highest level of a colour, and mean and deviation of ImageNet's (sam2/utils/misc.py, load_video_frames;
+sam2/utils/transforms.py)."""
 Context = Callable[[], contextlib.AbstractContextManager[Any]]
 
 
@@ -59,8 +65,15 @@ class Network:
         self.low_size = (height // 4, width // 4)
         """Size of the masks that the decoder makes, before they are enlarged."""
         self.dtype = WEIGHTS.get(configuration.precision, torch.float32)
+        """Of the weights that are no products', and of what the parts of the network hand to each other."""
+        self.kind = AUTOCAST.get(configuration.precision, self.dtype)
+        """In which products are computed."""
         self.half = self.dtype is not torch.float32
         self._contexts = contexts
+        self.last_pointers: tuple[Any, Tensor] | None = None
+        """Positions of the pointers that were read last, after what they hang on (planner.runtime.memory)."""
+        self.nothing: dict[int, tuple[Tensor, Tensor]] = {}
+        """What no prompt at all is to the mask decoder, by how many objects (planner.runtime.heads)."""
         self._make_tables()
 
     def reconfigured(self, configuration: Configuration) -> Network:
@@ -88,6 +101,10 @@ class Network:
         """`x` in the type of the weights; as it is under float32 and autocast."""
         return x.to(self.dtype) if self.half else x
 
+    def lower(self, x: Tensor) -> Tensor:
+        """`x` in the type of products, to which autocast would cast it in each of them that reads it."""
+        return x.to(self.kind)
+
     @phase("output", "outputs")
     def enlarge(self, masks: Tensor, size: tuple[int, int]) -> Tensor:
         """Mask scores N×M×h×w at `size`, float32, as sam2 resizes them."""
@@ -99,6 +116,8 @@ class Network:
 
     def _make_tables(self) -> None:
         model, (height, width) = self.model, self.feature_size
+        self.colours = colours(self.device)
+        """3×3×1×1 float32."""
         prompts = model.sam_prompt_encoder
         prompts.image_embedding_size = self.feature_size
         prompts.input_image_size = self.resolution
@@ -111,7 +130,7 @@ class Network:
             self.image_positions = self._sine(model.image_encoder.neck.position_encoding)
             """(h·w)×1×256: added to the image in memory attention."""
             where = self._sine(model.memory_encoder.position_encoding)[:, 0]
-            self.memory_positions = [where + when.reshape(-1) for when in model.maskmem_tpos_enc.flip(0)]
+            self.memory_positions = where + model.maskmem_tpos_enc.flip(0).reshape(-1, 1, where.shape[-1])
             """For each temporal position (planner.runtime.memory_bank) h·w×64: added to a remembered frame."""
             layer = model.memory_attention.layers[0].self_attn
             table = layer.compute_cis(end_x=width, end_y=height).to(self.device)
@@ -123,6 +142,14 @@ class Network:
         positions = encoding._pe(1, self.device, *self.feature_size)
         encoding.cache.clear()
         return self.cast(positions.flatten(2).permute(2, 0, 1).contiguous())
+
+
+def colours(device: torch.device) -> Tensor:
+    """Highest level, mean and deviation of each colour, 3×3×1×1 float32.
+
+    On the device: torch multiplies by the inverse of a number that is not (DivideKernels, div_true_kernel_cuda).
+    """
+    return torch.tensor([(LEVELS,) * 3, MEAN, DEVIATION])[..., None, None].to(device)
 
 
 def build(configuration: Configuration) -> Any:
@@ -164,15 +191,16 @@ def place(model: Any, configuration: Configuration, device: torch.device, *, vid
         for name in VIDEO_PARTS:
             if hasattr(model, name):
                 delattr(model, name)
-    dtype = WEIGHTS.get(configuration.precision)
+    dtype, casting = WEIGHTS.get(configuration.precision), AUTOCAST.get(configuration.precision)
     for module_name, module in model.named_modules():
+        kind = casting if casting and isinstance(module, CAST_WHOLE) else dtype
         for values in (module._parameters, module._buffers):
             for name, value in values.items():
                 if value is None:
                     continue
-                low = dtype is not None and not f"{module_name}.{name}".startswith(FLOAT32_PARTS)
+                low = kind is not None and not f"{module_name}.{name}".startswith(FLOAT32_PARTS)
                 given = value.detach()
-                moved = given.to(dtype if low else torch.float32).to(device)
+                moved = given.to(kind if low else torch.float32).to(device)
                 if moved is given:
                     # It may be a page of the checkpoint's file, which others may write to.
                     moved = given.clone()

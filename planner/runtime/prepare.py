@@ -7,7 +7,6 @@ a picture is worked on leaves that work's frames, and with them its tensors, in 
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy
@@ -17,11 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from planner.runtime.cuda import host_tensor
-from planner.runtime.network import Network
-
-MEAN = (0.485, 0.456, 0.406)
-DEVIATION = (0.229, 0.224, 0.225)
-"""Deviations of ImageNet (sam2/utils/misc.py, load_video_frames; sam2/utils/transforms.py)."""
+from planner.runtime.network import Network, colours
 
 
 class Form(NamedTuple):
@@ -29,33 +24,38 @@ class Form(NamedTuple):
 
     resolution: tuple[int, int]
     """(height, width)."""
-    dtype: torch.dtype
-    """The type of the weights."""
     pinned: bool
     """Whether it lies in pinned memory, if there is any, from which a GPU copies while it computes."""
 
 
 def form_for(network: Network) -> Form:
     """The form in which `network` wants its frames."""
-    return Form(network.resolution, network.dtype, network.device.type == "cuda")
+    return Form(network.resolution, network.device.type == "cuda")
 
 
 def prepare_frame(form: Form, picture: numpy.ndarray) -> Tensor:
-    """A frame of a video, H×W×3 uint8, as a 1×3×h×w tensor on the host."""
+    """A frame of a video, H×W×3 uint8, at the network's resolution: h×w×3 uint8 on the host.
+
+    Whole levels are a quarter of the bytes to copy, and the device has numbers of them sooner than a host thread, which
+    would keep the one that asks for kernels waiting.
+    """
     height, width = form.resolution
-    small = numpy.asarray(Image.fromarray(picture).resize((width, height)))
-    frame = host_tensor((1, 3, height, width), form.dtype, pinned=form.pinned)
-    for channel, values in enumerate(_normalised()):
-        # Into the tensor's own type: the levels are looked up in float32 and rounded once.
-        frame[0, channel].copy_(torch.from_numpy(values[small[..., channel]]))
+    if picture.shape[:2] != form.resolution:
+        picture = numpy.asarray(Image.fromarray(picture).resize((width, height)))
+    frame = host_tensor((height, width, 3), torch.uint8, pinned=form.pinned)
+    frame.numpy()[:] = picture
     return frame
 
 
-@lru_cache
-def _normalised() -> tuple[numpy.ndarray, ...]:
-    """For each channel the value of each of the 256 levels, after load_video_frames: through float64, then float32."""
-    levels = torch.from_numpy(numpy.arange(256) / 255.0).to(torch.float32)
-    return tuple(((levels - mean) / deviation).numpy() for mean, deviation in zip(MEAN, DEVIATION, strict=True))
+def normalised(network: Network, frame: Tensor) -> Tensor:
+    """A frame that prepare_frame made, on the device, as numbers: 1×3×h×w in the type of products.
+
+    As load_video_frames, to the last bit of float32: its 256 levels divided by 255 in float64 and rounded are the same
+    as divided in float32 (tests/runtime/test_frames.py).
+    """
+    most, mean, deviation = network.colours
+    values = frame.permute(2, 0, 1)[None].to(torch.float32, memory_format=torch.contiguous_format)
+    return network.lower(values.div_(most).sub_(mean).div_(deviation))
 
 
 def prepare_picture(network: Network, picture: numpy.ndarray) -> Tensor:
@@ -68,5 +68,5 @@ def prepare_picture(network: Network, picture: numpy.ndarray) -> Tensor:
         values = functional.interpolate(
             values, size=network.resolution, mode="bilinear", align_corners=False, antialias=True
         )
-    mean, deviation = (torch.tensor(numbers, dtype=torch.float32)[:, None, None] for numbers in (MEAN, DEVIATION))
-    return network.cast(values.sub_(mean).div_(deviation)).to(network.device)
+    _, mean, deviation = colours(torch.device("cpu"))
+    return network.lower(values.sub_(mean).div_(deviation)).to(network.device)

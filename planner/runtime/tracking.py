@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,8 +14,9 @@ from torch import Tensor
 from planner.errors import OutOfMemory, UsageError
 from planner.prompts.ends import ends_of
 from planner.prompts.prompts import Prompt, prompts_from
+from planner.runtime.cuda import to_host, wait_for
 from planner.runtime.fallback import Ladder, Step
-from planner.runtime.prepare import Form, form_for, prepare_frame
+from planner.runtime.prepare import Form, form_for, normalised, prepare_frame
 from planner.runtime.state import read_state, write_state
 from planner.runtime.tracker import Tracker
 from planner.sources.ahead import Ahead
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 AHEAD = 2
 """Frames decoded and resized ahead of the one that is tracked."""
+PREPARERS = 2
+"""Threads that resize them."""
 
 
 class Shot(NamedTuple):
@@ -35,10 +39,10 @@ class Shot(NamedTuple):
     frame: int
     picture: numpy.ndarray
     """H×W×3 uint8."""
-    tensor: Tensor | None
-    """As the network wants it, on the host; None where it must be made again."""
+    ready: Future[Tensor] | None
+    """What prepare_frame makes of it; None where it must be made again."""
     form: Form | None = None
-    """What `tensor` was made for."""
+    """What it is made ready for."""
 
 
 class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
@@ -120,7 +124,7 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
             if self._masks or self._last is not None:
                 self.picture = shot.picture
                 self._last = shot.frame
-                self._recent.append(shot._replace(tensor=None))
+                self._recent.append(shot._replace(ready=None))
                 return shot.frame, self._masks
             # A stream that runs before its first prompt.
 
@@ -150,13 +154,19 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
         self._masks = self._answers(shot.frame)
 
     def _answers(self, frame: int) -> dict[int, numpy.ndarray]:
-        """Answers for all objects on `frame`; one at a time is on the device at the source's size."""
-        found = {}
+        """Answers for all objects on `frame`; one at a time is on the device at the source's size.
+
+        The device is waited for once, when all copies have been asked for. What is given lies in ordinary memory: of
+        pinned memory there is little, and whoever asks may keep all masks.
+        """
+        coming = {}
         for name in self._tracker.memories:
             scores = None if self._is_over(name, frame) else self._tracker.scores(name, frame)
             if scores is not None:
-                found[name] = (scores if self._scores else scores > 0).cpu().numpy()
-        return found
+                coming[name] = to_host(scores if self._scores else scores > 0)
+        wait_for(self._network.device)
+        pinned = self._network.device.type == "cuda"
+        return {name: answer.numpy().copy() if pinned else answer.numpy() for name, answer in coming.items()}
 
     def _next_shot(self) -> Shot:
         if self._again:
@@ -176,10 +186,11 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
 
     def _tensor(self, shot: Shot) -> Tensor:
         """The frame on the device."""
-        tensor = shot.tensor
-        if tensor is None or shot.form != self._forms[-1]:
+        if shot.ready is None or shot.form != self._forms[-1]:
             tensor = prepare_frame(self._forms[-1], shot.picture)
-        return tensor.to(self._network.device, non_blocking=True)
+        else:
+            tensor = shot.ready.result()
+        return normalised(self._network, tensor.to(self._network.device, non_blocking=True))
 
     # -- prompts --------------------------------------------------------------------------------------
 
@@ -373,9 +384,13 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
 
 
 def _prepared(frames: Frames, forms: deque[Form], start: int, direction: int) -> Iterator[Shot]:
-    """Frames made ready, in a thread of their own, which must not hold on to the Tracking that nobody holds."""
+    """Frames being made ready, read in a thread of their own, which must not hold on to the Tracking that nobody holds.
+
+    Each is handed on as soon as it is read: one that waited for the next would be late where frames come live.
+    """
     if frames.length is not None and not 0 <= start < frames.length:
         return
-    for index, picture in frames.read(start, direction):
-        form = forms[-1]
-        yield Shot(index, picture, prepare_frame(form, picture), form)
+    with ThreadPoolExecutor(PREPARERS, thread_name_prefix="sam2-plan-prepare") as pool:
+        for index, picture in frames.read(start, direction):
+            form = forms[-1]
+            yield Shot(index, picture, pool.submit(prepare_frame, form, picture), form)

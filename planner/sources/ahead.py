@@ -1,4 +1,4 @@
-"""An iterator whose items are made ahead of time by a thread, at most a few at once.
+"""Iterators whose items are made ahead of time by threads, at most a few at once.
 
 Knows nothing of what the items are. Decoding the next frame overlaps with the computation on this one.
 """
@@ -8,13 +8,15 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Generic, TypeVar
 
 from planner.errors import UsageError
 
 Item = TypeVar("Item")
+Asked = TypeVar("Asked")
 
 PATIENCE_SECONDS = 10.0
 """How long close() waits for a producer that sits in a call of its own (a camera, a network); then it is left
@@ -70,6 +72,25 @@ class Ahead(Generic[Item]):
         self._finalizer.detach()
         if self._thread is not threading.current_thread():
             self._thread.join(PATIENCE_SECONDS)
+
+
+def in_order(function: Callable[[Asked], Item], items: Iterable[Asked], threads: int) -> Iterator[Item]:
+    """`function` of each item, in order, worked out by several threads, each at most one item ahead.
+
+    An exception is raised where its item would have come. For items that are there: it looks `threads` items ahead.
+    """
+    pending: deque[Future[Item]] = deque()
+    with ThreadPoolExecutor(threads, thread_name_prefix="sam2-plan-in-order") as pool:
+        try:
+            for item in items:
+                pending.append(pool.submit(function, item))
+                if len(pending) > threads:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for one in pending:
+                one.cancel()
 
 
 class _Desk(Generic[Item]):

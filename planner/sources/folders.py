@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from planner.errors import FileError
+from planner.sources.ahead import in_order
 from planner.sources.depth import PictureWarning
 from planner.sources.frames import Frames
 from planner.sources.pictures import Picture, clip_bits, orientation_note, pil_image, read_picture
@@ -18,6 +19,8 @@ from planner.text.units import counted
 SUFFIXES = (".avif", ".bmp", ".jp2", ".jpeg", ".jpg", ".png", ".pgm", ".ppm", ".tga", ".tif", ".tiff", ".webp")
 _INTEGER = re.compile(r"[-+]?[0-9]+", re.ASCII)
 _DIGITS = re.compile(r"([0-9]+)", re.ASCII)
+DECODERS = 2
+"""Threads that decode pictures, which takes longer than a frame of a small variant does on a fast GPU."""
 _SHOWN = 3
 """Names that a message gives of many."""
 
@@ -50,8 +53,8 @@ class FolderFrames(Frames):
                 raise self._another_size(index, (height, width))
 
     def _pictures(self, start: int, step: int) -> Iterator[tuple[int, Picture]]:
-        for index in range(start, len(self._files) if step == 1 else -1, step):
-            yield index, self._picture(index)
+        indices = range(start, len(self._files) if step == 1 else -1, step)
+        yield from zip(indices, in_order(self._picture, indices, DECODERS), strict=True)
 
     def _picture(self, index: int) -> Picture:
         try:
