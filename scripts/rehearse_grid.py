@@ -28,7 +28,7 @@ from planner.measure.grid import Point, points
 from planner.measure.grid_others import points as points_of
 from planner.measure.trial import RAN, Outcome, Trial
 from planner.nouns.run import Usage
-from planner.nouns.words import OTHER_MODELS, OTHER_RUNTIMES
+from planner.nouns.words import DRIVEN_RUNTIMES, OTHER_MODELS, OTHER_RUNTIMES
 from planner.profiles.rehearsed import DRAWN, RehearsedRun, file_name, runs_text
 from planner.rehearsal.machine import imaginary_gpu
 from planner.text.files import read_journal, write
@@ -87,11 +87,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="runs side by side")
     parser.add_argument("--least", type=int, metavar="N", help="of N runs that the journal has, what they complete in")
     parser.add_argument("--write-only", action="store_true", help="run nothing, write what the journal has")
-    parser.add_argument("--runtime", choices=OTHER_RUNTIMES, help="of this runtime instead of own and stock")
+    parser.add_argument("--runtime", choices=DRIVEN_RUNTIMES, help="of this runtime instead of own and stock")
     parser.add_argument("--model", choices=OTHER_MODELS, help="of this model, in transformers")
     parser.add_argument("--list", action="store_true", help="print the runs and stop")
     options = parser.parse_args(arguments)
-    every = points(JUDGES, FITTED) if options.runtime is None else points_of(options.runtime, *OF_OTHERS)
+    if options.runtime in OTHER_RUNTIMES:
+        every = points_of(options.runtime, *OF_OTHERS)
+    else:
+        every = [one for one in points(JUDGES, FITTED) if options.runtime in (None, one.run.runtime)]
     if options.model:
         every = points_of("transformers", *OF_MODELS, variants=(options.model,))
     if options.list:

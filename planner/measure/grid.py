@@ -17,7 +17,7 @@ from planner.catalog.capability import what_it_lacks
 from planner.nouns.request import Request
 from planner.nouns.run import Configuration, Run, Workload
 from planner.nouns.words import SAM2_RUNTIMES, VARIANTS, VERSIONS, DrivenRuntime, Precision
-from planner.planning.candidates import POINT_BATCHES, SQUARE_SIDES, resolutions
+from planner.planning.candidates import POINT_BATCHES, SQUARE_SIDES, batches_of, resolutions
 from planner.profiles.rehearsed import DRAWN, FIT, HELD_OUT, RehearsedUse
 
 AMPERE, TURING, BLACKWELL = (8, 6), (7, 5), (12, 0)
@@ -151,11 +151,7 @@ def _growth() -> Iterator[Point]:
                 yield _point("own", task, attention=attention, **of)
         if size[0] == size[1]:
             yield from _stock_growth(of)
-    for variant, batch, side in product(("tiny", "base_plus"), (2, 4, 8), (512, 1024)):
-        yield _point(
-            "own", "video", variant=variant, precision="autocast_bfloat16", resolution=(side, side), objects=10,
-            object_batch=batch,
-        )  # fmt: skip
+    yield from _passes()
     for runtime, task, source in product(SAM2_RUNTIMES, ("image", "automask"), (TWENTY_FOUR, HUNDRED)):
         if (runtime, task, source) != ("stock", "automask", HUNDRED):
             for variant in ("tiny", "large"):
@@ -163,6 +159,24 @@ def _growth() -> Iterator[Point]:
                     runtime, task, variant=variant, precision="autocast_bfloat16", resolution=(1024, 1024),
                     frame_size=source,
                 )  # fmt: skip
+
+
+def _passes() -> Iterator[Point]:
+    """Passes of several objects, which planning chooses where memory allows."""
+    for variant, precision, size in product(
+        VARIANTS, ("autocast_bfloat16", "float16"), ((512, 512), (576, 1024), (768, 768), (1024, 1024))
+    ):
+        of: dict[str, Any] = {"variant": variant, "precision": precision, "resolution": size}
+        for batch in batches_of(10):
+            yield _point("own", "video", objects=10, object_batch=batch, **of)
+        if variant in ("tiny", "large"):
+            for objects in (2, 3, 5, 16):
+                yield _point("own", "video", objects=objects, object_batch=objects, **of)
+    for capability, variant, batch in product((TURING, BLACKWELL), ("tiny", "large"), batches_of(10)):
+        yield _point(
+            "own", "video", capability, variant=variant, precision=_widths(capability)[0], resolution=(1024, 1024),
+            objects=10, object_batch=batch,
+        )  # fmt: skip
 
 
 def _stock_growth(of: dict[str, Any]) -> Iterator[Point]:
@@ -227,11 +241,18 @@ def _drawn(chance: random.Random, use: RehearsedUse) -> Point | None:
     if task == "video":
         configuration |= _drawn_ways(chance, own, objects)
         if own:
+            configuration["object_batch"] = _drawn_batch(objects, configuration)
             workload["frames"] = FULL_BANK if objects <= MANY_OBJECTS else MEMORIES_FULL
         else:
             workload["objects"] = objects = min(objects, 20)
             workload["frames"] = min(chance.choice((2, 10, 20, 40, 80, 120)), max(2, 160 // objects))
     return Point(_run(own, configuration, workload), capability, use)
+
+
+def _drawn_batch(objects: int, configuration: dict[str, Any]) -> int:
+    """As planning chooses, which takes the largest pass that surely fits: mostly several objects."""
+    chance = random.Random(f"{objects} {sorted(configuration.items())}")
+    return chance.choice((1, *batches_of(objects), *batches_of(objects)))
 
 
 def _run(own: bool, configuration: dict[str, Any], workload: dict[str, Any]) -> Run:
@@ -261,11 +282,12 @@ def _drawn_resolution(chance: random.Random, own: bool, source: Size) -> Size:
 
 
 def _drawn_ways(chance: random.Random, own: bool, objects: int) -> dict[str, Any]:
-    """How a video is run: passes and what is offloaded."""
+    """How a video is run. What is drawn for passes is not used: without it all that follows would be other runs."""
     batches = [batch for batch in (2, 4, 8) if batch <= objects]
-    several = own and batches and chance.random() < 0.15
+    if own and batches and chance.random() < 0.15:
+        chance.choice(batches)
     return {
-        "object_batch": chance.choice(batches) if several else 1,
+        "object_batch": 1,
         "offload_state": chance.random() < (0.25 if own else 0.1),
         "offload_video": not own and chance.random() < 0.2,
     }

@@ -7,6 +7,7 @@ costs no accuracy (objects per pass, where the memory bank lies).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from math import ceil
 from typing import NamedTuple
 
 from planner.catalog.capability import why_unsupported
@@ -22,8 +23,8 @@ SQUARE_SIDES = (512, 640, 768, 896, 1024, 1280, 1536, 2048)
 NON_SQUARE_LONG_SIDES = (640, 768, 896, 1024)
 SMALLEST_PIXELS = 512 * 512
 """Fewer pixels have no published accuracy to go by: they are planned only when pinned."""
-VIDEO_OBJECT_BATCHES = (8, 4, 2)
-"""Passes of several objects that are offered, the largest first."""
+OBJECTS_OF_A_PASS = (16, 8, 4, 2)
+"""About how many objects a pass may take, the most first: sixteen is what the published gain is of (SAM 3.1)."""
 POINT_BATCHES = (64, 32, 16, 8, 4, 2, 1)
 """64 is the stock default: points_per_batch of SAM2AutomaticMaskGenerator."""
 FLOOR_STEPS = 1.1
@@ -291,8 +292,16 @@ def member_choices(workload: Workload) -> list[tuple[int, bool]]:
 
 def larger_passes(workload: Workload, offload: bool) -> list[tuple[int, bool]]:
     """Ways that take several objects in one pass, the largest first."""
-    batches = VIDEO_OBJECT_BATCHES if workload.task == "video" else ()
-    return [(batch, offload) for batch in batches if batch <= workload.objects]
+    return [(batch, offload) for batch in batches_of(workload.objects)] if workload.task == "video" else []
+
+
+def batches_of(objects: int) -> list[int]:
+    """Objects of a pass that are offered for so many, the most first: passes are even, and none is of one object.
+
+    Ten objects go in one pass, or in passes of five, four or two: two of five take less memory than one of eight.
+    """
+    passes = {ceil(objects / most) for most in OBJECTS_OF_A_PASS}
+    return sorted({ceil(objects / count) for count in passes} - {1}, reverse=True)
 
 
 def leanest_ways(workload: Workload) -> list[tuple[int, bool]]:
