@@ -2,12 +2,16 @@
 """What a frame of video costs the host: our runtime beside sam2's own predictor, rehearsed, in pairs in one run.
 
     python scripts/benchmark_dispatch.py [--variants tiny,large] [--rounds 7]
+    python scripts/benchmark_dispatch.py --trade     bytes against kernels: strips of the encoder, objects of a pass
 
 Both run on torch's CUDA build and an imaginary GPU, whose kernels do nothing: the time is what the host alone needs to
 ask for them. On a GPU that is faster than its host, as most are with SAM 2 run eagerly, it is the time of a frame;
 elsewhere a lower bound of it. Sides take turns; a figure is the median over rounds, of each round's median over frames
-with a full memory bank. Seconds are this machine's, ratios and kernels may be quoted. Both start from the same JPEG
-files, and what sam2 decodes before its first frame is left out of its time, not of ours.
+with a full memory bank. Seconds are this machine's, ratios and kernels may be quoted.
+
+Both start from the same JPEG files. Columns: "asking", CPU time of the thread that asks for kernels; "clip", seconds of
+the whole clip by its frames, reading included: sam2 decodes and resizes all frames before its first, our runtime
+meanwhile, in other threads.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import dataclasses
+import itertools
 import json
 import statistics
 import subprocess
@@ -37,15 +42,16 @@ CASES: dict[str, tuple[int, tuple[int, int], dict[str, int]]] = {
     "10 objects, 1024x1024": (10, (1024, 1024), {"own": 1, "own, one pass": 10}),
 }
 """Objects, size of frames, and the object batch of each side beside stock."""
-SPACES: dict[str, int | None] = {"": None, ", no spare memory": 0}
+STRIPS_MIB = (8, 16, 32, 64, 128, 1024)
+PASSES = (1, 2, 4, 5, 10)
 
 
 @dataclasses.dataclass(frozen=True)
 class Taken:
-    """One round of one side."""
+    """One round of one side: milliseconds and kernels per frame."""
 
-    milliseconds: float
-    thread_milliseconds: float
+    asking: float
+    clip: float
     kernels: float
 
 
@@ -54,10 +60,11 @@ class Ticks:
 
     def __init__(self) -> None:
         self._kernels: Callable[[], int] = ctypes.CDLL(None).imaginary_kernels
+        self.began = time.perf_counter()
         self.marks = [self._now()]
 
-    def _now(self) -> tuple[float, float, int]:
-        return time.perf_counter(), time.thread_time(), self._kernels()
+    def _now(self) -> tuple[float, int]:
+        return time.thread_time(), self._kernels()
 
     def tick(self) -> None:
         """A frame is done."""
@@ -65,9 +72,10 @@ class Ticks:
 
     def taken(self) -> Taken:
         """The median frame after the warm ones."""
-        steps = [[b - a for a, b in zip(*pair, strict=True)] for pair in zip(self.marks[WARM:], self.marks[WARM + 1 :])]
-        wall, thread, kernels = (statistics.median(column) for column in zip(*steps, strict=True))
-        return Taken(1e3 * wall, 1e3 * thread, kernels)
+        steps = [[b - a for a, b in zip(*pair, strict=True)] for pair in itertools.pairwise(self.marks[WARM:])]
+        thread, kernels = (statistics.median(column) for column in zip(*steps, strict=True))
+        whole = (time.perf_counter() - self.began) / (len(self.marks) - 1)
+        return Taken(1e3 * thread, 1e3 * whole, kernels)
 
 
 def run_of(variant: Any, precision: Any, objects: int, size: tuple[int, int], runtime: Any, batch: int) -> Run:
@@ -94,11 +102,11 @@ def stock_side(run: Run, folder: Path) -> Callable[[], Taken]:
     model = stock.load(run, "cuda", Watch())
 
     def once() -> Taken:
+        ticks = Ticks()
         with stock.computing(run, "cuda"):
             state = model.init_state(str(folder))
             for number, box in enumerate(prompts.boxes(run)):
                 model.add_new_points_or_box(state, 0, number, box=box)
-            ticks = Ticks()
             for output in model.propagate_in_video(state):
                 # What whoever wants masks does next; our runtime does it itself.
                 (output[2] > 0).cpu()
@@ -118,8 +126,8 @@ def own_side(run: Run, folder: Path) -> Callable[[], Taken]:
 
     def once() -> Taken:
         asked = [{"frame": 0, "object": number, "box": box} for number, box in enumerate(boxes, 1)]
+        ticks = Ticks()
         with session.track(folder, asked) as tracking:
-            ticks = Ticks()
             for _ in tracking:
                 ticks.tick()
             return ticks.taken()
@@ -153,20 +161,66 @@ def compare(variant: str, precision: str, rounds: int) -> Iterator[dict[str, Any
                 "variant": variant,
                 "case": name,
                 "sides": {
-                    side: [
-                        statistics.median(dataclasses.astuple(one)[column] for one in rows) for column in range(3)
-                    ]
+                    side: [statistics.median(dataclasses.astuple(one)[column] for one in rows) for column in range(3)]
                     for side, rows in taken.items()
                 },
             }
+
+
+def trade(variant: str, precision: str) -> Iterator[dict[str, Any]]:
+    """Bytes and kernels of our runtime, by what a strip may take and by objects of a pass."""
+    import torch
+
+    from planner.runtime import encoder
+
+    usual = encoder.STRIP_BYTES
+    choices = [(f"strips of {mib} MiB", 1, 1, mib * 2**20) for mib in STRIPS_MIB]
+    choices += [(f"10 objects, {batch} a pass", 10, batch, usual) for batch in PASSES]
+    for name, objects, batch, strip in choices:
+        with tempfile.TemporaryDirectory() as place:
+            folder = Path(place)
+            write_clip(folder, (1024, 1024))
+            encoder.STRIP_BYTES = strip
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+            taken = own_side(run_of(variant, precision, objects, (1024, 1024), "own", batch), folder)()
+            encoder.STRIP_BYTES = usual
+            peaks = torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()
+            yield {"variant": variant, "trade": name, "peaks": peaks, "kernels": taken.kernels}
 
 
 def inside(options: argparse.Namespace) -> None:
     """On the stage: a JSON row a line."""
     warnings.simplefilter("ignore")
     for variant in options.variants:
-        for row in compare(variant, options.precision, options.rounds):
+        rows = (
+            trade(variant, options.precision) if options.trade else compare(variant, options.precision, options.rounds)
+        )
+        for row in rows:
             print(json.dumps(row), flush=True)
+
+
+COMPARED = (
+    "| variant | case | side | asking, ms | / stock | clip, ms | / stock | kernels | / stock |\n" + "|---" * 9 + "|"
+)
+TRADED = "| variant | choice | allocated, MB | reserved, MB | kernels a frame |\n" + "|---" * 5 + "|"
+
+
+def compared(row: dict[str, Any]) -> Iterator[str]:
+    """Lines of a table."""
+    stock = row["sides"]["stock"]
+    for side, figures in row["sides"].items():
+        cells = [
+            f"{figure:,.{places}f} | {figure / its:.2f}"
+            for figure, its, places in zip(figures, stock, (2, 1, 0), strict=True)
+        ]
+        yield f"| {row['variant']} | {row['case']} | {side} | {' | '.join(cells)} |"
+
+
+def traded(row: dict[str, Any]) -> Iterator[str]:
+    """One line."""
+    allocated, reserved = (f"{peak / 1e6:,.0f}" for peak in row["peaks"])
+    yield f"| {row['variant']} | {row['trade']} | {allocated} | {reserved} | {row['kernels']:,.0f} |"
 
 
 def main() -> int:
@@ -175,6 +229,7 @@ def main() -> int:
     parser.add_argument("--variants", default="tiny,large", type=lambda text: text.split(","))
     parser.add_argument("--precision", default="autocast_bfloat16")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--trade", action="store_true", help="bytes against kernels, of our runtime")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.inside:
@@ -183,20 +238,13 @@ def main() -> int:
     from planner.rehearsal.machine import imaginary_gpu
     from planner.rehearsal.stage import SIZES_ONLY, Stage
 
-    print(f"{'variant':8} {'case':24} {'side':16} {'ms':>7} {'to stock':>8} {'thread ms':>9} {'kernels':>8} {'to stock':>8}")
+    print(TRADED if options.trade else COMPARED)
     with Stage([imaginary_gpu(total_bytes=80 * 10**9)], zero_scalars=SIZES_ONLY) as stage:
         words = [sys.executable, __file__, "--inside", *sys.argv[1:]]
         process = subprocess.Popen(words, env=stage.environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         assert process.stdout is not None
         for line in process.stdout:
-            row = json.loads(line)
-            stock = row["sides"]["stock"]
-            for side, (wall, thread, kernels) in row["sides"].items():
-                print(
-                    f"{row['variant']:8} {row['case']:24} {side:16} {wall:7.2f} {wall / stock[0]:8.2f}"
-                    f" {thread:9.2f} {kernels:8.0f} {kernels / stock[2]:8.2f}",
-                    flush=True,
-                )
+            print(*(traded if options.trade else compared)(json.loads(line)), sep="\n", flush=True)
         return process.wait()
 
 

@@ -115,7 +115,8 @@ def fit_groups(rows: Mapping[Key, Sequence[Row]], catalog: Catalog, like: Group 
     like: a group of another width, whose growth holds where these rows do not show it.
     """
     leading = next(key for key in rows if key[3] == LEADING)
-    item_bytes, runtime = arrays.WEIGHT_BYTES[leading[2]], runtime_of_laws(leading[0])
+    runtime = runtime_of_laws(leading[0])
+    item_bytes = arrays.weight_bytes(runtime, leading[2])
     weights = {
         variant: float(arrays.weights_of(catalog.shapes[variant], runtime, leading[1], item_bytes))
         for variant in variants_of_laws(leading[0])

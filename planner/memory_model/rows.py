@@ -79,7 +79,8 @@ class Row:
 
     def weights(self, catalog: Catalog) -> int:
         """Bytes of the weights on the GPU."""
-        shape, item_bytes = catalog.shapes[self.run.configuration.variant], arrays.WEIGHT_BYTES[self.group[2]]
+        shape = catalog.shapes[self.run.configuration.variant]
+        item_bytes = arrays.weight_bytes(self.run.runtime, self.group[2])
         return int(arrays.weights_of(shape, self.run.runtime, self.run.workload.task, item_bytes))
 
 

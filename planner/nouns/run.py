@@ -80,7 +80,7 @@ class Configuration:
     resolution: tuple[int, int]
     """What SAM 2 computes at, height and width in pixels: multiples of 32. Of other models native_resolution."""
     precision: Precision
-    """The autocast ones keep float32 weights."""
+    """The autocast ones compute products in 16 bits and the rest in float32; stock holds all weights in float32."""
     attention: Attention = "auto"
     """The scaled-dot-product kernel; auto is what torch picks."""
     object_batch: int = 1

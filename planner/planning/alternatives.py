@@ -6,12 +6,14 @@ one precision that takes less. `--explain` lists them all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from itertools import chain, zip_longest
 from typing import NamedTuple
 
+from planner.nouns.request import Request
 from planner.nouns.run import Workload
 from planner.planning.candidates import CandidateClass, Member, larger_passes, same_choice
+from planner.planning.passes import WaysOf, largest_pass
 from planner.planning.weighing import Weighed
 
 
@@ -22,11 +24,7 @@ class Option(NamedTuple):
     member: Member
 
 
-WaysOf = Callable[[CandidateClass, Sequence[tuple[int, bool]]], Sequence[Member]]
-"""Members of a class for (objects per pass, memory bank on the host)."""
-
-
-def alternatives(weighed: Weighed, workload: Workload, top: int, ways_of: WaysOf) -> list[Option]:
+def alternatives(weighed: Weighed, request: Request, top: int, ways_of: WaysOf) -> list[Option]:
     """At most `top` choices beside the best, in order of preference; what differs most comes in first."""
     fitting = weighed.fitting
     if not fitting:
@@ -35,11 +33,18 @@ def alternatives(weighed: Weighed, workload: Workload, top: int, ways_of: WaysOf
     others = [Option(one, weighed.within[id(one)]) for one in _distinct(fitting) if one is not best]
     same_size = [option for option in others if option.candidate.resolution == best.resolution]
     resized = [option for option in others if option.candidate.resolution != best.resolution]
-    ways = [Option(best, member) for member in _other_ways(best, weighed, workload, ways_of)]
+    ways = [Option(best, member) for member in _other_ways(best, weighed, request.workload, ways_of)]
     ways = [*ways[:1], *_leaner(best, weighed), *ways[1:]]
     # Of each kind in turn, the likeliest kind first, so that a short list shows what there is to choose from.
     turns = chain.from_iterable(zip_longest(same_size[::2], ways[::2], ways[1::2], same_size[1::2], resized))
     chosen = [option for option in turns if option is not None][:top]
+    usable = weighed.usable_bytes
+    chosen = [
+        option
+        if option.candidate is best
+        else Option(option.candidate, largest_pass(*option, request, usable, ways_of))
+        for option in chosen
+    ]
     return sorted(chosen, key=lambda one: weighed.rank(one.candidate, one.member, weighed.certainty(one.member)))
 
 
@@ -64,9 +69,14 @@ def _leaner(best: CandidateClass, weighed: Weighed) -> Iterator[Option]:
 
 
 def _other_ways(best: CandidateClass, weighed: Weighed, workload: Workload, ways_of: WaysOf) -> Iterator[Member]:
-    """The memory bank on the other side, and the largest pass that fits where the choice's lies, the surer first."""
+    """The memory bank on the other side, and where the choice's lies other passes, the surer first.
+
+    Of one object, which take least, where the choice's are of more; else the largest that fit, if only tightly.
+    """
     chosen = weighed.within[id(best)]
-    passes = ways_of(best, larger_passes(workload, chosen.offload_state))
+    several = workload.task == "video" and chosen.object_batch > 1
+    one_by_one = [(1, chosen.offload_state)]
+    passes = ways_of(best, one_by_one if several else larger_passes(workload, chosen.offload_state))
     other_side = [one for one in best.members if one.offload_state != chosen.offload_state]
     more_points = [one for one in best.members if one.object_batch > chosen.object_batch]
     for ways in (other_side, [*passes, *more_points]):

@@ -12,9 +12,10 @@ from planner.nouns.request import Budget, Request
 from planner.nouns.run import Workload
 from planner.nouns.words import Runtime, Verdict
 from planner.planning.alternatives import alternatives
-from planner.planning.candidates import CandidateClass, Member, candidate_classes, members, smallest_need, within_host
+from planner.planning.candidates import candidate_classes, smallest_need
 from planner.planning.choice_limits import limits
 from planner.planning.hosting import host_warnings
+from planner.planning.passes import ways_within, with_largest_pass
 from planner.planning.ranking import choice
 from planner.planning.rejections import reject_all, smallest_estimates
 from planner.planning.stock import stock
@@ -34,6 +35,7 @@ def choose(request: Request, budget: Budget, model: MemoryModel, strict: bool = 
     """Every candidate class weighed against a budget, and the best that fits; strict as of make_plan."""
     classes = candidate_classes(request, budget, model)
     weighed = weigh(classes, request, budget.usable_bytes, model.catalog, strict)
+    weighed = with_largest_pass(weighed, request, ways_within(request, budget, model))
     best = weighed.best
     if best is None:
         return weighed, None
@@ -62,12 +64,7 @@ def make_plan(
     usable = budget.usable_bytes
     weighed, chosen = choose(request, budget, model, strict)
 
-    def ways_of(one: CandidateClass, ways: Sequence[tuple[int, bool]]) -> list[Member]:
-        asked = one.variant, one.resolution, one.precision, one.attention, workload, model, budget
-        most = budget.host_bytes
-        return list(within_host(members(*asked, ways, host=most is not None), most))
-
-    found = alternatives(weighed, workload, top, ways_of)
+    found = alternatives(weighed, request, top, ways_within(request, budget, model))
     others = tuple(choice(*option, workload, model, budget) for option in found)
     smallest = smallest_need(request, budget, model)
     verdict = _verdict(chosen, usable)

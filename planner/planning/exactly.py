@@ -14,6 +14,7 @@ from planner.nouns.estimate import Asked
 from planner.nouns.request import Budget, Request
 from planner.nouns.run import Configuration
 from planner.planning.candidates import SURE, CandidateClass, Member, candidate_classes
+from planner.planning.passes import ways_within, with_largest_pass
 from planner.planning.ranking import Key as Rank
 from planner.planning.weighing import Weighed, weigh
 
@@ -62,7 +63,7 @@ def settle(
         now = model.knowing(known)
         classes = candidate_classes(request, budget, now)
         weighed = weigh(classes, request, budget.usable_bytes, model.catalog, strict)
-        questions = open_questions(weighed, is_asked)
+        questions = open_questions(weighed, is_asked) or unasked_pass(weighed, request, budget, now, is_asked)
         if not questions:
             break
         candidate, member = questions[0]
@@ -83,6 +84,21 @@ def settle(
             known[key(candidate, member)] = found
     left = len({key(*question) for question in questions})
     return Settled(now, Asked(runs=runs, remembered=remembered, left=left))
+
+
+def unasked_pass(
+    weighed: Weighed,
+    request: Request,
+    budget: Budget,
+    model: MemoryModel,
+    asked: Callable[[CandidateClass, Member], bool],
+) -> list[tuple[CandidateClass, Member]]:
+    """The passes in which the best would be run, unless they were asked about or it was not itself."""
+    best = weighed.best
+    if best is None or not asked(best, weighed.within[id(best)]):
+        return []
+    member = with_largest_pass(weighed, request, ways_within(request, budget, model)).within[id(best)]
+    return [] if asked(best, member) else [(best, member)]
 
 
 def open_questions(
