@@ -261,7 +261,7 @@ class MemoryModel:
         return Terms(
             curves=curves,
             quantities=q,
-            weights=arrays.weights_of(shape, group.runtime, group.task, arrays.weight_bytes(group.runtime, group.width)),
+            weights=arrays.weights_of(shape, group.runtime, group.task, group.item_bytes),
             grown=grown,
             usual=is_usual(group.task, group.runtime, q, grown, run, math),
             apart=self._apart(group, configuration.variant, q.pixels, capability),

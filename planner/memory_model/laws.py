@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from math import ceil, inf
 from typing import NamedTuple, cast
 
+from planner.memory_model.arrays import weight_bytes
 from planner.nouns.words import OTHER_MODELS, VARIANTS, ProvenanceKind, Runtime, Task, Variant, Width
 
 GENERATIONS = {"7.5": (7, 5), "8.6": (8, 6), "12.0": (12, 0)}
@@ -142,6 +143,11 @@ class Group:
     def runtime(self) -> Runtime:
         """Whose code runs."""
         return runtime_of_laws(self.whose)
+
+    @property
+    def item_bytes(self) -> int:
+        """Bytes of a weight on the GPU."""
+        return weight_bytes(self.runtime, self.width)
 
     def was_run(self, variant: Variant, resolution: tuple[int, int]) -> bool:
         """Whether the variant was run at that resolution on this generation."""

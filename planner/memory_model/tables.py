@@ -85,7 +85,7 @@ def _figures(model: MemoryModel, group: Group, most: Group, rows: Mapping[str, n
     shapes = [model.catalog.shapes[variant] for variant in VARIANTS]
     parameters = np.array([float(shape.parameters) for shape in shapes])[rows["variant"]]
     heads = np.array([float(shape.global_attention_heads) for shape in shapes])[rows["variant"]]
-    weights = arrays.weights(group.runtime, group.task, parameters, arrays.weight_bytes(group.runtime, group.width))
+    weights = arrays.weights(group.runtime, group.task, parameters, group.item_bytes)
     grown = features(group.runtime, group.task, q, VECTOR)
     scores = Scores(*(np.zeros(1) for _ in Scores._fields))
     if rows["math"].any():

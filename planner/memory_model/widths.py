@@ -40,7 +40,8 @@ def ordered_by_width(groups: Mapping[Key, Group], catalog: Catalog) -> dict[Key,
 
 def _spare(runtime: Runtime, task: Task, shape: Shape, narrow: Width, wide: Width) -> float:
     """Bytes that the weights take more in the wider width."""
-    less, more = (arrays.weights_of(shape, runtime, task, arrays.weight_bytes(runtime, width)) for width in (narrow, wide))
+    items = (arrays.weight_bytes(runtime, width) for width in (narrow, wide))
+    less, more = (arrays.weights_of(shape, runtime, task, size) for size in items)
     return float(more - less)
 
 

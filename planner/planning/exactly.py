@@ -13,8 +13,8 @@ from planner.memory_model.exact import Key, Known, key_of
 from planner.nouns.estimate import Asked
 from planner.nouns.request import Budget, Request
 from planner.nouns.run import Configuration
-from planner.planning.candidates import SURE, CandidateClass, Member, candidate_classes
-from planner.planning.passes import ways_within, with_largest_pass
+from planner.planning.candidates import SURE, CandidateClass, Member, candidate_classes, larger_passes
+from planner.planning.passes import ways_within
 from planner.planning.ranking import Key as Rank
 from planner.planning.weighing import Weighed, weigh
 
@@ -93,12 +93,18 @@ def unasked_pass(
     model: MemoryModel,
     asked: Callable[[CandidateClass, Member], bool],
 ) -> list[tuple[CandidateClass, Member]]:
-    """The passes in which the best would be run, unless they were asked about or it was not itself."""
+    """The largest passes in which the best may surely fit, and that were not asked about; none before it was itself."""
     best = weighed.best
-    if best is None or not asked(best, weighed.within[id(best)]):
+    if best is None or request.workload.task != "video" or not asked(best, weighed.within[id(best)]):
         return []
-    member = with_largest_pass(weighed, request, ways_within(request, budget, model)).within[id(best)]
-    return [] if asked(best, member) else [(best, member)]
+    ways_of = ways_within(request, budget, model)
+    for member in ways_of(best, larger_passes(request.workload, weighed.within[id(best)].offload_state)):
+        if not asked(best, member):
+            if may_fit(member, weighed.usable_bytes):
+                return [(best, member)]
+        elif weighed.certainty(member) == SURE:  # smaller ones are less preferred
+            break
+    return []
 
 
 def open_questions(

@@ -29,8 +29,9 @@ FLOAT32_PARTS = ("sam_prompt_encoder.", "mask_downsample.")
 """Kept in float32 beside low-precision weights: positions of prompts would be rounded to 1/8 of a pixel in bfloat16,
 and the two parts together are 20 kB."""
 CAST_WHOLE = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
-"""Modules of which autocast casts weight and bias in each call (torch.amp, "CUDA Ops that can autocast to float16"): they
-are cast once instead, to the same bits, in half the memory and without a kernel per call."""
+"""Modules of which autocast casts weight and bias in each call (torch.amp, "CUDA Ops that can autocast to float16").
+
+They are cast once instead, to the same bits, in half the memory and without a kernel for each call."""
 VIDEO_PARTS = ("memory_attention", "memory_encoder", "obj_ptr_proj", "obj_ptr_tpos_proj", "mask_downsample")
 """Modules that images and automatic masks never run."""
 LEVELS, MEAN, DEVIATION = 255.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
