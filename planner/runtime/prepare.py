@@ -51,7 +51,7 @@ def normalised(network: Network, frame: Tensor) -> Tensor:
     """A frame that prepare_frame made, on the device, as numbers: 1×3×h×w in the type of products.
 
     As load_video_frames, to the last bit of float32: its 256 levels divided by 255 in float64 and rounded are the same
-    as divided in float32 (tests/runtime/test_frames.py).
+    as divided in float32 (tests/runtime/test_equal_to_stock.py).
     """
     most, mean, deviation = network.colours
     values = frame.permute(2, 0, 1)[None].to(torch.float32, memory_format=torch.contiguous_format)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from planner.errors import UsageError
-from planner.sources.ahead import Ahead
+from planner.sources.ahead import Ahead, in_order
 
 
 @pytest.fixture(autouse=True)
@@ -139,7 +139,7 @@ def test_a_depth_below_one_is_refused(depth: object) -> None:
 def test_ctrl_c_while_waiting_for_an_item_ends_the_program() -> None:
     program = """
 import os, signal, threading, time
-from planner.sources.ahead import Ahead
+from planner.sources.ahead import Ahead, in_order
 def make():
     yield 1
     time.sleep(1)
@@ -155,9 +155,54 @@ with Ahead(make()) as ahead:
 
 def test_the_program_ends_with_one_still_open() -> None:
     program = """
-from planner.sources.ahead import Ahead
+from planner.sources.ahead import Ahead, in_order
 ahead = Ahead(iter(int, 1))
 next(ahead)
 """
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+# -- worked out by several threads ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("count", [0, 1, 3, 20])
+def test_what_several_threads_work_out_comes_in_order(threads: int, count: int) -> None:
+    def slow_at_first(number: int) -> int:
+        time.sleep(0.01 if number % 3 == 0 else 0)
+        return number * number
+
+    assert list(in_order(slow_at_first, range(count), threads)) == [number * number for number in range(count)]
+
+
+def test_several_are_worked_out_at_once_and_no_more_are_looked_at_than_asked_for() -> None:
+    both, looked = threading.Barrier(2, timeout=5), []
+
+    def items() -> Iterator[int]:
+        for number in range(6):
+            looked.append(number)
+            yield number
+
+    def together(number: int) -> int:
+        both.wait()  # nobody passes alone
+        return number
+
+    found = in_order(together, items(), 2)
+    assert next(found) == 0
+    assert looked == [0, 1, 2]
+    assert list(found) == [1, 2, 3, 4, 5]
+
+
+def test_an_error_comes_where_its_item_would_have() -> None:
+    found = in_order(lambda number: 10 // (3 - number), range(6), 2)
+    assert [next(found) for _ in range(3)] == [3, 5, 10]
+    with pytest.raises(ZeroDivisionError):
+        next(found)
+
+
+def test_whoever_stops_early_leaves_no_thread() -> None:
+    found = in_order(lambda number: number, range(1000), 2)
+    next(found)
+    found.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("sam2-plan-in-order")]

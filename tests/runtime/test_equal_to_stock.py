@@ -9,16 +9,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy
 import pytest
+from PIL import Image
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("sam2")
 
+from sam2.utils.misc import load_video_frames
+
 import planner
 from planner.nouns.run import Configuration
+from planner.runtime.network import colours
+from planner.runtime.prepare import Form, normalised, prepare_frame
 from tests.runtime.stock import (
     SIZE,
     Answer,
@@ -543,6 +550,30 @@ def test_low_precision_tracks_nearly_as_float32(precision: str, largest: float, 
     assert difference(rounded, exact) < largest
     assert agreement(rounded, exact) > lowest
     assert difference(rounded, exact) > 0, "nothing was rounded"
+
+
+@pytest.mark.usefixtures("every_picture_encoded")
+def test_weights_that_are_cast_once_give_what_autocast_gives_that_casts_them_each_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wanted = configuration(side=SMALL, precision="autocast_bfloat16")
+    prompts = [{"frame": 0, "object": 1, "box": [12, 37, 48, 73]}]
+    weights = checkpoint(wanted.variant, wanted.version, 0.5)
+    once = planner.load(wanted, checkpoint=weights, device="cpu")
+    monkeypatch.setattr("planner.runtime.network.CAST_WHOLE", ())
+    each_time = planner.load(wanted, checkpoint=weights, device="cpu")
+    for one, other in zip(*(loaded.track(clip(4), prompts, scores=True) for loaded in (once, each_time)), strict=True):
+        assert equal(one[1][1], other[1][1])
+
+
+def test_levels_of_a_frame_become_the_numbers_that_sam2_makes_of_them(tmp_path: Path) -> None:
+    levels = numpy.arange(3 * 1024, dtype=numpy.uint32).astype(numpy.uint8).reshape(32, 32, 3)
+    assert all(len(set(levels[..., colour].ravel().tolist())) == 256 for colour in range(3))
+    Image.fromarray(levels).save(tmp_path / "0.jpg", "PNG")  # sam2 goes by the name, Pillow by what is in it
+    theirs, *_ = load_video_frames(str(tmp_path), 32, offload_video_to_cpu=True, compute_device="cpu")
+    network = SimpleNamespace(colours=colours(torch.device("cpu")), lower=lambda values: values)
+    ours = normalised(network, prepare_frame(Form((32, 32), pinned=False), levels))
+    assert torch.equal(ours, theirs)
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16", "autocast_bfloat16"])
