@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from planner.sources.frames import Frames
 
 PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp")
+VIDEO_ENDINGS = (
+    ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv", ".flv", ".3gp",
+    ".ogv", ".mxf", ".y4m", ".gif",
+)  # fmt: skip
+"""Files of a folder that are taken for clips. One that is named itself may end in anything."""
 
 
 def open_clip(source: Any) -> Frames:
