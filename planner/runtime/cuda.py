@@ -7,6 +7,8 @@ it goes anywhere else.
 
 from __future__ import annotations
 
+import gc
+
 import torch
 
 from planner.errors import EnvironmentFailure
@@ -53,3 +55,21 @@ def host_tensor(shape: tuple[int, ...], dtype: torch.dtype, *, pinned: bool) -> 
             if out_of_memory(error) is None:
                 raise
     return torch.empty(shape, dtype=dtype)
+
+
+def give_back(device: torch.device) -> None:
+    """Give back what nothing holds any more: the allocator's cache and cuBLAS' workspaces, and pinned memory.
+
+    Whatever else this process has on the device stays: a workspace is taken again when it is needed.
+    """
+    gc.collect()  # modules refer to themselves
+    if device.type == "mps":
+        torch.mps.empty_cache()
+    if device.type != "cuda" or not torch.cuda.is_initialized():
+        return
+    with torch.cuda.device(device):
+        torch.cuda.synchronize()
+        for name in ("_cuda_clearCublasWorkspaces", "_host_emptyCache"):
+            # They have no public name; a torch without them keeps some megabytes.
+            getattr(torch._C, name, lambda: None)()
+        torch.cuda.empty_cache()
