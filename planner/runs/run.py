@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +24,7 @@ from planner.runs.arguments import (
 from planner.runs.clip import plan_after, run_clip
 from planner.runs.folder import claim, held_folder, require_apart
 from planner.runs.identity import identity_of
+from planner.runs.interruption import Interruption
 from planner.runs.job import (
     Job,
     Progress,
@@ -82,47 +83,109 @@ def run(
     FileError for a source that cannot be read, EnvironmentFailure for files that cannot be written, Interrupted after
     a first Ctrl-C (when the frame is finished), and what the session raises.
     """
-    if plan.chosen is None:
-        raise UsageError("The plan has no choice: nothing fits its budget.", "Plan again for more memory.")
-    task = plan.request.workload.task
-    check_options(task, reverse, frames, multimask, start, points_per_side, crop_layers)
-    kept = check_saves(saves, task)
-    require_libraries(kept)
-    weights = Weights(
-        checkpoint=one_checkpoint(checkpoint, random_weights), seed=seed, device=device, fallback=fallback
+    asked = Asked(
+        plan=plan,
+        saves=saves,
+        weights=weights_of(checkpoint, random_weights, seed, device, fallback),
+        reverse=reverse,
+        frames=frames,
+        multimask=multimask,
+        start=start,
+        points_per_side=points_per_side,
+        crop_layers=crop_layers,
     )
     with ExitStack() as stack:
-        heard = stack.enter_context(_heard())
-        clip = opened_clip(source, stack) if task == "video" else None
+        heard = stack.enter_context(hearing())
+        job = asked.job(source, Path(out), prompts, stack, lambda chosen: load_for(chosen, asked.weights), progress)
+        return perform(job, overwrite=overwrite, heard=heard)
+
+
+def weights_of(checkpoint: str | Path | None, random_weights: bool, seed: int, device: str, fallback: bool) -> Weights:
+    """The weights that are asked for. Raises UsageError for none, and for a checkpoint beside random ones."""
+    return Weights(checkpoint=one_checkpoint(checkpoint, random_weights), seed=seed, device=device, fallback=fallback)
+
+
+class Asked:
+    """What is asked of runs, whatever their input, checked against the plan's task."""
+
+    def __init__(
+        self,
+        *,
+        plan: Plan,
+        saves: Sequence[str] | None,
+        weights: Weights,
+        reverse: bool,
+        frames: int | None,
+        multimask: bool,
+        start: int | None,
+        points_per_side: int | None,
+        crop_layers: int | None,
+    ) -> None:
+        """Raises UsageError for what does not go together, EnvironmentFailure for libraries that are missing."""
+        if plan.chosen is None:
+            raise UsageError("The plan has no choice: nothing fits its budget.", "Plan again for more memory.")
+        self.plan, self.weights = plan, weights
+        self.task = plan.request.workload.task
+        check_options(self.task, reverse, frames, multimask, start, points_per_side, crop_layers)
+        self.saves = check_saves(saves, self.task)
+        require_libraries(self.saves)
+        self._start, self._reverse = start, reverse
+        self._options: dict[str, Any] = {
+            "reverse": reverse,
+            "limit": frames,
+            "multimask": multimask,
+            "start": start,
+            "points_per_side": points_per_side,
+            "crop_layers": crop_layers,
+        }
+
+    def job(
+        self,
+        source: Any,
+        out: Path,
+        prompts: str | Path | Iterable[Any],
+        stack: ExitStack,
+        load: Callable[[Plan], Session],
+        progress: Callable[[Progress], None] | None = None,
+    ) -> Job:
+        """The run of one input, opened, whose reader is closed with the stack. Raises as `run` does."""
+        clip = opened_clip(source, stack) if self.task == "video" else None
         picture: Any = open_picture(source) if clip is None else None
         size, length = (clip.size, clip.length) if clip is not None else (picture.shape[:2], 1)
         orientation = clip.orientation if clip is not None else orientation_of(source)
         if clip is not None:
-            check_start(start, clip)
-        job = Job(
-            plan=plan,
+            check_start(self._start, clip)
+        return Job(
+            plan=self.plan,
             source=source,
             frames=clip,
             picture=picture,
-            out=Path(out),
-            prompts=checked_prompts(prompts, task, size, length, kept, orientation, reverse),
-            saves=kept,
-            weights=weights,
-            load=lambda chosen: load_for(chosen, weights),
-            reverse=reverse,
-            limit=frames,
-            multimask=multimask,
-            start=start,
-            points_per_side=points_per_side,
-            crop_layers=crop_layers,
+            out=out,
+            prompts=checked_prompts(prompts, self.task, size, length, self.saves, orientation, self._reverse),
+            saves=self.saves,
+            weights=self.weights,
+            load=load,
             progress=progress,
             part_frames=PART_FRAMES,
+            **self._options,
         )
-        return perform(job, overwrite=overwrite, heard=heard)
 
 
 def perform(job: Job, *, overwrite: bool = False, heard: Sequence[str] = ()) -> RunSummary:
     """Do a job, or what is left of it. `heard` fills with what the source's reader warns of."""
+    steps = performing(job, overwrite=overwrite, heard=heard)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            summary: RunSummary = end.value
+            return summary
+
+
+def performing(
+    job: Job, *, overwrite: bool = False, heard: Sequence[str] = (), interruption: Interruption | None = None
+) -> Generator[None, None, RunSummary]:
+    """The same, a frame at each step, so that others have their turn between; a picture is one step."""
     identity = identity_of(job)
     rereadable = job.frames is None or job.frames.rereadable
     with held_folder(job.out) as layout:
@@ -131,8 +194,12 @@ def perform(job: Job, *, overwrite: bool = False, heard: Sequence[str] = ()) -> 
         job = replace(job, load=_beginning(job.load, begin))
         before, finished = record.frames, record.status == "finished"
         if not finished:
-            record = run_clip(job, layout, record) if job.task == "video" else run_picture(job, layout, record)
-            told = dict.fromkeys((*record.warnings, *_mismatches(job, record), *_left_out(job), *heard))
+            if job.task == "video":
+                record = yield from run_clip(job, layout, record, interruption)
+            else:
+                record = run_picture(job, layout, record)
+            found = (*record.warnings, *_mismatches(job, record), *_left_out(job), *heard, *job.watch.warnings)
+            told = dict.fromkeys(found)
             if told:
                 record = replace(record, warnings=tuple(told))
                 record.write(layout.record)
@@ -163,7 +230,7 @@ def load_for(plan: Plan, weights: Weights) -> Session:
 
 
 @contextmanager
-def _heard() -> Iterator[list[str]]:
+def hearing() -> Iterator[list[str]]:
     """What readers of pictures, clips and prompts warn of in the block, and a cap that is not enforced.
 
     For the summary.
@@ -242,6 +309,7 @@ def _summary(job: Job, layout: Layout, record: Record, before: int, finished: bo
             planned_allocated_bytes=estimate.allocated_bytes,
             planned_reserved_bytes=estimate.reserved_bytes,
             planned_total_bytes=estimate.total_bytes,
+            samples=record.samples,
         ),
         steps=record.steps,
         warnings=record.warnings,

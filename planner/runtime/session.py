@@ -12,6 +12,7 @@ import torch
 
 from planner.catalog.capability import what_it_lacks, why_unsupported
 from planner.errors import DeviceWarning, EnvironmentFailure, OutOfMemory, UsageError
+from planner.machine.processes import Driver
 from planner.nouns.plan import Plan
 from planner.nouns.run import Configuration
 from planner.nouns.words import ATTENTIONS, PRECISIONS, TASKS, VARIANTS, VERSIONS, Task
@@ -123,6 +124,7 @@ class Session:
     def __init__(self, ladder: Ladder, task: Task = "video") -> None:
         self._task = task
         self._ladder = ladder
+        self._driver: Driver | None = None
 
     @property
     def configuration(self) -> Configuration:
@@ -309,6 +311,15 @@ class Session:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+    def process_bytes(self) -> int | None:
+        """What the driver counts for this process on the GPU, with its context; None where it does not say."""
+        device = self._ladder.device
+        if device.type != "cuda":
+            return None
+        if self._driver is None:
+            self._driver = Driver(uuid_of(device))
+        return self._driver.listed_bytes()
 
     def _run(self, action: Callable[[Network], Any]) -> Any:
         ladder = self._ladder

@@ -156,6 +156,9 @@ class FakeSession:
     def memory(self) -> Any:
         return self.counted
 
+    def process_bytes(self) -> int | None:
+        return None
+
 
 def job(out: Path, **changes: Any) -> Job:
     """A job on 25 fake frames in parts of 4, with two objects."""
