@@ -82,6 +82,8 @@ def test_several_are_told_from_one(folder: Path) -> None:
     assert not are_several([folder / "frames"], "video")
     assert not are_several([folder / "a.mp4"], "video")
     assert not are_several(["camera:0"], "video")
+    (folder / "empty").mkdir()
+    assert not are_several([folder / "empty"], "video")
 
 
 @pytest.mark.parametrize(

@@ -139,10 +139,15 @@ def checked_prompts(
     if task == "automask" and found:
         raise UsageError("Automatic masks take no prompts.", "Leave them out, or plan with --task image.")
     if task != "automask" and not found:
-        raise UsageError(
-            "There is nothing to segment: no prompts were given.",
-            "Give --point X,Y, --box X0,Y0,X1,Y1, --mask FILE or --prompts FILE (JSON).",
-        )
+        raise no_prompts()
     if "png" in saves:
         check_label_ids(prompt.object for prompt in found)
     return found
+
+
+def no_prompts() -> UsageError:
+    """What to raise where nothing says what is wanted."""
+    return UsageError(
+        "There is nothing to segment: no prompts were given.",
+        "Give --point X,Y, --box X0,Y0,X1,Y1, --mask FILE or --prompts FILE (JSON).",
+    )

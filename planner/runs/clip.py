@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 Shots = Iterator[tuple[int, "dict[int, np.ndarray]"]]
 
 
-Steps = Generator[None, None, Record]
-"""A run that is taken on by a frame at a time, whenever its turn comes; it returns the record of the finished run."""
+Ready = Callable[[], bool]
+"""Whether a clip's next frame is there, or would have to be waited for."""
 
 
 def run_clip(
@@ -52,8 +52,8 @@ def run_clip(
     record: Record,
     interruption: Interruption | None = None,
     clock: Callable[[], float] = time.monotonic,
-) -> Steps:
-    """Track what is left of a clip, a frame at each step, and join the parts.
+) -> Generator[Ready, None, Record]:
+    """Track what is left of a clip, a frame at each step, and join the parts; returns the record of the finished run.
 
     interruption: that of several clips, which somebody else listens for; None: this one's own.
 
@@ -84,7 +84,7 @@ class _Run:
         self._away, self._samples = 0.0, record.samples
         self._began, self._stuck, self._loaded = 0.0, False, False
 
-    def track(self, given: Interruption | None) -> Iterator[None]:
+    def track(self, given: Interruption | None) -> Iterator[Ready]:
         """Write parts until the clip ends, the limit is reached, or the user stops it."""
         job, record = self.job, self.record
         if record.parts and self._is_last(record.last_frame):
@@ -119,7 +119,7 @@ class _Run:
             self._stuck = True
             raise
 
-    def _part(self, session: Session, tracking: Tracking, shots: Shots, interruption: Interruption) -> Iterator[None]:
+    def _part(self, session: Session, tracking: Tracking, shots: Shots, interruption: Interruption) -> Iterator[Ready]:
         """One part: its files, the state after it, the record."""
         job, record = self.job, self.record
         wanted = part_end(record.frames, job.part_frames) - record.frames
@@ -132,7 +132,7 @@ class _Run:
                 part.add(last, tracking.picture, masks)
                 count += 1
                 self._tell(session, record.frames + count)
-                yield from self._pause()
+                yield from self._pause(tracking)
                 if interruption.requested:
                     break
             cut = interruption.requested and count < wanted
@@ -157,10 +157,10 @@ class _Run:
             self.join()
             raise self._interrupted(record.frames, last)
 
-    def _pause(self) -> Iterator[None]:
+    def _pause(self, tracking: Tracking) -> Iterator[Ready]:
         """Let others have their turn; the time that they take is not this clip's."""
         left = self._clock()
-        yield
+        yield lambda: tracking.ready
         self._away += self._clock() - left
 
     def _commit(self, record: Record, tracking: Tracking) -> None:
@@ -173,6 +173,8 @@ class _Run:
         # Only now that the record speaks of the new state may the old one go.
         self.layout.state(self.record.parts).unlink(missing_ok=True)
         self.record = record
+        if self.job.committed is not None:
+            self.job.committed()
 
     def join(self) -> None:
         """The files of the whole clip, the last record, and the parts away."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
@@ -42,18 +42,27 @@ class Input:
 def are_several(sources: Sequence[str | os.PathLike[str]], task: Task) -> bool:
     """Whether this asks for more than one run: by several inputs, or by a folder of clips (or of pictures).
 
-    For videos a folder of pictures is one clip.
+    For videos a folder of pictures is one clip; one that holds nothing to run on is refused as any single input is.
     """
     if len(sources) != 1:
         return len(sources) > 1
     given = os.fspath(sources[0])
-    return not _is_address(given) and os.path.isdir(given) and not (task == "video" and _is_clip(Path(given)))
+    if _is_address(given) or not os.path.isdir(given) or (task == "video" and _is_clip(Path(given))):
+        return False
+    return any(True for _ in _walk(Path(given), "", task, set()))
 
 
-def inputs_from(sources: Sequence[str | os.PathLike[str]], out: str | Path, task: Task) -> tuple[Input, ...]:
+Finder = Callable[[str], Sequence[tuple[str, "str | None"]]]
+"""What an address means: one address or several, each with its name where that is not its last part."""
+
+
+def inputs_from(
+    sources: Sequence[str | os.PathLike[str]], out: str | Path, task: Task, find: Finder | None = None
+) -> tuple[Input, ...]:
     """The inputs in the order given; a folder stands for the clips (or pictures) below it, by name.
 
     sources: paths, "camera:0" or addresses. out: the folder that each gets a folder in; what is in it is no input.
+    find: looks addresses up; by default each is one input as it stands.
 
     Raises UsageError for none at all, for one that is given twice and for two of the same name, FileError for paths
     that are not there and for folders that hold nothing; each error names them.
@@ -66,7 +75,8 @@ def inputs_from(sources: Sequence[str | os.PathLike[str]], out: str | Path, task
     named: list[tuple[str, str]] = []
     for source in given:
         if _is_address(source):
-            named.append((source, _name_of_address(source)))
+            found = [(source, None)] if find is None else find(source)
+            named.extend((one, name or _name_of_address(one)) for one, name in found)
         elif os.path.isdir(source) and not (task == "video" and _is_clip(Path(source))):
             named.extend(_below(Path(source), out, task))
         else:

@@ -97,6 +97,8 @@ class Job:
     """Keep the best of three masks per object (task image)."""
     progress: Callable[[Progress], None] | None = None
     """Told after every frame."""
+    committed: Callable[[], None] | None = None
+    """Called when the run has begun, and after every part, as soon as the record speaks of it."""
     part_frames: int = PART_FRAMES
     """Frames of one part."""
     watch: MemoryWatch = field(default_factory=MemoryWatch)

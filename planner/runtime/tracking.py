@@ -113,6 +113,11 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
         """The objects that are known, in the order in which they came."""
         return tuple(self._tracker.memories)
 
+    @property
+    def ready(self) -> bool:
+        """Whether the next frame need not be waited for: of several clips another may go first meanwhile."""
+        return bool(self._again) or self._shots is None or self._shots.ready
+
     def __next__(self) -> tuple[int, dict[int, numpy.ndarray]]:
         while True:
             self._ladder.network  # noqa: B018 - of a session that was closed, this says so
