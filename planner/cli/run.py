@@ -108,7 +108,8 @@ def command(
     if streams is not None or are_several(sources, plan.request.workload.task):
         from planner.cli.several import run_inputs
 
-        return run_inputs(output, plan, sources, streams=1 if streams is None else streams, watch=watch, **asked)
+        streams = plan.request.workload.streams if streams is None else streams
+        return run_inputs(output, plan, sources, streams=streams, watch=watch, **asked)
     from planner.cli.several import say
     from planner.report.run import progress_line, run_report
     from planner.runs.run import run

@@ -367,7 +367,7 @@ class MemoryModel:
             reasons.append(f"more pixels than any that was {group.provenance}")
         if configuration.attention == "math":
             reasons.append(f"math attention was not {group.provenance}")
-        if workload.objects > group.largest_objects:
+        if workload.remembered_objects > group.largest_objects:
             reasons.append(f"more objects than any that was {group.provenance}")
         if workload.frame_size[0] * workload.frame_size[1] > group.largest_frame_pixels:
             reasons.append(f"a larger picture than any that was {group.provenance}")

@@ -81,6 +81,9 @@ def describe_workload(workload: Workload) -> str:
     if workload.task == "image":
         return f"image, {objects}, {size}"
     length = "a clip without end" if workload.frames is None else counted(workload.frames, "frame")
+    if workload.streams > 1:
+        each = f"{counted(workload.streams, 'clip')} at once in one process, each with {objects}"
+        return f"video, {each} and {'without end' if workload.frames is None else length}, {size}"
     return f"video, {objects}, {length}, {size}"
 
 
