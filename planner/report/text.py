@@ -185,6 +185,9 @@ def memory_lines(estimate: Estimate, scale_bytes: int, style: Style, title: str 
         bound += f"; it completes in {format_size(estimate.least_bytes)}, without room to spare"
     total = f"{format_size(estimate.total_bytes):>9}"
     lines.append(f"  {'total':<{_LABEL}}{style(total, bold=True)}  {bound}")
+    if excess := estimate.load_excess_bytes:
+        note = "more than running does: with less it would fit at rest, but not survive loading"
+        lines.append(f"  {'loading takes':<{_LABEL}}{format_size(excess):>9}  {note}")
     return lines
 
 
