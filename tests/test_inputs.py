@@ -120,6 +120,8 @@ def test_no_folder_lies_within_that_of_another_input(folder: Path) -> None:
 def test_masks_never_go_into_their_own_frames(folder: Path) -> None:
     with pytest.raises(UsageError, match="its own masks"):
         inputs_from([folder / "frames", folder / "a.mp4"], folder, "video")
+    with pytest.raises(UsageError, match="both INPUT and --out"):
+        inputs_from([folder], folder / "left" / "..", "video")
     (folder / "runs.json").mkdir()
     (folder / "runs.json" / "0.jpg").write_bytes(b"")
     with pytest.raises(UsageError, match="summary"):

@@ -31,8 +31,10 @@ def runs_report(summary: RunsSummary, style: Style) -> str:
         rate = "" if speed is None else f" ({speed:.1f} {unit}s/s)"
         lines.append(f"  {counted(summary.frames, unit)} by this call in {summary.seconds:.1f} s{rate}")
     shown = [clip for clip in summary.clips if len(summary.clips) <= SHOWN or clip.status in _COLOURS]
-    rows = [_row(clip, summary.task == "video") for clip in shown[:SHOWN]]
-    lines += ["", *style.table(rows, (2, 3))] if rows else []
+    video = summary.task == "video"
+    head = ["input", "", *(["frames"] if video else []), "objects" if video else "masks", "folder"]
+    rows = [head, *(_row(clip, video) for clip in shown[:SHOWN])]
+    lines += ["", *style.table(rows, (2, 3) if video else (2,))] if shown else []
     if len(shown) < len(summary.clips) or len(shown) > SHOWN:
         lines.append(f"  all of them: {summary.out}/runs.json")
     lines += _trouble(summary, style)
@@ -43,8 +45,8 @@ def _row(clip: ClipOutcome, video: bool) -> list[str]:
     cells = [clip.name, clip.status]
     if video:
         before = f" ({clip.frames_before:,} before)" if clip.status == "resumed" else ""
-        cells.append("" if clip.frames is None else counted(clip.frames, "frame") + before)
-    cells.append("" if clip.objects is None else counted(clip.objects, "object" if video else "mask"))
+        cells.append("" if clip.frames is None else f"{clip.frames:,}{before}")
+    cells.append("" if clip.objects is None else f"{clip.objects:,}")
     return [*cells, clip.out]
 
 

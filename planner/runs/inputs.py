@@ -144,6 +144,9 @@ def _require_apart(named: Iterable[tuple[str, str]], out: Path) -> None:
 
 def _below(folder: Path, out: Path, task: Task) -> Iterator[tuple[str, str]]:
     """Path and name of all clips (or pictures) below a folder; hidden ones and what is in `out` are passed over."""
+    if os.path.realpath(folder) == os.path.realpath(out):
+        hint = "Give another --out; it may be a folder within INPUT."
+        raise UsageError(f"{folder} is both INPUT and --out: what is read and what is written would mix.", hint)
     found = list(_walk(folder, os.path.realpath(out), task, set()))
     if not found:
         kinds = "clips, neither videos nor folders of pictures" if task == "video" else "pictures"

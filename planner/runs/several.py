@@ -213,9 +213,7 @@ class _Several:
         self._watch = MemoryWatch()
         self._stack = ExitStack()
         # Before the weights are there nothing can be lost, and Ctrl-C need not wait for them.
-        self._shared = _Shared(
-            _furthest(asked.plan, entries), asked.weights, lambda: self._stack.enter_context(self._interruption)
-        )
+        self._shared = _Shared(_furthest(asked.plan, entries), asked.weights, self._loaded)
         self._done, self._lengths = 0, list[int]()
         self._first: float | None = None
         self._last = 0.0
@@ -231,6 +229,10 @@ class _Several:
             while self._active or (self._waiting and not self._interruption.requested):
                 self._fill()
                 self._round()
+
+    def _loaded(self) -> None:
+        self._stack.enter_context(self._interruption)
+        self._first = self._clock()
 
     def summary(self, out: str) -> RunsSummary:
         """What has become of all."""
@@ -281,7 +283,6 @@ class _Several:
     def _step(self, stream: _Stream) -> None:
         assert stream.steps is not None
         self._current = stream
-        self._first = self._clock() if self._first is None else self._first
         try:
             stream.ready = next(stream.steps)
         except StopIteration as end:
@@ -336,7 +337,7 @@ class _Several:
         if self._progress is None:
             return
         done = self._done + sum(one.here for one in self._active)
-        seconds = self._clock() - (self._first or 0.0)
+        seconds = 0.0 if self._first is None else self._clock() - self._first
         speed = done / seconds if seconds > 0 and done else None
         left = self._frames_left()
         self._progress(

@@ -49,7 +49,7 @@ class RunsSummary:
     clips: tuple[ClipOutcome, ...]
     """In the order of the inputs."""
     seconds: float
-    """From the first frame of this call to its last."""
+    """Of this call, loading left out."""
 
     @property
     def counts(self) -> Mapping[ClipStatus, int]:

@@ -32,7 +32,7 @@ RUNS = Answer(
     exit_code=Key(Word(0, 1), "1 if an input failed, was interrupted or waits"),
     counts=Key(COUNTS, "of inputs by what became of them"),
     frames=Key(Whole(), "done by this call"),
-    seconds=Key(Number(0), "from its first frame to its last", of=lambda runs: round(runs.seconds, 3)),
+    seconds=Key(Number(0), "of this call, loading left out", of=lambda runs: round(runs.seconds, 3)),
     frames_per_second=Key(
         Maybe(Number(0)),
         "of all together",

@@ -354,7 +354,8 @@ def test_the_command_says_what_became_of_each_and_exits_by_it(clips: Path, tmp_p
     prompts = ("--point", "5,6", "--point", "15,16")
     good = invoke(*words, *prompts, "--streams", "2")
     assert (good.code, good.err) == (0, "")
-    assert "DONE  3 inputs: 3 done" in good.out and "25 frames" in good.out
+    assert "DONE  3 inputs: 3 done" in good.out
+    assert ["c", "done", "25", "2", str(tmp_path / "out" / "c")] in [line.split() for line in good.out.splitlines()]
     bad = invoke(*words, str(clips / "bad"), *prompts)
     assert bad.code == 1
     assert "NOT ALL DONE  5 inputs: 3 skipped, 2 failed" in bad.out
