@@ -116,8 +116,11 @@ class Session:
     `close` gives the memory back, at the end of a `with` block too; `to` brings all of it to the CPU for a while.
 
     Example:
-        first, second = (session.track(clip, [{"frame": 0, "object": 1, "points": [[320, 240]]}]) for clip in clips)
-        for (frame, masks), (_, others) in zip(first, second):
+        import numpy
+
+        clips = [numpy.zeros((3, 480, 640, 3), numpy.uint8) for _ in range(2)]
+        point = [{"frame": 0, "object": 1, "points": [[320, 240]]}]
+        for (frame, masks), (_, others) in zip(*(session.track(clip, point) for clip in clips)):
             print(frame, masks[1].sum(), others[1].sum())
     """
 
