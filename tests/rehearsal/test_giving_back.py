@@ -122,3 +122,26 @@ print(json.dumps([marks, taken(), len(gc.get_objects())]))
     assert left == [0, 0]
     # One set of weights has 156 MB.
     assert max(marks[40:]) - max(marks[:10]) < 10 * MB, marks
+
+
+def test_when_one_clip_steps_down_the_memory_banks_of_all_leave_the_gpu_at_once() -> None:
+    """Not when their turn comes: the frame that ran out of memory is to have the room."""
+    program = """
+from sam2.modeling.backbones.utils import PatchEmbed
+session = load(resolution=(512, 512), fallback=True)
+first, second = (session.track(pictures, boxes) for _ in range(2))
+frames(first, 5); frames(second, 1)
+before = taken()[0]
+frames(second, 4)
+full = taken()[0]
+forward = PatchEmbed.forward
+def fail(this, x):
+    PatchEmbed.forward = forward
+    raise torch.OutOfMemoryError("CUDA out of memory.")
+PatchEmbed.forward = fail
+frames(first, 1)
+print(json.dumps([full - before, full - taken()[0], [step.carried_over for step in second.steps], frames(second, 1)]))
+"""
+    grown, freed, carried, later = found(program)
+    assert grown > 0 and freed > 1.8 * grown, "the bank of one has grown by so much"
+    assert (carried, later) == ([True], [5])

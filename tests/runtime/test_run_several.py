@@ -415,3 +415,23 @@ class TestSam2:
             name = Path(source).stem
             run(plan, tmp_path / "in" / source, tmp_path / name, prompts=tmp_path / "prompts" / f"{name}.json", **given)
             assert files_of(tmp_path / "out" / name) == files_of(tmp_path / name)
+
+
+def test_the_time_of_others_is_not_a_clips_own(tmp_path: Path) -> None:
+    from planner.outputs.layout import Layout
+    from planner.runs.clip import run_clip
+    from planner.runs.record import Record
+    from tests.runtime.fakes import job
+
+    now = [0.0]
+
+    def take(index: int) -> None:
+        now[0] += 1
+
+    work, layout = job(tmp_path, on_frame=take), Layout(folder=tmp_path)
+    steps = run_clip(work, layout, Record(identity={}), clock=lambda: now[0])
+    with pytest.raises(StopIteration) as end:
+        while True:
+            next(steps)
+            now[0] += 100
+    assert end.value.value.seconds == 25
