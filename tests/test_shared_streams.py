@@ -65,6 +65,12 @@ def test_the_command_that_a_plan_gives_makes_it_again() -> None:
     assert "6 clips at once in one process, each with 2 objects" in invoke(*words).out
 
 
+def test_a_published_speed_is_shared_by_all_clips() -> None:
+    words = ("--gpu", "RTX 3090", "--precision", "autocast_bfloat16")
+    assert " frames/s, shared by 6 clips: " in invoke(*words, "--streams", "6", "--shared").out
+    assert "shared" not in invoke(*words).out
+
+
 def test_checking_a_plan_counts_all_of_its_clips(tmp_path: Path) -> None:
     plan = planner.plan(streams=40, objects=5, vram="3GB", **{**PINS, "gpu": None}).require()
     plan.save(tmp_path / "plan.yaml")

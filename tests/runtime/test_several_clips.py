@@ -213,6 +213,18 @@ def test_other_weights_are_there_once_and_all_are_prompted_again_by_their_last_m
     assert [step.carried_over for step in trackings[1].steps] == [True, False]
 
 
+def test_a_picture_that_runs_out_takes_clips_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    trap = Trap(monkeypatch, PatchEmbed)
+    session = load(fallback=True)
+    tracking = track(session, 0)
+    begun = [next(tracking), next(tracking)]
+    trap.failures = 1
+    session.segment(picture(1), points=[[5, 5]])
+    assert session.configuration.offload_state
+    assert_same([*begun, *tracking], alone()[0])
+    assert [(step.frame, step.carried_over) for step in tracking.steps] == [(2, True)]
+
+
 def test_without_fallback_one_that_runs_out_leaves_the_others_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     trap = Trap(monkeypatch, PatchEmbed)
     session = load()
