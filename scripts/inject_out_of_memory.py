@@ -209,19 +209,20 @@ def _run(kept: list[Any]) -> None:
     from PIL import Image
 
     runs: Any = importlib.import_module("planner.runs.run")
+    asked: Any = importlib.import_module("planner.runs.asked")
     with tempfile.TemporaryDirectory() as folder:
         source, out = Path(folder) / "clip", Path(folder) / "out"
         source.mkdir()
         for number, picture in enumerate(_pictures()):
             Image.fromarray(picture).save(source / f"{number:05d}.png")
-        before, runs.PART_FRAMES = runs.PART_FRAMES, 3
+        before, asked.PART_FRAMES = asked.PART_FRAMES, 3
         try:
             runs.run(
                 _plan("video"), source, out, prompts=_prompts(), saves=("png", "npz"), random_weights=True,
                 device="cuda", fallback=True,
             )  # fmt: skip
         finally:
-            runs.PART_FRAMES = before
+            asked.PART_FRAMES = before
             png, npz = ({int(p.stem) for p in (out / kind).glob(f"*.{kind}")} for kind in ("png", "npz"))
             kept.extend(sorted(png & npz))
 

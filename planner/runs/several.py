@@ -14,31 +14,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from planner.errors import FileError, Interrupted, PlannerError, UsageError
+from planner.errors import Interrupted, PlannerError, UsageError
 from planner.nouns.plan import Plan
-from planner.nouns.words import Task
-from planner.outputs.layout import Layout
-from planner.runs.arguments import no_prompts
+from planner.runs.arguments import PromptsOf
 from planner.runs.asked import Asked, weights_of
-from planner.runs.clip import Ready, plan_after
+from planner.runs.clip import Ready
 from planner.runs.folder import held_folder
 from planner.runs.inputs import Input, inputs_from
 from planner.runs.interruption import Interruption
-from planner.runs.job import Progress, RunSummary, Weights
-from planner.runs.record import Record, read_record
-from planner.runs.run import hearing, load_for, performing
+from planner.runs.job import Progress, RunSummary
+from planner.runs.run import hearing, performing
+from planner.runs.shared import SharedSession, furthest, kept
 from planner.runs.summary import ClipOutcome, RunsSummary, failed, outcome_of, waiting
 from planner.runs.watching import MemoryWatch
 from planner.text.files import failing_as
 
 if TYPE_CHECKING:
-    from planner.runtime.session import Session
+    pass
 
 PAUSE_SECONDS = 0.002
 """How long to wait where no clip's next frame has been read."""
 MOST_STREAMS = 1024
-NAME = "{name}"
-"""Stands for a clip's name in the path of its prompts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +118,7 @@ def run_several(
         plan=plan, saves=saves, weights=weights_of(checkpoint, random_weights, seed, device, fallback), **options
     )
     entries = inputs_from(sources, out, asked.task)
-    given = _PromptsOf(prompts, asked.task)
+    given = PromptsOf(prompts, asked.task)
     with held_folder(Path(out)) as layout:
         if layout.record.exists():
             raise UsageError(
@@ -138,56 +134,6 @@ def run_several(
     return summary
 
 
-class _PromptsOf:
-    """The prompts of each input."""
-
-    def __init__(self, given: str | Path | Iterable[Any], task: Task) -> None:
-        """Raises UsageError and FileError for what no input could be prompted by."""
-        self._given = given if isinstance(given, (str, os.PathLike)) else tuple(given)
-        if self._given == () and task != "automask":
-            raise no_prompts()
-        if not isinstance(given, (str, os.PathLike)):
-            return
-        if os.fspath(given) == "-":
-            raise UsageError("--prompts - reads standard input once, and there are several inputs.", "Give a file.")
-        if NAME not in os.fspath(given) and not os.path.exists(given):
-            hint = "Give a file for all, a folder with NAME.json for each, or a path with {name} in it."
-            raise FileError(f"{given} does not exist.", hint)
-
-    def __call__(self, entry: Input) -> Any:
-        if not isinstance(self._given, (str, os.PathLike)):
-            return self._given
-        path = os.fspath(self._given)
-        if NAME in path:
-            return Path(path.replace(NAME, entry.name))
-        return Path(path) / f"{entry.name}.json" if os.path.isdir(path) else Path(path)
-
-
-class _Shared:
-    """The one session of all."""
-
-    def __init__(self, plan: Plan, weights: Weights, loaded: Callable[[], object]) -> None:
-        self._plan, self._weights, self._loaded = plan, weights, loaded
-        self._session: Session | None = None
-        self.failure: BaseException | None = None
-        """Why it could not be loaded, which is no input's fault."""
-
-    def load(self, _: Plan) -> Session:
-        """The session, loaded when it is first wanted: nothing is, where all inputs are done."""
-        if self._session is None:
-            try:
-                self._session = load_for(self._plan, self._weights)
-            except BaseException as error:
-                self.failure = error
-                raise
-            self._loaded()
-        return self._session
-
-    def close(self) -> None:
-        if self._session is not None:
-            self._session.close()
-
-
 class _Several:
     """The moving parts."""
 
@@ -195,7 +141,7 @@ class _Several:
         self,
         asked: Asked,
         entries: Sequence[Input],
-        prompts: _PromptsOf,
+        prompts: PromptsOf,
         streams: int,
         overwrite: bool,
         progress: Callable[[RunsProgress], None] | None,
@@ -213,7 +159,7 @@ class _Several:
         self._watch = MemoryWatch()
         self._stack = ExitStack()
         # Before the weights are there nothing can be lost, and Ctrl-C need not wait for them.
-        self._shared = _Shared(_furthest(asked.plan, entries), asked.weights, self._loaded)
+        self._shared = SharedSession(furthest(asked.plan, entries), asked.weights, self._loaded)
         self._done, self._lengths = 0, list[int]()
         self._first: float | None = None
         self._last = 0.0
@@ -288,11 +234,11 @@ class _Several:
         except StopIteration as end:
             self._end(stream, outcome_of(stream.entry, end.value))
         except Interrupted as error:
-            self._end(stream, failed(stream.entry, error, "interrupted", _kept(stream.entry)))
+            self._end(stream, failed(stream.entry, error, "interrupted", kept(stream.entry)))
         except PlannerError as error:
             if error is self._shared.failure:
                 raise
-            self._end(stream, failed(stream.entry, error, frames=_kept(stream.entry)))
+            self._end(stream, failed(stream.entry, error, frames=kept(stream.entry)))
         self._last = self._clock()
 
     def _end(self, stream: _Stream, outcome: ClipOutcome) -> None:
@@ -317,7 +263,7 @@ class _Several:
             stream.stack.close()
             if stream.entry.name not in self._outcomes:
                 stopped = Interrupted("Stopped at once.", "The same command resumes it after what is kept.")
-                self._outcomes[stream.entry.name] = failed(stream.entry, stopped, "interrupted", _kept(stream.entry))
+                self._outcomes[stream.entry.name] = failed(stream.entry, stopped, "interrupted", kept(stream.entry))
                 self.begun = self.begun or self._shared.failure is None
 
     def _hear(self, text: str) -> None:
@@ -363,26 +309,3 @@ class _Several:
         ahead = len(self._waiting) + len(self._active) - len(known)
         here = sum((progress.total or 0) - progress.done for progress in known)
         return here + ahead * sum(lengths) / len(lengths)
-
-
-def _record(entry: Input) -> Record | None:
-    """What an earlier call, or this one, has left of an input."""
-    path = Layout(folder=entry.out).record
-    if not path.exists():
-        return None
-    try:
-        return read_record(path)
-    except FileError:  # said when it is the input's turn
-        return None
-
-
-def _kept(entry: Input) -> int | None:
-    record = _record(entry)
-    return None if record is None else record.frames
-
-
-def _furthest(plan: Plan, entries: Sequence[Input]) -> Plan:
-    """The plan as of the furthest step down of any input that is to be resumed: there is one set of weights."""
-    found = (_record(entry) for entry in entries)
-    steps = [record.steps for record in found if record is not None and record.status == "running"]
-    return plan_after(plan, max(steps, key=len, default=()))

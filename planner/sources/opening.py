@@ -37,8 +37,8 @@ def open_picture(source: Any) -> Any:
     if isinstance(source, (str, os.PathLike)) and Path(source).is_dir():
         raise UsageError(
             f"{source} is a folder, not a picture.",
-            "Give a file of it (run takes a folder that holds pictures, one after the other), or plan with --task video "
-            "to track through them.",
+            "Give a file of it (run takes a folder that holds pictures, one after the other), or plan with --task "
+            "video to track through them.",
         )
     return read_picture(source)
 

@@ -88,7 +88,7 @@ class Sessions:
 @pytest.fixture
 def sessions(monkeypatch: pytest.MonkeyPatch) -> Sessions:
     found = Sessions()
-    for module in ("run", "several"):
+    for module in ("run", "shared"):
         monkeypatch.setattr(f"planner.runs.{module}.load_for", found.load)
     monkeypatch.setattr("planner.runs.asked.PART_FRAMES", 4)
     return found
@@ -325,7 +325,7 @@ def test_a_step_down_of_an_earlier_call_is_where_all_are_resumed(
             session.steps_at = {2: step}
         return session
 
-    monkeypatch.setattr("planner.runs.several.load_for", load)
+    monkeypatch.setattr("planner.runs.shared.load_for", load)
 
     def stop(name: str, index: int) -> None:
         if index == 9:
