@@ -190,6 +190,18 @@ def _resume(kept: list[Any]) -> None:
             kept.extend(frame for frame, _ in tracking)
 
 
+def _several(kept: list[Any]) -> None:
+    """Two clips in turn by one set of weights, which rests on the host for a while."""
+    with _load(_plan("video"), "video") as session:
+        clips = [session.track(_pictures(), _prompts()) for _ in range(2)]
+        for shots in zip(*clips, strict=True):
+            for frame, masks in shots:
+                assert masks, "a frame without masks"
+                kept.append(frame)
+            if frame == 3:
+                session.to("cpu").to("cuda")
+
+
 def _segment(kept: list[Any]) -> None:
     session = _load(_plan("image"), "image", object_batch=2)
     for picture in _pictures()[:2]:
@@ -233,6 +245,7 @@ TASKS: dict[str, Callable[[list[Any]], None]] = {
     "track, objects in one pass": lambda kept: _track(kept, object_batch=4),
     "correct": _correct,
     "resume": _resume,
+    "several clips": _several,
     "segment": _segment,
     "automask": _automask,
     "run": _run,
