@@ -190,6 +190,18 @@ def _resume(kept: list[Any]) -> None:
             kept.extend(frame for frame, _ in tracking)
 
 
+def _several(kept: list[Any]) -> None:
+    """Two clips in turn by one set of weights, which rests on the host for a while."""
+    with _load(_plan("video"), "video") as session:
+        clips = [session.track(_pictures(), _prompts()) for _ in range(2)]
+        for shots in zip(*clips, strict=True):
+            for frame, masks in shots:
+                assert masks, "a frame without masks"
+                kept.append(frame)
+            if frame == 3:
+                session.to("cpu").to("cuda")
+
+
 def _segment(kept: list[Any]) -> None:
     session = _load(_plan("image"), "image", object_batch=2)
     for picture in _pictures()[:2]:
@@ -209,19 +221,20 @@ def _run(kept: list[Any]) -> None:
     from PIL import Image
 
     runs: Any = importlib.import_module("planner.runs.run")
+    asked: Any = importlib.import_module("planner.runs.asked")
     with tempfile.TemporaryDirectory() as folder:
         source, out = Path(folder) / "clip", Path(folder) / "out"
         source.mkdir()
         for number, picture in enumerate(_pictures()):
             Image.fromarray(picture).save(source / f"{number:05d}.png")
-        before, runs.PART_FRAMES = runs.PART_FRAMES, 3
+        before, asked.PART_FRAMES = asked.PART_FRAMES, 3
         try:
             runs.run(
                 _plan("video"), source, out, prompts=_prompts(), saves=("png", "npz"), random_weights=True,
                 device="cuda", fallback=True,
             )  # fmt: skip
         finally:
-            runs.PART_FRAMES = before
+            asked.PART_FRAMES = before
             png, npz = ({int(p.stem) for p in (out / kind).glob(f"*.{kind}")} for kind in ("png", "npz"))
             kept.extend(sorted(png & npz))
 
@@ -232,6 +245,7 @@ TASKS: dict[str, Callable[[list[Any]], None]] = {
     "track, objects in one pass": lambda kept: _track(kept, object_batch=4),
     "correct": _correct,
     "resume": _resume,
+    "several clips": _several,
     "segment": _segment,
     "automask": _automask,
     "run": _run,

@@ -258,7 +258,8 @@ def test_predict_prints_configuration_workload_and_estimate() -> None:
     words = ("predict", "--variant", "large", "--resolution", "2048", "--task", "image", "--precision", "float16")
     document = invoke(*words, "--format", "json").document
     assert document["configuration"]["resolution"] == [2048, 2048]
-    assert document["workload"] == {"task": "image", "objects": 1, "frames": 1, "frame_size": [1080, 1920]}
+    expected = {"task": "image", "objects": 1, "frames": 1, "frame_size": [1080, 1920], "streams": 1}
+    assert document["workload"] == expected
     published = invoke(*words, "--runtime", "reimplementation", "--format", "json").document
     assert (document["runtime"], published["runtime"]) == ("own", "reimplementation")
     assert published["estimate"]["allocated_bytes"] == pytest.approx(1626e6, rel=0.03)

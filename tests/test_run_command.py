@@ -189,9 +189,6 @@ USAGE: dict[str, tuple[tuple[str, ...], dict[str, str], list[str]]] = {
     "some frames of a picture": (
         (*PROMPT, "--random-weights", "--frames", "2"), {"plan": "image.yaml", "source": "picture.png"}, ["--frames"],
     ),
-    "a folder for a picture": (
-        (*PROMPT, "--random-weights"), {"plan": "image.yaml"}, ["clip is a folder", "--task video"],
-    ),
     "a picture for a clip": ((*PROMPT, "--random-weights"), {"source": "picture.png"}, ["picture.png", "--task image"]),
     "prompts of automatic masks": (
         (*PROMPT, "--random-weights"), {"plan": "auto.yaml", "source": "picture.png"}, ["no prompts"],
@@ -331,7 +328,7 @@ class TestSam2:
         from planner.outputs.clip import ClipPart
         from tests.runtime.fakes import files_of
 
-        add, part_frames = ClipPart.add, "planner.runs.run.PART_FRAMES"
+        add, part_frames = ClipPart.add, "planner.runs.asked.PART_FRAMES"
         monkeypatch.setattr(part_frames, 3)
         words = (*PROMPT, "--random-weights", "--frames", "8", "--device", "cpu")
         assert run(inputs, tmp_path / "whole", *words).code == 0

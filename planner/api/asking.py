@@ -33,6 +33,7 @@ from planner.text.units import (
 DEFAULT_FRAME_SIZE = (1080, 1920)
 """Assumed where no frame size is given, and said to be."""
 MAXIMUM_TOP = 1000
+MAXIMUM_STREAMS = 10_000
 
 
 def bounded_memory_bank_of(runtime: Runtime | None, bounded: bool = True) -> bool:
@@ -116,6 +117,7 @@ def request_of(
     precision: Precision | None,
     attention: Attention | None,
     prefer: Preference = "quality",
+    streams: int | str = 1,
 ) -> Request:
     """A checked request of loose values, as plan takes them. Raises UsageError naming the value."""
     pins = _pins(variant, version, resolution, precision, attention)
@@ -130,9 +132,26 @@ def request_of(
     if frame_size is not None:
         size = parse_frame_size("x".join(map(str, frame_size)) if isinstance(frame_size, tuple | list) else frame_size)
     workload = Workload(
-        task=task, objects=count, frames=parse_frames(frames) if task == "video" else 1, frame_size=size
+        task=task,
+        objects=count,
+        frames=parse_frames(frames) if task == "video" else 1,
+        frame_size=size,
+        streams=_streams(streams, task),
     )
     return Request(workload=workload, pins=pins, prefer=prefer, frame_size_assumed=frame_size is None)
+
+
+def _streams(streams: int | str, task: Task) -> int:
+    """How many clips one process tracks at once."""
+    count = parse_count(streams, "streams")
+    if count > MAXIMUM_STREAMS:
+        raise UsageError(f"{count} streams cannot be planned for.", f"Give a number from 1 to {MAXIMUM_STREAMS:,}.")
+    if count > 1 and task != "video":
+        raise UsageError(
+            f"{count} streams in one process are for videos; the task is {task}.",
+            "Leave --shared out: pictures are taken one after the other, so that one process needs no more for many.",
+        )
+    return count
 
 
 def _pins(

@@ -134,6 +134,9 @@ def confirm(
         require_checkpoint(plan.chosen.configuration, checkpoint, video=workload.task == "video")
     if frames is not None and workload.task != "video":
         raise UsageError(f"frames={frames} is for videos; the plan is for {workload.task}.", "Leave frames out.")
+    if simulate and workload.streams > 1:
+        text = f"The plan is for {workload.streams} clips in one process, and a simulation follows one."
+        raise UsageError(text, "Rehearse it: sam2-plan rehearse PLAN")
     count = FRAMES if frames is None else parse_count(frames, "frames")
     trial = Trial(
         runtime="own",
@@ -155,7 +158,7 @@ def confirm(
         where = "The simulation" if simulate else "The run"
         raise EnvironmentFailure(f"{where} failed: {found.error}", "This says nothing of whether the plan fits.")
     recorded = None
-    if record and not simulate:
+    if record and not simulate and workload.streams == 1:  # a row is of one clip
         recorded = _record(trial, found)
     total = _total(found)
     within = total is None or total <= cap_bytes

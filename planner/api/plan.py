@@ -11,6 +11,7 @@ from planner.api.asking import check_exact, check_top, request_of
 from planner.api.budgets import budget_of, gpus_of, torch_of, with_host
 from planner.api.plans import Plan, with_files
 from planner.catalog.torch_rules import said
+from planner.errors import UsageError
 from planner.memory_model import MemoryModel
 from planner.memory_model.current import known_model
 from planner.nouns.plan import Provenance
@@ -58,6 +59,7 @@ def plan(
     runtimes: Sequence[Runtime] = (),
     exact: bool = False,
     progress: Progress | None = None,
+    streams: int | str = 1,
 ) -> Plan:
     """The best configuration that fits, as a Plan.
 
@@ -81,6 +83,8 @@ def plan(
     runtimes: "transformers", "ultralytics" or both: say in Plan.others what they would need, and where they run out.
     exact: rehearse the choice, and what would be preferred to it and may fit, until the best that really fits is found
         (simulate, where nothing can be rehearsed). Answers are kept in the cache folder.
+    streams: how many clips of this kind one process tracks at once (video only): the weights once, a memory bank for
+        each. Session.track and `sam2-plan run` do so.
     progress: called with (number, most, method, configuration) before each of the at most 8 runs of an exact plan.
 
     Raises UsageError for a value that cannot be planned for. An exact plan raises EnvironmentFailure without torch or
@@ -92,8 +96,10 @@ def plan(
     """
     request = request_of(
         task=task, objects=objects, frames=frames, frame_size=frame_size, variant=variant, version=version,
-        resolution=resolution, precision=precision, attention=attention, prefer=prefer,
+        resolution=resolution, precision=precision, attention=attention, prefer=prefer, streams=streams,
     )  # fmt: skip
+    if exact and request.workload.streams > 1:
+        raise UsageError("An exact plan is of one clip at a time.", "Leave exact out, or rehearse the plan.")
     budget, warnings = budget_of(vram, gpu, device, parse_headroom(headroom), gpus_of(simulate_gpu, vram, gpu))
     budget = with_host(budget, host_memory, simulate_gpu)
     check_top(top)

@@ -7,7 +7,7 @@ from dataclasses import fields
 from functools import cache
 from pathlib import Path
 
-from planner.api.asking import check_top, request_of
+from planner.api.asking import MAXIMUM_STREAMS, check_top, request_of
 from planner.api.budgets import Several, budget_of, budgets_of, gpus_of, torch_of, with_host
 from planner.api.plan import provenance_of
 from planner.api.plans import Plan, with_files
@@ -41,8 +41,6 @@ from planner.planning.needs import needed
 from planner.planning.packing import make_packing
 from planner.text.spelling import check_word
 from planner.text.units import parse_count, parse_headroom
-
-MAXIMUM_STREAMS = 10_000
 
 
 class Packing(answers.Packing):
@@ -199,6 +197,7 @@ def pack(
     simulate_gpu: str | Path | None = None,
     host_memory: str | int | None = None,
     torch: str | None = None,
+    shared: bool = False,
 ) -> Packing:
     """Several independent streams of one request, each a process, packed onto one or more GPUs.
 
@@ -207,6 +206,8 @@ def pack(
     vram, gpu, device: as in plan; one value for each GPU (a list, or "8GB,24GB"), or one for all. With none of them the
         GPUs of this machine are taken.
     host_memory: for all streams together; each has an equal share of it.
+    shared: not a process for each stream, but one for each GPU, which tracks an equal part of the streams at once: the
+        weights and the context once. Packing.streams are these processes, plan.request.workload.streams what each has.
 
     The other arguments are those of plan, for each stream. Raises UsageError as plan does; that nothing fits raises
     nothing: see Packing.plan.require.
@@ -216,15 +217,20 @@ def pack(
         print([(gpu.streams, gpu.process_bytes, gpu.more_streams) for gpu in packing.gpus])
     """
     check_top(top)
-    request = request_of(
-        task=task, objects=objects, frames=frames, frame_size=frame_size, variant=variant, version=version,
-        resolution=resolution, precision=precision, attention=attention, prefer=prefer,
-    )  # fmt: skip
     count = None if streams is None else parse_count(streams, "streams")
     if count is not None and count > MAXIMUM_STREAMS:
         raise UsageError(f"{count} streams cannot be planned for.", f"Give a number from 1 to {MAXIMUM_STREAMS:,}.")
+    if shared and count is None:
+        raise UsageError("How many streams share a process was not said.", "Give --streams.")
     budgets, warnings = budgets_of(vram, gpu, device, gpus, parse_headroom(headroom), gpus_of(simulate_gpu, vram, gpu))
-    processes = count or len(budgets)
+    processes, each = count or len(budgets), 1
+    if shared:
+        processes = min(processes, len(budgets))
+        each = -(-(count or 1) // processes)
+    request = request_of(
+        task=task, objects=objects, frames=frames, frame_size=frame_size, variant=variant, version=version,
+        resolution=resolution, precision=precision, attention=attention, prefer=prefer, streams=each,
+    )  # fmt: skip
     budgets = [with_host(budget, host_memory, simulate_gpu) for budget in budgets]
 
     @cache

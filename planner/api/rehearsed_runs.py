@@ -42,6 +42,11 @@ def trial_of(
     chosen, workload = plan.chosen, plan.request.workload
     assert chosen is not None
     check_word(runtime, "runtime", DRIVEN_RUNTIMES)
+    if workload.streams > 1 and runtime != "own":
+        raise UsageError(
+            f"The plan is for {workload.streams} clips in one process, which {runtime} does not track.",
+            "Rehearse the runtime own.",
+        )
     if frames is not None and workload.task != "video":
         raise UsageError(f"frames={frames} is for videos; the plan is for {workload.task}.", "Leave frames out.")
     count = FRAMES if frames is None else parse_count(frames, "frames")

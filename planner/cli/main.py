@@ -159,7 +159,8 @@ def cli(context: click.Context, /, output: str, path: str | None, exit_zero: boo
 
         code = pack_streams(asked, output, path)
         context.exit(0 if exit_zero and code in (3, 4) else code)
-    del asked["gpus"], asked["streams"]
+    del asked["gpus"], asked["shared"]
+    asked["streams"] = asked["streams"] or 1
     plan = _exact_plan(asked) if asked["exact"] else planner.plan(**asked)
     if path is not None:
         plan.save(path)

@@ -160,6 +160,7 @@ packing = stack(
         "--gpus", metavar="N", help="pack streams onto N GPUs: those present, N times the budget, or --vram 8GB,24GB"
     ),
     click.option("--streams", metavar="N", help="independent streams to run, each a process  [default: one per GPU]"),
+    click.option("--shared", is_flag=True, help="the --streams of a GPU share one process: weights and context once"),
 )
 
 
@@ -171,7 +172,9 @@ def words_of(text: str | None) -> list[str] | None:
 def asks_for_several(asked: Mapping[str, Any]) -> bool:
     """Whether planning is asked for several streams or GPUs: by number, or by naming several."""
     named = any("," in (asked[name] or "") for name in ("vram", "gpu", "device"))
-    return named or asked["gpus"] is not None or asked["streams"] is not None
+    if asked["shared"] and asked["streams"] is None:
+        raise UsageError("How many streams share a process was not said.", "Give --streams.")
+    return named or asked["gpus"] is not None or (asked["streams"] is not None and not asked["shared"])
 
 
 def notes_on_order(options: Mapping[str, Any]) -> list[str]:

@@ -7,7 +7,7 @@ import re
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, TextIO
@@ -164,7 +164,7 @@ class ProgressLine:
     """The one that stands on the terminal."""
 
     def __init__(self) -> None:
-        self._terminal = _is_terminal(sys.stderr)
+        self.terminal = self._terminal = _is_terminal(sys.stderr)
         self._width = 0
         self._next = 0.0
 
@@ -191,3 +191,38 @@ class ProgressLine:
 
     def __exit__(self, *_: object) -> None:
         self.clear()
+
+
+class ProgressTable(ProgressLine):
+    """Several lines on a terminal's stderr that are written over; elsewhere each table is a new one, seldom."""
+
+    SELDOM_SECONDS = 10.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines = 0
+
+    def show_lines(self, lines: Sequence[str], always: bool = False) -> None:
+        """Write them, unless the last ones are too young and these need not be seen."""
+        now = time.monotonic()
+        if now < self._next and not (always and self._terminal):
+            return
+        if not self._terminal:
+            self._next = now + self.SELDOM_SECONDS
+            click.echo("\n".join(lines), err=True)
+            return
+        self._next = now + self.INTERVAL_SECONDS
+        import shutil  # which imports five compressors
+
+        size = shutil.get_terminal_size()
+        shown = [line[: size.columns - 1] for line in lines[: max(1, size.lines - 1)]]
+        self.clear()
+        click.echo("\n".join(shown), nl=False, err=True)
+        self._lines = len(shown)
+        ProgressLine.drawn = self
+
+    def clear(self) -> None:
+        """Leave no line of it."""
+        if self._lines:
+            click.echo("\r\x1b[2K" + "\x1b[1A\x1b[2K" * (self._lines - 1), nl=False, err=True)
+        self._lines, ProgressLine.drawn = 0, None

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from planner.cli import options
-from planner.cli.output import ProgressLine, answer, telling
+from planner.cli.output import ProgressLine, ProgressTable, answer, telling
 from planner.errors import DeviceWarning, Interrupted, UsageError
 from planner.nouns.words import Task
+
+if TYPE_CHECKING:
+    from planner.runs.job import Progress
 
 EPILOG = """\b
 Examples:
@@ -18,24 +21,28 @@ Examples:
   sam2-plan run plan.yaml clip.mp4 --out masks --prompts prompts.json --checkpoint facebook/sam2.1-hiera-large
   sam2-plan run plan.yaml clip.mp4 --out masks --mask 1:labels.png --mask 2:labels.png --end 2:120 --random-weights
   sam2-plan run plan.yaml truck.jpg --out masks --box 1:75,275,1725,850 --save png,npz --random-weights
+  sam2-plan run plan.yaml clips/*.mp4 --out masks --streams 4 --prompts "prompts/{name}.json" --random-weights
 
 \b
 For a video plan INPUT is a video file, a folder of pictures, camera:0 or the address of a stream; else a picture.
+Several inputs, or a folder of clips (or of pictures), share one process and one load of weights; each has a folder
+DIR/NAME of its own, named by its file, and DIR/runs.json says what became of each. One that fails stops no other.
+All options count for each; --prompts may be a folder that holds NAME.json for each, or a path with {name} in it.
 Writes only below --out, whose parent must exist: run.json, png/, npz/, coco.json, overlay.mp4 (or .jpg).
 A run that was stopped or killed is resumed by the same command, after its last complete part (parts end after 5, 10,
 20, 50, 100, 200, ... frames), and ends with the same files; a finished run is left alone. The first Ctrl-C finishes
 the frame, the second stops at once.
 
 \b
-Exit codes: 0 done; 1 failed or interrupted (a full disk, Ctrl-C); 2 usage; 3 the plan does not fit;
-5 the GPU ran out of memory.
+Exit codes: 0 done; 1 failed or interrupted (a full disk, Ctrl-C), or one of several inputs was; 2 usage;
+3 the plan does not fit; 5 the GPU ran out of memory.
 Needs the extra: pip install "sam2-plan[run]".
 """
 
 
 @click.command("run", epilog=EPILOG)
 @click.argument("plan_path", metavar="PLAN")
-@click.argument("source", metavar="INPUT")
+@click.argument("sources", metavar="INPUT...", nargs=-1, required=True)
 @click.option("--out", required=True, metavar="DIR", help="folder for the files; it is created")
 @click.option(
     "--point",
@@ -80,36 +87,50 @@ Needs the extra: pip install "sam2-plan[run]".
     "--crop-layers", type=int, metavar="N", help="search 4, 16, ... crops for automatic masks too  [default: 0]"
 )
 @click.option("--overwrite", is_flag=True, help="delete the files of another run in DIR first")
+@click.option("--streams", type=int, metavar="N", help="of several inputs track N at once  [default: as planned]")
+@click.option("--watch", is_flag=True, help="a table of all that is at work, and of memory, in place of a line")
 @options.output_format
 def command(
-    output: str, plan_path: str, source: str, points: tuple[str, ...], boxes: tuple[str, ...], masks: tuple[str, ...],
-    ends: tuple[str, ...], prompts_path: str | None, save: str | None, start: int | None, **asked: Any,
-) -> None:  # fmt: skip
+    output: str, plan_path: str, sources: tuple[str, ...], points: tuple[str, ...], boxes: tuple[str, ...],
+    masks: tuple[str, ...], ends: tuple[str, ...], prompts_path: str | None, save: str | None, start: int | None,
+    streams: int | None, watch: bool, **asked: Any,
+) -> int | None:  # fmt: skip
     """Segment INPUT, or track through it, as PLAN chose; a long run can be stopped and resumed."""
     from planner.api.plans import Plan
 
     plan = Plan.load(plan_path)
     if plan.chosen is None:
         plan.require()
+    prompts = _prompts(points, boxes, masks, ends, prompts_path, start)
+    asked |= {"saves": options.words_of(save), "prompts": prompts, "start": start}
+    from planner.runs.inputs import are_several
+
+    if streams is not None or are_several(sources, plan.request.workload.task):
+        from planner.cli.several import run_inputs
+
+        streams = plan.request.workload.streams if streams is None else streams
+        return run_inputs(output, plan, sources, streams=streams, watch=watch, **asked)
+    from planner.cli.several import say
     from planner.report.run import progress_line, run_report
     from planner.runs.run import run
     from planner.wire.run import RUN
 
+    def tell(progress: Progress) -> None:
+        if progress.warning is not None:
+            say(f"warning: {progress.warning}")
+        if isinstance(line, ProgressTable):
+            line.show_lines([progress_line(progress)])
+        else:
+            line.show(progress_line(progress), progress.done == progress.total)
+
     try:
-        with ProgressLine() as line, telling(DeviceWarning):
-            summary = run(
-                plan,
-                source,
-                saves=options.words_of(save),
-                prompts=_prompts(points, boxes, masks, ends, prompts_path, start),
-                start=start,
-                progress=lambda progress: line.show(progress_line(progress), progress.done == progress.total),
-                **asked,
-            )
+        with ProgressTable() if watch else ProgressLine() as line, telling(DeviceWarning):
+            summary = run(plan, sources[0], progress=tell, **asked)
     except KeyboardInterrupt:
         hint = f"What was complete is kept in {asked['out']}; the same command goes on from there."
         raise Interrupted("Stopped at once.", hint) from None
     answer(output, lambda: RUN.write(summary), lambda style: run_report(summary, style))
+    return None
 
 
 def check(given: Mapping[str, Any], task: Task) -> None:

@@ -7,6 +7,7 @@ drives the steps that a session takes with a network, and the rest is what every
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -52,9 +53,11 @@ def drive(run: Run, session: Session, watch: Watch, clip: Black) -> None:
     task, boxes = run.workload.task, prompts.boxes(run).tolist()
     with watch.phase("track" if task == "video" else "output"):
         if task == "video":
-            pictures = (clip.picture(number) for number in range(clip.frames))
             asked = [{"frame": 0, "object": number + 1, "box": box} for number, box in enumerate(boxes)]
-            for _ in session.track(pictures, asked):
+            clips = [map(clip.picture, range(clip.frames)) for _ in range(run.workload.streams)]
+            trackings = [session.track(pictures, asked) for pictures in clips]
+            # A frame of each in turn.
+            for _ in chain.from_iterable(zip(*trackings, strict=True)):
                 watch.tick()
         elif task == "image":
             for number in range(ROUNDS):

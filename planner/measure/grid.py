@@ -172,7 +172,7 @@ def _passes() -> Iterator[Point]:
         if variant in ("tiny", "large"):
             for objects in (2, 3, 5, 16):
                 yield _point("own", "video", objects=objects, object_batch=objects, **of)
-    for capability, variant, batch in product((TURING, BLACKWELL), ("tiny", "large"), batches_of(10)):
+    for capability, variant, batch in product((TURING, BLACKWELL), (VARIANTS[0], VARIANTS[-1]), batches_of(10)):
         yield _point(
             "own", "video", capability, variant=variant, precision=_widths(capability)[0], resolution=(1024, 1024),
             objects=10, object_batch=batch,

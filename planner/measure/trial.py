@@ -56,7 +56,10 @@ class Trial(Run):
     def to_dict(self) -> dict[str, Any]:
         """Plain data. Of the run without what is usual and rows of earlier versions do not have."""
         usual = {"prompt": "box", "sam2": asdict(Sam2()), "transformers": asdict(Transformers())}
-        return {name: value for name, value in asdict(self).items() if name not in usual or value != usual[name]}
+        plain = {name: value for name, value in asdict(self).items() if name not in usual or value != usual[name]}
+        if self.workload.streams == 1:
+            del plain["workload"]["streams"]
+        return plain
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Trial:

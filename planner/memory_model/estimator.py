@@ -187,6 +187,21 @@ class MemoryModel:
         transformers: Transformers = AS_USUAL,
     ) -> Totals:
         """Only the sums: what planning asks for thousands of times."""
+        found = self._sums(configuration, workload, capability, runtime, transformers)
+        if workload.streams == 1:
+            return found
+        # One clip may have been rehearsed where several are predicted: more of them never take less.
+        alone = self._sums(configuration, replace(workload, streams=1), capability, runtime, transformers)
+        return Totals(*map(max, found, alone))
+
+    def _sums(
+        self,
+        configuration: Configuration,
+        workload: Workload,
+        capability: tuple[int, int] | None,
+        runtime: Runtime | None,
+        transformers: Transformers,
+    ) -> Totals:
         runtime = runtime or runtime_of(configuration)
         group = self._group(runtime, configuration, workload, generation_of(capability))
         exact = self._found(group, configuration, workload, capability)
@@ -367,7 +382,7 @@ class MemoryModel:
             reasons.append(f"more pixels than any that was {group.provenance}")
         if configuration.attention == "math":
             reasons.append(f"math attention was not {group.provenance}")
-        if workload.objects > group.largest_objects:
+        if workload.remembered_objects > group.largest_objects:
             reasons.append(f"more objects than any that was {group.provenance}")
         if workload.frame_size[0] * workload.frame_size[1] > group.largest_frame_pixels:
             reasons.append(f"a larger picture than any that was {group.provenance}")

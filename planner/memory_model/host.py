@@ -138,9 +138,9 @@ def _own(configuration: Configuration, workload: Workload) -> tuple[Component, .
     one = _pinned(round(arrays.memory_per_frame(pixels)))
     prepared = _pinned(pixels * CHANNELS)
     return _parts(
-        frames=PICTURES * picture + PREPARED * prepared,
-        bank=workload.objects * one * (REMEMBERED if configuration.offload_state else 1),
-        masks=WRITTEN * workload.objects * height * width,
+        frames=workload.streams * (PICTURES * picture + PREPARED * prepared),
+        bank=workload.remembered_objects * one * (REMEMBERED if configuration.offload_state else 1),
+        masks=WRITTEN * workload.remembered_objects * height * width,
     )
 
 

@@ -133,7 +133,7 @@ def quantities(
         object_batch=configuration.object_batch,
         offload_video=configuration.offload_video,
         offload_state=configuration.offload_state,
-        objects=workload.objects,
+        objects=workload.remembered_objects if runtime == "own" else workload.objects,
         frames=frames,
         frame_pixels=workload.frame_size[0] * workload.frame_size[1],
     )

@@ -103,6 +103,13 @@ class Estimate:
     """How the bytes were found; None for a prediction."""
 
     @property
+    def load_excess_bytes(self) -> int:
+        """What loading takes more than anything that is done afterwards: who holds it at rest may not survive that."""
+        rest = max((phase.allocated_bytes for phase in self.phases if phase.name != "load"), default=None)
+        loads = [phase.allocated_bytes for phase in self.phases if phase.name == "load"]
+        return 0 if rest is None or not loads else max(0, loads[0] - rest)
+
+    @property
     def host_bytes(self) -> int | None:
         """What the process holds in the host's memory; None where that is not known."""
         return sum(part.bytes for part in self.host_components) if self.host_components else None

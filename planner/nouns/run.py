@@ -68,6 +68,14 @@ class Workload:
     """Length of the clip; None means a clip without end."""
     frame_size: tuple[int, int] = (1080, 1920)
     """Height and width of the source picture in pixels, at which masks are written."""
+    streams: int = 1
+    """Clips that one process of the own runtime tracks at once: the weights once, a memory bank for each. `objects`
+    are those of one of them."""
+
+    @property
+    def remembered_objects(self) -> int:
+        """Objects of all clips: each has its memory bank, and the bytes of a frame's computation are there once."""
+        return self.objects * self.streams
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +119,7 @@ def name_of(configuration: Configuration, workload: Workload, capability: tuple[
         c.variant, c.version, *c.resolution, c.attention, w.objects, c.object_batch, frames, *w.frame_size,
         int(c.offload_video), int(c.offload_state), *capability,
     )  # fmt: skip
-    return " ".join(map(str, words))
+    return " ".join(map(str, (*words, *((f"streams={w.streams}",) * (w.streams != 1)))))
 
 
 def bounds_memory(runtime: Runtime, keep_all: bool = False) -> bool:
@@ -180,6 +188,7 @@ class Run:
         words += [f"{w.frame_size[0]}x{w.frame_size[1]}", f"{w.objects}o", f"{c.object_batch}b"]
         if w.task == "video":
             words += [f"{w.frames}f" if w.frames else "endless"]
+        words += [f"{w.streams}s"] * (w.streams != 1)
         words += [name.replace("_", "-") for name in SWITCHES if getattr(c, name)]
         words += [self.prompt] * (self.prompt != "box")
         words += ["keeps-all"] * (self.runtime == "ultralytics" and not c.bounded_memory_bank)

@@ -205,6 +205,11 @@ RunStatus = Literal["running", "finished", "stopped"]
 """stopped: it ended early and cannot be resumed."""
 RUN_STATUSES: tuple[RunStatus, ...] = get_args(RunStatus)
 
+ClipStatus = Literal["done", "resumed", "skipped", "failed", "interrupted", "waiting"]
+"""What a call that was given several clips did with one. resumed: completed what an earlier call had begun; skipped:
+an earlier call had completed it; interrupted: the same command resumes it; waiting: its turn did not come."""
+CLIP_STATUSES: tuple[ClipStatus, ...] = get_args(ClipStatus)
+
 ProgressUnit = Literal["frame", "point"]
 """What the progress of a run is counted in: frames of a clip, points of automatic masks."""
 

@@ -42,7 +42,7 @@ def alternatives(weighed: Weighed, request: Request, top: int, ways_of: WaysOf) 
     chosen = [
         option
         if option.candidate is best
-        else Option(option.candidate, largest_pass(*option, request, usable, ways_of))
+        else Option(option.candidate, largest_pass(option.candidate, option.member, request, usable, ways_of))
         for option in chosen
     ]
     return sorted(chosen, key=lambda one: weighed.rank(one.candidate, one.member, weighed.certainty(one.member)))

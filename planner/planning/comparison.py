@@ -56,6 +56,7 @@ def _request(plan: Plan) -> dict[str, object]:
     return {
         "task": workload.task,
         "objects": workload.objects,
+        "streams": workload.streams,
         "frames": UNLIMITED if workload.frames is None else workload.frames,
         "frame_size": workload.frame_size,
         "frame_size_assumed": plan.request.frame_size_assumed,

@@ -5,6 +5,8 @@ total of one. The least that one completes in counts for a single stream, as in 
 memory runs out an allocator gives back its own cache and not its neighbours', so that without the cap of the commands
 whoever started first would starve the others, and with it all would give cache back all the time.
 
+Where one process tracks several clips (Workload.streams), such processes are packed, and all else is the same.
+
 The most room that each of them can have is the budget that one process is planned for. The host's memory is shared as
 well, all GPUs' processes alike: the budgets here have the whole of it, and one process has its share.
 """
@@ -313,6 +315,8 @@ def _fewer_for_better(
     budgets: Sequence[Budget], streams: int, request: Request, model_of: ModelOf, plan: Plan
 ) -> Iterator[Suggestion]:
     """With how many streams the best of what was turned down would fit."""
+    if request.workload.streams > 1:  # fewer would be shared out to the GPUs anew
+        return
     better = next((one for one in plan.rejected if one.need_bytes is not None), None)
     # What "balanced" chooses hangs on all that fits, so with other room it may choose anything.
     if better is None or request.prefer == "balanced":
@@ -339,7 +343,7 @@ def _what_helps(
         freed = replace(request, pins=replace(request.pins, **{name: None}))
         if _most(budgets, freed, model_of) >= streams:
             yield Suggestion(f"leave the {name} open", _command(freed, budgets, streams, strict))
-    if most:
+    if most and request.workload.streams == 1:
         yield Suggestion(f"run {_count(most)} at a time", _command(request, budgets, most, strict))
 
 

@@ -10,8 +10,8 @@ from planner.nouns.measurement import Figure, Measurement
 from planner.nouns.run import Configuration, Run, Usage, Workload, bounds_memory, runtime_of
 
 CONFIGURATION = tuple(field.name for field in fields(Configuration))
-WORKLOAD = tuple(field.name for field in fields(Workload))
-"""Names that stand in a profile as they do in the nouns."""
+WORKLOAD = tuple(field.name for field in fields(Workload) if field.name != "streams")
+"""Names that stand in a profile as they do in the nouns. A row is of one clip."""
 VERSION = "2.1"
 """The version of what names none."""
 

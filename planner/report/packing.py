@@ -52,7 +52,7 @@ def packing_report(packing: Packing, saved: str | None, style: Style) -> str:
     lines = [
         *_budgets(packing.gpus),
         *host_head(packing.gpus[0].budget),
-        f"request  {_streams(packing.streams)}, each a process: {describe_workload(plan.request.workload)}{assumed}",
+        f"request  {_streams(packing)}{_each(packing)}: {describe_workload(plan.request.workload)}{assumed}",
         "",
         *_choice(packing, style),
     ]
@@ -78,10 +78,10 @@ def _choice(packing: Packing, style: Style) -> list[str]:
         if (reason := no_generation(plan)) is not None:
             return [f"{verdict}  nothing runs on one of the GPUs: {reason}"]
         most = packing.max_streams_smallest
-        lines = [f"{verdict}  {_streams(packing.streams)} would have {_share(plan)} each, too little for any candidate"]
+        lines = [f"{verdict}  {_streams(packing)} would have {_share(plan)} each, too little for any candidate"]
         if not most:
             return [*lines, "  not even one fits"]
-        return [*lines, f"  of the smallest configuration {_streams(most)} fit{'s' * (most == 1)}"]
+        return [*lines, f"  of the smallest configuration {_streams(packing, most)} fit{'s' * (most == 1)}"]
     how = describe_way(chosen.configuration, plan.request.workload)
     return [
         f"{verdict}  {style(describe(chosen.configuration), bold=True)}{how}",
@@ -106,7 +106,8 @@ def _gpus(packing: Packing, style: Style) -> list[str]:
     chosen = packing.plan.chosen
     if chosen is None:
         return []
-    head = ["GPU", "usable", "streams", "each", "in all", "left", "room for"]
+    work = "processes" if packing.plan.request.workload.streams > 1 else "streams"
+    head = ["GPU", "usable", work, "each", "in all", "left", "room for"]
     speed = packing.frames_per_second is not None
     rows = [head + (["frames/s each", ""] if speed else [""])]
     rows += [_row(gpu, place, speed, style) for place, gpu in enumerate(packing.gpus[:SHOWN_GPUS])]
@@ -119,7 +120,7 @@ def _gpus(packing: Packing, style: Style) -> list[str]:
     whole, each = packing.gpus[0].budget.host_bytes, chosen.estimate.host_bytes or 0
     no_more = " (the host holds no more)" if whole is not None and whole < (most + 1) * each else ""
     lines.append(
-        f"  {_streams(most)} of this configuration fit{'s' * (most == 1)} in all{no_more}, "
+        f"  {_streams(packing, most)} of this configuration fit{'s' * (most == 1)} in all{no_more}, "
         f"{packing.max_streams_smallest:,} of the smallest"
     )
     return [*lines, *_throughput(packing, chosen)]
@@ -224,5 +225,12 @@ def _name(gpu: Gpu | None, place: int) -> str:
     return f"{place if gpu is None or gpu.index is None else gpu.index}  {gpu.name if gpu else ''}".rstrip()
 
 
-def _streams(count: int) -> str:
-    return f"{count:,} stream{'s' * (count != 1)}"
+def _streams(packing: Packing, count: int | None = None) -> str:
+    """So many of what is packed, by default all of it: streams, or processes that track several each."""
+    count = packing.streams if count is None else count
+    one, many = ("process", "processes") if packing.plan.request.workload.streams > 1 else ("stream", "streams")
+    return f"{count:,} {one if count == 1 else many}"
+
+
+def _each(packing: Packing) -> str:
+    return "" if packing.plan.request.workload.streams > 1 else ", each a process"

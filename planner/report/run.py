@@ -40,10 +40,22 @@ def progress_line(progress: Progress) -> str:
         parts.append(f"{progress.per_second:.1f} {progress.unit}s/s")
     if progress.seconds_left is not None:
         parts.append(f"{format_seconds(progress.seconds_left)} left")
-    if progress.reserved_bytes is not None:
-        planned = format_size(progress.planned_reserved_bytes)
-        parts.append(f"GPU {format_size(progress.reserved_bytes)} reserved, {planned} planned")
+    if words := memory_words(progress):
+        parts.append(words)
     return ", ".join(parts)
+
+
+def memory_words(progress: Progress) -> str:
+    """What is taken of the GPU beside the plan; empty where nobody counts."""
+    if progress.reserved_bytes is None:
+        return ""
+    planned = format_size(progress.planned_reserved_bytes)
+    words = f"GPU {format_size(progress.reserved_bytes)} reserved, {planned} planned"
+    if progress.allocated_bytes is not None:
+        words += f", {format_size(progress.allocated_bytes)} in tensors now"
+    if progress.process_bytes is not None:
+        words += f", {format_size(progress.process_bytes)} in all"
+    return words
 
 
 def format_seconds(seconds: float) -> str:

@@ -81,6 +81,9 @@ def describe_workload(workload: Workload) -> str:
     if workload.task == "image":
         return f"image, {objects}, {size}"
     length = "a clip without end" if workload.frames is None else counted(workload.frames, "frame")
+    if workload.streams > 1:
+        each = f"{counted(workload.streams, 'clip')} at once in one process, each with {objects}"
+        return f"video, {each} and {'without end' if workload.frames is None else length}, {size}"
     return f"video, {objects}, {length}, {size}"
 
 
@@ -109,7 +112,7 @@ def _choice(plan: Plan, style: Style) -> list[str]:
     lines = [
         f"{verdict}  {style(describe(configuration), bold=True)}{how}",
         f"  {accuracy_words(chosen)}; {best_of(plan)}",
-        *speed_lines(chosen),
+        *speed_lines(chosen, plan.request.workload.streams),
         "",
     ]
     lines += memory_lines(chosen.estimate, plan.budget.usable_bytes, style)
@@ -166,11 +169,13 @@ def accuracy_words(chosen: Choice) -> str:
     return f"accuracy {chosen.quality} ({chosen.quality_metric or 'J&F on SA-V test'}; {origin})"
 
 
-def speed_lines(chosen: Choice) -> list[str]:
-    """The published speed of this card and case, if there is one."""
+def speed_lines(chosen: Choice, streams: int = 1) -> list[str]:
+    """The published speed of this card and case, if there is one, which the streams of one process share."""
     if chosen.frames_per_second is None:
         return []
-    return [f"  {chosen.frames_per_second:g} frames/s: {chosen.frames_per_second_of or 'of an earlier release'}"]
+    shared = f", shared by {streams} clips" if streams > 1 else ""
+    source = chosen.frames_per_second_of or "of an earlier release"
+    return [f"  {chosen.frames_per_second:g} frames/s{shared}: {source}"]
 
 
 def memory_lines(estimate: Estimate, scale_bytes: int, style: Style, title: str = "Memory at the peak") -> list[str]:
@@ -182,6 +187,9 @@ def memory_lines(estimate: Estimate, scale_bytes: int, style: Style, title: str 
         bound += f"; it completes in {format_size(estimate.least_bytes)}, without room to spare"
     total = f"{format_size(estimate.total_bytes):>9}"
     lines.append(f"  {'total':<{_LABEL}}{style(total, bold=True)}  {bound}")
+    if excess := estimate.load_excess_bytes:
+        note = "more than running does: with less it would fit at rest, but not survive loading"
+        lines.append(f"  {'loading takes':<{_LABEL}}{format_size(excess):>9}  {note}")
     return lines
 
 

@@ -8,16 +8,19 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from planner.errors import EnvironmentFailure, UsageError
+from planner.errors import EnvironmentFailure, FileError, UsageError
 from planner.nouns.words import Save, Task
 from planner.outputs.labels import check_label_ids
 from planner.sources.opening import open_clip
 from planner.text.units import counted
 
 if TYPE_CHECKING:
+    from planner.runs.inputs import Input
     from planner.sources.frames import Frames
 
 MOST_POINTS_PER_SIDE, MOST_CROP_LAYERS = 256, 4
+NAME = "{name}"
+"""Stands for the name of one of several inputs in the path of its prompts."""
 NEEDED: dict[Save, tuple[str, ...]] = {
     "png": ("PIL",),
     "coco": ("pycocotools.mask",),
@@ -139,10 +142,41 @@ def checked_prompts(
     if task == "automask" and found:
         raise UsageError("Automatic masks take no prompts.", "Leave them out, or plan with --task image.")
     if task != "automask" and not found:
-        raise UsageError(
-            "There is nothing to segment: no prompts were given.",
-            "Give --point X,Y, --box X0,Y0,X1,Y1, --mask FILE or --prompts FILE (JSON).",
-        )
+        raise no_prompts()
     if "png" in saves:
         check_label_ids(prompt.object for prompt in found)
     return found
+
+
+def no_prompts() -> UsageError:
+    """What to raise where nothing says what is wanted."""
+    return UsageError(
+        "There is nothing to segment: no prompts were given.",
+        "Give --point X,Y, --box X0,Y0,X1,Y1, --mask FILE or --prompts FILE (JSON).",
+    )
+
+
+class PromptsOf:
+    """The prompts of each input."""
+
+    def __init__(self, given: str | Path | Iterable[Any], task: Task) -> None:
+        """Raises UsageError and FileError for what no input could be prompted by."""
+        self._given = given if isinstance(given, (str, os.PathLike)) else tuple(given)
+        if self._given == () and task != "automask":
+            raise no_prompts()
+        if not isinstance(given, (str, os.PathLike)):
+            return
+        if os.fspath(given) == "-":
+            raise UsageError("--prompts - reads standard input once, and there are several inputs.", "Give a file.")
+        if NAME not in os.fspath(given) and not os.path.exists(given):
+            hint = "Give a file for all, a folder with NAME.json for each, or a path with {name} in it."
+            raise FileError(f"{given} does not exist.", hint)
+
+    def __call__(self, entry: Input) -> Any:
+        """As `checked_prompts` takes them."""
+        if not isinstance(self._given, (str, os.PathLike)):
+            return self._given
+        path = os.fspath(self._given)
+        if NAME in path:
+            return Path(path.replace(NAME, entry.name))
+        return Path(path) / f"{entry.name}.json" if os.path.isdir(path) else Path(path)

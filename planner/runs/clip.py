@@ -7,8 +7,8 @@ bytes: frames are written anew, and what spans frames is made of whole parts onl
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from fractions import Fraction
 from itertools import islice
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from planner.errors import FileError, Interrupted, PlannerError, UsageError
 from planner.nouns.plan import Plan
 from planner.nouns.run import Configuration
+from planner.nouns.watched import MemorySample
 from planner.outputs.clip import ClipPart, join_clip
 from planner.outputs.layout import EARLY_ENDS, Layout
 from planner.outputs.overlay_video import frame_rate
@@ -25,6 +26,7 @@ from planner.prompts.ends import ends_of
 from planner.runs.interruption import Interruption
 from planner.runs.job import Job
 from planner.runs.record import Record
+from planner.runs.watching import joined
 from planner.text.files import failing_as
 from planner.text.units import counted
 from planner.wire.parts import CONFIGURATION
@@ -40,8 +42,20 @@ if TYPE_CHECKING:
 Shots = Iterator[tuple[int, "dict[int, np.ndarray]"]]
 
 
-def run_clip(job: Job, layout: Layout, record: Record, clock: Callable[[], float] = time.monotonic) -> Record:
-    """Track what is left of a clip, join the parts, and return the record of the finished run.
+Ready = Callable[[], bool]
+"""Whether a clip's next frame is there, or would have to be waited for."""
+
+
+def run_clip(
+    job: Job,
+    layout: Layout,
+    record: Record,
+    interruption: Interruption | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Generator[Ready, None, Record]:
+    """Track what is left of a clip, a frame at each step, and join the parts; returns the record of the finished run.
+
+    interruption: that of several clips, which somebody else listens for; None: this one's own.
 
     Raises Interrupted after a first Ctrl-C, and whatever the session or the disk raises, with what is kept and how to
     go on in the hint; a second Ctrl-C comes out as KeyboardInterrupt.
@@ -49,7 +63,7 @@ def run_clip(job: Job, layout: Layout, record: Record, clock: Callable[[], float
     run = _Run(job, layout, record, clock)
     try:
         if not record.ended:
-            run.track()
+            yield from run.track(interruption)
         run.join()
     except PlannerError as error:
         run.salvage()
@@ -67,9 +81,10 @@ class _Run:
         self._frames: Frames = job.frames
         self._rate: Fraction = frame_rate(job.frames.frames_per_second)
         self._earlier = record
+        self._away, self._samples = 0.0, record.samples
         self._began, self._stuck, self._loaded = 0.0, False, False
 
-    def track(self) -> None:
+    def track(self, given: Interruption | None) -> Iterator[Ready]:
         """Write parts until the clip ends, the limit is reached, or the user stops it."""
         job, record = self.job, self.record
         if record.parts and self._is_last(record.last_frame):
@@ -81,13 +96,13 @@ class _Run:
         with failing_as(self.layout.folder):
             self.layout.make(job.saves)
         self.record = replace(record, device=session.device)
-        with Interruption() as interruption:
+        with Interruption() if given is None else nullcontext(given) as interruption:
             tracking = self._tracking(session, resume)
             try:
                 self._began = self._clock()
                 shots = iter(tracking)
                 while not self.record.ended:
-                    self._part(session, tracking, shots, interruption)
+                    yield from self._part(session, tracking, shots, interruption)
             finally:
                 tracking.close()
 
@@ -104,19 +119,20 @@ class _Run:
             self._stuck = True
             raise
 
-    def _part(self, session: Session, tracking: Tracking, shots: Shots, interruption: Interruption) -> None:
+    def _part(self, session: Session, tracking: Tracking, shots: Shots, interruption: Interruption) -> Iterator[Ready]:
         """One part: its files, the state after it, the record."""
         job, record = self.job, self.record
         wanted = part_end(record.frames, job.part_frames) - record.frames
         if job.limit is not None:
             wanted = min(wanted, job.limit - record.frames)
-        began, count, last = self._clock(), 0, record.last_frame
+        began, count, last = self._clock() - self._away, 0, record.last_frame
         where = self.layout, record.parts, job.saves, self._frames.size, self._rate
         with ClipPart(*where, job.annotations()) as part:
             for last, masks in islice(shots, wanted):
                 part.add(last, tracking.picture, masks)
                 count += 1
                 self._tell(session, record.frames + count)
+                yield from self._pause(tracking)
                 if interruption.requested:
                     break
             cut = interruption.requested and count < wanted
@@ -130,7 +146,7 @@ class _Run:
             frames=record.frames + count,
             last_frame=last,
             ended=ended,
-            seconds=record.seconds + self._clock() - began,
+            seconds=record.seconds + self._clock() - self._away - began,
             objects=max(record.objects, len(tracking.objects)),
             status="stopped" if cut else "running",
         )
@@ -140,6 +156,12 @@ class _Run:
         if cut:
             self.join()
             raise self._interrupted(record.frames, last)
+
+    def _pause(self, tracking: Tracking) -> Iterator[Ready]:
+        """Let others have their turn; the time that they take is not this clip's."""
+        left = self._clock()
+        yield lambda: tracking.ready
+        self._away += self._clock() - left
 
     def _commit(self, record: Record, tracking: Tracking) -> None:
         if not record.ended and self._frames.rereadable:
@@ -151,6 +173,8 @@ class _Run:
         # Only now that the record speaks of the new state may the old one go.
         self.layout.state(self.record.parts).unlink(missing_ok=True)
         self.record = record
+        if self.job.committed is not None:
+            self.job.committed()
 
     def join(self) -> None:
         """The files of the whole clip, the last record, and the parts away."""
@@ -206,11 +230,20 @@ class _Run:
                 allocated_bytes=max(record.allocated_bytes or 0, memory.peak_allocated_bytes),
                 reserved_bytes=max(record.reserved_bytes or 0, memory.peak_reserved_bytes),
             )
-        return replace(record, steps=(*self._earlier.steps, *map(plain_step, tracking.steps)))
+        return replace(record, samples=self._samples, steps=(*self._earlier.steps, *map(plain_step, tracking.steps)))
 
     def _tell(self, session: Session, done: int) -> None:
-        here, seconds = done - self._earlier.frames, self._clock() - self._began
-        self.job.tell(session, "frame", done, here, self._total(done), seconds)
+        here, seconds = done - self._earlier.frames, self._clock() - self._away - self._began
+        seen = self.job.tell(session, "frame", done, here, self._total(done), seconds)
+        if seen is not None:
+            sample = MemorySample(
+                seconds=round(self._earlier.seconds + seconds, 3),
+                frames=done,
+                allocated_bytes=seen.allocated_bytes,
+                reserved_bytes=seen.reserved_bytes,
+                process_bytes=seen.process_bytes,
+            )
+            self._samples = joined(self._samples, sample)
 
     def _first(self) -> int:
         """The frame that tracking begins at, of a source that can be read again."""

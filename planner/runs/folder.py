@@ -19,12 +19,26 @@ from planner.text.files import lock
 OTHERWISE = "Give another folder, or --overwrite to delete that run and start again."
 
 
+class FolderHeld(EnvironmentFailure):
+    """Another process is writing to the folder; it passes by itself."""
+
+
 @contextmanager
 def held_folder(folder: Path) -> Iterator[Layout]:
     """A run's folder, made if its parent is there, and locked against a second run until the block ends.
 
+    Raises as make_folder, and FolderHeld where it is in use.
+    """
+    make_folder(folder)
+    with _locked(folder):
+        yield Layout(folder=folder)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for files, if its parent is there and it is not.
+
     A missing parent is not made: it is a misspelt path or a disk that is not mounted more often than a wish. Raises
-    UsageError for a place that cannot be a folder or is in use, EnvironmentFailure for one that is not writable.
+    UsageError for a place that cannot be a folder, EnvironmentFailure for one that is not writable.
     """
     try:
         folder.mkdir(exist_ok=True)
@@ -41,8 +55,6 @@ def held_folder(folder: Path) -> Iterator[Layout]:
         raise UsageError(f"{str(folder)!r} is not a path ({error}).", "Give another --out.") from None
     except OSError as error:
         raise EnvironmentFailure(f"{folder} cannot be written: {error.strerror}.", "Give a writable --out.") from None
-    with _locked(folder):
-        yield Layout(folder=folder)
 
 
 def claim(
@@ -157,7 +169,7 @@ def _locked(folder: Path) -> Iterator[None]:
             lock(descriptor)
         except BlockingIOError:
             # It passes by itself, so it is no mistake in the call: exit code 1, as of a sweep.
-            raise EnvironmentFailure(
+            raise FolderHeld(
                 f"Another run is writing to {folder}.", "Wait until it is done, or give another --out."
             ) from None
         yield

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planner.nouns.plan import Plan
 from planner.nouns.run import Configuration
+from planner.nouns.watched import MemorySample
 from planner.nouns.words import ProgressUnit, Save, Task
 from planner.outputs.annotation import RANDOM_WEIGHTS, Annotations, Mark
 from planner.outputs.layout import PART_FRAMES
+from planner.runs.watching import MemoryWatch, Seen
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,6 +54,12 @@ class Progress:
     """The allocator's peak so far; None where the device does not count."""
     planned_reserved_bytes: int
     """What the plan predicts of that."""
+    allocated_bytes: int | None = None
+    """Tensors, as of the last look; None where the device does not count."""
+    process_bytes: int | None = None
+    """What the driver counts for the process; None where it does not say."""
+    warning: str | None = None
+    """What the run has just become aware of: memory that is about to run out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,17 +97,25 @@ class Job:
     """Keep the best of three masks per object (task image)."""
     progress: Callable[[Progress], None] | None = None
     """Told after every frame."""
+    committed: Callable[[], None] | None = None
+    """Called when the run has begun, and after every part, as soon as the record speaks of it."""
     part_frames: int = PART_FRAMES
     """Frames of one part."""
+    watch: MemoryWatch = field(default_factory=MemoryWatch)
+    """Looks at memory; of several clips in one process one for all."""
 
     def tell(
         self, session: Session, unit: ProgressUnit, done: int, here: int, total: int | None, seconds: float
-    ) -> None:
-        """Say how far the run is: `done` of `total` units, `here` of them in the `seconds` since this call began."""
+    ) -> Seen | None:
+        """Say how far the run is: `done` of `total` units, `here` of them in the `seconds` since this call began.
+
+        Gives what it takes of the GPU.
+        """
+        seen, warning = self.watch.look(session, self.plan)
         if self.progress is None:
-            return
+            return seen
         speed = here / seconds if seconds > 0 else None
-        memory, estimate = session.memory(), self.plan.estimate
+        estimate = self.plan.estimate
         assert estimate is not None
         self.progress(
             Progress(
@@ -108,10 +124,14 @@ class Job:
                 unit=unit,
                 per_second=speed,
                 seconds_left=(total - done) / speed if speed and total is not None else None,
-                reserved_bytes=memory.peak_reserved_bytes if memory else None,
+                reserved_bytes=seen.peak_reserved_bytes if seen else None,
                 planned_reserved_bytes=estimate.reserved_bytes,
+                allocated_bytes=seen.allocated_bytes if seen else None,
+                process_bytes=seen.process_bytes if seen else None,
+                warning=warning,
             )
         )
+        return seen
 
     def annotations(self) -> Annotations:
         """What overlays show beside the masks."""
@@ -171,6 +191,8 @@ class RunMemory:
     planned_allocated_bytes: int
     planned_reserved_bytes: int
     planned_total_bytes: int
+    samples: tuple[MemorySample, ...] = ()
+    """How it went, over the time of the run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from planner.errors import FileError
+from planner.nouns.watched import MemorySample
 from planner.nouns.words import RUN_STATUSES, RunStatus
 from planner.text.files import sync_folder, write_whole
 from planner.text.strict_yaml import Fields
+from planner.wire.run import SAMPLE
 
 VERSION = 1
 MAXIMUM_BYTES = 2**28
@@ -48,6 +50,8 @@ class Record:
     """Steps of fallback."""
     warnings: tuple[str, ...] = ()
     """What the user should know of the input."""
+    samples: tuple[MemorySample, ...] = ()
+    """How much memory it took as it went."""
 
     def write(self, path: Path) -> None:
         """Write it, whole or not at all. Raises EnvironmentFailure."""
@@ -98,6 +102,8 @@ def _record(fields: Fields) -> Record:
         reserved_bytes=fields.optional_integer("reserved_bytes"),
         steps=tuple(steps),
         warnings=tuple(fields.texts("warnings")),
+        # Runs of earlier releases kept none.
+        samples=SAMPLE.read_all(fields, "samples") if "samples" in fields else (),
     )
     fields.end()
     return found

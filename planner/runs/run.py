@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from planner.errors import FileError, UsageError
+from planner.errors import FileError
 from planner.nouns.plan import Plan
 from planner.nouns.words import Save, Task
-from planner.outputs.layout import PART_FRAMES, Layout, check_saves
-from planner.runs.arguments import (
-    check_options,
-    check_start,
-    checked_prompts,
-    one_checkpoint,
-    opened_clip,
-    require_libraries,
-)
-from planner.runs.clip import plan_after, run_clip
+from planner.outputs.layout import Layout
+from planner.runs.asked import Asked, weights_of
+from planner.runs.clip import Ready, plan_after, run_clip
 from planner.runs.folder import claim, held_folder, require_apart
 from planner.runs.identity import identity_of
+from planner.runs.interruption import Interruption
 from planner.runs.job import (
     Job,
     Progress,
@@ -35,7 +29,6 @@ from planner.runs.job import (
 from planner.runs.picture import run_picture
 from planner.runs.record import Record
 from planner.runtime.loading import load
-from planner.sources.opening import open_picture, orientation_of
 from planner.text.units import counted, format_resolution
 
 if TYPE_CHECKING:
@@ -64,6 +57,8 @@ def run(
     start: int | None = None,
     points_per_side: int | None = None,
     crop_layers: int | None = None,
+    load: Callable[[Plan], Session] | None = None,
+    committed: Callable[[], None] | None = None,
 ) -> RunSummary:
     """Do what a plan is for, and write the masks to the folder `out`, which is made.
 
@@ -72,7 +67,8 @@ def run(
     all but npz (automask: neither png, whose masks cannot overlap). Weights: a checkpoint, or `random_weights`.
     start: the frame to begin at; by default the first prompted (reverse: the last). frames: stop after so many.
     multimask: keep the best of three masks per object of a picture. points_per_side, crop_layers: of automatic masks,
-    by default 32 and 0; neither takes more memory, both more time.
+    by default 32 and 0; neither takes more memory, both more time. load: what loads a plan's choice, for a caller that
+    keeps a session for several runs. committed: called when the run has begun and after every part, once it is on disk.
 
     A call with the same arguments goes on where an earlier one was stopped or killed, after its last complete part
     (which ends after 5, 10, 20, 50 and 100 frames, then after every 100), and ends with the same bytes in every file
@@ -82,69 +78,68 @@ def run(
     FileError for a source that cannot be read, EnvironmentFailure for files that cannot be written, Interrupted after
     a first Ctrl-C (when the frame is finished), and what the session raises.
     """
-    if plan.chosen is None:
-        raise UsageError("The plan has no choice: nothing fits its budget.", "Plan again for more memory.")
-    task = plan.request.workload.task
-    check_options(task, reverse, frames, multimask, start, points_per_side, crop_layers)
-    kept = check_saves(saves, task)
-    require_libraries(kept)
-    weights = Weights(
-        checkpoint=one_checkpoint(checkpoint, random_weights), seed=seed, device=device, fallback=fallback
+    asked = Asked(
+        plan=plan,
+        saves=saves,
+        weights=weights_of(checkpoint, random_weights, seed, device, fallback),
+        reverse=reverse,
+        frames=frames,
+        multimask=multimask,
+        start=start,
+        points_per_side=points_per_side,
+        crop_layers=crop_layers,
     )
     with ExitStack() as stack:
-        heard = stack.enter_context(_heard())
-        clip = opened_clip(source, stack) if task == "video" else None
-        picture: Any = open_picture(source) if clip is None else None
-        size, length = (clip.size, clip.length) if clip is not None else (picture.shape[:2], 1)
-        orientation = clip.orientation if clip is not None else orientation_of(source)
-        if clip is not None:
-            check_start(start, clip)
-        job = Job(
-            plan=plan,
-            source=source,
-            frames=clip,
-            picture=picture,
-            out=Path(out),
-            prompts=checked_prompts(prompts, task, size, length, kept, orientation, reverse),
-            saves=kept,
-            weights=weights,
-            load=lambda chosen: load_for(chosen, weights),
-            reverse=reverse,
-            limit=frames,
-            multimask=multimask,
-            start=start,
-            points_per_side=points_per_side,
-            crop_layers=crop_layers,
-            progress=progress,
-            part_frames=PART_FRAMES,
-        )
+        heard: list[str] = []
+        stack.enter_context(hearing(heard.append))
+        load = load or (lambda chosen: load_for(chosen, asked.weights))
+        job = asked.job(source, Path(out), prompts, stack, load=load, progress=progress, committed=committed)
         return perform(job, overwrite=overwrite, heard=heard)
 
 
 def perform(job: Job, *, overwrite: bool = False, heard: Sequence[str] = ()) -> RunSummary:
     """Do a job, or what is left of it. `heard` fills with what the source's reader warns of."""
+    steps = performing(job, overwrite=overwrite, heard=heard)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            summary: RunSummary = end.value
+            return summary
+
+
+def performing(
+    job: Job, *, overwrite: bool = False, heard: Sequence[str] = (), interruption: Interruption | None = None
+) -> Generator[Ready, None, RunSummary]:
+    """The same, a frame at each step, so that others have their turn between; a picture is one step."""
     identity = identity_of(job)
     rereadable = job.frames is None or job.frames.rereadable
     with held_folder(job.out) as layout:
         require_apart(layout, job.source)
         record, begin = claim(layout, identity, rereadable, overwrite)
-        job = replace(job, load=_beginning(job.load, begin))
+        job = replace(job, load=_beginning(job, begin))
         before, finished = record.frames, record.status == "finished"
         if not finished:
-            record = run_clip(job, layout, record) if job.task == "video" else run_picture(job, layout, record)
-            told = dict.fromkeys((*record.warnings, *_mismatches(job, record), *_left_out(job), *heard))
+            if job.task == "video":
+                record = yield from run_clip(job, layout, record, interruption)
+            else:
+                record = run_picture(job, layout, record)
+            found = (*record.warnings, *_mismatches(job, record), *_left_out(job), *heard, *job.watch.warnings)
+            told = dict.fromkeys(found)
             if told:
                 record = replace(record, warnings=tuple(told))
                 record.write(layout.record)
         return _summary(job, layout, record, before, finished)
 
 
-def _beginning(load: Callable[[Plan], Session], begin: Callable[[], None]) -> Callable[[Plan], Session]:
-    """`load`, after which the run has begun."""
+def _beginning(job: Job, begin: Callable[[], None]) -> Callable[[Plan], Session]:
+    """The job's `load`, after which the run has begun."""
 
     def loaded(plan: Plan) -> Session:
-        session = load(plan)
+        session = job.load(plan)
         begin()
+        if job.committed is not None:
+            job.committed()
         return session
 
     return loaded
@@ -163,8 +158,8 @@ def load_for(plan: Plan, weights: Weights) -> Session:
 
 
 @contextmanager
-def _heard() -> Iterator[list[str]]:
-    """What readers of pictures, clips and prompts warn of in the block, and a cap that is not enforced.
+def hearing(hear: Callable[[str], object]) -> Iterator[None]:
+    """Tell `hear` what readers of pictures, clips and prompts warn of in the block, and of a cap that is not enforced.
 
     For the summary.
     """
@@ -172,21 +167,20 @@ def _heard() -> Iterator[list[str]]:
     from planner.prompts.places import PromptWarning
     from planner.sources.depth import PictureWarning
 
-    heard: list[str] = []
     kinds = (PictureWarning, PromptWarning, CapWarning)
     show = warnings.showwarning
 
-    def hear(message: Warning | str, category: type[Warning], filename: str, lineno: int, *rest: Any) -> None:
+    def listen(message: Warning | str, category: type[Warning], filename: str, lineno: int, *rest: Any) -> None:
         if issubclass(category, kinds):
-            heard.append(str(message))
+            hear(str(message))
         else:
             show(message, category, filename, lineno, *rest)
 
     with warnings.catch_warnings():
         for category in kinds:
             warnings.simplefilter("always", category)
-        warnings.showwarning = hear  # type: ignore[assignment]
-        yield heard
+        warnings.showwarning = listen  # type: ignore[assignment]
+        yield
 
 
 def _mismatches(job: Job, record: Record) -> list[str]:
@@ -242,6 +236,7 @@ def _summary(job: Job, layout: Layout, record: Record, before: int, finished: bo
             planned_allocated_bytes=estimate.allocated_bytes,
             planned_reserved_bytes=estimate.reserved_bytes,
             planned_total_bytes=estimate.total_bytes,
+            samples=record.samples,
         ),
         steps=record.steps,
         warnings=record.warnings,

@@ -7,6 +7,8 @@ it goes anywhere else.
 
 from __future__ import annotations
 
+import gc
+
 import torch
 
 from planner.errors import EnvironmentFailure
@@ -67,3 +69,21 @@ def wait_for(device: torch.device) -> None:
     """Wait until a GPU has done what was asked of it on the current stream; elsewhere all is done already."""
     if device.type == "cuda":
         torch.cuda.current_stream(device).synchronize()
+
+
+def give_back(device: torch.device) -> None:
+    """Give back what nothing holds any more: the allocator's cache and cuBLAS' workspaces, and pinned memory.
+
+    Whatever else this process has on the device stays: a workspace is taken again when it is needed.
+    """
+    gc.collect()  # modules refer to themselves
+    if device.type == "mps":
+        torch.mps.empty_cache()
+    if device.type != "cuda" or not torch.cuda.is_initialized():
+        return
+    with torch.cuda.device(device):
+        torch.cuda.synchronize()
+        for name in ("_cuda_clearCublasWorkspaces", "_host_emptyCache"):
+            # They have no public name; a torch without them keeps some megabytes.
+            getattr(torch._C, name, lambda: None)()
+        torch.cuda.empty_cache()

@@ -12,6 +12,7 @@ import torch
 
 from planner.catalog.capability import what_it_lacks, why_unsupported
 from planner.errors import DeviceWarning, EnvironmentFailure, OutOfMemory, UsageError
+from planner.machine.processes import Driver
 from planner.nouns.plan import Plan
 from planner.nouns.run import Configuration
 from planner.nouns.words import ATTENTIONS, PRECISIONS, TASKS, VARIANTS, VERSIONS, Task
@@ -99,22 +100,39 @@ def load_session(
         plan,
         fallback=fallback,
         task=task,
+        device=where,
         cap=cap,
     )
     return Session(ladder, task)
 
 
 class Session:
-    """A configuration on a device: segments pictures, tracks through videos, finds all masks; for one thread."""
+    """A configuration on a device: segments pictures, tracks through videos, finds all masks.
+
+    It may track several clips at once, one after the other or each in a thread of its own: weights are there once, each
+    clip has a memory bank of its own, and its masks are those of a run by itself. One thread computes at a time; frames
+    are read ahead meanwhile. With fallback all clips step down together.
+
+    `close` gives the memory back, at the end of a `with` block too; `to` brings all of it to the CPU for a while.
+
+    Example:
+        import numpy
+
+        clips = [numpy.zeros((3, 480, 640, 3), numpy.uint8) for _ in range(2)]
+        point = [{"frame": 0, "object": 1, "points": [[320, 240]]}]
+        for (frame, masks), (_, others) in zip(*(session.track(clip, point) for clip in clips)):
+            print(frame, masks[1].sum(), others[1].sum())
+    """
 
     def __init__(self, ladder: Ladder, task: Task = "video") -> None:
         self._task = task
         self._ladder = ladder
+        self._driver: Driver | None = None
 
     @property
     def configuration(self) -> Configuration:
         """The configuration that is loaded now; fallback may have changed it."""
-        return self._ladder.network.configuration
+        return self._ladder.configuration
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -123,8 +141,8 @@ class Session:
 
     @property
     def device(self) -> str:
-        """The device that it is loaded on, as torch names it."""
-        return str(self._ladder.network.device)
+        """The device that it computes on, as torch names it."""
+        return str(self._ladder.device)
 
     def segment(
         self,
@@ -233,6 +251,7 @@ class Session:
                 for frame, masks in tracking:
                     print(frame, masks[1].shape)
         """
+        self._ladder.network  # noqa: B018 - which says what is wrong before anything is opened
         if self._task != "video":
             raise UsageError(f"This session was loaded for the task {self._task}.", 'Load with task="video".')
         frames = open_frames(source)
@@ -253,7 +272,7 @@ class Session:
 
     def memory(self) -> MemoryUse | None:
         """What the device's allocator has counted since loading; None where it does not count (CPU, MPS)."""
-        device = self._ladder.network.device
+        device = self._ladder.device
         if device.type != "cuda":
             return None
         return MemoryUse(
@@ -262,6 +281,48 @@ class Session:
             peak_allocated_bytes=torch.cuda.max_memory_allocated(device),
             peak_reserved_bytes=torch.cuda.max_memory_reserved(device),
         )
+
+    def to(self, device: str) -> Session:
+        """Bring weights and memory banks to the CPU, so that others have the GPU, or back. Gives the session itself.
+
+        device: "cpu", or the device that it was loaded on. While it rests on the CPU it computes nothing; clips that
+        are being tracked go on where they were when it is back. Raises UsageError for any other device, OutOfMemory
+        where the GPU has no room any more: then it rests on, and may be tried again.
+        """
+        home = self._ladder.device
+        known = {"cpu": "cpu", str(home): str(home), home.type: str(home)}
+        if device not in known:
+            raise UsageError(
+                f"A session on {home} cannot be brought to {device!r}.",
+                f'Give "cpu" or "{home}"; for another device load it again (planner.load).',
+            )
+        if known[device] == str(home):
+            self._ladder.wake()
+        else:
+            self._ladder.rest()
+        return self
+
+    def close(self) -> None:
+        """Give all memory back, on the device and on the host; clips that are being tracked end. May be repeated.
+
+        What is asked of it later raises UsageError.
+        """
+        self._ladder.close()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def process_bytes(self) -> int | None:
+        """What the driver counts for this process on the GPU, with its context; None where it does not say."""
+        device = self._ladder.device
+        if device.type != "cuda":
+            return None
+        if self._driver is None:
+            self._driver = Driver(uuid_of(device))
+        return self._driver.listed_bytes()
 
     def _run(self, action: Callable[[Network], Any]) -> Any:
         ladder = self._ladder

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy
+import torch
 from torch import Tensor
 
 from planner.errors import OutOfMemory, UsageError
@@ -49,7 +52,7 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
     """An iterator over (frame index, {object: H×W bool}). Objects are added, corrected and removed between two frames.
 
     With `scores=True` the arrays are float32 mask scores instead. Close it, or use it in a `with` statement, where it
-    is not run to its end.
+    is not run to its end. One thread at a time may use it; several of one session may each be in a thread of their own.
     """
 
     def __init__(
@@ -91,7 +94,12 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
             ends_of(entered, reverse)
         self._given = [prompt for prompt in entered if not prompt.end]
         self._beginning = self._begin_again = False
-        self._tracker = self._new_tracker()
+        self._behind: Callable[[], object] | None = None
+        """What is still to be done to follow the session, when this clip is next computed."""
+        self._start = 0
+        with ladder.turn:
+            self._tracker = self._new_tracker()
+            ladder.followers.add(self)
         if resume is not None:
             self._last, memories = read_state(Path(resume), self._tracker)
             self._start = self._last + self._direction
@@ -109,13 +117,18 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
         """The objects that are known, in the order in which they came."""
         return tuple(self._tracker.memories)
 
+    @property
+    def ready(self) -> bool:
+        """Whether the next frame need not be waited for: of several clips another may go first meanwhile."""
+        return bool(self._again) or self._shots is None or self._shots.ready
+
     def __next__(self) -> tuple[int, dict[int, numpy.ndarray]]:
         while True:
+            self._ladder.network  # noqa: B018 - of a session that was closed, this says so
             shot = self._next_shot()
-            if self._ended(shot.frame):
-                self._again.appendleft(shot)
-                raise StopIteration
             try:
+                if self._ended(shot.frame):
+                    raise StopIteration
                 self._guarded(shot.frame, lambda shot=shot: self._track(shot))  # type: ignore[misc]
             except BaseException:
                 # Whoever goes on after an error goes on with this frame.
@@ -130,6 +143,11 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
 
     def _ended(self, frame: int) -> bool:
         """Let go of the objects that end at `frame`; True where none is left, and none will come."""
+        with self._ladder.turn:
+            self._caught_up()
+            return self._let_go(frame)
+
+    def _let_go(self, frame: int) -> bool:
         hidden = {name for name in self._ends if self._is_over(name, frame)}
         for name in hidden:
             self._some_ended = True
@@ -152,6 +170,10 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
         self._waiting.pop(shot.frame, None)
         self._tracker.track(shot.frame, lambda: self._tensor(shot))
         self._masks = self._answers(shot.frame)
+        if len(self._ladder.followers) > 1:
+            # Only a correction of this frame would read its features again, and can have them made again: of several
+            # clips each would hold a frame's.
+            self._tracker.release()
 
     def _answers(self, frame: int) -> dict[int, numpy.ndarray]:
         """Answers for all objects on `frame`; one at a time is on the device at the source's size.
@@ -202,6 +224,10 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
 
         Raises UsageError for a frame that is gone.
         """
+        with self._ladder.turn:
+            return self._add(prompt)
+
+    def _add(self, prompt: Mapping[str, Any] | Prompt) -> dict[int, numpy.ndarray]:
         entered = prompts_from([prompt], self.frames.size, self.frames.length, self.frames.orientation)[0]
         back = 0 if self._last is None else (self._last - entered.frame) * self._direction
         if entered.end:
@@ -222,7 +248,8 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
 
     def remove(self, name: int) -> None:
         """Stop following an object. Raises UsageError for one that is not known."""
-        self._tracker.remove(name)
+        with self._ladder.turn:
+            self._tracker.remove(name)
 
     def _end_later(self, prompt: Prompt, back: int) -> dict[int, numpy.ndarray]:
         if self._last is not None and back >= 0:
@@ -303,13 +330,17 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
         """
         if self._last is None:
             raise UsageError("Nothing has been tracked yet.", "Save after the first frame.")
-        write_state(Path(path), self._tracker, self._last)
+        with self._ladder.turn:
+            self._caught_up()
+            write_state(Path(path), self._tracker, self._last)
 
     def close(self) -> None:
         """Stop reading ahead and close the source."""
         if self._shots is not None:
             self._shots.close()
         self.frames.close()
+        with self._ladder.turn:
+            self._ladder.followers.discard(self)
 
     def __enter__(self) -> Tracking:
         return self
@@ -335,15 +366,17 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
 
     def _guarded(self, frame: int, action: Callable[[], Any]) -> Any:
         """Run `action`; where memory runs out, step down and run it again."""
-        return self._ladder.run(action, lambda reason: self._step_down(frame, reason))
+        with self._ladder.turn:
+            self._caught_up()
+            return self._ladder.run(action, lambda reason: self._step_down(frame, reason))
 
     def _step_down(self, frame: int, reason: str) -> None:
         self._tracker.release()
         self._ladder.require_rung(frame, reason)
         memories, taken = self._tracker.memories, len(self._ladder.steps)
-        self._tracker.leave_network()
+        self.leave()
         try:
-            step = self._ladder.step_down(frame, reason, memories=True)
+            step = self._ladder.step_down(frame, reason, by=self)
         finally:
             self.steps += self._ladder.steps[taken:]
         self._tracker = self._new_tracker()
@@ -381,6 +414,71 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
         for prompt in self._given if self.frames.rereadable else ():
             if prompt.object in names and (prompt.frame - shot.frame) * self._direction > 0:
                 self._prompt(prompt, self._read(prompt.frame))
+
+    # -- following the session (planner.runtime.fallback.Follower) ------------------------------------
+
+    def leave(self) -> None:
+        """Let go of the network, whose weights are to go."""
+        with suppress(AttributeError):  # it has gone before
+            self._tracker.leave_network()
+
+    def follow(self, steps: tuple[Step, ...], carried_over: bool) -> None:
+        """Take the network that another clip, or a picture, had to step down to."""
+        frame = self._start if self._last is None else self._last + self._direction
+        why = "something else of the session ran out of memory"
+        self.steps += tuple(
+            replace(step, frame=frame, reason=f"{why}: {step.reason}", carried_over=carried_over) for step in steps
+        )
+        memories = self._tracker.memories
+        self._tracker = self._new_tracker()
+        if not carried_over:
+            names = tuple(memories)
+            self._behind = lambda: self._prompt_again(frame, names)
+            return
+        self._tracker.memories = memories
+        self._behind = self._adopted
+        if self._network.configuration.offload_state:
+            # At once, not when it is computed next: that is what makes the room.
+            with suppress(torch.OutOfMemoryError):
+                self._tracker.adopt()
+
+    def rest(self) -> None:
+        """Bring the memory bank to the host."""
+        memories = self._tracker.memories
+        self._tracker = self._new_tracker()  # without features of a frame, and what came back from the host
+        self._tracker.memories = memories
+        for memory in memories.values():
+            for entry in (*memory.conditioning.values(), *memory.recent.values()):
+                entry.features = None if entry.features is None else entry.features.cpu()
+                entry.pointer = entry.pointer.cpu()
+                entry.scores = None if entry.scores is None else entry.scores.cpu()
+
+    def wake(self) -> None:
+        """Bring the memory bank back, when it is wanted."""
+        if self._behind is None:
+            self._behind = self._adopted
+
+    def end(self) -> None:
+        """Stop reading, and let go of the network and the memory bank."""
+        self.close()
+        self._behind = None
+        self.leave()
+        self._tracker.memories = {}
+
+    def _caught_up(self) -> None:
+        """What another's step down, or a rest, has left to do. Raises OutOfMemory, and is tried again then."""
+        behind, self._behind = self._behind, None
+        if behind is None:
+            return
+        try:
+            behind()
+        except BaseException:
+            self._behind = behind
+            raise
+
+    def _adopted(self) -> None:
+        frame = self._start if self._last is None else self._last
+        self._guarded(frame, lambda: self._tracker.adopt())
 
 
 def _prepared(frames: Frames, forms: deque[Form], start: int, direction: int) -> Iterator[Shot]:

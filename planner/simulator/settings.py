@@ -42,10 +42,11 @@ STOCK_FRAMES = 100
 STOCK_ONLY = ("async_loading", "extension_present", "legacy")
 POINTS_PER_BATCH = 64
 OF_CONFIGURATION, OF_WORKLOAD, OF_SAM2, OF_TRANSFORMERS = (
-    [one.name for one in fields(noun) if one.name not in ("object_batch", "bounded_memory_bank")]
+    [one.name for one in fields(noun) if one.name not in ("object_batch", "bounded_memory_bank", "streams")]
     for noun in (Configuration, Workload, Sam2, Transformers)
 )
-"""Arguments that are asked by the names of the nouns' fields; the two that are left out follow from others."""
+"""Arguments that are asked by the names of the nouns' fields. Two that are left out follow from others, and a trace
+follows one clip."""
 Progress = Callable[[int, int], None]
 
 

@@ -55,6 +55,11 @@ class Ahead(Generic[Item]):
                 self._end()
             raise
 
+    @property
+    def ready(self) -> bool:
+        """Whether the next call answers at once: with an item, an exception or the end."""
+        return self._desk.ready
+
     def __enter__(self) -> Ahead[Item]:
         return self
 
@@ -108,6 +113,11 @@ class _Desk(Generic[Item]):
     def over(self) -> bool:
         """True once nothing will come any more."""
         return self._done and not self._items
+
+    @property
+    def ready(self) -> bool:
+        """True if nobody would have to wait for an item."""
+        return bool(self._items) or self._done or self._closed
 
     def wait_for_room(self) -> bool:
         """Wait until another item may be made; False when nobody wants one."""

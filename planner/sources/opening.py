@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from planner.sources.frames import Frames
 
 PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp")
+VIDEO_ENDINGS = (
+    ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv", ".flv", ".3gp",
+    ".ogv", ".mxf", ".y4m", ".gif",
+)  # fmt: skip
+"""Files of a folder that are taken for clips. One that is named itself may end in anything."""
 
 
 def open_clip(source: Any) -> Frames:
@@ -31,8 +36,9 @@ def open_picture(source: Any) -> Any:
 
     if isinstance(source, (str, os.PathLike)) and Path(source).is_dir():
         raise UsageError(
-            f"{source} is a folder; a plan for pictures runs on one picture at a time.",
-            "Give a file of it, or plan with --task video to track through the folder's pictures.",
+            f"{source} is a folder, not a picture.",
+            "Give a file of it (run takes a folder that holds pictures, one after the other), or plan with --task "
+            "video to track through them.",
         )
     return read_picture(source)
 

@@ -21,15 +21,22 @@ PIN_OPTIONS = {name: f"--{name}" for name in ("variant", "version", "resolution"
 def planning_command(request: Request, budget: Budget, *extra: str, strict: bool = False, exact: bool = False) -> str:
     """`sam2-plan ...` with the options that give this request and budget; `extra` is appended."""
     flags = [*(["--strict"] if strict else []), *(["--exact"] if exact else [])]
-    return _command(request, _budget(budget), (*flags, *extra))
+    return _command(request, [*_budget(budget), *_shared(request, 1)], (*flags, *extra))
 
 
 def packing_command(
     request: Request, budgets: Sequence[Budget], streams: int, *extra: str, strict: bool = False
 ) -> str:
-    """The same for several streams on one or more GPUs."""
-    words = [*_budgets(budgets), *_host(budgets[0]), "--streams", str(streams)]
+    """The same for several streams on one or more GPUs, each a process; or processes, each of several streams."""
+    shared = _shared(request, streams)
+    words = [*_budgets(budgets), *_host(budgets[0]), *(shared or ["--streams", str(streams)])]
     return _command(request, words, (*(["--strict"] if strict else []), *extra))
+
+
+def _shared(request: Request, processes: int) -> list[str]:
+    """What asks for several clips in each of so many processes; nothing where each has one."""
+    each = request.workload.streams
+    return [] if each == 1 else ["--streams", str(processes * each), "--shared"]
 
 
 def _command(request: Request, budget_words: Sequence[str], extra: Sequence[str]) -> str:

@@ -52,6 +52,7 @@ WORKLOAD = Shape(
     objects=COUNT,
     frames=Endless(COUNT),
     frame_size=SIZE,
+    streams=Key(COUNT, "clips tracked at once by one process", before=1),
 )
 
 PINS = Shape(

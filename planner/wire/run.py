@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from planner.nouns.watched import MemorySample
 from planner.wire import words
 from planner.wire.kinds import BYTES, FLAG, SIZE, TEXT, List, Maybe, Number, Whole
 from planner.wire.parts import CONFIGURATION
@@ -15,6 +16,16 @@ FILES = Shape(
     size_bytes=Key(BYTES, "on disk, all of them", of="bytes"),
 )
 
+SAMPLE = Shape(
+    "sample",
+    MemorySample,
+    seconds=Key(Number(0), "that the run had taken, loading left out"),
+    frames=Whole(),
+    allocated_bytes=Key(BYTES, "the most since the sample before, as are the others"),
+    reserved_bytes=BYTES,
+    process_bytes=Key(Maybe(BYTES), "what the driver counts for the process, context included"),
+)
+
 MEMORY = Shape(
     "memory",
     allocated_bytes=Key(Maybe(BYTES), "peak"),
@@ -23,6 +34,7 @@ MEMORY = Shape(
     planned_allocated_bytes=BYTES,
     planned_reserved_bytes=BYTES,
     planned_total_bytes=Key(BYTES, "reserved + context"),
+    samples=Key(List(SAMPLE), "how it went, evenly over time; few, however long the run"),
 )
 
 STEP = Shape(

@@ -14,6 +14,7 @@ def _word(literal: Any) -> Word:
 
 ATTENTION = _word(words.Attention)
 BUDGET_SOURCE = _word(words.BudgetSource)
+CLIP_STATUS = _word(words.ClipStatus)
 DRIVEN_RUNTIME = _word(words.DrivenRuntime)
 EXACT_METHOD = _word(words.ExactMethod)
 HOST_SOURCE = _word(words.HostSource)

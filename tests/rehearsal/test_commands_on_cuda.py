@@ -156,6 +156,32 @@ def test_run_tracks_points_boxes_and_masks(folder: Path, tmp_path: Path) -> None
     assert sorted(path.stem for path in (tmp_path / "out" / "png").iterdir()) == [f"{n:05d}" for n in range(8)]
 
 
+def test_run_tracks_several_clips_by_one_set_of_weights_and_watches_its_memory(folder: Path, tmp_path: Path) -> None:
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    for name, count in (("one", 8), ("two", 6), ("three", 7)):
+        media.video(clips / f"{name}.mp4", count=count, size=SIZE)
+    (clips / "torn.mp4").write_bytes(b"torn")
+    words = ("run", str(folder / "video.yaml"), str(clips), "--random-weights", "--box", "10,10,60,60")
+    ran = sam2_plan_on_stage(*words, "--out", str(tmp_path / "out"), "--streams", "3", "--format", "json")
+    found = document(ran, 1)
+    counts = {status: count for status, count in found["counts"].items() if count}
+    assert (counts, found["frames"]) == ({"done": 3, "failed": 1}, 21)
+    peaks = []
+    for name in ("one", "two", "three"):
+        record = json.loads((tmp_path / "out" / name / "run.json").read_text())
+        sample = record["samples"][-1]
+        assert 0 < sample["allocated_bytes"] <= sample["reserved_bytes"] < sample["process_bytes"]
+        peaks.append(record["reserved_bytes"])
+    alone = sam2_plan_on_stage(
+        "run", str(folder / "video.yaml"), str(clips / "one.mp4"), *words[3:], "--out", str(tmp_path / "alone"),
+        "--format", "json",
+    )  # fmt: skip
+    one = document(alone)["memory"]
+    assert max(peaks) < one["reserved_bytes"] + 25 * MB, "a second set of weights would have 78 MB"
+    assert one["samples"][-1]["process_bytes"] > one["reserved_bytes"]
+
+
 def test_run_under_a_cap_that_is_too_small_is_exit_5(folder: Path, tmp_path: Path) -> None:
     ran = sam2_plan_on_stage(
         "run", str(folder / "image.yaml"), str(folder / "picture.png"), "--out", str(tmp_path / "out"),

@@ -15,7 +15,7 @@ pytest.importorskip("sam2", reason="runs the sam2 package")
 
 def test_runs_that_meet_a_failure_recover_or_end_cleanly_and_leave_nothing_behind() -> None:
     require_stage()
-    tasks = ("track, bank on the host", "correct", "segment", "run")
+    tasks = ("track, bank on the host", "correct", "several clips", "segment", "run")
     words = [word for task in tasks for word in ("--task", task)]
     command = [sys.executable, "scripts/inject_out_of_memory.py", *words, "--every", "11", "--caps", "4", "--json"]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)

@@ -124,3 +124,13 @@ def test_a_plan_is_rehearsed_on_the_stock_predictors_too(tmp_path: Path) -> None
     assert document["predicted"]["allocated_bytes"] == predicted.allocated_bytes
     assert invoke("rehearse", str(path), "--runtime", "stock", "--fallback").code == 2
     assert invoke("rehearse", "--runtime", "stock", "--", "true").code == 2
+
+
+def test_clips_of_one_process_take_their_memory_banks_more_and_stay_below_the_bound() -> None:
+    pins = {"variant": "tiny", "resolution": 512, "precision": "float16", "gpu": "RTX 3090", "objects": 2}
+    one, four = (planner.rehearse(planner.plan(streams=n, **pins), frames=18) for n in (1, 4))
+    assert one.completed and four.completed and four.within_upper_bound
+    bank = next(part.bytes for part in one.predicted.components if part.name == "memory bank")
+    added = four.allocated_bytes - one.allocated_bytes
+    assert added == pytest.approx(3 * bank, rel=0.5), "and neither weights nor a frame's features"
+    assert abs(four.total_bytes / four.predicted.total_bytes - 1) < 0.02

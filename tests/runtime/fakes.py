@@ -61,6 +61,8 @@ class FakePrompt:
 class FakeTracking:
     """Two discs that move by what has been accumulated so far."""
 
+    ready = True
+
     def __init__(
         self, session: FakeSession, frames: FakeFrames, prompts: Any, reverse: bool, start: Any, resume: Any
     ) -> None:
@@ -155,6 +157,9 @@ class FakeSession:
 
     def memory(self) -> Any:
         return self.counted
+
+    def process_bytes(self) -> int | None:
+        return None
 
 
 def job(out: Path, **changes: Any) -> Job:

@@ -95,7 +95,9 @@ def test_steps_of_fallback_are_kept_and_the_run_goes_on_with_them(tmp_path: Path
 
         session = FakeSession(chosen.chosen.configuration, fail)
         session.steps_at = {2: step}
-        session.counted = SimpleNamespace(peak_allocated_bytes=10 * len(loaded), peak_reserved_bytes=20)
+        session.counted = SimpleNamespace(
+            allocated_bytes=7, reserved_bytes=20, peak_allocated_bytes=10 * len(loaded), peak_reserved_bytes=20
+        )
         return session
 
     with pytest.raises(FileError):
