@@ -32,11 +32,12 @@ else from a file (--config, $SAM2_PLAN_CONFIG, or config.yaml in the data folder
 
 \b
 Exit codes: 0 fits; 1 failed; 2 usage; 3 nothing fits; 4 fits tightly (--strict).
-Writes only the file of -o; --exact also writes its findings into the cache folder ($XDG_CACHE_HOME, ~/.cache).
+Writes only the files of -o and --report; --exact also writes its findings into the cache folder ($XDG_CACHE_HOME, ~/.cache).
 """
 COMMANDS = {
     "check": "planner.cli.check",
     "compare": "planner.cli.compare",
+    "report": "planner.cli.report",
     "doctor": "planner.cli.doctor",
     "limits": "planner.cli.limits",
     "need": "planner.cli.need",
@@ -131,7 +132,9 @@ def _configured(context: click.Context, option: click.Parameter, path: str | Non
     __version__, "-V", "--program-version", prog_name="sam2-plan", help="show this program's version and exit"
 )
 @click.pass_context
-def cli(context: click.Context, /, output: str, path: str | None, exit_zero: bool, **asked: Any) -> None:
+def cli(
+    context: click.Context, /, output: str, path: str | None, report_path: str | None, exit_zero: bool, **asked: Any
+) -> None:
     """Which SAM 2 configuration is the best one that fits this GPU, and how sure is that?
 
     Without a command: plan, for a budget (--vram), a GPU by name (--gpu), or the GPU of this machine.
@@ -157,12 +160,14 @@ def cli(context: click.Context, /, output: str, path: str | None, exit_zero: boo
             raise UsageError("--runtime is for a plan of one process.", "Plan for one to compare it with others.")
         from planner.cli.packing import pack_streams
 
-        code = pack_streams(asked, output, path)
+        code = pack_streams(asked, output, path, report_path)
         context.exit(0 if exit_zero and code in (3, 4) else code)
     del asked["gpus"], asked["streams"]
     plan = _exact_plan(asked) if asked["exact"] else planner.plan(**asked)
     if path is not None:
         plan.save(path)
+    if report_path is not None:
+        planner.save_report(plan if path is None else path, report_path)
 
     def text(style: Style) -> str:
         from planner.report.text import plan_report

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from planner.cli.output import answer
 
 
-def pack_streams(asked: Mapping[str, Any], output: str, path: str | None) -> int:
-    """Pack, save the plan of one process, print; returns the exit code."""
+def pack_streams(asked: Mapping[str, Any], output: str, path: str | None, report_path: str | None = None) -> int:
+    """Pack, save the plan of one process and the page, print; returns the exit code."""
     from planner.api.questions import pack
     from planner.report.packing import packing_document, packing_report
 
     packing = pack(**asked)
     if path is not None:
         packing.plan.save(path)
+    if report_path is not None:
+        from planner.page.answers import Answer
+        from planner.page.html import page
+        from planner.text.files import write
+
+        write(Path(report_path), page([Answer("packing", packing_document(packing), packing.plan)]))
     answer(output, lambda: packing_document(packing), lambda style: packing_report(packing, path, style))
     return packing.exit_code
