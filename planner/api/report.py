@@ -35,28 +35,31 @@ def save_report(answers: Shown | Sequence[Shown], path: str | Path = "report.htm
     from planner.text.files import write
 
     several = list(answers) if isinstance(answers, Sequence) and not isinstance(answers, str) else [answers]
-    write(Path(path), page([_answer(one, number) for number, one in enumerate(several, 1)]))
+    write(
+        Path(path),
+        page([_answer(one, f" {number}" if len(several) > 1 else "") for number, one in enumerate(several, 1)]),
+    )
     return Path(path)
 
 
-def _answer(value: Any, number: int) -> Answer:
+def _answer(value: Any, number: str) -> Answer:
     from planner.page.answers import Answer, answer_of, read_answer
 
     if isinstance(value, str | Path):
         return read_answer(Path(value))
     if isinstance(value, Plan):
-        return answer_of(value, f"plan {number}")
+        return answer_of(value, f"plan{number}")
     if isinstance(value, nouns.Packing):
         from planner.wire.packing import PACKED_GPU, PACKING
 
         gpus = [PACKED_GPU.write(gpu, command=None, reason="see sam2-plan --streams") for gpu in value.gpus]
-        return Answer(f"packing {number}", PACKING.write(value, gpus=gpus), value.plan)
+        return Answer(f"packing{number}", PACKING.write(value, gpus=gpus), value.plan)
     from planner.api.confirm import Confirmation
     from planner.api.rehearse import Rehearsal
     from planner.wire.confirmation import CONFIRMATION
 
     if isinstance(value, Rehearsal):
-        return Answer(f"rehearsal {number}", value.to_dict())
+        return Answer(f"rehearsal{number}", value.to_dict())
     if isinstance(value, Confirmation):
-        return Answer(f"confirmation {number}", CONFIRMATION.write(value))
+        return Answer(f"confirmation{number}", CONFIRMATION.write(value))
     raise UsageError(f"A {type(value).__name__} is nothing that a report shows.", "Give plans, or paths of files.")

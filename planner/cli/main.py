@@ -32,7 +32,7 @@ else from a file (--config, $SAM2_PLAN_CONFIG, or config.yaml in the data folder
 
 \b
 Exit codes: 0 fits; 1 failed; 2 usage; 3 nothing fits; 4 fits tightly (--strict).
-Writes only the files of -o and --report; --exact also writes its findings into the cache folder ($XDG_CACHE_HOME, ~/.cache).
+Writes only the files of -o and --report; --exact also keeps its findings in the cache folder ($XDG_CACHE_HOME).
 """
 COMMANDS = {
     "check": "planner.cli.check",

@@ -21,8 +21,8 @@ Examples:
   sam2-plan --vram 8GB,24GB --streams 6 --report packing.html
 
 \b
-PLAN is a plan, or what rehearse, confirm and planning for several streams print as JSON. The page is one file that needs
-no network and no Python: open it in a browser, print it, send it. A link to it carries what was changed on it.
+PLAN is a plan, or what rehearse, confirm and planning for several streams print as JSON. The page is one file that
+needs no network and no Python: open it in a browser, print it, send it. Its address carries what was changed on it.
 
 \b
 Exit codes: 0 written, whatever the verdict; 1 it cannot be written; 2 usage, or a file that is none of these.

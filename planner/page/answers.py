@@ -42,7 +42,7 @@ def read_answer(path: Path) -> Answer:
     """The answer in a file. Raises FileError for one that holds none, or another."""
     data = read(path, "a plan")
     kind = data.get("kind") if isinstance(data, dict) else None
-    if kind in KINDS:
+    if isinstance(kind, str) and kind in KINDS:
         fields = Fields(data, str(path), f"a {kind}")
         if fields.integer("schema_version") != SCHEMA_VERSION:
             raise fields.complaint("schema_version is not 1", "Make it again with this release.", "schema_version")
@@ -78,7 +78,8 @@ def torch_of(plan: Plan) -> str | None:
 def sides_of(plan: Plan) -> list[tuple[int, int]]:
     """The resolutions that a page offers: those that planning proposes, larger squares, and the plan's own."""
     free = replace(plan.request, pins=replace(plan.request.pins, resolution=None))
-    own = [one.configuration.resolution for one in (*_choices(plan), *plan.rejected)]
+    own = [one.configuration.resolution for one in _choices(plan)]
+    own += [one.configuration.resolution for one in plan.rejected]
     larger = [(side, side) for side in (2560, 3072, 4096)]
     return sorted({*resolutions(free), *larger, *own}, key=lambda size: (size[0] * size[1], size))
 

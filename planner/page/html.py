@@ -19,15 +19,8 @@ from planner.version import __version__
 
 FOLDER = Path(__file__).parent
 SCRIPTS = (
-    "features.js",
-    "host.js",
-    "model.js",
-    "words.js",
-    "charts.js",
-    "candidates.js",
-    "sections.js",
-    "whatif.js",
-    "page.js",
+    *("features.js", "host.js", "model.js"),
+    *("words.js", "charts.js", "candidates.js", "sections.js", "elsewhere.js", "whatif.js", "live.js", "page.js"),
 )
 """In the order in which they are read."""
 MOST_BYTES = 1_500_000

@@ -71,7 +71,7 @@ class _Corrections:
 
     def place_of(self, corrections: Mapping[Runtime, Correction]) -> int:
         """Where a set stands among those found."""
-        entry = {runtime: correction_entry(one) for runtime, one in corrections.items()}
+        entry: dict[str, Any] = {runtime: correction_entry(one) for runtime, one in corrections.items()}
         if entry not in self.found:
             self.found.append(entry)
         return self.found.index(entry)
@@ -120,9 +120,11 @@ def _contexts() -> dict[str, Any]:
 
 def _packages(model: MemoryModel) -> dict[str, str]:
     """What is to be said of a runtime whose package is installed in another release than the figures are of."""
-    found = {}
+    found: dict[str, str] = {}
     for package in OTHER_RUNTIMES:
         fitted, installed = model.coefficients.versions.get(package), installed_version(package)
         if installed not in (None, fitted):
-            found[package] = f"the figures are of {package} {fitted}, and {installed} is installed: simulate traces that"
+            found[package] = (
+                f"the figures are of {package} {fitted}, and {installed} is installed: simulate traces that"
+            )
     return found

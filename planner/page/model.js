@@ -1,12 +1,16 @@
 // The memory model: planner/memory_model/estimator.py, terms.py and contexts.py, over the same coefficients.
 // A test holds every figure equal to planner.predict, to the byte.
 
-const MOST_GENERATION = "12.0", USUAL_GENERATION = "8.6", LARGEST_CONTEXT = 2 ** 30, SPARE_SHARE = 0.5;
+const MOST_GENERATION = "12.0",
+  USUAL_GENERATION = "8.6",
+  LARGEST_CONTEXT = 2 ** 30,
+  SPARE_SHARE = 0.5;
 const SCORED = { encode: 0, track: 1 };
 const REMAINDER = { load: "positional tables and copies" };
 
 function roundEven(value) {
-  const low = Math.floor(value), rest = value - low;
+  const low = Math.floor(value),
+    rest = value - low;
   if (rest !== 0.5) return Math.round(value);
   return low % 2 === 0 ? low : low + 1;
 }
@@ -17,13 +21,14 @@ function generationOf(capability) {
 }
 
 function curveAt(pixels, values, at) {
-  const slope = values[values.length - 1], last = pixels.length - 1;
+  const slope = values[values.length - 1],
+    last = pixels.length - 1;
   let place = 0;
   while (place <= last && pixels[place] <= at) place++;
   if (place === 0) return values[0];
   const low = pixels[place - 1];
   if (place > last) return values[last] + (at - low) * slope;
-  return values[place - 1] + (at - low) / (pixels[place] - low) * (values[place] - values[place - 1]);
+  return values[place - 1] + ((at - low) / (pixels[place] - low)) * (values[place] - values[place - 1]);
 }
 
 class MemoryModel {
@@ -33,7 +38,9 @@ class MemoryModel {
 
   group(runtime, task, width, generation) {
     const { groups } = this.data;
-    return groups[`${runtime} ${task} ${width} ${generation}`] || groups[`${runtime} ${task} ${width} ${USUAL_GENERATION}`];
+    return (
+      groups[`${runtime} ${task} ${width} ${generation}`] || groups[`${runtime} ${task} ${width} ${USUAL_GENERATION}`]
+    );
   }
 
   // The context of a card, or of those that a budget may be of: {bytes, low, high, provenance, note}.
@@ -49,10 +56,13 @@ class MemoryModel {
     const { sizes, below, above } = this.data.contexts;
     let place = sizes.findIndex((size) => size.bytes >= budget);
     if (place < 0) place = sizes.length - 1;
-    const own = sizes[place].contexts, around = (list) => list[Math.floor(list.length / 2)];
-    let middle = around(own), largest = own[own.length - 1] * (1 + above);
+    const own = sizes[place].contexts,
+      around = (list) => list[Math.floor(list.length / 2)];
+    let middle = around(own),
+      largest = own[own.length - 1] * (1 + above);
     for (; place + 1 < sizes.length; place++) {
-      const smaller = sizes[place], larger = sizes[place + 1].contexts;
+      const smaller = sizes[place],
+        larger = sizes[place + 1].contexts;
       const spare = SPARE_SHARE * Math.max(0, smaller.bytes + 1 - budget);
       if (spare > LARGEST_CONTEXT) break;
       middle = Math.max(middle, around(larger) - spare);
@@ -64,20 +74,28 @@ class MemoryModel {
 
   // What the laws are applied to; `place` is {card, budget}, of which the card may be null.
   terms(group, run, q, capability, place) {
-    const [runtime, task, width, generation] = group.group, shape = this.data.shapes[run.variant];
-    const short = Math.min(...run.resolution), long = Math.max(...run.resolution);
+    const [runtime, task, width, generation] = group.group,
+      shape = this.data.shapes[run.variant];
+    const short = Math.min(...run.resolution),
+      long = Math.max(...run.resolution);
     const known = group.resolutions.findIndex((size) => size[0] === short && size[1] === long);
-    const law = (one) => (known < 0 ? curveAt(group.pixels, one.curves[run.variant], q.pixels) : one.tables[run.variant][known]);
-    const math = run.attention === "math", grown = features(runtime, task, q);
+    const law = (one) =>
+      known < 0 ? curveAt(group.pixels, one.curves[run.variant], q.pixels) : one.tables[run.variant][known];
+    const math = run.attention === "math",
+      grown = features(runtime, task, q);
     const correction = this.correction(runtime, place);
     const leftOut = (runtime === "own" || runtime === "transformers") && task !== "video" ? VIDEO_PARAMETERS : 0;
     const [casts, castsReserved] = this.data.casts[`${runtime} ${task} ${width} ${run.variant}`] || [0, 0];
     return {
-      q, grown, law, correction,
+      q,
+      grown,
+      law,
+      correction,
       weights: (shape.parameters - leftOut) * WEIGHT_BYTES[width],
       usual: isUsual(task, runtime, q, grown, known >= 0 && (group.run[run.variant] || []).includes(known), math),
       workspace: this.data.workspaces[`${capability ? capability.join(".") : "any"} ${generation}`],
-      casts, castsReserved,
+      casts,
+      castsReserved,
       scores: math ? mathScores(task, q, shape.heads) : [0, 0, 0],
       ratios: correction ? [correction.allocated_ratio, correction.reserved_ratio] : null,
       context: this.context(place, correction),
@@ -116,14 +134,18 @@ class MemoryModel {
     value += Math.max(terms.scores[0], terms.scores[2]);
     const reserved = Math.ceil(terms.ratios ? value * terms.ratios[1] : value);
     const ratio = group.most_reserved === null ? Infinity : group.most_reserved;
-    const most = terms.ratios ? ratio * terms.ratios[1] / terms.ratios[0] : ratio;
+    const most = terms.ratios ? (ratio * terms.ratios[1]) / terms.ratios[0] : ratio;
     if (reserved <= allocated * most || terms.scores.some((score) => score !== 0)) return reserved;
     return Math.min(reserved, Math.ceil(Math.max(allocated, this.highest(group, terms)) * most));
   }
 
   bound(group, terms, reserved) {
-    const { margins, beyond } = this.data, [whose, task] = group.group, { q } = terms;
-    let share = terms.correction ? terms.correction.margin.ratio : margins[`${whose} ${task} ${terms.usual ? "usual" : "other"}`];
+    const { margins, beyond } = this.data,
+      [whose, task] = group.group,
+      { q } = terms;
+    let share = terms.correction
+      ? terms.correction.margin.ratio
+      : margins[`${whose} ${task} ${terms.usual ? "usual" : "other"}`];
     const far = q.pixels > group.pixels[group.pixels.length - 1] || q.objects > group.largest_objects;
     if (far || q.framePixels > group.largest_frame_pixels) share = share + beyond;
     return reserved + Math.ceil(reserved * share);
@@ -132,7 +154,8 @@ class MemoryModel {
   rehearsed(group, run, capability) {
     if (!this.data.as_fitted || !capability) return null;
     let frames = run.task === "video" ? run.frames : 1;
-    if (run.task === "video" && run.bounded && (frames === null || frames > FULL_BANK_FRAMES)) frames = FULL_BANK_FRAMES;
+    if (run.task === "video" && run.bounded && (frames === null || frames > FULL_BANK_FRAMES))
+      frames = FULL_BANK_FRAMES;
     const words = [run.variant, run.version, ...run.resolution, run.attention, run.objects, run.objectBatch, frames];
     words.push(...run.frameSize, run.offloadVideo ? 1 : 0, run.offloadState ? 1 : 0, ...capability);
     return group.known[words.join(" ")] || null;
@@ -144,8 +167,10 @@ class MemoryModel {
   }
 
   worked(run, place) {
-    const capability = place.card ? place.card.capability : null, width = WIDTH_OF[run.precision];
-    const group = this.group(run.runtime, run.task, width, generationOf(capability)), q = quantities(run);
+    const capability = place.card ? place.card.capability : null,
+      width = WIDTH_OF[run.precision];
+    const group = this.group(run.runtime, run.task, width, generationOf(capability)),
+      q = quantities(run);
     const terms = this.terms(group, run, q, capability, place);
     const totals = this.summed(group, terms, capability && this.rehearsed(group, run, capability));
     const most = this.group(run.runtime, run.task, width, MOST_GENERATION);
@@ -159,7 +184,8 @@ class MemoryModel {
   }
 
   summed(group, terms, known) {
-    const [whose, task] = group.group, { context } = terms;
+    const [whose, task] = group.group,
+      { context } = terms;
     let allocated = this.highest(group, terms);
     let reserved = Math.max(allocated, this.reservedOf(group, terms, allocated));
     let least = allocated + Math.ceil((reserved - allocated) * this.data.least[`${whose} ${task}`]);
@@ -171,18 +197,25 @@ class MemoryModel {
     } else upper = this.bound(group, terms, reserved);
     least = Math.min(Math.max(least, allocated), reserved);
     return {
-      allocated, reserved, context: context.bytes, total: reserved + context.bytes,
-      upper: upper + context.high, least: least + context.bytes,
+      allocated,
+      reserved,
+      context: context.bytes,
+      total: reserved + context.bytes,
+      upper: upper + context.high,
+      least: least + context.bytes,
     };
   }
 
   // All that planner.predict says, under the names of its JSON.
   estimate(run, place) {
-    const { group, terms, totals } = this.worked(run, place), { context } = terms, names = Object.keys(group.phases);
+    const { group, terms, totals } = this.worked(run, place),
+      { context } = terms,
+      names = Object.keys(group.phases);
     const sizes = names.map((name) => this.allocatedIn(name, group.phases[name], terms));
     const highest = sizes.indexOf(Math.max(...sizes));
     const phases = names.map((name, at) =>
-      this.phase(name, at === highest ? totals.allocated : Math.min(sizes[at], totals.allocated), terms, group));
+      this.phase(name, at === highest ? totals.allocated : Math.min(sizes[at], totals.allocated), terms, group),
+    );
     const peak = phases.reduce((best, phase) => (phase.allocated_bytes > best.allocated_bytes ? phase : best));
     const origin = terms.ratios ? "measured" : group.provenance;
     const because = [...this.extrapolated(group, run, terms), ...this.data.notes];
@@ -195,16 +228,27 @@ class MemoryModel {
     ].filter((part) => part.bytes);
     const host = hostComponents(run, this.data.shapes);
     return {
-      allocated_bytes: totals.allocated, reserved_bytes: totals.reserved, context_bytes: totals.context,
-      context_low_bytes: context.low, context_high_bytes: context.high, total_bytes: totals.total,
-      least_bytes: totals.least, upper_bytes: totals.upper, components: parts, phases, peak_phase: peak.name,
-      extrapolated: because.length > 0, extrapolated_because: because,
-      host_bytes: host.reduce((sum, part) => sum + part.bytes, 0), host_components: host,
+      allocated_bytes: totals.allocated,
+      reserved_bytes: totals.reserved,
+      context_bytes: totals.context,
+      context_low_bytes: context.low,
+      context_high_bytes: context.high,
+      total_bytes: totals.total,
+      least_bytes: totals.least,
+      upper_bytes: totals.upper,
+      components: parts,
+      phases,
+      peak_phase: peak.name,
+      extrapolated: because.length > 0,
+      extrapolated_because: because,
+      host_bytes: host.reduce((sum, part) => sum + part.bytes, 0),
+      host_components: host,
     };
   }
 
   phase(name, whole, terms, group) {
-    const ratio = terms.ratios ? terms.ratios[0] : 1, parts = [];
+    const ratio = terms.ratios ? terms.ratios[0] : 1,
+      parts = [];
     const add = (part, size, provenance) => parts.push({ name: part, bytes: Math.trunc(size * ratio), provenance });
     add("weights", terms.weights, "published");
     for (const [feature, coefficient] of Object.entries(group.phases[name].growth)) {
@@ -214,12 +258,18 @@ class MemoryModel {
     if (name !== "load" && terms.workspace > 0) add("workspace", terms.workspace, "published");
     if (name !== "load" && name !== "init" && terms.casts > 0) add("autocast copies", terms.casts, "simulated");
     const rest = whole - parts.reduce((sum, part) => sum + part.bytes, 0);
-    parts.push({ name: REMAINDER[name] || "activations", bytes: rest, provenance: terms.ratios ? "measured" : group.provenance });
+    parts.push({
+      name: REMAINDER[name] || "activations",
+      bytes: rest,
+      provenance: terms.ratios ? "measured" : group.provenance,
+    });
     return { name, allocated_bytes: whole, components: parts.filter((part) => part.bytes) };
   }
 
   extrapolated(group, run, terms) {
-    const { q } = terms, how = group.provenance, found = [];
+    const { q } = terms,
+      how = group.provenance,
+      found = [];
     if (q.pixels > group.pixels[group.pixels.length - 1]) found.push(`more pixels than any that was ${how}`);
     if (run.attention === "math") found.push(`math attention was not ${how}`);
     if (q.objects > group.largest_objects) found.push(`more objects than any that was ${how}`);

@@ -1,0 +1,310 @@
+"""The page in a real browser: what it shows is the plan's JSON, and what its sliders price is planner.predict."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import planner
+from planner.catalog.gpus import known_gpus
+from planner.errors import UsageError
+from planner.text.units import format_size
+from tests.page.browser import Sight, browser
+from tests.page.test_report import HOSTILE, hostile_plan
+
+ASKED: dict[str, dict[str, Any]] = {
+    "fits": {"vram": "6GB", "objects": 10, "frames": 10_000, "runtimes": ("transformers", "ultralytics")},
+    "tight": {"vram": "280MB", "objects": 10},
+    "nothing": {"vram": "300MB", "variant": "large", "objects": 10},
+    "image": {"gpu": "RTX 3060", "task": "image"},
+    "automask": {"vram": "4GB", "task": "automask"},
+}
+OF_ONE = ("fits", "tight", "nothing", "image", "automask")
+SETTINGS = 200
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[planner.Plan, Path]]:
+    folder = tmp_path_factory.mktemp("pages")
+    plans = {name: planner.plan(**asked) for name, asked in ASKED.items()}
+    return {name: (plan, planner.save_report(plan, folder / f"{name}.html")) for name, plan in plans.items()}
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with browser() as started:
+        yield started
+
+
+def at(document: Any, path: str) -> Any:
+    """What stands under a path such as estimate.components.0.bytes."""
+    for step in path.split("."):
+        document = document[int(step)] if step.isdecimal() else document[step]
+    return document
+
+
+FIGURES = """() => [...document.querySelectorAll("data[data-of]")].filter((one) => !one.dataset.of.startsWith("w."))
+  .map((one) => [one.dataset.of, one.getAttribute("value"), one.textContent])"""
+
+
+@pytest.mark.parametrize("name", OF_ONE)
+def test_every_figure_is_that_of_the_json_and_the_console_stays_silent(
+    chromium: Any, pages: dict[str, tuple[planner.Plan, Path]], name: str
+) -> None:
+    plan, path = pages[name]
+    document = plan.to_dict()
+    with Sight(chromium, path) as sight:
+        found = sight.page.evaluate(FIGURES)
+        verdict = sight.page.inner_text("h1 .verdict")
+        commands = sight.page.locator("#decision code").all_inner_texts()
+        sight.page.locator("summary").all()[0].click()
+    assert len(found) > 15
+    for where, value, text in found:
+        expected = at(document, where)
+        assert float(value) == expected, where
+        assert text.replace(",", "").removesuffix(" or more") == (
+            format_size(expected).replace(",", "") if where.endswith("_bytes") or where.endswith(".bytes") else
+            str(expected)
+        ), where  # fmt: skip
+    assert verdict == {"fits": "Fits", "tight": "Fits tightly", "does_not_fit": "Does not fit"}[plan.verdict]
+    asked = plan.command.split(" && ") if plan.command else [one.command for one in plan.suggestions]
+    assert [one for one in commands if one in asked] == asked
+    assert sight.said == []
+    assert sight.asked == [path.as_uri()]
+
+
+DRIVE = """(settings) => {
+  const { whatif } = window.sam2plan;
+  return settings.map((wanted) => {
+    for (const [name, at] of Object.entries(wanted)) {
+      const input = document.getElementById(`w-${name}`);
+      if (input.type === "checkbox") { if (input.checked !== Boolean(at)) input.click(); continue; }
+      if (input.tagName === "SELECT") { input.selectedIndex = at; input.dispatchEvent(new Event("change")); continue; }
+      input.value = at;
+      input.dispatchEvent(new Event("input"));
+    }
+    const shown = {};
+    for (const one of document.querySelectorAll("#w-figures data")) shown[one.dataset.of.slice(2)] = Number(one.value);
+    return { settings: whatif.settings, estimate: window.sam2plan.estimate, shown,
+             verdict: document.querySelector("#whatif .verdict").firstChild.textContent };
+  });
+}"""
+CONTROLS = """() => [...document.querySelectorAll("#whatif input, #whatif select")].map((input) => [input.id.slice(2),
+  input.type === "checkbox" ? 2 : input.tagName === "SELECT" ? input.options.length : Number(input.max) + 1])"""
+
+
+def predicted(settings: dict[str, Any], plan: planner.Plan) -> Any:
+    """The same settings in Python; None for what the GPU cannot run."""
+    task = plan.request.workload.task
+    place = {"gpu": settings["gpu"]} if settings["gpu"] else {"vram": settings["budget"]}
+    asked = {"objects": settings["objects"]} if task != "automask" else {"object_batch": settings["objectBatch"]}
+    if task == "video":
+        asked |= {"frames": settings["frames"], "offload_state": settings["offloadState"]}
+    try:
+        return planner.predict(
+            task=task,
+            variant=settings["variant"],
+            precision=settings["precision"],
+            resolution=tuple(settings["resolution"]),
+            **asked,
+            **place,
+        )
+    except UsageError:
+        return None
+
+
+def verdict_of(estimate: Any, usable: int) -> str:
+    if estimate is None:
+        return "Cannot run"
+    if estimate.upper_bytes <= usable:
+        return "Fits"
+    return "Fits tightly" if estimate.least_bytes <= usable else "Does not fit"
+
+
+@pytest.mark.parametrize(("name", "count"), [("fits", 120), ("image", 40), ("automask", 40)])
+def test_sliders_price_as_predict_does_to_the_byte(
+    chromium: Any, pages: dict[str, tuple[planner.Plan, Path]], name: str, count: int
+) -> None:
+    plan, path = pages[name]
+    draw = random.Random(name)
+    with Sight(chromium, path) as sight:
+        controls = dict(sight.page.evaluate(CONTROLS))
+        wanted = [{one: draw.randrange(most) for one, most in controls.items()} for _ in range(count)]
+        for one in wanted[::2]:
+            one["gpu"] = 0  # any card of the budget's size
+        found = sight.page.evaluate(DRIVE, wanted)
+    assert sight.said == []
+    # The GPU first, which sets the budget: with it, some hundred cards and sizes.
+    assert len({(one["settings"]["gpu"], one["settings"]["budget"]) for one in found}) > count / 4
+    lacking = 0
+    for one in found:
+        estimate, settings = predicted(one["settings"], plan), one["settings"]
+        usable = settings["budget"] - plan.budget.headroom.of(settings["budget"])
+        assert one["verdict"].strip() == verdict_of(estimate, usable) or no_code(settings["gpu"]), settings
+        if estimate is None:
+            lacking += 1
+            continue
+        same = one["estimate"]
+        for figure in FIGURES_OF_ESTIMATE:
+            assert same[figure] == getattr(estimate, figure), (figure, settings)
+        for figure, value in one["shown"].items():
+            assert value == getattr(estimate, figure), (figure, settings)
+        assert same["extrapolated_because"] == list(estimate.extrapolated_because)
+        assert same["components"] == [parts(one) for one in estimate.components]
+        assert [
+            {**phase, "components": phase["components"]} for phase in same["phases"]
+        ] == [
+            {"name": phase.name, "allocated_bytes": phase.allocated_bytes,
+             "components": [parts(one) for one in phase.components]} for phase in estimate.phases
+        ]  # fmt: skip
+    assert lacking < count / 2
+
+
+FIGURES_OF_ESTIMATE = (
+    "allocated_bytes",
+    "reserved_bytes",
+    "context_bytes",
+    "context_low_bytes",
+    "context_high_bytes",
+    "total_bytes",
+    "upper_bytes",
+    "least_bytes",
+    "host_bytes",
+    "peak_phase",
+)
+
+
+def parts(component: Any) -> dict[str, Any]:
+    return {"name": component.name, "bytes": component.bytes, "provenance": component.provenance}
+
+
+def no_code(gpu: str) -> bool:
+    """Whether the torch that counts has no code for a card: predict notes it, and the page says that it cannot run."""
+    from planner.catalog.torch_builds import why_no_code
+
+    card = next((one for one in known_gpus() if one.name == gpu), None)
+    return card is not None and card.capability is not None and why_no_code(card.capability) is not None
+
+
+def test_the_address_carries_what_was_changed(chromium: Any, pages: dict[str, tuple[planner.Plan, Path]]) -> None:
+    _, path = pages["fits"]
+    with Sight(chromium, path) as sight:
+        sight.page.locator("#w-objects").press("ArrowRight")
+        sight.page.locator("#w-variant").select_option("tiny")
+        sight.page.locator("#w-offloadState").check()
+        address, figures = sight.page.url, sight.page.inner_text("#w-figures")
+    state = address.partition("#")[2]
+    assert dict(part.split("=") for part in state.split("&")) == {
+        "objects": "12",
+        "variant": "tiny",
+        "offloadState": "1",
+    }
+    with Sight(chromium, path, state=f"#{state}") as sight:
+        assert sight.page.inner_text("#w-figures") == figures
+        sight.page.locator("#w-reset").click()
+        assert "#" not in sight.page.url
+    nonsense = "#objects=-3&budget=x&variant=huge&gpu=%3Cimg%3E&resolution=7&plan=99&frames=NaN"
+    with Sight(chromium, path, state=nonsense) as sight:
+        assert sight.page.evaluate("window.sam2plan.whatif.changed()") == []
+        assert sight.said == []
+
+
+def test_where_each_runtime_runs_out_is_what_planning_says(
+    chromium: Any, pages: dict[str, tuple[planner.Plan, Path]]
+) -> None:
+    _, path = pages["fits"]
+    endless = planner.plan(vram="6GB", objects=10, runtimes=("transformers", "ultralytics"))
+    first = {"stock": endless.stock.first_frame_out_of_memory}
+    for one in endless.others:
+        first[one.runtime + " streaming" * one.streaming] = one.first_frame_out_of_memory
+    with Sight(chromium, path) as sight:
+        rows = sight.page.locator("#clip tbody tr").all_inner_texts()
+    said = dict(re.split(r"\t+", row)[:: len(re.split(r"\t+", row)) - 1] for row in rows)
+    longest = {name.strip(): int(re.sub(r"\D", "", text)) for name, text in said.items() if "frame" in text}
+    assert longest == {name: frames - 1 for name, frames in first.items() if frames is not None}
+    assert {name.strip() for name, text in said.items() if text == "any length"} == {"this runtime", "ultralytics"}
+
+
+def test_markup_shows_as_text(chromium: Any, tmp_path: Path) -> None:
+    path = planner.save_report(hostile_plan(tmp_path), tmp_path / "page.html")
+    with Sight(chromium, path) as sight:
+        assert sight.page.locator("img").count() == 0
+        assert sight.page.inner_text("#decision .warnings") == HOSTILE.replace("\u2028", "\u2028")
+        assert HOSTILE[:20] in sight.page.inner_text("#also")
+        assert sight.page.locator("script").count() == 2
+    assert sight.said == []
+
+
+def test_the_keyboard_reaches_everything(chromium: Any, pages: dict[str, tuple[planner.Plan, Path]]) -> None:
+    _, path = pages["fits"]
+    here = "document.activeElement === document.body ? null : [...document.querySelectorAll('*')].indexOf(document.activeElement)"
+    wanted = """[...document.querySelectorAll('button:not(:disabled), input, select, summary, canvas, pre, .scroll, a')]
+      .filter((one) => one.checkVisibility()).map((one) => [...document.querySelectorAll('*')].indexOf(one))"""
+    with Sight(chromium, path) as sight:
+        expected, reached = set(sight.page.evaluate(wanted)), set()
+        for _ in range(len(expected) + 5):
+            sight.page.keyboard.press("Tab")
+            reached.add(sight.page.evaluate(here))
+        assert expected <= reached
+        canvas = sight.page.locator("#candidates canvas")
+        canvas.focus()
+        before = sight.page.inner_text("#candidates .detail")
+        canvas.press("ArrowRight")
+        after = sight.page.inner_text("#candidates .detail")
+        assert before != after
+        assert "2 of 440" in after
+        assert canvas.get_attribute("aria-valuenow") == "2"
+        assert after.splitlines()[-1] in str(canvas.get_attribute("aria-valuetext"))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["fits", "nothing"])
+def test_an_accessibility_checker_finds_nothing(
+    chromium: Any, pages: dict[str, tuple[planner.Plan, Path]], name: str, scheme: str
+) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-core comes with it")
+    with Sight(chromium, pages[name][1], scheme=scheme) as sight:
+        sight.page.locator("summary").all()[0].click()
+        found = axe.Axe().run(sight.page)
+    faults = [(one["id"], [node["html"][:120] for node in one["nodes"][:3]]) for one in found.response["violations"]]
+    assert faults == []
+    assert len(found.response["passes"]) > 20
+
+
+@pytest.mark.parametrize("width", [320, 768, 2560])
+@pytest.mark.parametrize("name", ["fits", "nothing"])
+def test_no_width_scrolls_sideways(
+    chromium: Any, pages: dict[str, tuple[planner.Plan, Path]], name: str, width: int
+) -> None:
+    with Sight(chromium, pages[name][1], width=width) as sight:
+        assert sight.page.evaluate("document.documentElement.scrollWidth") <= width
+        beyond = "[...document.querySelectorAll('button, select, input, h1, canvas, svg.lines')].filter((one) => one.checkVisibility() && !one.closest('.scroll') && one.getBoundingClientRect().right > innerWidth + 1).length"
+        assert sight.page.evaluate(beyond) == 0
+
+
+@pytest.mark.parametrize("name", ["fits", "tight", "nothing", "image"])
+def test_it_prints_on_three_pages_at_most(
+    chromium: Any, pages: dict[str, tuple[planner.Plan, Path]], name: str
+) -> None:
+    with Sight(chromium, pages[name][1], scheme="dark") as sight:
+        printed = sight.page.pdf(prefer_css_page_size=True)
+    assert 1 <= len(re.findall(rb"/Type\s*/Page\b", printed)) <= 3
+
+
+def test_several_plans_stand_behind_one_another(chromium: Any, tmp_path: Path) -> None:
+    plans = [planner.plan(vram="6GB"), planner.plan(vram="8GB", task="automask")]
+    path = planner.save_report(plans, tmp_path / "page.html")
+    with Sight(chromium, path) as sight:
+        sight.page.locator("nav a").all()[1].click()
+        sight.page.wait_for_selector("#w-objectBatch")
+        assert "All masks" in sight.page.inner_text("#decision")
+        assert sight.page.locator("nav [aria-current]").inner_text() == "plan 2"
+        figures = {one: int(value) for one, value, _ in sight.page.evaluate(FIGURES) if one == "estimate.total_bytes"}
+    assert plans[1].estimate is not None
+    assert figures == {"estimate.total_bytes": plans[1].estimate.total_bytes}
+    assert sight.said == []
