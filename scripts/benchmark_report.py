@@ -62,6 +62,7 @@ FRAMES = """async (count) => {
     larger.paint();
     painted.push(performance.now() - before);
   }
+  await new Promise(requestAnimationFrame);
   let last = await new Promise(requestAnimationFrame);
   for (let at = 0; at < 60; at++) {
     const across = box.width * at / 60, down = box.height * (0.3 + 0.4 * (at % 7) / 7);

@@ -120,7 +120,7 @@ class Live {
       el(
         "p",
         { class: "quiet" },
-        "A cross marks where a runtime has used up the whole budget, all cache given back. The dashed line is what is usable of it.",
+        "A cross marks where a runtime has used up the whole budget, all cache given back. The dashed line is what is usable of it. At which frame a longer clip stops on its way: see The same on other runtimes.",
       ),
     );
   }

@@ -224,7 +224,13 @@ function packed(packing) {
         gpu.streams
           ? [
               figure(gpu.streams, `packing.gpus.${at}.streams`),
-              ` of ${size(gpu.process_bytes).textContent} each, `,
+              ` process${gpu.streams === 1 ? "" : "es"} of `,
+              size(gpu.process_bytes, `packing.gpus.${at}.process_bytes`),
+              " each, ",
+              size(gpu.used_bytes, `packing.gpus.${at}.used_bytes`),
+              " of ",
+              size(gpu.budget.usable_bytes, `packing.gpus.${at}.budget.usable_bytes`),
+              " usable; ",
               size(gpu.left_bytes, `packing.gpus.${at}.left_bytes`),
               " left; room for ",
               figure(gpu.more_streams, `packing.gpus.${at}.more_streams`),
@@ -395,7 +401,7 @@ function limitsSection(plan) {
   return section(
     "limits",
     "How far it reaches",
-    table("Limits of the chosen variant on this budget", ["", "fits", "surely fits"], rows.filter(Boolean)),
+    table("Limits of the chosen variant on this budget", ["limit", "fits", "surely fits"], rows.filter(Boolean)),
   );
 }
 
@@ -481,7 +487,7 @@ function foundSection(found) {
         one.summary ? el("p", {}, one.summary) : null,
         one.message ? el("p", {}, one.message) : null,
         rows.length
-          ? table(`Predicted and found, ${name}`, ["", "predicted", "found", "difference"], rows, [1, 2, 3])
+          ? table(`Predicted and found, ${name}`, ["part", "predicted", "found", "difference"], rows, [1, 2, 3])
           : null,
       );
     }),

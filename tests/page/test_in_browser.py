@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import planner
 from planner.catalog.gpus import known_gpus
 from planner.errors import UsageError
 from planner.text.units import format_size
+from tests.conftest import invoke
 from tests.page.browser import Sight, browser
 from tests.page.test_report import HOSTILE, hostile_plan
 
@@ -24,12 +25,11 @@ ASKED: dict[str, dict[str, Any]] = {
     "image": {"gpu": "RTX 3060", "task": "image"},
     "automask": {"vram": "4GB", "task": "automask"},
 }
-OF_ONE = ("fits", "tight", "nothing", "image", "automask")
-SETTINGS = 200
+Pages = dict[str, tuple[planner.Plan, Path]]
 
 
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[planner.Plan, Path]]:
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Pages:
     folder = tmp_path_factory.mktemp("pages")
     plans = {name: planner.plan(**asked) for name, asked in ASKED.items()}
     return {name: (plan, planner.save_report(plan, folder / f"{name}.html")) for name, plan in plans.items()}
@@ -39,6 +39,21 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[planner.P
 def chromium() -> Iterator[Any]:
     with browser() as started:
         yield started
+
+
+@pytest.fixture(scope="module")
+def sights(chromium: Any, pages: Pages) -> Iterator[Callable[[str], Sight]]:
+    """Pages that are opened once, for those who only look."""
+    opened: dict[str, Sight] = {}
+
+    def sight(name: str) -> Sight:
+        if name not in opened:
+            opened[name] = Sight(chromium, pages[name][1])
+        return opened[name]
+
+    yield sight
+    for one in opened.values():
+        one.context.close()
 
 
 def at(document: Any, path: str) -> Any:
@@ -52,17 +67,16 @@ FIGURES = """() => [...document.querySelectorAll("data[data-of]")].filter((one) 
   .map((one) => [one.dataset.of, one.getAttribute("value"), one.textContent])"""
 
 
-@pytest.mark.parametrize("name", OF_ONE)
+@pytest.mark.parametrize("name", ASKED)
 def test_every_figure_is_that_of_the_json_and_the_console_stays_silent(
-    chromium: Any, pages: dict[str, tuple[planner.Plan, Path]], name: str
+    sights: Callable[[str], Sight], pages: Pages, name: str
 ) -> None:
     plan, path = pages[name]
-    document = plan.to_dict()
-    with Sight(chromium, path) as sight:
-        found = sight.page.evaluate(FIGURES)
-        verdict = sight.page.inner_text("h1 .verdict")
-        commands = sight.page.locator("#decision code").all_inner_texts()
-        sight.page.locator("summary").all()[0].click()
+    sight, document = sights(name), plan.to_dict()
+    found = sight.page.evaluate(FIGURES)
+    verdict = sight.page.inner_text("h1 .verdict")
+    commands = sight.page.locator("#decision code").all_inner_texts()
+    sight.page.locator("summary").all()[0].click()
     assert len(found) > 15
     for where, value, text in found:
         expected = at(document, where)
@@ -127,9 +141,7 @@ def verdict_of(estimate: Any, usable: int) -> str:
 
 
 @pytest.mark.parametrize(("name", "count"), [("fits", 120), ("image", 40), ("automask", 40)])
-def test_sliders_price_as_predict_does_to_the_byte(
-    chromium: Any, pages: dict[str, tuple[planner.Plan, Path]], name: str, count: int
-) -> None:
+def test_sliders_price_as_predict_does_to_the_byte(chromium: Any, pages: Pages, name: str, count: int) -> None:
     plan, path = pages[name]
     draw = random.Random(name)
     with Sight(chromium, path) as sight:
@@ -191,7 +203,7 @@ def no_code(gpu: str) -> bool:
     return card is not None and card.capability is not None and why_no_code(card.capability) is not None
 
 
-def test_the_address_carries_what_was_changed(chromium: Any, pages: dict[str, tuple[planner.Plan, Path]]) -> None:
+def test_the_address_carries_what_was_changed(chromium: Any, pages: Pages) -> None:
     _, path = pages["fits"]
     with Sight(chromium, path) as sight:
         sight.page.locator("#w-objects").press("ArrowRight")
@@ -214,9 +226,7 @@ def test_the_address_carries_what_was_changed(chromium: Any, pages: dict[str, tu
         assert sight.said == []
 
 
-def test_where_each_runtime_runs_out_is_what_planning_says(
-    chromium: Any, pages: dict[str, tuple[planner.Plan, Path]]
-) -> None:
+def test_where_each_runtime_runs_out_is_what_planning_says(chromium: Any, pages: Pages) -> None:
     _, path = pages["fits"]
     endless = planner.plan(vram="6GB", objects=10, runtimes=("transformers", "ultralytics"))
     first = {"stock": endless.stock.first_frame_out_of_memory}
@@ -240,9 +250,9 @@ def test_markup_shows_as_text(chromium: Any, tmp_path: Path) -> None:
     assert sight.said == []
 
 
-def test_the_keyboard_reaches_everything(chromium: Any, pages: dict[str, tuple[planner.Plan, Path]]) -> None:
+def test_the_keyboard_reaches_everything(chromium: Any, pages: Pages) -> None:
     _, path = pages["fits"]
-    here = "document.activeElement === document.body ? null : [...document.querySelectorAll('*')].indexOf(document.activeElement)"
+    here = "[...document.querySelectorAll('*')].indexOf(document.activeElement)"
     wanted = """[...document.querySelectorAll('button:not(:disabled), input, select, summary, canvas, pre, .scroll, a')]
       .filter((one) => one.checkVisibility()).map((one) => [...document.querySelectorAll('*')].indexOf(one))"""
     with Sight(chromium, path) as sight:
@@ -262,38 +272,51 @@ def test_the_keyboard_reaches_everything(chromium: Any, pages: dict[str, tuple[p
         assert after.splitlines()[-1] in str(canvas.get_attribute("aria-valuetext"))
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", ["fits", "nothing"])
-def test_an_accessibility_checker_finds_nothing(
-    chromium: Any, pages: dict[str, tuple[planner.Plan, Path]], name: str, scheme: str
-) -> None:
+def test_an_accessibility_checker_finds_nothing(sights: Callable[[str], Sight], name: str) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-core comes with it")
-    with Sight(chromium, pages[name][1], scheme=scheme) as sight:
-        sight.page.locator("summary").all()[0].click()
-        found = axe.Axe().run(sight.page)
-    faults = [(one["id"], [node["html"][:120] for node in one["nodes"][:3]]) for one in found.response["violations"]]
-    assert faults == []
-    assert len(found.response["passes"]) > 20
+    page = sights(name).page
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        found = axe.Axe().run(page)
+        faults = [
+            (one["id"], [node["html"][:120] for node in one["nodes"][:3]]) for one in found.response["violations"]
+        ]
+        assert faults == []
+        assert len(found.response["passes"]) > 20
 
 
-@pytest.mark.parametrize("width", [320, 768, 2560])
+BEYOND = """() => [...document.querySelectorAll("button, select, input, h1, canvas, svg.lines, p")].filter((one) =>
+  one.checkVisibility() && !one.closest(".scroll") && one.getBoundingClientRect().right > innerWidth + 1).length"""
+
+
 @pytest.mark.parametrize("name", ["fits", "nothing"])
-def test_no_width_scrolls_sideways(
-    chromium: Any, pages: dict[str, tuple[planner.Plan, Path]], name: str, width: int
-) -> None:
-    with Sight(chromium, pages[name][1], width=width) as sight:
-        assert sight.page.evaluate("document.documentElement.scrollWidth") <= width
-        beyond = "[...document.querySelectorAll('button, select, input, h1, canvas, svg.lines')].filter((one) => one.checkVisibility() && !one.closest('.scroll') && one.getBoundingClientRect().right > innerWidth + 1).length"
-        assert sight.page.evaluate(beyond) == 0
+def test_no_width_scrolls_sideways(sights: Callable[[str], Sight], name: str) -> None:
+    page = sights(name).page
+    for width in (320, 768, 2560):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate(BEYOND) == 0
 
 
-@pytest.mark.parametrize("name", ["fits", "tight", "nothing", "image"])
-def test_it_prints_on_three_pages_at_most(
-    chromium: Any, pages: dict[str, tuple[planner.Plan, Path]], name: str
-) -> None:
-    with Sight(chromium, pages[name][1], scheme="dark") as sight:
-        printed = sight.page.pdf(prefer_css_page_size=True)
+@pytest.mark.parametrize("name", ASKED)
+def test_it_prints_on_three_pages_at_most(sights: Callable[[str], Sight], name: str) -> None:
+    printed = sights(name).page.pdf(prefer_css_page_size=True)
     assert 1 <= len(re.findall(rb"/Type\s*/Page\b", printed)) <= 3
+
+
+def test_a_packing_shows_the_figures_of_its_json(chromium: Any, tmp_path: Path) -> None:
+    words = ("--vram", "8GB,24GB", "--streams", "6", "--report", str(tmp_path / "page.html"))
+    document = invoke(*words, "--format", "json").document
+    with Sight(chromium, tmp_path / "page.html") as sight:
+        found = {where: float(value) for where, value, _ in sight.page.evaluate(FIGURES)}
+        commands = sight.page.locator(".packing code").all_inner_texts()
+    of_gpus = {where: value for where, value in found.items() if where.startswith("packing.gpus.")}
+    assert len(of_gpus) == 12
+    assert of_gpus == {where: at({"packing": document}, where) for where in of_gpus}
+    assert found["estimate.total_bytes"] == document["plan"]["estimate"]["total_bytes"]
+    assert commands == [gpu["command"] for gpu in document["gpus"]]
+    assert sight.said == []
 
 
 def test_several_plans_stand_behind_one_another(chromium: Any, tmp_path: Path) -> None:
