@@ -72,6 +72,16 @@ class Live {
     });
   }
 
+  // Charts follow once a frame, however fast a slider is moved; its own price is shown at once.
+  soon() {
+    if (this.waiting) return;
+    this.waiting = true;
+    requestAnimationFrame(() => {
+      this.waiting = false;
+      this.draw();
+    });
+  }
+
   draw() {
     if (this.whatif.entry.plan.request.task === "video" && this.width) this.drawClip();
     this.drawCosts();

@@ -154,7 +154,7 @@ async function show() {
 
 function live(entry, laws, box, settings, at) {
   const whatif = new WhatIf(entry, new MemoryModel(laws), (one) => {
-    shown.live.draw();
+    shown.live.soon();
     toAddress(at, one);
   });
   whatif.settings = sensible(settings, whatif);
