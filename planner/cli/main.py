@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from functools import cache
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import click
@@ -167,7 +168,10 @@ def cli(
     if path is not None:
         plan.save(path)
     if report_path is not None:
-        planner.save_report(plan if path is None else path, report_path)
+        from planner.cli.report import keep_page
+        from planner.page.answers import answer_of
+
+        keep_page([answer_of(plan, "plan" if path is None else Path(path).name)], report_path, (path,))
 
     def text(style: Style) -> str:
         from planner.report.text import plan_report

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from planner.cli.output import answer
@@ -18,10 +17,9 @@ def pack_streams(asked: Mapping[str, Any], output: str, path: str | None, report
     if path is not None:
         packing.plan.save(path)
     if report_path is not None:
+        from planner.cli.report import keep_page
         from planner.page.answers import Answer
-        from planner.page.html import page
-        from planner.text.files import write
 
-        write(Path(report_path), page([Answer("packing", packing_document(packing), packing.plan)]))
+        keep_page([Answer("packing", packing_document(packing), packing.plan)], report_path, (path,))
     answer(output, lambda: packing_document(packing), lambda style: packing_report(packing, path, style))
     return packing.exit_code

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +11,7 @@ import click
 
 from planner.cli import options
 from planner.cli.output import answer
+from planner.errors import UsageError
 
 if TYPE_CHECKING:
     from planner.page.answers import Answer
@@ -39,17 +42,25 @@ Writes only the file of -o.
 def command(output: str, paths: tuple[str, ...], path: str) -> None:
     """Write plans as one HTML page: decision, memory, all candidates, and sliders that price again."""
     from planner.page.answers import read_answer
-    from planner.page.html import page
-    from planner.text.files import write
 
     answers = [read_answer(Path(one)) for one in paths]
-    text = page(answers)
-    write(Path(path), text)
-    size = len(text.encode())
+    size = keep_page(answers, path, paths)
     answer(output, lambda: _document(answers, path, size), lambda style: style.page([_said(answers, path, size)]))
 
 
-def _document(answers: list[Answer], path: str, size: int) -> dict[str, Any]:
+def keep_page(answers: Sequence[Answer], path: str, beside: Sequence[str | None]) -> int:
+    """Write a page, and return its bytes. Raises UsageError where it would take the place of a file beside it."""
+    from planner.page.html import page
+    from planner.text.files import write
+
+    if any(one is not None and os.path.realpath(one) == os.path.realpath(path) for one in beside):
+        raise UsageError(f"The page would take the place of {path}.", "Give it a name of its own, such as report.html.")
+    text = page(answers)
+    write(Path(path), text)
+    return len(text.encode())
+
+
+def _document(answers: Sequence[Answer], path: str, size: int) -> dict[str, Any]:
     from planner.wire.report import REPORT, SHOWN
 
     shown = [
@@ -58,7 +69,7 @@ def _document(answers: list[Answer], path: str, size: int) -> dict[str, Any]:
     return REPORT.write(path=path, bytes=size, answers=shown)
 
 
-def _said(answers: list[Answer], path: str, size: int) -> str:
+def _said(answers: Sequence[Answer], path: str, size: int) -> str:
     from planner.text.units import counted, format_size
 
     plans = sum(one.plan is not None for one in answers)

@@ -23,7 +23,7 @@ ASKED: dict[str, dict[str, Any]] = {
     "tight": {"vram": "280MB", "objects": 10},
     "nothing": {"vram": "300MB", "variant": "large", "objects": 10},
     "image": {"gpu": "RTX 3060", "task": "image"},
-    "automask": {"vram": "4GB", "task": "automask"},
+    "automask": {"vram": "8GiB", "task": "automask"},
 }
 Pages = dict[str, tuple[planner.Plan, Path]]
 
@@ -149,7 +149,7 @@ def test_sliders_price_as_predict_does_to_the_byte(chromium: Any, pages: Pages, 
         wanted = [{one: draw.randrange(most) for one, most in controls.items()} for _ in range(count)]
         for one in wanted[::2]:
             one["gpu"] = 0  # any card of the budget's size
-        found = sight.page.evaluate(DRIVE, wanted)
+        found = sight.page.evaluate(DRIVE, [{}, *wanted])  # first the plan's own
     assert sight.said == []
     # The GPU first, which sets the budget: with it, some hundred cards and sizes.
     assert len({(one["settings"]["gpu"], one["settings"]["budget"]) for one in found}) > count / 4
@@ -209,15 +209,13 @@ def test_the_address_carries_what_was_changed(chromium: Any, pages: Pages) -> No
         sight.page.locator("#w-objects").press("ArrowRight")
         sight.page.locator("#w-variant").select_option("tiny")
         sight.page.locator("#w-offloadState").check()
+        sight.page.locator("#w-frames").press("End")
         address, figures = sight.page.url, sight.page.inner_text("#w-figures")
     state = address.partition("#")[2]
-    assert dict(part.split("=") for part in state.split("&")) == {
-        "objects": "12",
-        "variant": "tiny",
-        "offloadState": "1",
-    }
+    assert sorted(state.split("&")) == ["frames=unlimited", "objects=12", "offloadState=1", "variant=tiny"]
     with Sight(chromium, path, state=f"#{state}") as sight:
         assert sight.page.inner_text("#w-figures") == figures
+        assert sight.page.inner_text("#w-frames-said") == "without end"
         sight.page.locator("#w-reset").click()
         assert "#" not in sight.page.url
     nonsense = "#objects=-3&budget=x&variant=huge&gpu=%3Cimg%3E&resolution=7&plan=99&frames=NaN"

@@ -166,6 +166,17 @@ def test_what_cannot_be_read_or_written_is_said(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_page_takes_no_plans_place(tmp_path: Path) -> None:
+    plan = tmp_path / "plan.yaml"
+    assert invoke("--vram", "2GB", "-o", str(plan)).code == 0
+    before = plan.read_bytes()
+    (tmp_path / "link.html").symlink_to(plan)
+    for words in (("report", str(plan), "-o", str(plan)), ("report", str(plan), "-o", str(tmp_path / "link.html"))):
+        assert "take the place" in invoke(*words, "--format", "json").document["error"]["message"]
+    assert invoke("--vram", "2GB", "-o", str(plan), "--report", str(plan)).code == 2
+    assert plan.read_bytes() == before
+
+
 def test_more_plans_than_a_page_holds_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(html, "MOST_BYTES", 100_000)
     error = refusal(UsageError, planner.save_report, planner.plan(vram="2GB"), tmp_path / "page.html")
