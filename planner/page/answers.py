@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from planner.catalog.torch_builds import judging
+from planner.catalog.torch_rules import build_named
 from planner.errors import FileError
 from planner.memory_model import MemoryModel
 from planner.memory_model.current import known_model
@@ -90,7 +93,10 @@ def candidates_of(plan: Plan, streams: int = 1) -> tuple[Sequence[dict[str, Any]
         return [EXPLAINED.write(one) for one in plan.explained], False
     budget = replace(plan.budget, shared=streams > 1)
     model = known_model().on(budget.gpu, budget.total_bytes, torch_of(plan))
-    again = make_plan(plan.request, budget, model, plan.provenance, strict=plan.strict, explain=True)
+    version, gpu = torch_of(plan), budget.gpu
+    build = None if version is None else build_named(version, gpu.capability if gpu else None)
+    with nullcontext() if build is None else judging(build):
+        again = make_plan(plan.request, budget, model, plan.provenance, strict=plan.strict, explain=True)
     return [EXPLAINED.write(one) for one in again.explained or ()], True
 
 

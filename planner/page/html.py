@@ -80,7 +80,7 @@ def _laws(answers: Sequence[Answer]) -> dict[str, str]:
     own: dict[str, Gpu] = {plan.budget.gpu.name: plan.budget.gpu for plan in plans if plan.budget.gpu}
     gpus = [*(gpu for gpu in known_gpus() if gpu.name not in own), *own.values()]
     models = {torch_of(plan) or "": model_of(plan) for plan in plans}
-    return {name: packed(laws(model, tasks, gpus)) for name, model in models.items()}
+    return {name: packed(laws(model, tasks, gpus, name or None)) for name, model in models.items()}
 
 
 def packed(value: Any) -> str:

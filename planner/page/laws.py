@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from planner.catalog.capability import why_unsupported
+from planner.catalog.torch_builds import why_no_code
+from planner.catalog.torch_rules import build_named
 from planner.memory_model import MemoryModel
 from planner.memory_model.coefficients_text import correction_entry, group_entry
 from planner.memory_model.contexts import Context, context_on, load_contexts, nominal_sizes
@@ -18,14 +20,15 @@ ANY = "any"
 """In a capability's place, where no GPU is named."""
 
 
-def laws(model: MemoryModel, tasks: Collection[Task], gpus: Sequence[Gpu]) -> dict[str, Any]:
+def laws(model: MemoryModel, tasks: Collection[Task], gpus: Sequence[Gpu], torch: str | None = None) -> dict[str, Any]:
     """What planner/page/model.js reads: the laws of the tasks, the contexts of GPUs, what the release of torch changes.
 
-    model: on no GPU in particular. gpus: those that can be chosen on the page.
+    model: on no GPU in particular. gpus: those that can be chosen on the page. torch: the version whose rules were
+    asked for, of which the wheel counts that has code for a GPU; of None the torch that plans are for.
     """
     coefficients, releases = model.coefficients, model.releases
     sets = _Corrections(model)
-    cards = [_card(gpu, model, sets) for gpu in gpus]
+    cards = [_card(gpu, model, sets, torch) for gpu in gpus]
     capabilities = {gpu.capability for gpu in gpus if gpu.capability} | {None}
     return {
         "groups": {
@@ -85,17 +88,17 @@ def _said(capability: tuple[int, int] | None) -> str:
     return ANY if capability is None else f"{capability[0]}.{capability[1]}"
 
 
-def _card(gpu: Gpu, model: MemoryModel, sets: _Corrections) -> dict[str, Any]:
-    from planner.catalog.torch_builds import why_no_code
+def _card(gpu: Gpu, model: MemoryModel, sets: _Corrections, torch: str | None) -> dict[str, Any]:
+    build = None if torch is None else build_named(torch, gpu.capability)
 
     measured = bool(model.coefficients.corrections)
-    lacks = {p: why for p in PRECISIONS if (why := why_unsupported(p, "auto", gpu.capability))}
+    lacks = {p: why for p in PRECISIONS if (why := why_unsupported(p, "auto", gpu.capability, build))}
     return {
         "name": gpu.name,
         "total_bytes": gpu.total_bytes,
         "capability": None if gpu.capability is None else list(gpu.capability),
         "context": _context(context_on(gpu)),
-        "no_code": why_no_code(gpu.capability) if gpu.capability else None,
+        "no_code": why_no_code(gpu.capability, build) if gpu.capability else None,
         "lacks": lacks,
         "corrections": sets.place_of(model.on(gpu).corrections) if measured else 0,
     }

@@ -106,33 +106,55 @@ function size(bytes, of) {
 
 const figure = (value, of, text) => el("data", { value, "data-of": of }, text === undefined ? String(value) : text);
 
+// What is wider than its box is reached, and scrolled, with the keyboard; what is not is no stop on the way.
+const wide = new ResizeObserver((entries) => {
+  for (const { target } of entries) {
+    const scrolls = target.scrollWidth > target.clientWidth + 1;
+    for (const [name, value] of [
+      ["tabindex", 0],
+      ["role", "region"],
+      ["aria-label", target.dataset.caption],
+    ]) {
+      if (scrolls) target.setAttribute(name, value);
+      else target.removeAttribute(name);
+    }
+  }
+});
+
+function scrolling(node) {
+  wide.observe(node);
+  return node;
+}
+
 function table(caption, heads, rows, right = []) {
   const cell = (value, at, name) =>
     el(name, { class: right.includes(at) ? "right" : null, scope: name === "th" ? "row" : null }, value);
-  return el(
-    "div",
-    { class: "scroll", tabindex: 0, role: "region", "aria-label": caption },
+  return scrolling(
     el(
-      "table",
-      { class: heads.length > 4 ? "wide" : null },
-      el("caption", {}, caption),
+      "div",
+      { class: "scroll", "data-caption": caption },
       el(
-        "thead",
-        {},
+        "table",
+        { class: heads.length > 4 ? "wide" : null },
+        el("caption", {}, caption),
         el(
-          "tr",
+          "thead",
           {},
-          heads.map((head, at) => el("th", { scope: "col", class: right.includes(at) ? "right" : null }, head)),
-        ),
-      ),
-      el(
-        "tbody",
-        {},
-        rows.map((row) =>
           el(
             "tr",
             {},
-            row.map((value, at) => cell(value, at, at ? "td" : "th")),
+            heads.map((head, at) => el("th", { scope: "col", class: right.includes(at) ? "right" : null }, head)),
+          ),
+        ),
+        el(
+          "tbody",
+          {},
+          rows.map((row) =>
+            el(
+              "tr",
+              {},
+              row.map((value, at) => cell(value, at, at ? "td" : "th")),
+            ),
           ),
         ),
       ),
@@ -159,7 +181,7 @@ function command(text, label) {
   return el(
     "div",
     { class: "command" },
-    el("pre", { tabindex: 0, role: "region", "aria-label": label || "A command" }, code),
+    el("pre", {}, code),
     el("button", { type: "button", onclick: copy, "aria-label": `Copy: ${label || "the command"}` }, "Copy"),
     said,
   );

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 import planner
 from planner.api.confirm import confirm
 from planner.errors import FileError, UsageError
 from tests.conftest import ROOT, invoke, refusal
-from tests.page.browser import Sight, browser
+from tests.page.browser import Sight
 from tests.page.test_report import data_of
 from tests.test_confirm import MB, measured
 
@@ -21,12 +18,6 @@ REHEARSAL = ROOT / "tests" / "data" / "rehearsal.json"
 """What `sam2-plan rehearse plan.yaml --gpu "RTX 3060" --format json` printed for a plan of --vram 6GB."""
 FOUND = """() => [...document.querySelectorAll("#found tbody tr")].map((row) => [row.querySelector("th").textContent,
   ...[...row.querySelectorAll("td")].slice(0, 2).map((cell) => cell.firstChild.value ?? cell.textContent)])"""
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with browser() as started:
-        yield started
 
 
 def rows_of(document: dict[str, Any]) -> list[list[str]]:
