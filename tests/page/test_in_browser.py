@@ -131,8 +131,9 @@ def test_markup_shows_as_text(chromium: Any, tmp_path: Path) -> None:
 def test_the_keyboard_reaches_everything(chromium: Any, pages: Pages) -> None:
     _, path = pages["fits"]
     here = "[...document.querySelectorAll('*')].indexOf(document.activeElement)"
-    wanted = """[...document.querySelectorAll(
-        'button:not(:disabled), input, select, summary, canvas, .scroll[tabindex], a')].filter((one) => one.checkVisibility()).map((one) => [...document.querySelectorAll('*')].indexOf(one))"""
+    stops = "button:not(:disabled), input, select, summary, canvas, .scroll[tabindex], a"
+    wanted = f"""[...document.querySelectorAll('{stops}')].filter((one) => one.checkVisibility())
+      .map((one) => [...document.querySelectorAll('*')].indexOf(one))"""
     with Sight(chromium, path) as sight:
         expected, reached = set(sight.page.evaluate(wanted)), set()
         for _ in range(len(expected) + 5):
