@@ -38,14 +38,17 @@ LOADED = """() => {
   };
 }"""
 SLIDERS = """() => {
-  const input = document.getElementById("w-objects"), took = [];
+  const input = document.getElementById("w-objects"), priced = [], drawn = [];
   for (let at = 0; at <= Number(input.max); at++) {
     const before = performance.now();
     input.value = at;
     input.dispatchEvent(new Event("input"));
-    took.push(performance.now() - before);
+    const between = performance.now();
+    priced.push(between - before);
+    window.sam2plan.live.draw();
+    drawn.push(performance.now() - between);
   }
-  return took;
+  return { "a step of a slider": priced, "charts after it": drawn };
 }"""
 FRAMES = """async (count) => {
   const { plot } = window.sam2plan, first = plot.all.map((entry) => entry.one), many = [];
@@ -103,7 +106,8 @@ def main() -> None:
             last = page
         for name in loads[0]:
             tell(name, [one[name] for one in loads if one[name] is not None])
-        tell("one step of a slider", last.evaluate(SLIDERS))
+        for name, values in last.evaluate(SLIDERS).items():
+            tell(name, values)
         found: dict[str, Any] = last.evaluate(FRAMES, POINTS)
         print(f"{found.pop('points'):,} candidates")
         for name, values in found.items():

@@ -143,7 +143,7 @@ async function show() {
     .replaceChildren(
       el("p", { class: "quiet" }, `Made by sam2-plan ${DATA.version}. This page loads nothing and sends nothing.`),
     );
-  await new Promise((done) => setTimeout(done)); // what was asked first is drawn first
+  await new Promise((done) => requestAnimationFrame(() => setTimeout(done))); // the decision is drawn first
   const [laws, list] = await Promise.all([unpacked(DATA.laws[entry.laws]), unpacked(entry.candidates)]);
   if (shown.at !== at) return;
   live(entry, laws, later, settings, at);
@@ -159,7 +159,7 @@ function live(entry, laws, box, settings, at) {
   });
   whatif.settings = sensible(settings, whatif);
   Object.assign(shown, { whatif, live: new Live(whatif) });
-  window.sam2plan = { whatif, estimate: null };
+  window.sam2plan = { whatif, live: shown.live, estimate: null };
   fill(
     box,
     whatif.element(),

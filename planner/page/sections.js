@@ -115,9 +115,18 @@ function heroChosen(entry, chosen, estimate, budget) {
             ? `Turned down first: ${describe(plan.rejected[0].configuration)}: ${plan.rejected[0].reason}.`
             : "Nothing better was turned down.",
         ),
+        el("p", {}, `The stock predictor of sam2: ${onStock(plan.stock)}.`),
       ),
     ),
   ];
+}
+
+// What becomes of the same request there, in a sentence.
+function onStock({ total_bytes: total, fits, first_frame_out_of_memory: frame, reason }) {
+  if (total === null) return reason;
+  const takes = `it takes ${formatSize(total)}`;
+  if (fits) return reason ? `${takes}, and fits ${reason}` : `${takes}, and fits`;
+  return `${takes}, and does not fit: ${reason}${frame === null ? "" : `, at frame ${grouped(frame)}`}`;
 }
 
 function warned({ plan, packing }) {

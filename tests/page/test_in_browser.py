@@ -158,6 +158,7 @@ def test_an_accessibility_checker_finds_nothing(sights: Callable[[str], Sight], 
     for scheme, width in (("dark", 360), ("light", 1280)):
         page.emulate_media(color_scheme=scheme)
         page.set_viewport_size({"width": width, "height": 900})
+        page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)))")  # which lays it out
         found = axe.Axe().run(page)
         faults = [
             (one["id"], [node["html"][:120] for node in one["nodes"][:3]]) for one in found.response["violations"]
