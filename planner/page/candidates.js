@@ -72,14 +72,7 @@ class CandidatePlot {
         pick("variant", "Variant", [["", "all"], ...variants.map((name) => [name, spoken(name)])]),
         pick("outcome", "Outcome", [["", "all"], ...OUTCOMES.map((name, at) => [at, name])]),
       ),
-      el("div", { class: "beside" }, this.box, this.detail),
-      el(
-        "ul",
-        { class: "legend marks" },
-        OUTCOMES.slice(0, 4).map((name, at) =>
-          el("li", {}, el("span", { class: `mark m${at}`, "aria-hidden": true }), name),
-        ),
-      ),
+      undrawn < this.all.length ? [el("div", { class: "beside" }, this.box, this.detail), marks()] : null,
       undrawn
         ? el(
             "p",
@@ -136,12 +129,14 @@ class CandidatePlot {
     const text = (x, y, words, anchor = "middle", kind = null) =>
       axes.append(shape("text", { x, y, "text-anchor": anchor, class: kind }, words));
     const base = height - frame.bottom;
-    for (let power = 1e8; power <= 1e13; power *= 10) {
-      for (const step of width < 480 ? [1, 3] : [1, 2, 5]) {
+    const decades = Math.log10(high / low) * (width < 480 ? 2 : 1),
+      steps = decades > 3.5 ? [1] : decades > 2 ? [1, 3] : [1, 2, 5];
+    for (let power = 1e8; power <= 1e16; power *= 10) {
+      for (const step of steps) {
         const bytes = power * step;
         if (bytes < low || bytes > high) continue;
         axes.append(shape("line", { x1: this.x(bytes), x2: this.x(bytes), y1: frame.top, y2: base, class: "grid" }));
-        text(this.x(bytes), base + 16, bytes >= 1e9 ? `${bytes / 1e9} GB` : `${bytes / 1e6} MB`);
+        text(this.x(bytes), base + 16, bytes >= 1e9 ? `${grouped(bytes / 1e9)} GB` : `${bytes / 1e6} MB`);
       }
     }
     text((width + frame.left) / 2, height - 6, "memory it takes, logarithmic");
@@ -348,6 +343,15 @@ class CandidatePlot {
     );
   }
 }
+
+const marks = () =>
+  el(
+    "ul",
+    { class: "legend marks" },
+    OUTCOMES.slice(0, 4).map((name, at) =>
+      el("li", {}, el("span", { class: `mark m${at}`, "aria-hidden": true }), name),
+    ),
+  );
 
 // Math.min of many numbers, a thousand at a time: a call takes only so many arguments.
 function spread(values, of) {

@@ -77,7 +77,7 @@ function niceTicks(end, most) {
 }
 
 const axisSize = (bytes, end) =>
-  end >= 2e9 ? `${Number((bytes / 1e9).toFixed(2))} GB` : `${Math.round(bytes / 1e6)} MB`;
+  end >= 2e9 ? `${grouped(Number((bytes / 1e9).toFixed(2)))} GB` : `${Math.round(bytes / 1e6)} MB`;
 
 // What the colours of a bar mean, and its marks: bound, what is usable, what is held back, what is too much.
 function legend({ parts, total, upper, usable, budget }) {

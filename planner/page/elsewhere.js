@@ -1,7 +1,7 @@
 // The same settings on another runtime, as its guides have it; null with a reason where it cannot do that.
 function runElsewhere(runtime, settings, request, card) {
   const { pins, task } = request,
-    square = settings.resolution[0] === settings.resolution[1];
+    square = isSquare(settings.resolution);
   const lacks = (precision) => card && card.lacks[precision];
   const first = (...precisions) => precisions.find((one) => !lacks(one)) || precisions[0];
   const recipe = {

@@ -160,6 +160,7 @@ class Live {
     const stock = (extra) => {
       const made = runElsewhere("stock", { ...settings, ...extra }, request, place.card);
       if (!made.run || (video && made.run.frames === null)) return null;
+      if ("resolution" in extra && !isSquare(settings.resolution)) return null; // it does not run at what is compared
       return model.totals({ ...made.run, ...("precision" in extra ? extra : {}) }, place).total;
     };
     const more = (of, extra) =>

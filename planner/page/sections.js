@@ -166,7 +166,7 @@ function heroNothing(entry) {
           el("b", {}, describe(near.configuration)),
           " ",
           near.need_bytes === null
-            ? near.reason
+            ? `cannot run: ${near.reason}.`
             : [
                 "needs ",
                 size(near.need_bytes, "rejected.0.need_bytes"),
@@ -194,17 +194,24 @@ function heroNothing(entry) {
   ];
 }
 
+const SHOWN_GPUS = 12,
+  APART = 64;
+const processes = (count) => `${grouped(count)} process${count === 1 ? "" : "es"}`;
+
 function packed(packing) {
   const most = Math.max(...packing.gpus.map((gpu) => gpu.budget.total_bytes));
-  const rows = packing.gpus.map((gpu, at) => {
-    const parts = Array.from({ length: Math.min(gpu.streams, 64) }, (_, number) => ({
-      name: `process ${number + 1}`,
-      bytes: gpu.process_bytes,
-    }));
+  const further = packing.gpus.length - SHOWN_GPUS;
+  const rows = packing.gpus.slice(0, SHOWN_GPUS).map((gpu, at) => {
+    const all = processes(gpu.streams);
+    // More than can be told apart are one block.
+    const parts =
+      gpu.streams > APART
+        ? [{ name: all, bytes: gpu.used_bytes }]
+        : Array.from({ length: gpu.streams }, (_, at) => ({ name: `process ${at + 1}`, bytes: gpu.process_bytes }));
     const bar = el("div", {
       class: "bar small",
       role: "img",
-      "aria-label": `GPU ${at}: ${counted(gpu.streams, "process")}, ${formatSize(gpu.used_bytes)} of ${formatSize(gpu.budget.usable_bytes)}`,
+      "aria-label": `GPU ${at}: ${all}, ${formatSize(gpu.used_bytes)} of ${formatSize(gpu.budget.usable_bytes)}`,
     });
     const block = (from, bytes, kind, title) => {
       const node = el("span", { class: kind, title });
@@ -233,7 +240,7 @@ function packed(packing) {
         gpu.streams
           ? [
               figure(gpu.streams, `packing.gpus.${at}.streams`),
-              ` process${gpu.streams === 1 ? "" : "es"} of `,
+              ` ${all.split(" ")[1]} of `,
               size(gpu.process_bytes, `packing.gpus.${at}.process_bytes`),
               " each, ",
               size(gpu.used_bytes, `packing.gpus.${at}.used_bytes`),
@@ -261,6 +268,7 @@ function packed(packing) {
       `, each a process, on ${counted(packing.gpus.length, "GPU")}; at most ${grouped(packing.max_streams)} of this configuration, ${grouped(packing.max_streams_smallest)} of the smallest. Below: one of them.`,
     ),
     rows,
+    further > 0 ? el("p", {}, `And ${counted(further, "GPU")} more, as sam2-plan prints them.`) : null,
   );
 }
 
@@ -414,6 +422,8 @@ function limitsSection(plan) {
   );
 }
 
+const SHOWN_ROWS = 6;
+
 function alsoSection(plan) {
   const also = plan.alternatives.map(({ chosen, estimate }, at) => [
     describe(chosen),
@@ -429,14 +439,21 @@ function alsoSection(plan) {
     one.component,
     one.reason,
   ]);
-  const shown = down.slice(0, 6),
-    rest = down.slice(6),
+  const shown = down.slice(0, SHOWN_ROWS),
+    rest = down.slice(SHOWN_ROWS),
+    fitting = ["configuration", "how", "takes", "bound", "accuracy"],
     heads = ["configuration", "needs", "short by", "breaks at", "why"];
   return section(
     "also",
     "What else fits, and what does not",
-    also.length
-      ? table("Alternatives that fit", ["configuration", "how", "takes", "bound", "accuracy"], also, [2, 3, 4])
+    also.length ? table("Alternatives that fit", fitting, also.slice(0, SHOWN_ROWS), [2, 3, 4]) : null,
+    also.length > SHOWN_ROWS
+      ? el(
+          "details",
+          { class: "noprint" },
+          el("summary", {}, `${grouped(also.length - SHOWN_ROWS)} more that fit`),
+          table("Further alternatives that fit", fitting, also.slice(SHOWN_ROWS), [2, 3, 4]),
+        )
       : null,
     down.length
       ? table(

@@ -33,6 +33,7 @@ const counted = (count, noun) => `${grouped(count)} ${noun}${count === 1 ? "" : 
 const signed = (bytes) =>
   Math.abs(bytes) < 500 ? "0" : bytes < 0 ? `−${formatSize(-bytes)}` : `+${formatSize(bytes)}`;
 const formatResolution = (size) => `${size[0]}×${size[1]}`;
+const isSquare = (size) => size[0] === size[1];
 const spoken = (word) => word.replaceAll("_", " ");
 const describe = (one) =>
   `${spoken(one.variant)} ${one.version} at ${formatResolution(one.resolution)}, ${spoken(one.precision)}`;
