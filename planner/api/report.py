@@ -53,7 +53,9 @@ def _answer(value: Any, number: str) -> Answer:
         from planner.wire.packing import PACKED_GPU, PACKING
 
         gpus = [PACKED_GPU.write(gpu, command=None, reason="see sam2-plan --streams") for gpu in value.gpus]
-        return Answer(f"packing{number}", PACKING.write(value, gpus=gpus), value.plan)
+        return Answer(
+            f"packing{number}", PACKING.write(value, gpus=gpus), value.plan, [gpu.budget for gpu in value.gpus]
+        )
     from planner.api.confirm import Confirmation
     from planner.api.rehearse import Rehearsal
     from planner.wire.confirmation import CONFIRMATION

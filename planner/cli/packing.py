@@ -20,6 +20,7 @@ def pack_streams(asked: Mapping[str, Any], output: str, path: str | None, report
         from planner.cli.report import keep_page
         from planner.page.answers import Answer
 
-        keep_page([Answer("packing", packing_document(packing), packing.plan)], report_path, (path,))
+        budgets = [gpu.budget for gpu in packing.gpus]
+        keep_page([Answer("packing", packing_document(packing), packing.plan, budgets)], report_path, (path,))
     answer(output, lambda: packing_document(packing), lambda style: packing_report(packing, path, style))
     return packing.exit_code

@@ -14,8 +14,10 @@ from planner.errors import FileError
 from planner.memory_model import MemoryModel
 from planner.memory_model.current import known_model
 from planner.nouns.plan import Choice, Plan
+from planner.nouns.request import Budget
 from planner.planning import make_plan
 from planner.planning.candidates import resolutions
+from planner.planning.packing import decides_among
 from planner.text.strict_yaml import Fields, read
 from planner.wire.confirmation import CONFIRMATION
 from planner.wire.packing import PACKING
@@ -39,6 +41,15 @@ class Answer:
     """As it is printed."""
     plan: Plan | None = None
     """The plan, or of a packing the plan of one process; None of what a run found."""
+    budgets: Sequence[Budget] = ()
+    """Of a packing those of its GPUs, whose whole context each process takes."""
+
+    @property
+    def budget(self) -> Budget | None:
+        """What a process of the plan runs on: of a packing the GPU that decides for all."""
+        if self.budgets:
+            return decides_among(self.budgets)
+        return self.plan.budget if self.plan else None
 
 
 def read_answer(path: Path) -> Answer:
@@ -50,7 +61,9 @@ def read_answer(path: Path) -> Answer:
         if fields.integer("schema_version") != SCHEMA_VERSION:
             raise fields.complaint("schema_version is not 1", "Make it again with this release.", "schema_version")
         values = KINDS[kind].noun(fields)
-        return Answer(path.name, data, _plan_of(values["plan"]) if kind == "packing" else None)
+        if kind != "packing":
+            return Answer(path.name, data)
+        return Answer(path.name, data, _plan_of(values["plan"]), [gpu["budget"] for gpu in values["gpus"]])
     if kind is not None and kind != "plan":
         raise FileError(f"{path}: this is {str(kind)[:40]!r}, which no page is made of.", TAKEN)
     return answer_of(read_plan(path), path.name)
@@ -87,13 +100,16 @@ def sides_of(plan: Plan) -> list[tuple[int, int]]:
     return sorted({*resolutions(free), *larger, *own}, key=lambda size: (size[0] * size[1], size))
 
 
-def candidates_of(plan: Plan, streams: int = 1) -> tuple[Sequence[dict[str, Any]], bool]:
+def candidates_of(answer: Answer) -> tuple[Sequence[dict[str, Any]], bool]:
     """Every candidate class with what became of it, and whether that was weighed now rather than kept with the plan."""
+    plan, whole = answer.plan, answer.budget
+    assert plan is not None
+    assert whole is not None
     if plan.explained is not None:
         return [EXPLAINED.write(one) for one in plan.explained], False
-    budget = replace(plan.budget, shared=streams > 1)
-    model = known_model().on(budget.gpu, budget.total_bytes, torch_of(plan))
-    version, gpu = torch_of(plan), budget.gpu
+    version, gpu = torch_of(plan), whole.gpu
+    budget = replace(plan.budget, gpu=gpu, shared=answer.document.get("streams", 1) > 1)
+    model = known_model().on(gpu, whole.total_bytes, version)
     build = None if version is None else build_named(version, gpu.capability if gpu else None)
     with nullcontext() if build is None else judging(build):
         again = make_plan(plan.request, budget, model, plan.provenance, strict=plan.strict, explain=True)

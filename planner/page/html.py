@@ -57,13 +57,15 @@ def page_data(answers: Sequence[Answer]) -> dict[str, Any]:
 
 def _plan_entry(answer: Answer) -> dict[str, Any]:
     assert answer.plan is not None
+    assert answer.budget is not None
     packing = answer.document if answer.document["kind"] == "packing" else None
     document = answer.document if packing is None else packing["plan"]
-    candidates, weighed_now = candidates_of(answer.plan, packing["streams"] if packing else 1)
+    candidates, weighed_now = candidates_of(answer)
     return {
         "name": answer.name,
         "plan": {**document, "explained": None},
         "packing": packing and {**packing, "plan": None},
+        "whole": {"gpu": answer.budget.gpu and answer.budget.gpu.name, "total_bytes": answer.budget.total_bytes},
         "resolutions": [list(size) for size in sides_of(answer.plan)],
         "laws": torch_of(answer.plan) or "",
         "weighed_now": weighed_now,
@@ -76,8 +78,9 @@ def _laws(answers: Sequence[Answer]) -> dict[str, str]:
     from planner.catalog.gpus import known_gpus
 
     plans = [answer.plan for answer in answers if answer.plan]
+    budgets = [answer.budget for answer in answers if answer.budget]
     tasks = sorted({plan.request.workload.task for plan in plans})
-    own: dict[str, Gpu] = {plan.budget.gpu.name: plan.budget.gpu for plan in plans if plan.budget.gpu}
+    own: dict[str, Gpu] = {budget.gpu.name: budget.gpu for budget in budgets if budget.gpu}
     gpus = [*(gpu for gpu in known_gpus() if gpu.name not in own), *own.values()]
     models = {torch_of(plan) or "": model_of(plan) for plan in plans}
     return {name: packed(laws(model, tasks, gpus, name or None)) for name, model in models.items()}

@@ -67,8 +67,9 @@ class Live {
         return { name, reason: whatif.reason(made.run, place.card) };
       if (!made.run) return { name, reason: made.reason };
       const at = (frames) => model.totals({ ...made.run, frames }, place);
+      const needOf = (totals) => (name === "own" ? whatif.needOf(totals) : totals.least);
       const room = name === "own" ? settings.budget - whatif.held(settings.budget) : settings.budget;
-      return { name, at, run: made.run, longest: longestClip((frames) => at(frames).least <= room) };
+      return { name, at, run: made.run, longest: longestClip((frames) => needOf(at(frames)) <= room) };
     });
   }
 

@@ -200,7 +200,8 @@ const processes = (count) => `${grouped(count)} process${count === 1 ? "" : "es"
 
 function packed(packing) {
   const most = Math.max(...packing.gpus.map((gpu) => gpu.budget.total_bytes));
-  const further = packing.gpus.length - SHOWN_GPUS;
+  const further = packing.gpus.length - SHOWN_GPUS,
+    fits = packing.verdict !== "does_not_fit";
   const rows = packing.gpus.slice(0, SHOWN_GPUS).map((gpu, at) => {
     const all = processes(gpu.streams);
     // More than can be told apart are one block.
@@ -264,11 +265,14 @@ function packed(packing) {
     el(
       "p",
       { class: "lead" },
-      el("b", {}, `${counted(packing.streams, "stream")}`),
-      `, each a process, on ${counted(packing.gpus.length, "GPU")}; at most ${grouped(packing.max_streams)} of this configuration, ${grouped(packing.max_streams_smallest)} of the smallest. Below: one of them.`,
+      el("b", {}, counted(packing.streams, "stream")),
+      `, each a process, on ${counted(packing.gpus.length, "GPU")}: `,
+      fits
+        ? `at most ${grouped(packing.max_streams)} of this configuration, ${grouped(packing.max_streams_smallest)} of the smallest. Below the GPUs: one of them.`
+        : `too little for each. Of the smallest configuration ${grouped(packing.max_streams_smallest)} fit.`,
     ),
-    rows,
-    further > 0 ? el("p", {}, `And ${counted(further, "GPU")} more, as sam2-plan prints them.`) : null,
+    fits ? rows : null,
+    fits && further > 0 ? el("p", {}, `And ${counted(further, "GPU")} more, as sam2-plan prints them.`) : null,
   );
 }
 

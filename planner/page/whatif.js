@@ -12,7 +12,8 @@ const PRECISIONS = ["autocast_bfloat16", "autocast_float16", "float32", "float16
 const VARIANT_NAMES = ["tiny", "small", "base_plus", "large"];
 const NATIVE = [1024, 1024];
 
-function settingsOf(plan) {
+function settingsOf(entry) {
+  const { plan, whole } = entry;
   const near = plan.chosen || (plan.rejected[0] && plan.rejected[0].configuration),
     { request, budget } = plan;
   const one = near || {
@@ -35,7 +36,7 @@ function settingsOf(plan) {
     objects: request.objects,
     frames: request.task === "video" ? (request.frames === "unlimited" ? null : request.frames) : 1,
     budget: budget.total_bytes,
-    gpu: budget.gpu ? budget.gpu.name : "",
+    gpu: whole.gpu || "",
   };
 }
 
@@ -54,7 +55,7 @@ class WhatIf {
     this.entry = entry;
     this.model = model;
     this.onchange = onchange;
-    this.base = settingsOf(entry.plan);
+    this.base = settingsOf(entry);
     this.settings = { ...this.base };
     this.cards = new Map(model.data.gpus.map((card) => [card.name, card]));
     this.answer = el("div", { class: "answer" });
@@ -80,8 +81,9 @@ class WhatIf {
     );
   }
 
+  // Where it runs. A process of a packing has a share of a GPU, and takes the context of the whole of it.
   place() {
-    return { card: this.settings.gpu ? this.cards.get(this.settings.gpu) : null, budget: this.settings.budget };
+    return { card: this.settings.gpu ? this.cards.get(this.settings.gpu) : null, budget: this.whole() };
   }
 
   // Values of a slider, with the plan's own among them.
@@ -172,7 +174,7 @@ class WhatIf {
   budgetControl(values, slider) {
     return slider(
       "budget",
-      "Budget",
+      this.entry.packing ? "Room for each" : "Budget",
       values,
       (bytes) => `${formatSize(bytes)}${this.held(bytes) ? `, ${formatSize(bytes - this.held(bytes))} usable` : ""}`,
     );
@@ -195,6 +197,21 @@ class WhatIf {
     );
   }
 
+  whole() {
+    const { packing, whole } = this.entry;
+    return packing ? whole.total_bytes : this.settings.budget;
+  }
+
+  // Neighbours give no cache back, so that of several processes each needs all that it takes.
+  shared() {
+    const { packing } = this.entry;
+    return Boolean(packing) && packing.streams > 1;
+  }
+
+  needOf({ least, total }) {
+    return this.shared() ? total : least;
+  }
+
   held(bytes) {
     const { headroom } = this.entry.plan.budget;
     return Math.min(bytes, headroom.fixed_bytes + Math.ceil((bytes * headroom.percent) / 100));
@@ -203,7 +220,7 @@ class WhatIf {
   set(changes) {
     const gpu = changes.gpu === undefined || changes.gpu === this.settings.gpu ? null : this.cards.get(changes.gpu);
     this.settings = { ...this.settings, ...changes };
-    if (gpu && changes.budget === undefined) this.settings.budget = gpu.total_bytes;
+    if (gpu && changes.budget === undefined && !this.entry.packing) this.settings.budget = gpu.total_bytes;
     this.show();
     this.onchange(this);
   }
@@ -233,7 +250,8 @@ class WhatIf {
       cannot = this.reason(run, place.card);
     const estimate = this.model.estimate(run, place),
       host = entry.plan.budget.host_bytes;
-    let verdict = estimate.upper_bytes <= usable ? "fits" : estimate.least_bytes <= usable ? "tight" : "does_not_fit",
+    const need = this.needOf({ least: estimate.least_bytes, total: estimate.total_bytes });
+    let verdict = estimate.upper_bytes <= usable ? "fits" : need <= usable ? "tight" : "does_not_fit",
       reason = null;
     if (verdict === "tight")
       reason =
@@ -241,7 +259,7 @@ class WhatIf {
           ? "by the prediction; its bound is larger than what is usable"
           : "only by giving cache back, which costs time";
     if (verdict === "does_not_fit")
-      reason = `it needs ${formatSize(estimate.least_bytes)}, ${formatSize(estimate.least_bytes - usable)} more than the usable`;
+      reason = `it needs ${formatSize(need)}, ${formatSize(need - usable)} more than the usable`;
     if (host !== null && estimate.host_bytes > host)
       [verdict, reason] = [
         "does_not_fit",
@@ -288,7 +306,7 @@ class WhatIf {
         size(estimate.host_bytes, "w.host_bytes"),
       ),
       note.length ? el("p", { class: "quiet" }, note.join("; ")) : null,
-      command(this.command(), "plan exactly this"),
+      this.entry.packing ? null : command(this.command(), "plan exactly this"),
     );
     if (window.sam2plan) window.sam2plan.estimate = estimate;
   }

@@ -186,15 +186,22 @@ def test_it_prints_on_three_pages_at_most(sights: Callable[[str], Sight], name: 
     assert 1 <= len(re.findall(rb"/Type\s*/Page\b", printed)) <= 3
 
 
-def test_a_packing_shows_the_figures_of_its_json(chromium: Any, tmp_path: Path) -> None:
-    words = ("--vram", "8GB,24GB", "--streams", "6", "--report", str(tmp_path / "page.html"))
+@pytest.mark.parametrize("where", [("--vram", "8GB,24GB"), ("--gpu", "RTX 4090,RTX 3060"), ("--gpu", "T4,T4")])
+def test_a_packing_shows_the_figures_of_its_json(chromium: Any, tmp_path: Path, where: tuple[str, str]) -> None:
+    words = (*where, "--streams", "6", "--report", str(tmp_path / "page.html"))
     document = invoke(*words, "--format", "json").document
     with Sight(chromium, tmp_path / "page.html") as sight:
         found = {where: float(value) for where, value, _ in sight.page.evaluate(FIGURES)}
         commands = sight.page.locator(".packing code").all_inner_texts()
+        priced = sight.page.evaluate("window.sam2plan.estimate")
+        candidates = sight.page.inner_text("#candidates")
     of_gpus = {where: value for where, value in found.items() if where.startswith("packing.gpus.")}
     assert len(of_gpus) == 12
     assert of_gpus == {where: at({"packing": document}, where) for where in of_gpus}
+    assert "would now choose" not in candidates
+    # The sliders begin with the plan's own figures, the context of a whole card included.
+    assert priced["total_bytes"] == document["plan"]["estimate"]["total_bytes"]
+    assert priced["upper_bytes"] == document["plan"]["estimate"]["upper_bytes"]
     assert found["estimate.total_bytes"] == document["plan"]["estimate"]["total_bytes"]
     assert commands == [gpu["command"] for gpu in document["gpus"]]
     assert sight.said == []
