@@ -50,6 +50,13 @@ const runOf = (settings, request) => ({
   ...settings,
 });
 
+// Where a slider stands for a value between its steps.
+function nearest(values, own) {
+  if (typeof own !== "number") return 0;
+  const apart = (one) => (typeof one === "number" ? Math.abs(Math.log(one / own)) : Infinity);
+  return values.reduce((best, one, at) => (apart(one) < apart(values[best]) ? at : best), 0);
+}
+
 class WhatIf {
   constructor(entry, model, onchange) {
     this.entry = entry;
@@ -58,8 +65,9 @@ class WhatIf {
     this.base = settingsOf(entry);
     this.settings = { ...this.base };
     this.cards = new Map(model.data.gpus.map((card) => [card.name, card]));
-    this.answer = el("div", { class: "answer" });
-    this.controls = el("div", { class: "controls" });
+    this.answer = el("div", { class: "answer", "aria-live": "polite" });
+    this.rest = el("div", { class: "rest" });
+    this.controls = el("div", {});
     this.build();
   }
 
@@ -74,9 +82,10 @@ class WhatIf {
       ),
       el(
         "div",
-        { class: "grid2" },
-        el("form", { class: "controls", onsubmit: (event) => event.preventDefault() }, this.controls),
+        { class: "whatif" },
         this.answer,
+        el("form", { class: "controls", onsubmit: (event) => event.preventDefault() }, this.controls),
+        this.rest,
       ),
     );
   }
@@ -107,8 +116,9 @@ class WhatIf {
       });
       const key = JSON.stringify;
       input.show = () => {
-        const at = values.findIndex((one) => key(one) === key(this.settings[name]));
-        input.value = at < 0 ? 0 : at;
+        const own = this.settings[name],
+          at = values.findIndex((one) => key(one) === key(own));
+        input.value = at < 0 ? nearest(values, own) : at;
         said.textContent = say(this.settings[name]);
         input.setAttribute("aria-valuetext", said.textContent);
       };
@@ -274,23 +284,28 @@ class WhatIf {
     const { verdict, reason, estimate, usable } = this.price(),
       { settings } = this;
     const label = `${VERDICTS[verdict]}: ${formatSize(estimate.total_bytes)} of ${formatSize(usable)} usable, upper bound ${formatSize(estimate.upper_bytes)}`;
+    const bar = {
+      parts: estimate.components,
+      total: estimate.total_bytes,
+      upper: estimate.upper_bytes,
+      usable,
+      budget: settings.budget,
+      label,
+    };
     const note = [...(estimate.extrapolated ? [`extrapolated: ${estimate.extrapolated_because.join("; ")}`] : [])];
     fill(
       this.answer,
       el(
         "p",
-        { class: `verdict small v-${verdict}`, role: "status" },
+        { class: `verdict small v-${verdict}` },
         VERDICTS[verdict],
         reason ? el("span", { class: "reason" }, ` ${reason}`) : null,
       ),
-      budgetBar({
-        parts: estimate.components,
-        total: estimate.total_bytes,
-        upper: estimate.upper_bytes,
-        usable,
-        budget: settings.budget,
-        label,
-      }),
+      barAlone(bar),
+    );
+    fill(
+      this.rest,
+      legend(bar),
       el(
         "p",
         { id: "w-figures" },
