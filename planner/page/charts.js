@@ -56,7 +56,7 @@ function barAlone({ parts, total, upper, usable, budget, label }) {
     at += part.bytes;
   }
   if (upper) block(upper, 0, "bound", `upper bound: ${formatSize(upper)}`);
-  if (total > usable) block(usable, total - usable, "over", `too much: ${formatSize(total - usable)}`);
+  if (total > usable) block(usable, total - usable, "over", `beyond the usable: ${formatSize(total - usable)}`);
   block(usable, 0, "line", `usable: ${formatSize(usable)}`);
   const ticks = el("div", { class: "ticks", "aria-hidden": true });
   for (const tick of niceTicks(end, 6).filter((one) => one < end * 0.93)) {
@@ -90,7 +90,7 @@ function legend({ parts, total, upper, usable, budget }) {
     upper ? entry("k-bound", "upper bound", upper) : null,
     entry("k-line", "usable", usable),
     budget > usable ? entry("k-held", "held back", budget - usable) : null,
-    total > usable ? entry("k-over", "too much", total - usable) : null,
+    total > usable ? entry("k-over", "beyond the usable", total - usable) : null,
   );
 }
 
@@ -155,7 +155,7 @@ function clipChart({ width, series, frames, usable, budget, most, label }) {
         over = y(budget);
       svg.append(shape("path", { d: `M${at - 5},${over - 5}l10,10m0,-10l-10,10`, class: `cross ${one.kind}` }));
       if (width < 600) continue; // the table below says the same
-      const words = `${one.name}: ${grouped(one.longest)}`,
+      const words = `${nameOf(one.name)}: ${grouped(one.longest)}`,
         room = at + words.length * 6.6 < width;
       svg.append(
         shape(

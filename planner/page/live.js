@@ -106,16 +106,13 @@ class Live {
       kind: one.name.replace(" ", "-"),
       points: pathOf(one, places, most * 1.5),
     }));
-    const label = `Memory over clips of 1 to ${grouped(frames)} frames: ${every.map((one) => `${one.name}: ${saidLongest(one)}`).join("; ")}`;
+    const label = `Memory over clips of 1 to ${grouped(frames)} frames: ${every.map((one) => `${nameOf(one.name)}: ${saidLongest(one)}`).join("; ")}`;
     fill(
       this.chart,
       clipChart({ width: this.width, series: drawn, frames, usable, budget: settings.budget, most, label }),
     );
     const rows = every.map((one) => [
-      [
-        el("span", { class: `swatch ${one.name.replace(" ", "-")}`, "aria-hidden": true }),
-        one.name === "own" ? "this runtime" : one.name,
-      ],
+      [el("span", { class: `swatch ${one.name.replace(" ", "-")}`, "aria-hidden": true }), nameOf(one.name)],
       one.run ? describe({ ...one.run, version: settings.version }) : "—",
       one.at ? [size(one.at(frames).total), ` at ${grouped(frames)}`] : "—",
       saidLongest(one),

@@ -34,6 +34,7 @@ const signed = (bytes) =>
   Math.abs(bytes) < 500 ? "0" : bytes < 0 ? `−${formatSize(-bytes)}` : `+${formatSize(bytes)}`;
 const formatResolution = (size) => `${size[0]}×${size[1]}`;
 const isSquare = (size) => size[0] === size[1];
+const nameOf = (runtime) => (runtime === "own" ? "this runtime" : runtime);
 const spoken = (word) => word.replaceAll("_", " ");
 const describe = (one) =>
   `${spoken(one.variant)} ${one.version} at ${formatResolution(one.resolution)}, ${spoken(one.precision)}`;
