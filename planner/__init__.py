@@ -38,6 +38,7 @@ __all__ = [
     "predict",
     "predict_table",
     "rehearse",
+    "save_report",
     "simulate",
 ]
 _IN = {
@@ -55,6 +56,7 @@ _IN = {
     "Preflight": "planner.preflight.checks",
     "NotReady": "planner.preflight.checks",
     "pick": "planner.api.pick",
+    "save_report": "planner.api.report",
     "compare": "planner.api.questions",
     "limits": "planner.api.questions",
     "need": "planner.api.questions",
@@ -75,6 +77,7 @@ if TYPE_CHECKING:
     from planner.api.predict import predict, predict_table
     from planner.api.questions import compare, limits, need, pack
     from planner.api.rehearse import Rehearsal, rehearse
+    from planner.api.report import save_report
     from planner.errors import PlannerError
     from planner.nouns.run import Configuration
     from planner.preflight.checks import NotReady, Preflight

@@ -9,7 +9,7 @@ import sys
 from committed import is_current
 
 from planner.memory_model.coefficients import shipped_file
-from planner.memory_model.fit import coefficients_text
+from planner.memory_model.coefficients_text import coefficients_text
 from planner.memory_model.known import fit_known, shipped_measurements
 from planner.text.files import write
 

@@ -29,6 +29,7 @@ PRINTED = {
     "check": ("check", "PLAN", "--simulate-gpu", "MACHINE"),
     "pick": ("pick", "PLAN", "--simulate-gpu", "MACHINE"),
     "doctor": ("doctor", "--simulate-gpu", "MACHINE"),
+    "report": ("report", "PLAN", "-o", "PAGE"),
     "placement": ("place", "PLAN", "--on", "ray", "--gpu", "24GB"),
 }
 KINDS = (*PRINTED, "run")
@@ -59,6 +60,7 @@ def document(kind: str) -> dict[str, Any]:
         return run_document_of_a_fake()
     with tempfile.TemporaryDirectory() as folder:
         files = {"PLAN": lambda: saved_plans(Path(folder))[0], "MACHINE": lambda: str(report(Path(folder)))}
+        files["PAGE"] = lambda: str(Path(folder) / "page.html")
         words = tuple(files[word]() if word in files else word for word in PRINTED[kind])
         if kind == "comparison":
             words = (*words, *saved_plans(Path(folder)))

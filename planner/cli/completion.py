@@ -12,7 +12,7 @@ from planner.cli.options import Word
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-FILES = ("FILE", "PLAN", "[PLAN]", "PLAN | -- COMMAND...", "INPUT", "INPUT...", "PATH", "PATH|ID")
+FILES = ("FILE", "PLAN", "PLAN...", "[PLAN]", "PLAN | -- COMMAND...", "INPUT", "INPUT...", "PATH", "PATH|ID")
 FOLDERS = ("DIR",)
 MOST_GPUS = 100
 

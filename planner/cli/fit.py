@@ -37,7 +37,7 @@ def command(output: str, profiles: str | None, out: str | None, check: bool) -> 
     """Refit the memory model to the shipped profiles and your own; measurements of your GPU come first."""
     from planner.errors import FileError, UsageError
     from planner.memory_model.coefficients import FITTED_FILE, load_coefficients, shipped_file
-    from planner.memory_model.fit import coefficients_text
+    from planner.memory_model.coefficients_text import coefficients_text
     from planner.memory_model.known import fit_known, shipped_measurements
     from planner.profiles import load_folder
     from planner.report.fit import fit_document, fit_report

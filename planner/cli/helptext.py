@@ -16,6 +16,7 @@ SECTIONS = {
         "need": "The smallest budget for a request, and its cards",
         "gpus": "The GPUs known by name",
         "compare": "What differs between two plans",
+        "report": "Plans as a page to look at (HTML)",
     },
     "Use a plan": {
         "checkpoints": "The official weights, and how to get them",

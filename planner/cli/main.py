@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from functools import cache
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import click
@@ -32,11 +33,12 @@ else from a file (--config, $SAM2_PLAN_CONFIG, or config.yaml in the data folder
 
 \b
 Exit codes: 0 fits; 1 failed; 2 usage; 3 nothing fits; 4 fits tightly (--strict).
-Writes only the file of -o; --exact also writes its findings into the cache folder ($XDG_CACHE_HOME, ~/.cache).
+Writes only the files of -o and --report; --exact also keeps its findings in the cache folder ($XDG_CACHE_HOME).
 """
 COMMANDS = {
     "check": "planner.cli.check",
     "compare": "planner.cli.compare",
+    "report": "planner.cli.report",
     "doctor": "planner.cli.doctor",
     "limits": "planner.cli.limits",
     "need": "planner.cli.need",
@@ -131,7 +133,9 @@ def _configured(context: click.Context, option: click.Parameter, path: str | Non
     __version__, "-V", "--program-version", prog_name="sam2-plan", help="show this program's version and exit"
 )
 @click.pass_context
-def cli(context: click.Context, /, output: str, path: str | None, exit_zero: bool, **asked: Any) -> None:
+def cli(
+    context: click.Context, /, output: str, path: str | None, report_path: str | None, exit_zero: bool, **asked: Any
+) -> None:
     """Which SAM 2 configuration is the best one that fits this GPU, and how sure is that?
 
     Without a command: plan, for a budget (--vram), a GPU by name (--gpu), or the GPU of this machine.
@@ -157,13 +161,18 @@ def cli(context: click.Context, /, output: str, path: str | None, exit_zero: boo
             raise UsageError("--runtime is for a plan of one process.", "Plan for one to compare it with others.")
         from planner.cli.packing import pack_streams
 
-        code = pack_streams(asked, output, path)
+        code = pack_streams(asked, output, path, report_path)
         context.exit(0 if exit_zero and code in (3, 4) else code)
     del asked["gpus"], asked["shared"]
     asked["streams"] = asked["streams"] or 1
     plan = _exact_plan(asked) if asked["exact"] else planner.plan(**asked)
     if path is not None:
         plan.save(path)
+    if report_path is not None:
+        from planner.cli.report import keep_page
+        from planner.page.answers import answer_of
+
+        keep_page([answer_of(plan, "plan" if path is None else Path(path).name)], report_path, (path,))
 
     def text(style: Style) -> str:
         from planner.report.text import plan_report

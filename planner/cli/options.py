@@ -218,6 +218,7 @@ decision = stack(
     click.option("--top", metavar="N", type=int, default=6, show_default=True, help="how many alternatives to keep"),
     click.option("--explain", is_flag=True, help="say for every candidate why it was or was not chosen"),
     click.option("-o", "--output", "path", metavar="FILE", help="save the plan too (.json: JSON, else YAML)"),
+    click.option("--report", "report_path", metavar="FILE", help="save a page to look at, too (HTML)"),
     click.option("--strict", is_flag=True, help="exit 4 if the choice fits only tightly"),
     click.option("--exit-zero", is_flag=True, help="exit 0 even if nothing fits"),
     exact,

@@ -146,7 +146,7 @@ def _on(name: str, capability: tuple[int, int] | None, total_bytes: int | None) 
 @lru_cache(maxsize=1024)
 def _on_some(capability: tuple[int, int] | None, budget_bytes: int | None) -> Context:
     """On a GPU that is not named, of a capability or of any, and of a size or of any."""
-    known, sizes = load_contexts(), _sizes(capability)
+    known, sizes = load_contexts(), nominal_sizes(capability)
     if budget_bytes is None:
         least, most = min(size.contexts[0] for size in sizes), max(size.contexts[-1] for size in sizes)
         usual = known.usual.get(capability or USUAL_CAPABILITY, known.usual[USUAL_CAPABILITY])
@@ -167,7 +167,7 @@ def _on_some(capability: tuple[int, int] | None, budget_bytes: int | None) -> Co
 
 
 @lru_cache(maxsize=64)
-def _sizes(capability: tuple[int, int] | None) -> Sequence[Cards]:
+def nominal_sizes(capability: tuple[int, int] | None) -> Sequence[Cards]:
     """The current cards by size, the smallest first; all of them where none has the capability."""
     known = load_contexts()
     found: dict[int, set[int]] = {}
@@ -175,7 +175,7 @@ def _sizes(capability: tuple[int, int] | None) -> Sequence[Cards]:
         if capability in (None, of):
             found.setdefault(gigabytes, set()).update(contexts)
     if not found:
-        return _sizes(None)
+        return nominal_sizes(None)
     return [Cards(gigabytes * 2**30, tuple(sorted(contexts))) for gigabytes, contexts in sorted(found.items())]
 
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from math import inf
 from statistics import median
-from typing import Any
 from zlib import crc32
 
 from planner.catalog import Catalog
-from planner.memory_model.coefficients import SCHEMA_VERSION
 from planner.memory_model.corrections import corrections_of
 from planner.memory_model.curves import rounded
 from planner.memory_model.estimator import MemoryModel
@@ -21,10 +17,8 @@ from planner.memory_model.laws import (
     OTHER,
     USUAL,
     Coefficients,
-    Correction,
     Group,
     Key,
-    Law,
     Margin,
     conformal_rank,
 )
@@ -153,55 +147,3 @@ def _beyond(draft: Coefficients, rehearsed: Sequence[Row], catalog: Catalog) -> 
     }
     model = MemoryModel(replace(draft, groups={**draft.groups, **laws}), catalog)
     return rounded(max(0.0, *(shortfall(row, model) for row in large)))
-
-
-def coefficients_text(c: Coefficients) -> str:
-    """The text of coefficients, as committed: what is common, then a line of JSON for each group."""
-    head: dict[str, Any] = {"schema_version": SCHEMA_VERSION, "name": c.memory_model, "profiles": list(c.profiles)}
-    head |= {"versions": dict(c.versions), "beyond": c.beyond}
-    head["margins"] = [
-        {"runtime": runtime, "task": task, "kind": kind, **_margin(margin)}
-        for (runtime, task, kind), margin in c.margins.items()
-    ]
-    head["least"] = [{"runtime": key[0], "task": key[1], "share": share} for key, share in c.least.items()]
-    head["corrections"] = [_correction(one) for one in c.corrections]
-    return "\n".join([json.dumps(head), *(json.dumps(_group(group)) for group in c.groups.values())]) + "\n"
-
-
-def _group(group: Group) -> dict[str, Any]:
-    return {
-        "group": [group.whose, group.task, group.width, group.generation],
-        "provenance": group.provenance,
-        "most_reserved": None if group.most_reserved == inf else group.most_reserved,
-        "largest_objects": group.largest_objects,
-        "largest_frame_pixels": group.largest_frame_pixels,
-        "pixels": list(next(iter(group.reserved.curves.values())).pixels),
-        "resolutions": [list(size) for size in group.places],
-        "run": {variant: sorted(found) for variant, found in group.run.items()},
-        "phases": {name: _law(law) for name, law in group.phases.items()},
-        "reserved": _law(group.reserved),
-        "known": {name: list(sizes) for runs in group.known.values() for name, sizes in runs.items()},
-    }
-
-
-def _law(law: Law) -> dict[str, Any]:
-    curves = {variant: [*map(int, curve.bytes), curve.slope] for variant, curve in law.curves.items()}
-    spill = law.spill and {"constant": law.spill.constant, "share": law.spill.share, "growth": dict(law.spill.growth)}
-    tables = {variant: list(sizes) for variant, sizes in law.tables.items()}
-    return {"curves": curves, "growth": dict(law.growth), "spill": spill, "tables": tables}
-
-
-def _margin(margin: Margin) -> dict[str, Any]:
-    return {"ratio": margin.ratio, "rows": margin.rows}
-
-
-def _correction(one: Correction) -> dict[str, Any]:
-    return {
-        "gpu": one.gpu,
-        "runtime": one.runtime,
-        "allocated_ratio": one.allocated_ratio,
-        "reserved_ratio": one.reserved_ratio,
-        "context_bytes": one.context_bytes,
-        "margin": _margin(one.margin),
-        "notes": list(one.notes),
-    }

@@ -55,7 +55,7 @@ def make_packing(
     fits is a Packing, not an error.
     """
     own, laid = _laid_out(budgets, streams, request, model_of, strict)
-    plan = plan_with(own, model_of(_decides(budgets)))
+    plan = plan_with(own, model_of(decides_among(budgets)))
     most = _most(budgets, request, model_of)
     if laid is None:
         smallest = _most_laid_out(budgets, min(most, streams - 1), request, model_of, strict)
@@ -70,7 +70,7 @@ def _laid_out(
     """What one process is planned for; how many run on each GPU and what one takes there, or None: nothing fits."""
     usable = [budget.usable_bytes for budget in budgets]
     shared = _shared(budgets, streams)
-    decides = _decides(shared)
+    decides = decides_among(shared)
     # Where another GPU takes less for the same, its processes leave room: begin with what the one that decides would
     # have with theirs, and shrink until all fit.
     room = most_room(usable, streams) + _dearest(shared, decides, request, model_of)
@@ -262,7 +262,7 @@ def _need(budget: Budget, configuration: Configuration, request: Request, model_
     return model_of(budget).totals(configuration, request.workload, budget.capability)
 
 
-def _decides(budgets: Sequence[Budget]) -> Budget:
+def decides_among(budgets: Sequence[Budget]) -> Budget:
     """The budget of the GPU whose compute capability is the lowest, or which torch has no code for."""
     from planner.catalog.torch_builds import why_no_code  # sizes alone need it not
 
@@ -288,7 +288,7 @@ def _most(budgets: Sequence[Budget], request: Request, model_of: ModelOf) -> int
     def room(streams: int, shares: bool = True) -> int:
         """How many fit, each with the share of the host that so many have."""
         shared = [replace(budget, shared=shares) for budget in _shared(budgets, streams)]
-        decides = _decides(shared)
+        decides = decides_among(shared)
         if smallest_need(request, decides, model_of(decides)) is None:
             return 0
         needs = _smallest_needs(shared, request, model_of)
@@ -353,7 +353,7 @@ def _more_of_the_host(
     """What the host must have, where the GPUs have room for all."""
     if budgets[0].host_bytes is None:
         return
-    decides = _decides(budgets)
+    decides = decides_among(budgets)
     room = most_room([budget.usable_bytes for budget in budgets], streams)
     budget = replace(decides, total_bytes=room, headroom=Headroom(), shared=streams > 1)
     whole = rounded_up_size(streams * (smallest_host_need(request, budget, model_of(decides)) or 0))

@@ -50,7 +50,8 @@ class Whole(Kind):
 
     def __init__(self, least: int | None = 0, most: int | None = None, readable: int = 10**40) -> None:
         super().__init__(type="integer", **_bounds(minimum=least, maximum=most))
-        self._least, self._most = least or 0, readable if most is None else most
+        self._most = readable if most is None else most
+        self._least = -self._most if least is None else least
 
     def read(self, fields: Fields, key: str) -> int:
         """As its limits say."""
