@@ -22,7 +22,8 @@ before they are wanted (planner/sources/folders.py, DECODERS), and two whose mas
 PREPARED = 4
 """Resized frames at once: the first four of these."""
 WRITTEN = 3
-"""Frames whose masks are on the host at once: at work, and the two being written."""
+"""Frames whose masks are on the host at once: at work, and the two being written. Those at work come through pinned
+memory (planner/runtime/cuda.py, to_host)."""
 REMEMBERED = 8
 """Memory features of one object with the bank on the host: the prompted frame, six before, and the seventh, which only
 a correction reads (planner/runtime/memory_bank.py). With the bank on the GPU the seventh alone is here."""
@@ -140,7 +141,7 @@ def _own(configuration: Configuration, workload: Workload) -> tuple[Component, .
     return _parts(
         frames=workload.streams * (PICTURES * picture + PREPARED * prepared),
         bank=workload.remembered_objects * one * (REMEMBERED if configuration.offload_state else 1),
-        masks=WRITTEN * workload.remembered_objects * height * width,
+        masks=WRITTEN * workload.remembered_objects * height * width + workload.objects * _pinned(height * width),
     )
 
 

@@ -17,7 +17,6 @@ const STRIPS_FROM = 720 * 1280,
   STRIPS_TO = 1080 * 1920,
   ANY_RESOLUTION = 1024 * 1024;
 const POINTS = [1, 2, 4, 8, 16, 32, 64];
-const WEIGHT_BYTES = { half: 2, autocast: 4, float32: 4 };
 const WIDTH_OF = {
   float16: "half",
   bfloat16: "half",
@@ -65,7 +64,7 @@ function quantities(run) {
     batch: run.objectBatch,
     offloadVideo: run.offloadVideo,
     offloadState: run.offloadState,
-    objects: run.objects,
+    objects: run.runtime === "own" ? run.objects * (run.streams || 1) : run.objects,
     frames: run.frames || ENDLESS_FRAMES,
     framePixels: run.frameSize[0] * run.frameSize[1],
     keptBytes: 0,

@@ -1,7 +1,7 @@
 // What a run holds in the host's memory: planner/memory_model/host.py, of the runtime here and of stock's predictors.
 
 const PROCESS_BYTES = 550000000,
-  PICTURES = 6,
+  PICTURES = 8,
   PREPARED_FRAMES = 4,
   WRITTEN = 3,
   REMEMBERED = 8;
@@ -41,12 +41,14 @@ function hostStretches(run) {
   if (OTHERS.has(run.runtime)) return otherStretches(run, pixels, picture, count);
   if (run.runtime === "own") {
     if (run.task !== "video") return [[copies, 0, area * (run.task === "automask" ? 1 : 2 * run.objects)]];
-    const one = pinned(roundEven(memoryPerFrame(pixels)));
+    const one = pinned(roundEven(memoryPerFrame(pixels))),
+      streams = run.streams || 1,
+      objects = run.objects * streams;
     return [
       [
-        PICTURES * picture + PREPARED_FRAMES * pinned(pixels * 3 * 4),
-        run.objects * one * (run.offloadState ? REMEMBERED : 1),
-        WRITTEN * run.objects * area,
+        streams * (PICTURES * picture + PREPARED_FRAMES * pinned(pixels * 3)),
+        objects * one * (run.offloadState ? REMEMBERED : 1),
+        WRITTEN * objects * area + run.objects * pinned(area),
       ],
     ];
   }

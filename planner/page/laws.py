@@ -9,6 +9,7 @@ from planner.catalog.capability import why_unsupported
 from planner.catalog.torch_builds import why_no_code
 from planner.catalog.torch_rules import build_named
 from planner.memory_model import MemoryModel
+from planner.memory_model.arrays import weight_bytes
 from planner.memory_model.coefficients_text import correction_entry, group_entry
 from planner.memory_model.contexts import Context, context_on, load_contexts, nominal_sizes
 from planner.memory_model.laws import GENERATIONS, Correction
@@ -37,6 +38,9 @@ def laws(model: MemoryModel, tasks: Collection[Task], gpus: Sequence[Gpu], torch
         "margins": {" ".join(key): margin.ratio for key, margin in coefficients.margins.items() if key[1] in tasks},
         "least": {" ".join(key): share for key, share in coefficients.least.items() if key[1] in tasks},
         "beyond": coefficients.beyond,
+        "weight_bytes": {
+            f"{runtime} {width}": weight_bytes(runtime, width) for runtime in DRIVEN_RUNTIMES for width in WIDTHS
+        },
         "shapes": {
             name: {
                 "parameters": model.catalog.shapes[name].parameters,

@@ -91,7 +91,7 @@ class MemoryModel {
       grown,
       law,
       correction,
-      weights: (shape.parameters - leftOut) * WEIGHT_BYTES[width],
+      weights: (shape.parameters - leftOut) * this.data.weight_bytes[`${runtime} ${width}`],
       usual: isUsual(task, runtime, q, grown, known >= 0 && (group.run[run.variant] || []).includes(known), math),
       workspace: this.data.workspaces[`${capability ? capability.join(".") : "any"} ${generation}`],
       casts,
@@ -158,6 +158,7 @@ class MemoryModel {
       frames = FULL_BANK_FRAMES;
     const words = [run.variant, run.version, ...run.resolution, run.attention, run.objects, run.objectBatch, frames];
     words.push(...run.frameSize, run.offloadVideo ? 1 : 0, run.offloadState ? 1 : 0, ...capability);
+    if (run.streams > 1) words.push(`streams=${run.streams}`);
     return group.known[words.join(" ")] || null;
   }
 
@@ -166,7 +167,16 @@ class MemoryModel {
     return this.worked(run, place).totals;
   }
 
+  // One clip may have been rehearsed where several are predicted: more of them never take less.
   worked(run, place) {
+    const found = this.workedAlone(run, place);
+    if (!(run.streams > 1)) return found;
+    const alone = this.workedAlone({ ...run, streams: 1 }, place).totals;
+    for (const name of Object.keys(found.totals)) found.totals[name] = Math.max(found.totals[name], alone[name]);
+    return found;
+  }
+
+  workedAlone(run, place) {
     const capability = place.card ? place.card.capability : null,
       width = WIDTH_OF[run.precision];
     const group = this.group(run.runtime, run.task, width, generationOf(capability)),

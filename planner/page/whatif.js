@@ -5,6 +5,7 @@ const SIZES_GB = [
   288,
 ];
 const OBJECT_STEPS = [1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 75, 100, 150, 200, 300, 500, 750, 1000];
+const PASS_STEPS = [1, 2, 4, 8, 16];
 const FRAME_STEPS = [
   1, 2, 5, 10, 18, 30, 60, 100, 150, 200, 300, 500, 750, 1000, 2000, 3000, 5000, 10000, 20000, 50000, 100000,
 ];
@@ -34,6 +35,7 @@ function settingsOf(entry) {
     objectBatch: one.object_batch,
     offloadState: one.offload_state,
     objects: request.objects,
+    streams: request.streams || 1,
     frames: request.task === "video" ? (request.frames === "unlimited" ? null : request.frames) : 1,
     budget: budget.total_bytes,
     gpu: whole.gpu || "",
@@ -167,9 +169,14 @@ class WhatIf {
         ? null
         : slider("objects", "Objects", this.steps(OBJECT_STEPS, base.objects), grouped),
       video ? slider("frames", "Frames", frames, (count) => (count === null ? "without end" : grouped(count))) : null,
-      request.task === "automask"
-        ? slider("objectBatch", "Points per pass", this.steps(POINTS, base.objectBatch), String)
-        : null,
+      request.task === "image"
+        ? null
+        : slider(
+            "objectBatch",
+            video ? "Objects per pass" : "Points per pass",
+            this.steps(video ? PASS_STEPS : POINTS, base.objectBatch),
+            String,
+          ),
       video ? this.hostControl() : null,
       el(
         "p",
@@ -337,6 +344,7 @@ class WhatIf {
     else words.push("--vram", exactSize(settings.budget));
     words.push("--task", request.task);
     if (request.task !== "automask" && settings.objects !== 1) words.push("--objects", settings.objects);
+    if (settings.streams > 1) words.push("--streams", settings.streams, "--shared");
     if (request.task === "video" && settings.frames !== null) words.push("--frames", settings.frames);
     if (!request.frame_size_assumed) words.push("--frame-size", request.frame_size.join("x"));
     words.push(

@@ -54,7 +54,9 @@ def predicted(settings: dict[str, Any], plan: planner.Plan, torch: str | None) -
     """The same settings in Python; None for what the GPU cannot run."""
     task = plan.request.workload.task
     place = {"gpu": settings["gpu"]} if settings["gpu"] else {"vram": settings["budget"]}
-    asked = {"objects": settings["objects"]} if task != "automask" else {"object_batch": settings["objectBatch"]}
+    asked = {"object_batch": settings["objectBatch"]}
+    if task != "automask":
+        asked["objects"] = settings["objects"]
     if task == "video":
         asked |= {"frames": settings["frames"], "offload_state": settings["offloadState"]}
     try:
@@ -180,3 +182,12 @@ def no_code(gpu: str) -> bool:
 
     card = next((one for one in known_gpus() if one.name == gpu), None)
     return card is not None and card.capability is not None and why_no_code(card.capability) is not None
+
+
+def test_a_plan_of_several_clips_is_priced_as_it_was_planned(chromium: Any, tmp_path: Path) -> None:
+    plan = planner.plan(vram="3GB", streams=4, objects=3)
+    assert plan.chosen is not None
+    with Sight(chromium, planner.save_report(plan, tmp_path / "page.html")) as sight:
+        found = sight.page.evaluate("window.sam2plan.estimate")
+    for figure in FIGURES_OF_ESTIMATE:
+        assert found[figure] == getattr(plan.chosen.estimate, figure), figure
