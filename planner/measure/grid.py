@@ -57,7 +57,12 @@ def points(held_out: int, drawn: int, seed: int = 14) -> list[Point]:
     chance = random.Random(seed)
     judged, fitted = _draw(held_out, chance, HELD_OUT), _draw(drawn, chance, DRAWN)
     apart = {point.id for point in judged}
-    parts = [list(_resolutions()), [*_growth(), *fitted[: drawn // 2]], [*_capabilities(), *fitted[drawn // 2 :]]]
+    parts = [
+        list(_resolutions()),
+        [*_growth(), *fitted[: drawn // 2]],
+        [*_capabilities(), *fitted[drawn // 2 :]],
+        list(_common()),
+    ]
     found: dict[str, Point] = {}
     for number, part in enumerate(parts):
         # Those that judge come along, a third with each part.
@@ -159,6 +164,18 @@ def _growth() -> Iterator[Point]:
                     runtime, task, variant=variant, precision="autocast_bfloat16", resolution=(1024, 1024),
                     frame_size=source,
                 )  # fmt: skip
+
+
+def _common() -> Iterator[Point]:
+    """What people ask for most, which is then known to the byte: some objects in a clip of full HD, as planned."""
+    for capability, variant, objects in product(
+        ((8, 6), (8, 9), (12, 0), (7, 5)), VARIANTS, (2, 3, 4, 5, 6, 8, 10, 15, 20)
+    ):
+        for batch in (1, *batches_of(objects)[:2]):
+            yield _point(
+                "own", "video", capability, variant=variant, precision=_widths(capability)[0],
+                resolution=(1024, 1024), objects=objects, object_batch=batch,
+            )  # fmt: skip
 
 
 def _passes() -> Iterator[Point]:

@@ -80,6 +80,9 @@ POINTS = (1, 2, 4, 8, 16, 32, 64)
 """Automatic masks' points of a pass between which bytes grow straight: small lists cost more for each point."""
 ANY_RESOLUTION = 1024 * 1024
 """Pixels in whose place a step counts that does not grow with the resolution."""
+PASSES = (1, 2, 4, 8, 16)
+"""Objects of a pass of our video between which bytes grow straight: kernels split their work otherwise for few."""
+PASS_STEPS = tuple(f"objects of a pass from {low} to {high}" for low, high in pairwise(PASSES))
 POINT_STEPS = tuple(f"points from {low} to {high}" for low, high in pairwise(POINTS))
 HELD_FEATURES, FETCHED = "image features of the frame before", "features and memories from the host"
 SOURCE_PICTURE, STREAMING, READING = "a picture of the source", "streaming", "memories that are read"
@@ -127,11 +130,11 @@ def _own_video(q: Quantities, ops: Operations) -> dict[str, Number]:
     """The bank is bounded, frames are streamed, masks leave object by object."""
     passes = ops.minimum(q.object_batch, q.objects)
     on_gpu = ops.where(q.offload_state, passes, q.objects)
-    return {
-        MEMORY_BANK: on_gpu * _read(q, ops),
-        FURTHER_PASSES: (passes - 1) * q.pixels,
-        OUTPUT_MASKS: arrays.output_masks(1, q.frame_pixels),
-    }
+    found = {MEMORY_BANK: on_gpu * _read(q, ops), OUTPUT_MASKS: arrays.output_masks(1, q.frame_pixels)}
+    for name, (low, high) in zip(PASS_STEPS, pairwise(PASSES), strict=True):
+        reached = passes if high == PASSES[-1] else ops.minimum(passes, high)
+        found[name] = ops.maximum(reached - low, 0) * q.pixels
+    return found
 
 
 def _stock_video(q: Quantities, ops: Operations) -> dict[str, Number]:

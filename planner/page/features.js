@@ -16,6 +16,7 @@ const VIDEO_PARAMETERS = 7520753,
 const STRIPS_FROM = 720 * 1280,
   STRIPS_TO = 1080 * 1920,
   ANY_RESOLUTION = 1024 * 1024;
+const PASSES = [1, 2, 4, 8, 16];
 const POINTS = [1, 2, 4, 8, 16, 32, 64];
 const WIDTH_OF = {
   float16: "half",
@@ -123,11 +124,16 @@ function automaskFeatures(stock, q) {
 
 function ownVideo(q) {
   const passes = Math.min(q.batch, q.objects);
-  return {
+  const found = {
     "memory bank": (q.offloadState ? passes : q.objects) * readOf(q),
-    "further objects of a pass": (passes - 1) * q.pixels,
     "output masks": outputMasks(1, q.framePixels),
   };
+  for (let at = 1; at < PASSES.length; at++) {
+    const [low, high] = [PASSES[at - 1], PASSES[at]],
+      reached = at === PASSES.length - 1 ? passes : Math.min(passes, high);
+    found[`objects of a pass from ${low} to ${high}`] = Math.max(reached - low, 0) * q.pixels;
+  }
+  return found;
 }
 
 function stockVideo(q) {
