@@ -174,7 +174,7 @@ def _common() -> Iterator[Point]:
         for batch in (1, *batches_of(objects)[:2]):
             yield _point(
                 "own", "video", capability, variant=variant, precision=_widths(capability)[0],
-                resolution=(1024, 1024), objects=objects, object_batch=batch,
+                resolution=(1024, 1024), objects=objects, object_batch=batch, frames=FULL_BANK,
             )  # fmt: skip
 
 
