@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from planner.cli import options
+from planner.cli.fleet import fleet_options, run_fleet, taken
 from planner.cli.output import ProgressLine, ProgressTable, answer, telling
 from planner.errors import DeviceWarning, Interrupted, UsageError
 from planner.nouns.words import Task
@@ -89,6 +90,7 @@ Needs the extra: pip install "sam2-plan[run]".
 @click.option("--overwrite", is_flag=True, help="delete the files of another run in DIR first")
 @click.option("--streams", type=int, metavar="N", help="of several inputs track N at once  [default: as planned]")
 @click.option("--watch", is_flag=True, help="a table of all that is at work, and of memory, in place of a line")
+@fleet_options
 @options.output_format
 def command(
     output: str, plan_path: str, sources: tuple[str, ...], points: tuple[str, ...], boxes: tuple[str, ...],
@@ -103,6 +105,8 @@ def command(
         plan.require()
     prompts = _prompts(points, boxes, masks, ends, prompts_path, start)
     asked |= {"saves": options.words_of(save), "prompts": prompts, "start": start}
+    if fleet := taken(asked):
+        return run_fleet(output, plan, sources, fleet, streams=streams, watch=watch, **asked)
     from planner.runs.inputs import are_several
 
     if streams is not None or are_several(sources, plan.request.workload.task):

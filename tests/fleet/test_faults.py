@@ -1,0 +1,112 @@
+"""A fleet on a real Ray of several nodes, whose workers, nodes and command are killed: the same files in the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("ray", reason="a fleet runs on Ray")
+pytest.importorskip("sam2", reason="workers run SAM 2")
+pytest.importorskip("av", reason="running needs PyAV")
+
+import planner
+from planner.fleet.fleet import run_on_ray
+from planner.runs.run import run
+from planner.runs.summary import RunsSummary
+from tests.conftest import ROOT, validate
+from tests.fleet.conftest import CARD, PROMPT, add_node, cluster_of, digests, make_clips, tiny_plan
+
+SECONDS = 120.0
+
+
+def fleet(cluster: Any, sources: list[str], out: Path, **options: Any) -> RunsSummary:
+    """A fleet on imaginary GPUs, whose workers run on the CPU."""
+    asked: dict[str, Any] = {"prompts": PROMPT, "random_weights": True, "device": "cpu", "gpu": CARD, "share": "budget"}
+    return run_on_ray(tiny_plan(), sources, out, address=cluster.address, **{**asked, **options})
+
+
+def one_by_one(sources: list[str], out: Path) -> None:
+    """The same without Ray, each in its own folder."""
+    plan = tiny_plan()
+    session = planner.load(plan, random_weights=True, device="cpu")
+    out.mkdir()
+    for source in sources:
+        folder = out / Path(source).stem
+        run(plan, source, folder, prompts=PROMPT, random_weights=True, device="cpu", load=lambda _: session)
+
+
+def finished(out: Path) -> list[Path]:
+    """Records of runs that are finished."""
+    return [path for path in out.glob("*/run.json") if json.loads(path.read_text())["status"] == "finished"]
+
+
+def command(cluster: Any, folder: Path, sources: list[str], out: Path) -> subprocess.Popen[bytes]:
+    """The same as a command in a process of its own."""
+    tiny_plan().save(folder / "plan.yaml")
+    words = ("--on", "ray", "--address", cluster.address, "--gpu", CARD, "--share", "budget")
+    words += ("--point", "20,20", "--random-weights", "--device", "cpu", "--out", str(out))
+    return subprocess.Popen(
+        [sys.executable, "-m", "planner", "run", str(folder / "plan.yaml"), *sources, *words],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    until = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def test_a_killed_command_and_a_killed_node_cost_no_file(tmp_path: Path) -> None:
+    """Six clips among a broken and an empty one: half by a command that is killed, the rest while a node is."""
+    good = make_clips(tmp_path / "clips", 6)
+    broken, empty = tmp_path / "clips" / "broken.mp4", tmp_path / "clips" / "empty.mp4"
+    broken.write_bytes(Path(good[0]).read_bytes()[:300])
+    empty.touch()
+    sources, out = [str(broken), *good, str(empty)], tmp_path / "masks"
+    one_by_one(good, tmp_path / "expected")
+    notes: list[str] = []
+    with cluster_of(2) as cluster:
+        began = command(cluster, tmp_path, sources, out)
+        wait_for(lambda: len(finished(out)) >= 2 or began.poll() is not None)
+        began.kill()
+        began.communicate()
+        assert began.returncode == -signal.SIGKILL
+        left = json.loads((out / "runs.json").read_text())
+        validate(left)
+        assert len(finished(out)) < len(good), "it was killed on the way"
+
+        removed = False
+
+        def kill_a_node(progress: Any) -> None:
+            nonlocal removed
+            if progress.workers == 2 and not removed:
+                removed = True
+                cluster.remove_node(cluster.list_all_nodes()[-1], allow_graceful=False)
+
+        summary = fleet(cluster, sources, out, progress=kill_a_node, note=notes.append)
+    assert removed
+    by_name = {clip.name: clip for clip in summary.clips}
+    assert [by_name[name].status for name in ("broken", "empty")] == ["failed", "failed"]
+    assert summary.exit_code == 1
+    counts = summary.counts
+    assert counts["skipped"] >= 2 and counts["done"] + counts["resumed"] + counts["skipped"] == len(good)
+    for name in ("broken", "empty"):
+        shutil.rmtree(out / name, ignore_errors=True)
+    assert digests(out) == digests(tmp_path / "expected")
+    document = json.loads((out / "runs.json").read_text())
+    validate(document)
+    assert document["counts"] == dict(counts)

@@ -1,0 +1,211 @@
+"""One worker, in this process: clips from addresses to addresses, ended anywhere, resumed by the next worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+fsspec = pytest.importorskip("fsspec", reason="addresses are opened by fsspec")
+pytest.importorskip("torch", reason="a worker looks for torch")
+pytest.importorskip("sam2", reason="a worker looks for sam2")
+pytest.importorskip("av", reason="overlay videos need PyAV")
+image_module = pytest.importorskip("PIL.Image", reason="clips are pictures here")
+
+from planner.errors import FileError
+from planner.fleet import mirror, worker
+from planner.fleet.order import Clip, Order
+from planner.fleet.worker import Worker
+from planner.runs.inputs import SUMMARY
+from planner.runs.run import run
+from tests.fleet.conftest import digests
+from tests.runtime.fakes import FakeSession, picture, video_plan
+
+FRAMES = 30
+PROMPT = [{"frame": 0, "object": 1, "points": [[10, 12]], "labels": [1]}]
+OPTIONS = {"prompts": PROMPT, "random_weights": True, "device": "cpu"}
+OUT = "memory://bucket/masks"
+
+
+class Killed(BaseException):
+    """A worker ends: nothing that catches errors sees it."""
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of pictures."""
+    folder = tmp_path_factory.mktemp("clips") / "walk"
+    folder.mkdir()
+    for index in range(FRAMES):
+        image_module.fromarray(picture(index)).save(folder / f"{index:05d}.png")
+    return folder
+
+
+@pytest.fixture
+def bucket(clip: Path) -> Any:
+    """One with the clip, and the summary that a command begins with."""
+    files = fsspec.filesystem("memory")
+    files.store.clear()
+    files.pseudo_dirs[:] = [""]
+    files.pipe(f"/bucket/masks/{SUMMARY}", b"{}")
+    for path in clip.iterdir():
+        files.pipe(f"/bucket/clips/walk/{path.name}", path.read_bytes())
+    return files
+
+
+@pytest.fixture
+def sessions(monkeypatch: pytest.MonkeyPatch) -> list[FakeSession]:
+    """Fakes in place of SAM 2, as they are loaded; parts are sent at once."""
+    loaded: list[FakeSession] = []
+
+    def load(plan: Any, weights: Any) -> FakeSession:
+        loaded.append(FakeSession(plan.chosen.configuration, lambda index: loaded[0].hooks(index)))  # type: ignore
+        return loaded[-1]
+
+    FakeSession.hooks = staticmethod(lambda index: None)  # type: ignore[attr-defined]
+    monkeypatch.setattr(worker, "load_for", load)
+    monkeypatch.setattr(mirror, "EVERY_SECONDS", 0.0)
+    yield loaded  # type: ignore[misc]
+    del FakeSession.hooks  # type: ignore[attr-defined]
+
+
+def new_worker(**options: Any) -> Worker:
+    order = Order(plan=video_plan(), out=OUT, summary=SUMMARY, options={**OPTIONS, **options}, needs_gpu=False)
+    found = Worker(order)
+    found.check()
+    return found
+
+
+def expected(clip: Path, tmp_path: Path) -> dict[str, str]:
+    """The files of a run on this machine."""
+    plan = video_plan()
+    run(plan, clip, tmp_path / "expected", load=lambda _: FakeSession(plan.chosen.configuration), **OPTIONS)
+    return digests(tmp_path / "expected")
+
+
+def sent(bucket: Any, tmp_path: Path, name: str = "walk") -> dict[str, str]:
+    bucket.get(f"/bucket/masks/{name}", str(tmp_path / "sent"), recursive=True)
+    return digests(tmp_path / "sent")
+
+
+def hook(function: Callable[[int], None]) -> None:
+    FakeSession.hooks = staticmethod(function)  # type: ignore[attr-defined]
+
+
+def test_a_clip_from_an_address_to_an_address(
+    clip: Path, bucket: Any, sessions: list[FakeSession], tmp_path: Path
+) -> None:
+    one = new_worker()
+    answer = one.run(Clip(name="walk", source="memory://bucket/clips/walk"))
+    assert (answer.outcome.status, answer.outcome.frames, answer.fault) == ("done", FRAMES, "")
+    assert sent(bucket, tmp_path) == expected(clip, tmp_path)
+    again = one.run(Clip(name="walk", source="memory://bucket/clips/walk"))
+    assert again.outcome.status == "skipped"
+    one.run(Clip(name="other", source="memory://bucket/clips/walk"))
+    assert len(sessions) == 1, "weights are loaded once"
+
+
+@pytest.mark.parametrize("frame", [0, 4, 5, 11, 29])
+def test_the_next_worker_resumes_after_the_last_part_that_was_sent(
+    frame: int, clip: Path, bucket: Any, sessions: list[FakeSession], tmp_path: Path
+) -> None:
+    def end(index: int) -> None:
+        if index == frame:
+            raise Killed
+
+    hook(end)
+    clip_elsewhere = Clip(name="walk", source="memory://bucket/clips/walk")
+    with pytest.raises(Killed):
+        new_worker().run(clip_elsewhere)
+    seen: list[int] = []
+    hook(seen.append)
+    answer = new_worker().run(clip_elsewhere, again=True)
+    parts = [0, 5, 10, 20]
+    begun = max(part for part in parts if part <= frame)
+    assert seen == list(range(begun, FRAMES))
+    assert (answer.outcome.status, answer.outcome.frames_before) == ("resumed" if begun else "done", begun)
+    assert sent(bucket, tmp_path) == expected(clip, tmp_path), "and nothing is left of parts and states"
+
+
+def test_a_worker_that_ends_while_it_sends_leaves_what_can_be_resumed(
+    clip: Path, bucket: Any, sessions: list[FakeSession], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, files = mirror.Place.write, expected(clip, tmp_path)
+    clip_elsewhere = Clip(name="walk", source="memory://bucket/clips/walk")
+    for fatal in range(1, 45, 7):
+        calls = 0
+
+        def end(self: Any, path: Path, fatal: int = fatal) -> None:
+            nonlocal calls
+            calls += 1
+            if calls == fatal:
+                raise Killed
+            write(self, path)
+
+        monkeypatch.setattr(mirror.Place, "write", end)
+        with pytest.raises(Killed):
+            new_worker(overwrite=True).run(clip_elsewhere)
+        monkeypatch.setattr(mirror.Place, "write", write)
+        answer = new_worker().run(clip_elsewhere, again=True)
+        assert answer.outcome.error is None
+        assert sent(bucket, tmp_path / str(fatal)) == files
+
+
+def test_overwriting_deletes_what_another_run_left_but_not_what_this_one_has_done(
+    clip: Path, bucket: Any, sessions: list[FakeSession], tmp_path: Path
+) -> None:
+    clip_elsewhere = Clip(name="walk", source="memory://bucket/clips/walk")
+    new_worker(saves=["npz"]).run(clip_elsewhere)
+    refused = new_worker().run(clip_elsewhere)
+    assert refused.outcome.error is not None and "holds another run" in refused.outcome.error.message
+    assert "memory://bucket/masks/walk" in refused.outcome.error.message, "the address, not a folder of the worker"
+
+    def end(index: int) -> None:
+        if index == 12:
+            raise Killed
+
+    hook(end)
+    with pytest.raises(Killed):
+        new_worker(overwrite=True).run(clip_elsewhere)
+    seen: list[int] = []
+    hook(seen.append)
+    new_worker(overwrite=True).run(clip_elsewhere, again=True)
+    assert seen[0] == 10
+    assert sent(bucket, tmp_path) == expected(clip, tmp_path)
+
+
+def test_a_frame_that_cannot_be_read_keeps_what_was_complete(
+    bucket: Any, sessions: list[FakeSession], tmp_path: Path
+) -> None:
+    def tear(index: int) -> None:
+        if index == 7:
+            raise FileError("the picture is torn.", "Mend it.")
+
+    hook(tear)
+    answer = new_worker().run(Clip(name="walk", source="memory://bucket/clips/walk"))
+    assert (answer.outcome.status, answer.fault) == ("failed", "")
+    assert "walk/png/00004.png" in sent_names(bucket)
+
+
+def sent_names(bucket: Any) -> list[str]:
+    return [path.removeprefix("/bucket/masks/") for path in bucket.find("/bucket/masks")]
+
+
+def test_what_is_the_nodes_fault_is_not_the_clips(
+    clip: Path, sessions: list[FakeSession], bucket: Any, tmp_path: Path
+) -> None:
+    """A folder that only looks like the command's, an input that this node does not see."""
+    order = Order(plan=video_plan(), out=str(tmp_path), summary=SUMMARY, options=OPTIONS, needs_gpu=False)
+    one = Worker(order)
+    with pytest.raises(Exception, match="is not the folder of that path"):
+        one.check()
+    (tmp_path / SUMMARY).write_text("{}")
+    one.check()
+    assert [path.name for path in tmp_path.iterdir()] == [SUMMARY], "a probe is not left"
+    unseen = one.run(Clip(name="gone", source=str(tmp_path / "gone.mp4")))
+    assert "not there on this node" in unseen.fault
+    torn = tmp_path / "torn.mp4"
+    torn.write_bytes(b"no video")
+    assert one.run(Clip(name="torn", source=str(torn))).fault == ""
