@@ -1,4 +1,4 @@
-"""A Ray cluster of several nodes on this machine, and clips small enough for it. Its GPUs are counted, and not there."""
+"""A Ray cluster of several nodes on this machine, and clips small enough for it. Its GPUs are counted only."""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ pytest.importorskip("sam2", reason="workers run SAM 2")
 pytest.importorskip("av", reason="running needs PyAV")
 
 import planner
+from planner.errors import EnvironmentFailure
 from planner.fleet.fleet import run_on_ray
 from planner.runs.run import run
 from planner.runs.summary import RunsSummary
@@ -110,3 +111,102 @@ def test_a_killed_command_and_a_killed_node_cost_no_file(tmp_path: Path) -> None
     document = json.loads((out / "runs.json").read_text())
     validate(document)
     assert document["counts"] == dict(counts)
+
+
+def node_that_begins_with(folder: Path, program: str) -> dict[str, Any]:
+    """Options of a node whose Pythons run this before anything else."""
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(program)
+    return {"env_vars": {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}}
+
+
+MISSING = "import sys; sys.modules['planner'] = None"
+OLDER = """
+import sys, types
+package, module = types.ModuleType("planner"), types.ModuleType("planner.version")
+package.__path__, module.__version__ = [], "0.0.1"
+sys.modules.update({"planner": package, "planner.version": module})
+"""
+READ_ONLY = """
+import errno, io, os
+plain = io.open
+def opened(file, mode="r", *rest, **named):
+    if isinstance(file, (str, os.PathLike)) and os.fspath(file).startswith({out!r}) and set(mode) & set("wax+"):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), os.fspath(file))
+    return plain(file, mode, *rest, **named)
+io.open = opened
+"""
+"""A node on which the folder can be read only, as far as Python opens files there."""
+
+
+@pytest.mark.slow
+def test_nodes_that_cannot_do_the_work_get_none_and_ctrl_c_is_resumed(tmp_path: Path) -> None:
+    """Without the package, with another version, with a folder that cannot be written; and one that is well."""
+    sources, out = make_clips(tmp_path / "clips", 5), tmp_path / "masks"
+    one_by_one(sources, tmp_path / "expected")
+    notes: list[str] = []
+    with cluster_of(1) as cluster:
+        [well] = cluster.worker_nodes
+        began = command(cluster, tmp_path, sources, out)
+        wait_for(lambda: len(finished(out)) >= 1 or began.poll() is not None)
+        began.send_signal(signal.SIGINT)
+        _, said = began.communicate(timeout=SECONDS)
+        assert (began.returncode, b"The same command" in said) == (1, True)
+        counts = json.loads((out / "runs.json").read_text())["counts"]
+        assert counts["done"] >= 1 and counts["failed"] == 0 and counts["interrupted"] + counts["waiting"] >= 1
+
+        programs = {"missing": MISSING, "older": OLDER, "locked": READ_ONLY.format(out=str(out))}
+        for name, program in programs.items():
+            add_node(cluster, **node_that_begins_with(tmp_path / name, program))
+        summary = fleet(cluster, sources, out, note=notes.append, workers=4)
+        assert summary.exit_code == 0
+        assert digests(out) == digests(tmp_path / "expected")
+        for words in ("is not installed there", "sam2-plan there is 0.0.1", "cannot be written"):
+            assert any(words in note for note in notes), (words, notes)
+
+        cluster.remove_node(well, allow_graceful=False)
+        with pytest.raises(EnvironmentFailure, match="No worker can do the rest"):
+            fleet(cluster, sources, tmp_path / "masks2", workers=3)
+        left = json.loads((tmp_path / "masks2" / "runs.json").read_text())["counts"]
+        assert left["waiting"] == len(sources)
+
+
+@pytest.mark.slow
+def test_forty_clips_on_four_nodes_of_which_two_are_killed_and_the_command_once(tmp_path: Path) -> None:
+    """And a worker alone, on a node that stays."""
+    sources, out = make_clips(tmp_path / "clips", 40, frames=2), tmp_path / "masks"
+    one_by_one(sources, tmp_path / "expected")
+    with cluster_of(4) as cluster:
+        began = command(cluster, tmp_path, sources, out)
+        wait_for(lambda: len(finished(out)) >= 10 or began.poll() is not None)
+        began.kill()
+        began.communicate()
+        killed: list[int] = []
+
+        def kill(progress: Any) -> None:
+            """A node when 15 are done, another at 20, a worker at 25."""
+            if len(killed) < 3 and progress.done >= 15 + 5 * len(killed) and progress.workers >= 2:
+                killed.append(progress.done)
+                if len(killed) < 3:
+                    cluster.remove_node(sorted(cluster.worker_nodes, key=str)[0], allow_graceful=False)
+                else:
+                    os.kill(workers()[0], signal.SIGKILL)
+
+        summary = fleet(cluster, sources, out, progress=kill)
+    assert len(killed) == 3
+    assert summary.exit_code == 0
+    assert digests(out) == digests(tmp_path / "expected")
+
+
+def workers() -> list[int]:
+    """Processes of Ray that are at work for a fleet."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            try:
+                name = (folder / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if name.startswith(b"ray::") and b"ClipWorker" in name:
+                found.append(int(folder.name))
+    return sorted(found)
