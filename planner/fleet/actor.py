@@ -44,9 +44,10 @@ def actor_class() -> type:
 
                     self.worker = Worker(pickle.loads(order), self.teller(board))
                 self.worker.check()
-            except (PlannerError, ImportError) as error:
-                hint = getattr(error, "hint", "")
-                return {**found, "fault": getattr(error, "message", str(error)), "hint": hint}
+            except PlannerError as error:
+                return {**found, "fault": error.message, "hint": error.hint}
+            except Exception as error:  # whatever a library raises there
+                return {**found, "fault": f"{type(error).__name__}: {error}", "hint": "See Ray's logs of that node."}
             return found
 
         def run(self, clip: bytes, again: bool) -> bytes:

@@ -36,8 +36,14 @@ class Share:
 def connected(address: str | None) -> Iterator[Any]:
     """Ray, connected to the cluster at an address; by default that of RAY_ADDRESS or of this machine, else a new one.
 
-    Raises EnvironmentFailure where Ray is missing, no cluster answers, or it runs another Ray or Python.
+    Raises UsageError for the address of a client, EnvironmentFailure where Ray is missing, no cluster answers, or it
+    runs another Ray or Python.
     """
+    if address is not None and address.startswith("ray://"):
+        raise UsageError(
+            f"{address} is for Ray's clients, which are no part of the cluster.",
+            "Run the command on a node, with --address auto, or send it to one: ray job submit -- sam2-plan run ...",
+        )
     ray = library("ray")
     if ray.is_initialized():
         yield ray

@@ -18,6 +18,7 @@ from planner.fleet.actor import actor_class
 from planner.fleet.cluster import Share, room_for
 from planner.fleet.order import Answer, Attempt, Order, Report
 from planner.runs.summary import ClipOutcome
+from planner.text.units import counted
 from planner.version import __version__
 
 FAILURES = 3
@@ -218,7 +219,6 @@ class Dispatch:
 
     def _answered(self, member: _Member, attempt: Attempt, answer: Answer) -> list[tuple[Attempt, ClipOutcome]]:
         outcome = answer.outcome
-        attempt.outcome = outcome
         assert member.report is not None
         if answer.fault:
             attempt.failed_on.add(member.report.node)
@@ -258,4 +258,5 @@ class Dispatch:
         self._heard_at = self._clock()
         free = self._ray.available_resources()
         has = ", ".join(f"{free.get(name, 0):g} {name}s" for name in ("GPU", "CPU"))
-        self._note(f"{len(self._members)} workers wait for a place; free on the cluster: {has}")
+        waiting = counted(len(self._members), "worker")
+        self._note(f"{waiting} asked for, none there yet (Ray's logs say why); free on the cluster: {has}")

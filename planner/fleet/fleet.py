@@ -25,6 +25,7 @@ from planner.runs.folder import make_folder
 from planner.runs.inputs import SUMMARY, Input, inputs_from
 from planner.runs.interruption import Interruption
 from planner.runs.summary import ClipOutcome, RunsSummary, failed, waiting
+from planner.text.units import counted
 
 WRITE_SECONDS = 15.0
 """The summary is written so often; a killed command leaves the last."""
@@ -113,7 +114,7 @@ class _Fleet:
                     if time.monotonic() > self._written + WRITE_SECONDS:
                         self._write()
                     if interruption.requested:
-                        raise Interrupted("Interrupted.", "The same command goes on from there.")
+                        raise self._interruption()
         except BaseException as error:
             self._interrupted(error)
             with suppress(PlannerError):
@@ -123,6 +124,14 @@ class _Fleet:
             self._dispatch.stop()
         self._tell(always=True)
         return self._write()
+
+    def _interruption(self) -> Interrupted:
+        counts = self._summary().counts
+        done = len(self._entries) - counts["waiting"] - counts["failed"]
+        text = f"Interrupted: {done:,} of {counted(len(self._entries), 'input')} are done."
+        return Interrupted(
+            text, f"What was complete is kept in {self._order.out}; the same command goes on from there."
+        )
 
     def _waiting(self, entries: Sequence[Input]) -> list[ClipOutcome]:
         return [self._placed(one) for one in waiting(entries)]

@@ -67,5 +67,3 @@ class Attempt:
     failures: int = 0
     lost_on: list[str] = field(default_factory=list)
     """Nodes whose worker ended while it had the clip."""
-    outcome: ClipOutcome | None = None
-    """The last that was heard of it."""

@@ -209,8 +209,8 @@ def _own_folder() -> tuple[Path, int]:
     """A folder of this process among the temporary ones, and what holds its lock; those of killed workers go."""
     for left in Path(tempfile.gettempdir()).glob(f"{BENCH}*"):
         with suppress(OSError), _opened(left) as descriptor:
-            # Whoever lives holds its own; where there are no locks nobody can say.
-            if lock(descriptor):
+            # Whoever lives holds its own, once it has had a moment; where there are no locks nobody can say.
+            if time.time() - left.stat().st_mtime > HELD_SECONDS and lock(descriptor):
                 shutil.rmtree(left, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=BENCH))
     descriptor = os.open(folder, os.O_RDONLY)

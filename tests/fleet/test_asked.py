@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from local_fleet import tiny_plan
 
 import planner
 from planner.errors import EnvironmentFailure, UsageError
 from planner.fleet.cluster import require_room, room_for, share_of
 from tests.conftest import ROOT, invoke
-from tests.fleet.conftest import tiny_plan
 
 WEIGHTS = ("--point", "20,20", "--random-weights")
 

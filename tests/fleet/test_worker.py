@@ -14,13 +14,14 @@ pytest.importorskip("sam2", reason="a worker looks for sam2")
 pytest.importorskip("av", reason="overlay videos need PyAV")
 image_module = pytest.importorskip("PIL.Image", reason="clips are pictures here")
 
+from local_fleet import digests
+
 from planner.errors import FileError
 from planner.fleet import mirror, worker
 from planner.fleet.order import Clip, Order
 from planner.fleet.worker import Worker
 from planner.runs.inputs import SUMMARY
 from planner.runs.run import run
-from tests.fleet.conftest import digests
 from tests.runtime.fakes import FakeSession, picture, video_plan
 
 FRAMES = 30

@@ -1,4 +1,7 @@
-"""A Ray cluster of several nodes on this machine, and clips small enough for it. Its GPUs are counted only."""
+"""A Ray cluster of several nodes on this machine, and clips small enough for it. Its GPUs are counted only.
+
+For tests and benchmarks of fleets. Needs ray, and for the clips PyAV and numpy.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 import planner
-from tests.conftest import ROOT
 
+ROOT = Path(__file__).resolve().parent.parent
 SIZE = (64, 64)
 CARD = "4GB"
 """A GPU of a node holds the plan's whole budget once."""
@@ -48,8 +49,9 @@ def environment(values: dict[str, str]) -> Iterator[None]:
 @contextmanager
 def cluster_of(nodes: int, **node: Any) -> Iterator[Any]:
     """A cluster with a head that runs nothing, and nodes with a GPU each."""
-    cluster_utils = pytest.importorskip("ray.cluster_utils", reason="a fleet runs on Ray")
-    # Sockets have short paths, so pytest's own folder will not do.
+    from ray.cluster_utils import Cluster
+
+    # Sockets have short paths, so the folder for temporary files may not do.
     folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
     os.mkdir(f"{folder}/ray")
     here = {
@@ -64,13 +66,13 @@ def cluster_of(nodes: int, **node: Any) -> Iterator[Any]:
     }
     with environment(here):
         head = {"num_cpus": 0, "object_store_memory": STORE, "include_dashboard": False}
-        cluster = cluster_utils.Cluster(initialize_head=True, head_node_args=head)
+        cluster = Cluster(initialize_head=True, head_node_args=head)
         try:
             for _ in range(nodes):
                 add_node(cluster, **node)
             yield cluster
         finally:
-            cluster.shutdown()
+            cluster.shutdown()  # type: ignore[no-untyped-call]
             shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -81,8 +83,9 @@ def add_node(cluster: Any, **node: Any) -> Any:
 
 def make_clips(folder: Path, count: int, frames: int = 3) -> list[str]:
     """So many short clips of noise, each its own."""
-    av = pytest.importorskip("av", reason="running needs PyAV")
-    numpy = pytest.importorskip("numpy")
+    import av
+    import numpy
+
     folder.mkdir(exist_ok=True)
     paths = []
     for number in range(count):
