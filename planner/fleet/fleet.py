@@ -129,9 +129,7 @@ class _Fleet:
         counts = self._summary().counts
         done = len(self._entries) - counts["waiting"] - counts["failed"]
         text = f"Interrupted: {done:,} of {counted(len(self._entries), 'input')} are done."
-        return Interrupted(
-            text, f"What was complete is kept in {self._order.out}; the same command goes on from there."
-        )
+        return Interrupted(text, f"What was complete is kept in {self._order.out}; the same command resumes it.")
 
     def _waiting(self, entries: Sequence[Input]) -> list[ClipOutcome]:
         return [self._placed(one) for one in waiting(entries)]
