@@ -11,12 +11,15 @@ import click
 from click.core import ParameterSource
 
 from planner.cli.options import Word
-from planner.cli.output import ProgressLine, answer
-from planner.errors import UsageError
+from planner.cli.output import ProgressLine, ProgressTable, answer
+from planner.cli.several import say
+from planner.errors import Interrupted, UsageError
 from planner.nouns.words import SHARES
 
 if TYPE_CHECKING:
+    from planner.fleet.progress import FleetProgress
     from planner.nouns.plan import Plan
+    from planner.runs.summary import ClipOutcome
 
 OPTIONS = ("address", "card", "share", "workers")
 """What only a fleet takes."""
@@ -62,27 +65,52 @@ def taken(asked: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def run_fleet(output: str, plan: Plan, sources: Sequence[str], fleet: Mapping[str, Any], **asked: Any) -> int:
+def run_fleet(
+    output: str,
+    plan: Plan,
+    sources: Sequence[str],
+    fleet: Mapping[str, Any],
+    *,
+    streams: int | None,
+    watch: bool,
+    **asked: Any,
+) -> int:
     """Run, and print what became of all; the exit code."""
+    if streams is not None:
+        raise UsageError("--streams is for one process; a worker of a fleet does one input at a time.", "Leave it out.")
     from planner.fleet.fleet import run_on_ray
-    from planner.report.fleet import fleet_line
+    from planner.report.fleet import fleet_line, fleet_table
     from planner.report.runs import runs_report
     from planner.wire.runs import RUNS
 
-    def tell(text: str) -> None:
-        if ProgressLine.drawn:
-            ProgressLine.drawn.clear()
-        click.echo(f"warning: {text}", err=True)
+    def tell(progress: FleetProgress) -> None:
+        if isinstance(line, ProgressTable):
+            line.show_lines(fleet_table(progress))
+        else:
+            line.show(fleet_line(progress))
+
+    def ended(outcome: ClipOutcome) -> None:
+        if outcome.status == "failed" and output == "text":  # else the document says it
+            say(f"failed: {outcome.name}: {outcome.error}")
 
     # Ray prints what it finds about nodes and workers to stdout, which is for the answer; its own logs keep it.
-    with ProgressLine() as line, open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
-        summary = run_on_ray(
-            plan,
-            sources,
-            progress=(lambda progress: line.show(fleet_line(progress))) if line.terminal else None,
-            note=tell,
-            **fleet,
-            **asked,
-        )
+    try:
+        with (
+            ProgressTable() if watch else ProgressLine() as line,
+            open(os.devnull, "w") as nowhere,
+            contextlib.redirect_stdout(nowhere),
+        ):
+            summary = run_on_ray(
+                plan,
+                sources,
+                progress=tell if watch or line.terminal else None,
+                ended=ended,
+                note=lambda text: say(f"warning: {text}"),
+                **fleet,
+                **asked,
+            )
+    except KeyboardInterrupt:
+        hint = f"What was complete is kept in {asked['out']}; the same command goes on from there."
+        raise Interrupted("Stopped at once.", hint) from None
     answer(output, lambda: RUNS.write(summary), lambda style: runs_report(summary, style))
     return summary.exit_code

@@ -16,7 +16,7 @@ from typing import Any
 from planner.errors import EnvironmentFailure
 from planner.fleet.actor import actor_class
 from planner.fleet.cluster import Share, room_for
-from planner.fleet.order import Answer, Attempt, Order, Report
+from planner.fleet.order import Answer, Attempt, Clip, Order, Report
 from planner.runs.summary import ClipOutcome
 from planner.text.units import counted
 from planner.version import __version__
@@ -56,7 +56,7 @@ class Dispatch:
         ray: Any,
         share: Share,
         order: Order,
-        attempts: Iterable[Attempt],
+        clips: Iterable[Clip],
         *,
         workers: int | None,
         board: Any,
@@ -64,7 +64,7 @@ class Dispatch:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ray, self._share, self._clock, self._note = ray, share, clock, note
-        self._waiting = deque(attempts)
+        self._waiting = deque(Attempt(clip=clip) for clip in clips)
         self._wanted = workers
         self._members: list[_Member] = []
         self._calls: dict[Any, _Member] = {}
@@ -79,9 +79,9 @@ class Dispatch:
         return bool(self._waiting) or any(member.busy for member in self._members)
 
     @property
-    def at_work(self) -> list[Attempt]:
-        """The clips that workers have."""
-        return [member.busy for member in self._members if member.busy is not None]
+    def at_work(self) -> list[tuple[Clip, str]]:
+        """The clips that workers have, and the names of their nodes."""
+        return [(one.busy.clip, one.report.host) for one in self._members if one.busy is not None and one.report]
 
     @property
     def workers(self) -> int:
@@ -92,6 +92,15 @@ class Dispatch:
     def nodes(self) -> int:
         """Nodes that they are on."""
         return len({member.report.node for member in self._members if member.ready and member.report})
+
+    def asked(self, method: Any) -> dict[str, Any]:
+        """What an actor answers that may be lost with its node, and nothing with it; empty where it does not."""
+        try:
+            call = method.remote()
+            answer: dict[str, Any] = self._ray.get(call) if self._ray.wait([call], timeout=0.2)[0] else {}
+        except self._ray.exceptions.RayError:
+            return {}
+        return answer
 
     def step(self) -> list[tuple[Attempt, ClipOutcome]]:
         """Hand out what can be, wait a moment, and give what has come to its end.

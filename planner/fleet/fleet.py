@@ -12,21 +12,23 @@ from typing import Any
 
 from planner.errors import Interrupted, PlannerError, UsageError
 from planner.fleet.actor import board_class
-from planner.fleet.cluster import Share, connected, require_room, share_of
+from planner.fleet.cluster import connected, require_room, share_of
 from planner.fleet.dispatch import TICK_SECONDS, Dispatch
-from planner.fleet.order import Attempt, Clip, Order
+from planner.fleet.order import Clip, Order
 from planner.fleet.places import Place, found_at, is_address
-from planner.fleet.progress import FleetProgress
+from planner.fleet.progress import AtWork, FleetProgress
 from planner.nouns.plan import Plan
 from planner.nouns.words import ShareKind, Task
-from planner.outputs.layout import check_saves
-from planner.runs.arguments import check_options, one_checkpoint
+from planner.outputs.layout import Layout
+from planner.runs.asked import Asked, weights_of
 from planner.runs.folder import make_folder
 from planner.runs.inputs import SUMMARY, Input, inputs_from
 from planner.runs.interruption import Interruption
+from planner.runs.arguments import PromptsOf
 from planner.runs.summary import ClipOutcome, RunsSummary, failed, waiting
-from planner.text.units import counted
 
+WEIGHTS = ("checkpoint", "random_weights", "seed", "device", "fallback")
+"""Options that say which weights, and where."""
 WRITE_SECONDS = 15.0
 """The summary is written so often; a killed command leaves the last."""
 Note = Callable[[str], None]
@@ -42,6 +44,7 @@ def run_on_ray(
     share: ShareKind = "bound",
     workers: int | None = None,
     progress: Callable[[FleetProgress], None] | None = None,
+    ended: Callable[[ClipOutcome], object] = lambda outcome: None,
     note: Note = lambda text: None,
     **options: Any,
 ) -> RunsSummary:
@@ -49,21 +52,21 @@ def run_on_ray(
 
     sources, out: paths that all nodes share, or addresses that fsspec opens. address: of the cluster. gpu: what its
     GPUs are, by name or memory; share: which share of one a worker gets, both as planner.place takes them. workers: how
-    many; by default as many as the cluster has room for, at any time. progress: told about once a second. note: told
-    what should be known at once, such as lost workers. options: of planner.runs.run.run, the same for all.
+    many; by default as many as the cluster has room for, at any time. progress: told about once a second. ended: told
+    of each input as it ends. note: told what should be known at once, such as lost workers. options: those of
+    planner.runs.run.run; prompts as planner.runs.several takes them.
 
-    A call with the same arguments goes on where an earlier one was stopped or killed. Each input ends as done, resumed,
-    skipped or failed; one that fails stops no other.
+    A call with the same arguments goes on where an earlier one was stopped or killed. An input that fails
+    stops no other. A first Ctrl-C ends the workers, whose inputs are interrupted then. The folder gets runs.json, which
+    says what became of each.
 
-    Raises UsageError and FileError for what is asked wrongly, EnvironmentFailure where the cluster cannot do it,
-    Interrupted after Ctrl-C.
+    Raises UsageError and FileError for what is asked wrongly, EnvironmentFailure where the cluster cannot do it.
     """
-    if plan.chosen is None:
-        raise UsageError("The plan has no choice: nothing fits its budget.", "Plan again for more memory.")
     if workers is not None and workers < 1:
         raise UsageError(f"{workers} workers can do nothing.", "Give 1 or more, or leave it out.")
     task, device = plan.request.workload.task, options.get("device", "auto")
-    _check(task, options)
+    prompts = _prompts_of(options.pop("prompts", ()), task)
+    _check(plan, options)
     cut = share_of(plan, device, gpu, share)
     for warning in cut.warnings:
         note(warning)
@@ -73,7 +76,10 @@ def run_on_ray(
         if workers is None:
             require_room(cut, ray.nodes())
         order = Order(plan=plan, out=place, summary=SUMMARY, options=_options(options), needs_gpu=device != "cpu")
-        return _Fleet(ray, cut, order, entries, workers, progress, note).run()
+        clips = [Clip(name=one.name, source=_absolute(one.source), prompts=prompts(one)) for one in entries]
+        board = _board(ray) if progress else None
+        dispatch = Dispatch(ray, cut, order, clips, workers=workers, board=board, note=note)
+        return _Fleet(order, entries, dispatch, board, progress, ended).run()
 
 
 class _Fleet:
@@ -81,22 +87,19 @@ class _Fleet:
 
     def __init__(
         self,
-        ray: Any,
-        share: Share,
         order: Order,
         entries: Sequence[Input],
-        workers: int | None,
+        dispatch: Dispatch,
+        board: Any,
         progress: Callable[[FleetProgress], None] | None,
-        note: Note,
+        ended: Callable[[ClipOutcome], object],
     ) -> None:
-        self._ray, self._order, self._entries, self._progress = ray, order, entries, progress
+        self._order, self._entries, self._dispatch, self._board = order, entries, dispatch, board
+        self._progress, self._ended = progress, ended
         self._sources = {one.name: one.source for one in entries}
         self._outcomes: dict[str, ClipOutcome] = {one.name: one for one in self._waiting(entries)}
         self._task: Task = order.plan.request.workload.task
-        self._board = _board(ray) if progress else None
-        attempts = [Attempt(clip=Clip(name=one.name, source=_absolute(one.source))) for one in entries]
-        self._dispatch = Dispatch(ray, share, order, attempts, workers=workers, board=self._board, note=note)
-        self._under_way: dict[str, int] = {}
+        self._under_way: dict[str, tuple[int | None, int | None]] = {}
         self._began: float | None = None
         self._written = 0.0
         self._told = 0.0
@@ -106,30 +109,27 @@ class _Fleet:
         self._write()
         try:
             with Interruption() as interruption:
-                while self._dispatch.open:
-                    for attempt, outcome in self._dispatch.step():
-                        self._outcomes[attempt.clip.name] = self._placed(outcome)
-                    self._began = self._began or (time.monotonic() if self._dispatch.workers else None)
-                    self._tell()
-                    if time.monotonic() > self._written + WRITE_SECONDS:
-                        self._write()
-                    if interruption.requested:
-                        raise self._interruption()
+                while self._dispatch.open and not interruption.requested:
+                    self._step()
         except BaseException as error:
-            self._interrupted(error)
+            self._end_early(str(error))
             with suppress(PlannerError):
                 self._write()
             raise
         finally:
             self._dispatch.stop()
+        self._end_early("Interrupted.")
         self._tell(always=True)
         return self._write()
 
-    def _interruption(self) -> Interrupted:
-        counts = self._summary().counts
-        done = len(self._entries) - counts["waiting"] - counts["failed"]
-        text = f"Interrupted: {done:,} of {counted(len(self._entries), 'input')} are done."
-        return Interrupted(text, f"What was complete is kept in {self._order.out}; the same command resumes it.")
+    def _step(self) -> None:
+        for attempt, outcome in self._dispatch.step():
+            self._outcomes[attempt.clip.name] = self._placed(outcome)
+            self._ended(self._outcomes[attempt.clip.name])
+        self._began = self._began or (time.monotonic() if self._dispatch.workers else None)
+        self._tell()
+        if time.monotonic() > self._written + WRITE_SECONDS:
+            self._write()
 
     def _waiting(self, entries: Sequence[Input]) -> list[ClipOutcome]:
         return [self._placed(one) for one in waiting(entries)]
@@ -139,12 +139,12 @@ class _Fleet:
         source = self._sources[outcome.name]
         return replace(outcome, source=source, out=f"{self._order.out}/{outcome.name}")
 
-    def _interrupted(self, error: BaseException) -> None:
-        """What workers had is neither done nor untouched."""
-        why = error if isinstance(error, Interrupted) else Interrupted("The command ended.", "It goes on from there.")
-        for attempt in self._dispatch.at_work:
-            entry = next(one for one in self._entries if one.name == attempt.clip.name)
-            self._outcomes[entry.name] = self._placed(failed(entry, why, "interrupted"))
+    def _end_early(self, why: str) -> None:
+        """What workers have is neither done nor untouched."""
+        entries = {one.name: one for one in self._entries}
+        for clip, _ in self._dispatch.at_work:
+            error = Interrupted(why, "The same command resumes it.")
+            self._outcomes[clip.name] = self._placed(failed(entries[clip.name], error, "interrupted"))
 
     def _summary(self) -> RunsSummary:
         return RunsSummary(
@@ -176,8 +176,12 @@ class _Fleet:
         summary = self._summary()
         counts, seconds = summary.counts, summary.seconds
         done, lost = counts["done"] + counts["resumed"], counts["failed"]
-        names = {attempt.clip.name for attempt in self._dispatch.at_work}
-        frames = summary.frames + sum(count for name, count in self._under_way.items() if name in names)
+        at_work = [
+            AtWork(name=clip.name, host=host, done=done, total=total)
+            for clip, host in self._dispatch.at_work
+            for done, total in [self._under_way.get(clip.name, (None, None))]
+        ]
+        frames = summary.frames + sum(one.done or 0 for one in at_work)
         left = len(self._entries) - done - lost - counts["skipped"]
         pace = (done + lost) / seconds if seconds > 0 and done + lost else None
         self._progress(
@@ -191,17 +195,14 @@ class _Fleet:
                 frames_per_second=frames / seconds if seconds > 0 and frames else None,
                 clips_per_second=pace,
                 seconds_left=left / pace if pace else None,
+                at_work=tuple(at_work),
             )
         )
 
     def _look(self) -> None:
         """How far the clips at work are, as the board last heard; it may be lost with its node, and nothing with it."""
-        if self._board is None:
-            return
-        with suppress(self._ray.exceptions.RayError):
-            call = self._board.read.remote()
-            if self._ray.wait([call], timeout=0.2)[0]:
-                self._under_way.update({name: done for name, (done, _) in self._ray.get(call).items()})
+        if self._board is not None:
+            self._under_way.update(self._dispatch.asked(self._board.read))
 
 
 def _board(ray: Any) -> Any:
@@ -212,22 +213,25 @@ def _board(ray: Any) -> Any:
     return ray.remote(num_cpus=0, max_restarts=-1, scheduling_strategy=here)(board_class()).remote()
 
 
-def _check(task: Task, options: Mapping[str, Any]) -> None:
-    """What would fail every clip alike, before anything is started."""
-    names = ("reverse", "frames", "multimask", "start", "points_per_side", "crop_layers")
-    known = {name: options[name] for name in names if name in options}
-    check_options(task, **{"reverse": False, "frames": None, "multimask": False, **known})
-    check_saves(options.get("saves"), task)
-    one_checkpoint(options.get("checkpoint"), bool(options.get("random_weights")))
+def _prompts_of(given: Any, task: Task) -> PromptsOf:
+    """The prompts of each input, by paths that mean the same in another process."""
+    return PromptsOf(os.path.abspath(given) if isinstance(given, (str, os.PathLike)) else given, task)
+
+
+def _check(plan: Plan, options: Mapping[str, Any]) -> None:
+    """What would fail every input alike, before anything is started."""
+    given = {name: value for name, value in options.items() if name not in (*WEIGHTS, "overwrite")}
+    weights = {"checkpoint": None, "random_weights": False, "seed": 0, "device": "auto", "fallback": False}
+    chosen = weights_of(**{**weights, **{name: options[name] for name in WEIGHTS if name in options}})
+    Asked(plan=plan, weights=chosen, **{"saves": None, **given})
 
 
 def _options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """With paths that mean the same in another process."""
+    """With a checkpoint that means the same in another process."""
     found = dict(options)
-    for name in ("prompts", "checkpoint"):
-        value = found.get(name)
-        if isinstance(value, os.PathLike) or (name == "checkpoint" and value is not None and os.path.exists(value)):
-            found[name] = Path(value).absolute()
+    checkpoint = found.get("checkpoint")
+    if checkpoint is not None and not is_address(str(checkpoint)) and os.path.exists(checkpoint):
+        found["checkpoint"] = os.path.abspath(checkpoint)
     return found
 
 
@@ -240,6 +244,10 @@ def _entries(sources: Sequence[str | os.PathLike[str]], out: str, task: Task) ->
     found = inputs_from(sources, out, task, find=lambda address: found_at(address, task))
     if is_address(out):
         Place(out)  # whose scheme is known, and whose package is there
-    else:
-        make_folder(Path(out))
+        return found
+    make_folder(Path(out))
+    if Layout(folder=Path(out)).record.exists():
+        raise UsageError(
+            f"{out} holds a run of one input (run.json); a fleet needs a folder for all.", "Give another --out."
+        )
     return found

@@ -21,7 +21,7 @@ class Order:
     summary: str
     """The name of the file in it that a worker has to find there: else it looks at a folder of its own node."""
     options: Mapping[str, Any]
-    """Keywords of planner.runs.run.run."""
+    """Keywords of planner.runs.run.run, without the prompts."""
     needs_gpu: bool
     """Whether a worker without CUDA is at fault."""
 
@@ -34,6 +34,8 @@ class Clip:
     """Of its folder below the folder of all."""
     source: str
     """An absolute path or an address."""
+    prompts: Any = ()
+    """Of this one; a path is absolute."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,19 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AtWork:
+    """An input that a worker has."""
+
+    name: str
+    host: str
+    """The node's name."""
+    done: int | None
+    """Frames (points) that are, as the worker last said; None before it did."""
+    total: int | None
+    """None where nobody knows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FleetProgress:
     """Counts of this call; clips that an earlier one had done count as done."""
 
@@ -25,3 +38,4 @@ class FleetProgress:
     """None before there are any."""
     seconds_left: float | None
     """At that speed; None where it cannot be said."""
+    at_work: tuple[AtWork, ...] = ()

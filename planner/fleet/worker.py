@@ -171,6 +171,7 @@ class Worker:
                 load=self._loaded,
                 committed=committed,
                 progress=tell,
+                prompts=clip.prompts,
                 overwrite=overwrite,
                 **options,
             )

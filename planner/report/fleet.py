@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from planner.report.layout import table
 from planner.report.run import format_seconds
 from planner.text.units import counted
 
@@ -24,3 +25,12 @@ def fleet_line(progress: FleetProgress) -> str:
     if progress.seconds_left is not None:
         parts.append(f"{format_seconds(progress.seconds_left)} left")
     return ", ".join(parts)
+
+
+def fleet_table(progress: FleetProgress) -> list[str]:
+    """The same, with a line for each input that is at work."""
+    rows = [["input", "node", "done", "of"]]
+    for one in progress.at_work:
+        done, total = ("" if count is None else f"{count:,}" for count in (one.done, one.total))
+        rows.append([one.name, one.host, done, total])
+    return [fleet_line(progress), *table(rows, right=(2, 3))]

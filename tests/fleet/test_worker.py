@@ -26,8 +26,9 @@ from tests.runtime.fakes import FakeSession, picture, video_plan
 
 FRAMES = 30
 PROMPT = [{"frame": 0, "object": 1, "points": [[10, 12]], "labels": [1]}]
-OPTIONS = {"prompts": PROMPT, "random_weights": True, "device": "cpu"}
+OPTIONS = {"random_weights": True, "device": "cpu"}
 OUT = "memory://bucket/masks"
+WALK = Clip(name="walk", source="memory://bucket/clips/walk", prompts=PROMPT)
 
 
 class Killed(BaseException):
@@ -82,7 +83,14 @@ def new_worker(**options: Any) -> Worker:
 def expected(clip: Path, tmp_path: Path) -> dict[str, str]:
     """The files of a run on this machine."""
     plan = video_plan()
-    run(plan, clip, tmp_path / "expected", load=lambda _: FakeSession(plan.chosen.configuration), **OPTIONS)
+    run(
+        plan,
+        clip,
+        tmp_path / "expected",
+        prompts=PROMPT,
+        load=lambda _: FakeSession(plan.chosen.configuration),
+        **OPTIONS,
+    )
     return digests(tmp_path / "expected")
 
 
@@ -99,12 +107,12 @@ def test_a_clip_from_an_address_to_an_address(
     clip: Path, bucket: Any, sessions: list[FakeSession], tmp_path: Path
 ) -> None:
     one = new_worker()
-    answer = one.run(Clip(name="walk", source="memory://bucket/clips/walk"))
+    answer = one.run(WALK)
     assert (answer.outcome.status, answer.outcome.frames, answer.fault) == ("done", FRAMES, "")
     assert sent(bucket, tmp_path) == expected(clip, tmp_path)
-    again = one.run(Clip(name="walk", source="memory://bucket/clips/walk"))
+    again = one.run(WALK)
     assert again.outcome.status == "skipped"
-    one.run(Clip(name="other", source="memory://bucket/clips/walk"))
+    one.run(Clip(name="other", source=WALK.source, prompts=PROMPT))
     assert len(sessions) == 1, "weights are loaded once"
 
 
@@ -117,12 +125,11 @@ def test_the_next_worker_resumes_after_the_last_part_that_was_sent(
             raise Killed
 
     hook(end)
-    clip_elsewhere = Clip(name="walk", source="memory://bucket/clips/walk")
     with pytest.raises(Killed):
-        new_worker().run(clip_elsewhere)
+        new_worker().run(WALK)
     seen: list[int] = []
     hook(seen.append)
-    answer = new_worker().run(clip_elsewhere, again=True)
+    answer = new_worker().run(WALK, again=True)
     parts = [0, 5, 10, 20]
     begun = max(part for part in parts if part <= frame)
     assert seen == list(range(begun, FRAMES))
@@ -134,8 +141,7 @@ def test_a_worker_that_ends_while_it_sends_leaves_what_can_be_resumed(
     clip: Path, bucket: Any, sessions: list[FakeSession], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write, files = mirror.Place.write, expected(clip, tmp_path)
-    clip_elsewhere = Clip(name="walk", source="memory://bucket/clips/walk")
-    for fatal in range(1, 45, 7):
+    for fatal in range(1, 45, 11):
         calls = 0
 
         def end(self: Any, path: Path, fatal: int = fatal) -> None:
@@ -147,9 +153,9 @@ def test_a_worker_that_ends_while_it_sends_leaves_what_can_be_resumed(
 
         monkeypatch.setattr(mirror.Place, "write", end)
         with pytest.raises(Killed):
-            new_worker(overwrite=True).run(clip_elsewhere)
+            new_worker(overwrite=True).run(WALK)
         monkeypatch.setattr(mirror.Place, "write", write)
-        answer = new_worker().run(clip_elsewhere, again=True)
+        answer = new_worker().run(WALK, again=True)
         assert answer.outcome.error is None
         assert sent(bucket, tmp_path / str(fatal)) == files
 
@@ -157,9 +163,8 @@ def test_a_worker_that_ends_while_it_sends_leaves_what_can_be_resumed(
 def test_overwriting_deletes_what_another_run_left_but_not_what_this_one_has_done(
     clip: Path, bucket: Any, sessions: list[FakeSession], tmp_path: Path
 ) -> None:
-    clip_elsewhere = Clip(name="walk", source="memory://bucket/clips/walk")
-    new_worker(saves=["npz"]).run(clip_elsewhere)
-    refused = new_worker().run(clip_elsewhere)
+    new_worker(saves=["npz"]).run(WALK)
+    refused = new_worker().run(WALK)
     assert refused.outcome.error is not None and "holds another run" in refused.outcome.error.message
     assert "memory://bucket/masks/walk" in refused.outcome.error.message, "the address, not a folder of the worker"
 
@@ -169,10 +174,10 @@ def test_overwriting_deletes_what_another_run_left_but_not_what_this_one_has_don
 
     hook(end)
     with pytest.raises(Killed):
-        new_worker(overwrite=True).run(clip_elsewhere)
+        new_worker(overwrite=True).run(WALK)
     seen: list[int] = []
     hook(seen.append)
-    new_worker(overwrite=True).run(clip_elsewhere, again=True)
+    new_worker(overwrite=True).run(WALK, again=True)
     assert seen[0] == 10
     assert sent(bucket, tmp_path) == expected(clip, tmp_path)
 
@@ -185,7 +190,7 @@ def test_a_frame_that_cannot_be_read_keeps_what_was_complete(
             raise FileError("the picture is torn.", "Mend it.")
 
     hook(tear)
-    answer = new_worker().run(Clip(name="walk", source="memory://bucket/clips/walk"))
+    answer = new_worker().run(WALK)
     assert (answer.outcome.status, answer.fault) == ("failed", "")
     assert "walk/png/00004.png" in sent_names(bucket)
 
