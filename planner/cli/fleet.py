@@ -30,15 +30,15 @@ def fleet_options(function: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(
         (
             click.option("--on", "engine", type=Word(("ray",)), help="run on a Ray cluster; needs the extra ray"),
-            click.option("--address", metavar="HOST:PORT", help="the cluster  [default: RAY_ADDRESS, this machine]"),
+            click.option("--address", metavar="HOST:PORT", help="Ray cluster  [default: RAY_ADDRESS, this machine]"),
             # Not called gpu, which would be a budget, and against --device.
+            click.option("--gpu", "card", metavar="NAME|SIZE", help="GPU of the cluster  [default: the plan's]"),
             click.option(
-                "--gpu", "card", metavar="NAME|SIZE", help="GPU of the cluster's nodes  [default: the plan's]"
+                "--share", type=Word(SHARES), default="bound", help="GPU memory of a worker  [default: bound]"
             ),
             click.option(
-                "--share", type=Word(SHARES), default="bound", help="memory that a worker is allotted  [default: bound]"
+                "--workers", type=int, metavar="N", help="how many workers  [default: all that find room]"
             ),
-            click.option("--workers", type=int, metavar="N", help="how many  [default: as many as there is room for]"),
         )
     ):
         function = option(function)

@@ -188,8 +188,9 @@ class Worker:
         """The session, loaded once; again only where fallback has changed what it is."""
         assert plan.chosen is not None
         if self._session is None or self._session.configuration != plan.chosen.configuration:
-            self._session = None
-            options = self._options
+            if self._session is not None:
+                self._session.close()
+            self._session, options = None, self._options
             self._session = load_for(
                 plan,
                 Weights(

@@ -20,6 +20,7 @@ from planner.errors import FileError
 from planner.fleet import mirror, worker
 from planner.fleet.order import Clip, Order
 from planner.fleet.worker import Worker
+from planner.runs.folder import held_folder
 from planner.runs.inputs import SUMMARY
 from planner.runs.run import run
 from tests.runtime.fakes import FakeSession, picture, video_plan
@@ -215,3 +216,29 @@ def test_what_is_the_nodes_fault_is_not_the_clips(
     torn = tmp_path / "torn.mp4"
     torn.write_bytes(b"no video")
     assert one.run(Clip(name="torn", source=str(torn))).fault == ""
+
+
+def test_a_folder_that_a_worker_given_up_still_holds_is_waited_for(
+    clip: Path, sessions: list[FakeSession], bucket: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = Order(plan=video_plan(), out=str(tmp_path), summary=SUMMARY, options=OPTIONS, needs_gpu=False)
+    (tmp_path / SUMMARY).write_text("{}")
+    one, walk = Worker(order), Clip(name="walk", source=str(clip), prompts=PROMPT)
+    waits: list[float] = []
+    with held_folder(tmp_path / "walk"):
+        monkeypatch.setattr(worker, "HELD_SECONDS", 0.0)
+        monkeypatch.setattr("time.sleep", waits.append)
+        answer = one.run(walk)
+        assert answer.outcome.error is not None and "Another run is writing" in answer.outcome.error.message
+        assert (answer.fault, answer.outcome.error.exit_code) == ("", 1), "neither the node's fault nor for good"
+    held = held_folder(tmp_path / "walk")
+    held.__enter__()
+
+    def let_go(seconds: float) -> None:
+        waits.append(seconds)
+        held.__exit__(None, None, None)
+
+    monkeypatch.setattr(worker, "HELD_SECONDS", 60.0)
+    monkeypatch.setattr("time.sleep", let_go)
+    assert one.run(walk).outcome.status == "done"
+    assert waits
