@@ -16,6 +16,7 @@ import argparse
 import json
 import multiprocessing
 import os
+import resource
 import shutil
 import signal
 import statistics
@@ -35,6 +36,7 @@ import planner
 from planner.fleet.fleet import run_on_ray
 from planner.runs.run import run
 
+TICKS = os.sysconf("SC_CLK_TCK")
 RUN: dict[str, Any] = {"prompts": PROMPT, "random_weights": True, "device": "cpu"}
 FLEET: dict[str, Any] = {**RUN, "gpu": CARD, "share": "budget"}
 
@@ -52,6 +54,8 @@ class Pace:
     """From the call to its end."""
     per_second: float
     """Clips, from the first that was done to the last."""
+    cpu_seconds: float
+    """Of all processes together, Ray's own too: what a machine that is busy otherwise does not change."""
 
 
 def process(sources: Sequence[str], out: str) -> None:
@@ -66,7 +70,7 @@ def by_processes(sources: Sequence[str], out: Path, count: int) -> Pace:
     """So many processes, each with every so many-th clip."""
     out.mkdir()
     spawn = multiprocessing.get_context("spawn")
-    began = time.monotonic()
+    began, used = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     processes = [spawn.Process(target=process, args=(sources[first::count], str(out))) for first in range(count)]
     for one in processes:
         one.start()
@@ -74,22 +78,44 @@ def by_processes(sources: Sequence[str], out: Path, count: int) -> Pace:
         one.join()
         if one.exitcode:
             raise SystemExit(f"A process ended with {one.exitcode}.")
-    return pace_of(out, time.monotonic() - began)
+    now = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime
+    return pace_of(out, time.monotonic() - began, cpu)
 
 
 def by_fleet(sources: Sequence[str], out: Path, address: str) -> Pace:
     """The fleet."""
-    began = time.monotonic()
-    summary = run_on_ray(tiny_plan(), sources, out, address=address, **FLEET)
+    began, before, last = time.monotonic(), cpu_of_ray(), 0.0
+
+    def look(progress: Any) -> None:
+        """The workers are gone at the end, and with them what they used; the last look is a second before."""
+        nonlocal last
+        if progress.workers:
+            last = max(last, cpu_of_ray())
+
+    summary = run_on_ray(tiny_plan(), sources, out, address=address, progress=look, **FLEET)
     if summary.exit_code:
         raise SystemExit(f"The fleet ended with {summary.counts}.")
-    return pace_of(out, time.monotonic() - began)
+    return pace_of(out, time.monotonic() - began, last - before)
 
 
-def pace_of(out: Path, seconds: float) -> Pace:
+def cpu_of_ray() -> float:
+    """Seconds of this process and of all that Ray started for this cluster, as far as they live."""
+    mark = f"RAY_TMPDIR={os.environ['RAY_TMPDIR']}".encode()
+    total = time.process_time()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if folder.name != str(os.getpid()) and mark in (folder / "environ").read_bytes():
+                total += sum(map(int, (folder / "stat").read_text().rpartition(")")[2].split()[11:13])) / TICKS
+        except OSError:  # it has just ended
+            continue
+    return total
+
+
+def pace_of(out: Path, seconds: float, cpu: float) -> Pace:
     """By the times at which records were last written."""
     times = sorted(path.stat().st_mtime for path in out.glob("*/run.json"))
-    return Pace(seconds=seconds, per_second=(len(times) - 1) / (times[-1] - times[0]))
+    return Pace(seconds=seconds, per_second=(len(times) - 1) / (times[-1] - times[0]), cpu_seconds=cpu)
 
 
 def under_faults(sources: Sequence[str], out: Path, cluster: Any, folder: Path) -> None:
@@ -161,7 +187,7 @@ def main() -> int:
 
 def measure(sources: Sequence[str], folder: Path, options: argparse.Namespace) -> None:
     """The pairs, then the faults."""
-    ratios: dict[str, list[float]] = {"seconds": [], "clips/s": []}
+    ratios: dict[str, list[float]] = {"seconds": [], "clips/s": [], "CPU seconds": []}
     with cluster_of(options.nodes) as cluster:
         for pair in range(options.pairs):
             outs = folder / f"processes{pair}", folder / f"fleet{pair}"
@@ -173,8 +199,12 @@ def measure(sources: Sequence[str], folder: Path, options: argparse.Namespace) -
             without, fleet = [way() for way in ways[::turn]][::turn]
             ratios["seconds"].append(fleet.seconds / without.seconds)
             ratios["clips/s"].append(without.per_second / fleet.per_second)
-            say(f"processes {without.seconds:6.1f} s, {without.per_second:6.2f} clips/s", end="   ")
-            say(f"fleet {fleet.seconds:6.1f} s, {fleet.per_second:6.2f} clips/s", end="   ")
+            ratios["CPU seconds"].append(fleet.cpu_seconds / without.cpu_seconds)
+            for name, pace in (("processes", without), ("fleet", fleet)):
+                say(
+                    f"{name} {pace.seconds:.1f} s, {pace.per_second:.2f} clips/s, CPU {pace.cpu_seconds:.1f} s",
+                    end="   ",
+                )
             say(compared(outs[1], outs[0]))
             shutil.rmtree(outs[1])
             if pair:

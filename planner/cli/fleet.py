@@ -36,9 +36,7 @@ def fleet_options(function: Callable[..., Any]) -> Callable[..., Any]:
             click.option(
                 "--share", type=Word(SHARES), default="bound", help="GPU memory of a worker  [default: bound]"
             ),
-            click.option(
-                "--workers", type=int, metavar="N", help="how many workers  [default: all that find room]"
-            ),
+            click.option("--workers", type=int, metavar="N", help="how many workers  [default: all that find room]"),
         )
     ):
         function = option(function)

@@ -23,6 +23,8 @@ from planner.version import __version__
 
 FAILURES = 3
 """Tries of a clip that fails by what may pass: a full disk, a GPU that is full for the moment."""
+MAY_PASS = (1, 5)
+"""Exit codes of what may pass."""
 LOSSES = 3
 """Workers that a clip may take along, on nodes that live on; a node's own end is not its fault."""
 TICK_SECONDS = 1.0
@@ -60,10 +62,12 @@ class Dispatch:
         *,
         workers: int | None,
         board: Any,
+        ended: Callable[[ClipOutcome], object],
         note: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._ray, self._share, self._clock, self._note = ray, share, clock, note
+        self._ray, self._share, self._clock = ray, share, clock
+        self._ended, self._note = ended, note
         self._waiting = deque(Attempt(clip=clip) for clip in clips)
         self._wanted = workers
         self._members: list[_Member] = []
@@ -102,24 +106,26 @@ class Dispatch:
             return {}
         return answer
 
-    def step(self) -> list[tuple[Attempt, ClipOutcome]]:
-        """Hand out what can be, wait a moment, and give what has come to its end.
+    def step(self) -> None:
+        """Hand out what can be, wait a moment, and hear what has come to its end.
 
         Raises EnvironmentFailure where no worker is left that could do the rest.
         """
         self._grow()
         self._look_again()
-        ended = [pair for member in self._members if member.ready and not member.busy for pair in self._give(member)]
+        for member in self._members:
+            if member.ready and not member.busy:
+                self._give(member)
         if not self._calls:
-            time.sleep(0 if ended else TICK_SECONDS)
-            return ended
+            if self.open:
+                time.sleep(TICK_SECONDS)
+            return
         ready, _ = self._ray.wait(list(self._calls), num_returns=len(self._calls), timeout=0)
         if not ready:
             ready, _ = self._ray.wait(list(self._calls), num_returns=1, timeout=TICK_SECONDS)
         for call in ready:
-            ended.extend(self._heard(call))
+            self._heard(call)
         self._complain()
-        return ended
 
     def stop(self) -> None:
         """End all workers at once; what their runs had completed is kept."""
@@ -151,7 +157,7 @@ class Dispatch:
             if member.check_at is not None and self._clock() >= member.check_at:
                 self._check(member)
 
-    def _heard(self, call: Any) -> list[tuple[Attempt, ClipOutcome]]:
+    def _heard(self, call: Any) -> None:
         """What a call of a worker came to."""
         member = self._calls.pop(call)
         attempt, member.busy = member.busy, None
@@ -159,16 +165,17 @@ class Dispatch:
         try:
             said = self._ray.get(call)
         except self._ray.exceptions.RayError as error:
-            return self._lost(member, attempt, error)
-        if attempt is None:
-            self._reported(member, Report(**said))
-            return []
-        return self._answered(member, attempt, pickle.loads(said))
-
-    def _reported(self, member: _Member, report: Report) -> None:
-        member.report = report
-        if report.fault:
-            self._at_fault(member, report.fault, report.hint)
+            if attempt is None:
+                self._unchecked(member, error)
+            else:
+                self._lost(member, attempt)
+            return
+        if attempt is not None:
+            self._answered(member, attempt, pickle.loads(said))
+            return
+        member.report = Report(**said)
+        if member.report.fault:
+            self._at_fault(member, member.report.fault, member.report.hint)
 
     def _at_fault(self, member: _Member, fault: str, hint: str) -> None:
         """Give a worker nothing more for now. It keeps its share, so that no other is started there."""
@@ -180,41 +187,37 @@ class Dispatch:
         if all(other.report is not None and other.report.fault for other in self._members):
             raise EnvironmentFailure(f"No worker can do the rest. {said}", hint)
 
-    def _lost(self, member: _Member, attempt: Attempt | None, error: Exception) -> list[tuple[Attempt, ClipOutcome]]:
+    def _unchecked(self, member: _Member, error: Exception) -> None:
+        """A worker will not come again: its environment could not be set up, or somebody killed it."""
+        self._members.remove(member)
+        said = f"A worker could not be started: {' '.join(str(error).split())[:300]}"
+        if not self._members:
+            raise EnvironmentFailure(said, "Look at Ray's logs of that node.")
+        self._note(said)
+        self._grow_at = self._clock() + RECHECK_SECONDS
+
+    def _lost(self, member: _Member, attempt: Attempt) -> None:
         """A worker is gone: its clip goes to the next, and Ray starts it again."""
-        node = member.report.node if member.report else ""
-        if isinstance(error, self._ray.exceptions.ActorDiedError) and attempt is None:
-            # It will not come again: its environment could not be set up, or somebody killed it.
-            self._members.remove(member)
-            said = f"A worker could not be started: {' '.join(str(error).split())[:300]}"
-            if not self._members:
-                raise EnvironmentFailure(said, "Look at Ray's logs of that node.")
-            self._note(said)
-            self._grow_at = self._clock() + RECHECK_SECONDS
-            return []
-        if attempt is not None:
-            host = member.report.host if member.report else "a node"
-            self._note(f"the worker on {host} ({node[:8]}) was lost; {attempt.clip.name} goes to another")
-            attempt.lost_on.append(node)
-            self._waiting.appendleft(attempt)
+        assert member.report is not None
+        node, host = member.report.node, member.report.host
+        self._note(f"the worker on {host} ({node[:8]}) was lost; {attempt.clip.name} goes to another")
+        attempt.lost_on.append(node)
+        self._waiting.appendleft(attempt)
         self._check(member)
-        return []
 
     # -- clips ----------------------------------------------------------------------------------------
 
-    def _give(self, member: _Member) -> list[tuple[Attempt, ClipOutcome]]:
-        """The next clip to a worker; what it cannot be worth trying again comes back as failed."""
-        given_up = []
+    def _give(self, member: _Member) -> None:
+        """The next clip to a worker; one that is not worth another try has failed."""
         while (attempt := self._next(member)) is not None:
             self._waiting.remove(attempt)
             if len(attempt.lost_on) >= LOSSES and self._blamed(attempt):
-                given_up.append((attempt, self._given_up(attempt)))
+                self._ended(self._given_up(attempt))
                 continue
             member.busy = attempt
             again = bool(attempt.failures or attempt.lost_on)
             self._calls[member.actor.run.remote(pickle.dumps(attempt.clip), again)] = member
-            break
-        return given_up
+            return
 
     def _next(self, member: _Member) -> Attempt | None:
         """The first clip that did not fail on this node; one that did where no other node is left to try."""
@@ -226,25 +229,25 @@ class Dispatch:
         others = {other.report.node for other in self._members if other.ready and other.report}
         return next((attempt for attempt in self._waiting if others <= attempt.failed_on), None)
 
-    def _answered(self, member: _Member, attempt: Attempt, answer: Answer) -> list[tuple[Attempt, ClipOutcome]]:
+    def _answered(self, member: _Member, attempt: Attempt, answer: Answer) -> None:
+        """A clip came to an end, for good or to be tried again."""
         outcome = answer.outcome
         assert member.report is not None
         if answer.fault:
             attempt.failed_on.add(member.report.node)
             self._waiting.appendleft(attempt)
             self._at_fault(member, answer.fault, outcome.error.hint if outcome.error else "")
-            return []
-        if outcome.status == "interrupted":  # the node is being shut down
+        elif outcome.status == "interrupted":  # the node is being shut down
             self._waiting.appendleft(attempt)
-            return []
-        if outcome.error is None or outcome.error.exit_code not in (1, 5):
-            return [(attempt, outcome)]
-        attempt.failures += 1
-        attempt.failed_on.add(member.report.node)
-        if attempt.failures >= FAILURES:
-            return [(attempt, outcome)]
-        self._waiting.append(attempt)
-        return []
+        elif outcome.error is None or outcome.error.exit_code not in MAY_PASS:
+            self._ended(outcome)
+        else:
+            attempt.failures += 1
+            attempt.failed_on.add(member.report.node)
+            if attempt.failures >= FAILURES:
+                self._ended(outcome)
+            else:
+                self._waiting.append(attempt)
 
     def _blamed(self, attempt: Attempt) -> bool:
         """Whether it lost so many workers on nodes that are still there."""

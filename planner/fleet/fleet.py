@@ -6,12 +6,12 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from planner.errors import Interrupted, PlannerError, UsageError
+from planner.errors import PlannerError, UsageError
 from planner.fleet.actor import board_class
+from planner.fleet.book import Book
 from planner.fleet.cluster import connected, require_room, share_of
 from planner.fleet.dispatch import TICK_SECONDS, Dispatch
 from planner.fleet.order import Clip, Order
@@ -25,7 +25,7 @@ from planner.runs.folder import make_folder
 from planner.runs.inputs import SUMMARY, Input, inputs_from
 from planner.runs.interruption import Interruption
 from planner.runs.arguments import PromptsOf
-from planner.runs.summary import ClipOutcome, RunsSummary, failed, waiting
+from planner.runs.summary import ClipOutcome, RunsSummary
 
 WEIGHTS = ("checkpoint", "random_weights", "seed", "device", "fallback")
 """Options that say which weights, and where."""
@@ -78,31 +78,30 @@ def run_on_ray(
         order = Order(plan=plan, out=place, summary=SUMMARY, options=_options(options), needs_gpu=device != "cpu")
         clips = [Clip(name=one.name, source=_absolute(one.source), prompts=prompts(one)) for one in entries]
         board = _board(ray) if progress else None
-        dispatch = Dispatch(ray, cut, order, clips, workers=workers, board=board, note=note)
-        return _Fleet(order, entries, dispatch, board, progress, ended).run()
+        book = Book(order, entries)
+        dispatch = Dispatch(
+            ray,
+            cut,
+            order,
+            clips,
+            workers=workers,
+            board=board,
+            ended=lambda outcome: ended(book.enter(outcome)),
+            note=note,
+        )
+        return _Fleet(book, dispatch, board, progress).run()
 
 
 class _Fleet:
-    """One call."""
+    """One call, from its first clip to its last."""
 
     def __init__(
-        self,
-        order: Order,
-        entries: Sequence[Input],
-        dispatch: Dispatch,
-        board: Any,
-        progress: Callable[[FleetProgress], None] | None,
-        ended: Callable[[ClipOutcome], object],
+        self, book: Book, dispatch: Dispatch, board: Any, progress: Callable[[FleetProgress], None] | None
     ) -> None:
-        self._order, self._entries, self._dispatch, self._board = order, entries, dispatch, board
-        self._progress, self._ended = progress, ended
-        self._sources = {one.name: one.source for one in entries}
-        self._outcomes: dict[str, ClipOutcome] = {one.name: one for one in self._waiting(entries)}
-        self._task: Task = order.plan.request.workload.task
+        self._book, self._dispatch, self._board, self._progress = book, dispatch, board, progress
         self._under_way: dict[str, tuple[int | None, int | None]] = {}
         self._began: float | None = None
-        self._written = 0.0
-        self._told = 0.0
+        self._written = self._told = 0.0
 
     def run(self) -> RunsSummary:
         """Until every clip is done with, or the user stops it."""
@@ -112,97 +111,68 @@ class _Fleet:
                 while self._dispatch.open and not interruption.requested:
                     self._step()
         except BaseException as error:
-            self._end_early(str(error))
+            self._interrupt(str(error) or type(error).__name__)
             with suppress(PlannerError):
                 self._write()
             raise
         finally:
             self._dispatch.stop()
-        self._end_early("Interrupted.")
+        self._interrupt("Interrupted.")
         self._tell(always=True)
         return self._write()
 
     def _step(self) -> None:
-        for attempt, outcome in self._dispatch.step():
-            self._outcomes[attempt.clip.name] = self._placed(outcome)
-            self._ended(self._outcomes[attempt.clip.name])
-        self._began = self._began or (time.monotonic() if self._dispatch.workers else None)
+        self._dispatch.step()
+        if self._began is None and self._dispatch.workers:
+            self._began = time.monotonic()
         self._tell()
         if time.monotonic() > self._written + WRITE_SECONDS:
             self._write()
 
-    def _waiting(self, entries: Sequence[Input]) -> list[ClipOutcome]:
-        return [self._placed(one) for one in waiting(entries)]
+    @property
+    def _seconds(self) -> float:
+        return 0.0 if self._began is None else time.monotonic() - self._began
 
-    def _placed(self, outcome: ClipOutcome) -> ClipOutcome:
-        """With its source as it was given, and its folder as a path would not hold it."""
-        source = self._sources[outcome.name]
-        return replace(outcome, source=source, out=f"{self._order.out}/{outcome.name}")
-
-    def _end_early(self, why: str) -> None:
-        """What workers have is neither done nor untouched."""
-        entries = {one.name: one for one in self._entries}
-        for clip, _ in self._dispatch.at_work:
-            error = Interrupted(why, "The same command resumes it.")
-            self._outcomes[clip.name] = self._placed(failed(entries[clip.name], error, "interrupted"))
-
-    def _summary(self) -> RunsSummary:
-        return RunsSummary(
-            task=self._task,
-            out=self._order.out,
-            clips=tuple(self._outcomes[entry.name] for entry in self._entries),
-            seconds=time.monotonic() - self._began if self._began is not None else 0.0,
-        )
+    def _interrupt(self, why: str) -> None:
+        self._book.interrupt([clip.name for clip, _ in self._dispatch.at_work], why)
 
     def _write(self) -> RunsSummary:
-        """The summary, beside the folders."""
-        import tempfile
-
-        summary = self._summary()
         self._written = time.monotonic()
-        if not is_address(self._order.out):
-            summary.write(Path(self._order.out))
-            return summary
-        with tempfile.TemporaryDirectory() as folder:
-            summary.write(Path(folder))
-            (Place(self._order.out) / SUMMARY).write(Path(folder) / SUMMARY)
-        return summary
+        return self._book.write(self._seconds)
 
     def _tell(self, always: bool = False) -> None:
         if self._progress is None or not (always or time.monotonic() > self._told + TICK_SECONDS / 2):
             return
         self._told = time.monotonic()
-        self._look()
-        summary = self._summary()
-        counts, seconds = summary.counts, summary.seconds
-        done, lost = counts["done"] + counts["resumed"], counts["failed"]
+        if self._board is not None:
+            self._under_way.update(self._dispatch.asked(self._board.read))
         at_work = [
             AtWork(name=clip.name, host=host, done=done, total=total)
             for clip, host in self._dispatch.at_work
             for done, total in [self._under_way.get(clip.name, (None, None))]
         ]
-        frames = summary.frames + sum(one.done or 0 for one in at_work)
-        left = len(self._entries) - done - lost - counts["skipped"]
-        pace = (done + lost) / seconds if seconds > 0 and done + lost else None
-        self._progress(
-            FleetProgress(
-                done=done + counts["skipped"],
-                failed=lost,
-                total=len(self._entries),
-                workers=self._dispatch.workers,
-                nodes=self._dispatch.nodes,
-                frames=frames,
-                frames_per_second=frames / seconds if seconds > 0 and frames else None,
-                clips_per_second=pace,
-                seconds_left=left / pace if pace else None,
-                at_work=tuple(at_work),
-            )
-        )
+        self._progress(progress_of(self._book.summary(self._seconds), at_work, self._dispatch))
 
-    def _look(self) -> None:
-        """How far the clips at work are, as the board last heard; it may be lost with its node, and nothing with it."""
-        if self._board is not None:
-            self._under_way.update(self._dispatch.asked(self._board.read))
+
+def progress_of(summary: RunsSummary, at_work: Sequence[AtWork], dispatch: Dispatch) -> FleetProgress:
+    """How far a fleet is, its pace by what ended in this call."""
+    counts, seconds = summary.counts, summary.seconds
+    done, total = counts["done"] + counts["resumed"], len(summary.clips)
+    ended = done + counts["failed"]
+    pace = ended / seconds if seconds > 0 and ended else None
+    frames = summary.frames + sum(one.done or 0 for one in at_work)
+    return FleetProgress(
+        done=done + counts["skipped"],
+        failed=counts["failed"],
+        total=total,
+        workers=dispatch.workers,
+        nodes=dispatch.nodes,
+        frames=frames,
+        frames_per_second=frames / seconds if seconds > 0 and frames else None,
+        clips_per_second=pace,
+        seconds_left=(total - ended - counts["skipped"]) / pace if pace else None,
+        at_work=tuple(at_work),
+    )
 
 
 def _board(ray: Any) -> Any:
