@@ -234,7 +234,6 @@ class Dispatch:
         outcome = answer.outcome
         assert member.report is not None
         if answer.fault:
-            attempt.failed_on.add(member.report.node)
             self._waiting.appendleft(attempt)
             self._at_fault(member, answer.fault, outcome.error.hint if outcome.error else "")
         elif outcome.status == "interrupted":  # the node is being shut down

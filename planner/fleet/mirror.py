@@ -12,7 +12,6 @@ from pathlib import Path
 
 from planner.fleet.places import Place
 from planner.outputs.layout import Layout
-from planner.text.files import SUFFIX
 
 EVERY_SECONDS = 30.0
 """Parts that are complete are sent so often: what a lost worker costs, beside the part it was at."""
@@ -69,12 +68,8 @@ class Mirror:
             del self._sent[name]
 
     def _names(self) -> set[str]:
-        """Files that are whole, relative to the folder."""
-        return {
-            path.relative_to(self._folder).as_posix()
-            for path in self._folder.rglob("*")
-            if path.is_file() and not path.name.endswith(SUFFIX)
-        }
+        """Files, relative to the folder. None is half written: whoever fails takes such a one away."""
+        return {path.relative_to(self._folder).as_posix() for path in self._folder.rglob("*") if path.is_file()}
 
 
 def _state(path: Path) -> State:

@@ -103,7 +103,7 @@ class Worker:
         """What is wrong with the node, where that is why a clip failed."""
         if isinstance(error, _Unseen):
             return str(error)
-        if not isinstance(error, EnvironmentFailure) or isinstance(error, FolderHeld):
+        if not isinstance(error, EnvironmentFailure):
             return ""
         try:
             self.check()

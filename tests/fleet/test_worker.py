@@ -23,6 +23,7 @@ from planner.fleet.worker import Worker
 from planner.runs.folder import held_folder
 from planner.runs.inputs import SUMMARY
 from planner.runs.run import run
+from planner.text.files import SUFFIX
 from tests.runtime.fakes import FakeSession, picture, video_plan
 
 FRAMES = 30
@@ -113,7 +114,8 @@ def test_a_clip_from_an_address_to_an_address(
     assert sent(bucket, tmp_path) == expected(clip, tmp_path)
     again = one.run(WALK)
     assert again.outcome.status == "skipped"
-    one.run(Clip(name="other", source=WALK.source, prompts=PROMPT))
+    other = one.run(Clip(name="other", source=WALK.source, prompts=PROMPT))
+    assert other.outcome.status == "done"
     assert len(sessions) == 1, "weights are loaded once"
 
 
@@ -161,8 +163,9 @@ def test_a_worker_that_ends_while_it_sends_leaves_what_can_be_resumed(
         assert sent(bucket, tmp_path / str(fatal)) == files
 
 
+@pytest.mark.parametrize(("frame", "begun"), [(2, 0), (12, 10)])
 def test_overwriting_deletes_what_another_run_left_but_not_what_this_one_has_done(
-    clip: Path, bucket: Any, sessions: list[FakeSession], tmp_path: Path
+    frame: int, begun: int, clip: Path, bucket: Any, sessions: list[FakeSession], tmp_path: Path
 ) -> None:
     new_worker(saves=["npz"]).run(WALK)
     refused = new_worker().run(WALK)
@@ -170,7 +173,7 @@ def test_overwriting_deletes_what_another_run_left_but_not_what_this_one_has_don
     assert "memory://bucket/masks/walk" in refused.outcome.error.message, "the address, not a folder of the worker"
 
     def end(index: int) -> None:
-        if index == 12:
+        if index == frame:
             raise Killed
 
     hook(end)
@@ -179,13 +182,15 @@ def test_overwriting_deletes_what_another_run_left_but_not_what_this_one_has_don
     seen: list[int] = []
     hook(seen.append)
     new_worker(overwrite=True).run(WALK, again=True)
-    assert seen[0] == 10
+    assert seen[0] == begun
     assert sent(bucket, tmp_path) == expected(clip, tmp_path)
 
 
 def test_a_frame_that_cannot_be_read_keeps_what_was_complete(
-    bucket: Any, sessions: list[FakeSession], tmp_path: Path
+    bucket: Any, sessions: list[FakeSession], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(mirror, "EVERY_SECONDS", 1000.0)
+
     def tear(index: int) -> None:
         if index == 7:
             raise FileError("the picture is torn.", "Mend it.")
@@ -193,7 +198,9 @@ def test_a_frame_that_cannot_be_read_keeps_what_was_complete(
     hook(tear)
     answer = new_worker().run(WALK)
     assert (answer.outcome.status, answer.fault) == ("failed", "")
-    assert "walk/png/00004.png" in sent_names(bucket)
+    names = sent_names(bucket)
+    assert {"walk/png/00004.png", "walk/run.json"} <= set(names)
+    assert not any(name.endswith(SUFFIX) for name in names), "nothing half written"
 
 
 def sent_names(bucket: Any) -> list[str]:
