@@ -99,8 +99,10 @@ def test_a_killed_command_and_a_killed_node_cost_no_file(tmp_path: Path) -> None
                 removed = True
                 cluster.remove_node(cluster.list_all_nodes()[-1], allow_graceful=False)
 
-        summary = fleet(cluster, sources, out, progress=kill_a_node, note=notes.append)
-    assert removed
+        relative = [os.path.relpath(source) for source in sources]
+        summary = fleet(cluster, relative, out, progress=kill_a_node, note=notes.append)
+    assert removed and any("was lost" in note for note in notes)
+    assert [clip.source for clip in summary.clips] == relative, "as they were given"
     by_name = {clip.name: clip for clip in summary.clips}
     assert [by_name[name].status for name in ("broken", "empty")] == ["failed", "failed"]
     assert summary.exit_code == 1
