@@ -74,6 +74,7 @@ class Dispatch:
         self._calls: dict[Any, _Member] = {}
         self._out, self._order, self._board = order.out, pickle.dumps(order), board
         self._class = ray.remote(**share.options, max_restarts=-1, scheduling_strategy="SPREAD")(actor_class())
+        self._said: set[str] = set()
         self._grow_at = 0.0
         self._heard_at = clock()
 
@@ -183,7 +184,9 @@ class Dispatch:
         report = Report(node=member.report.node, host=member.report.host, fault=fault, hint=hint)
         member.report, member.check_at = report, self._clock() + RECHECK_SECONDS
         said = f"{report.host} ({report.node[:8]}) gets no work: {fault}"
-        self._note(f"{said} {hint}".strip())
+        if said not in self._said:  # else once a minute
+            self._said.add(said)
+            self._note(f"{said} {hint}".strip())
         if all(other.report is not None and other.report.fault for other in self._members):
             raise EnvironmentFailure(f"No worker can do the rest. {said}", hint)
 

@@ -26,6 +26,7 @@ from planner.runs.inputs import SUMMARY, Input, inputs_from
 from planner.runs.interruption import Interruption
 from planner.runs.arguments import PromptsOf
 from planner.runs.summary import ClipOutcome, RunsSummary
+from planner.text.units import counted
 
 WEIGHTS = ("checkpoint", "random_weights", "seed", "device", "fallback")
 """Options that say which weights, and where."""
@@ -68,7 +69,7 @@ def run_on_ray(
     prompts = _prompts_of(options.pop("prompts", ()), task)
     _check(plan, options)
     cut = share_of(plan, device, gpu, share)
-    for warning in cut.warnings:
+    for warning in (*cut.warnings, *_too_much(plan)):
         note(warning)
     place = _absolute(os.fspath(out))
     entries = _entries(sources, place, task)
@@ -181,6 +182,14 @@ def _board(ray: Any) -> Any:
 
     here = NodeAffinitySchedulingStrategy(node_id=ray.get_runtime_context().get_node_id(), soft=True)
     return ray.remote(num_cpus=0, max_restarts=-1, scheduling_strategy=here)(board_class()).remote()
+
+
+def _too_much(plan: Plan) -> list[str]:
+    """What a worker is allotted for nothing."""
+    streams = plan.request.workload.streams
+    if streams == 1:
+        return []
+    return [f"the plan is for {counted(streams, 'clip')} at once in a process; a worker does one after the other"]
 
 
 def _prompts_of(given: Any, task: Task) -> PromptsOf:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import pickle
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -36,14 +37,14 @@ class FakeRay:
         self.dead: set[str] = set()
         self.given: list[tuple[str, str]] = []
         """Clips, with the node that each was given to."""
-        self._free = list(nodes)
+        self.free = list(nodes)
 
     def nodes(self) -> list[dict[str, Any]]:
         """Each with one core, the resource of the share here."""
         return [{"NodeID": name, "Alive": name not in self.dead, "Resources": {"CPU": 1}} for name in self.names]
 
     def remote(self, **_: Any) -> Any:
-        return lambda _: SimpleNamespace(remote=lambda version: FakeActor(self, self._free.pop(0)))
+        return lambda _: SimpleNamespace(remote=lambda version: FakeActor(self, self.free.pop(0)))
 
     def wait(self, calls: list[Any], num_returns: int = 1, timeout: float = 0) -> tuple[list[Any], list[Any]]:
         return calls, []
@@ -82,8 +83,8 @@ class FakeActor:
         return pickle.dumps(Answer(outcome=ClipOutcome(name=clip.name, source=clip.source, out="out", status="done")))
 
 
-def dispatched(ray: FakeRay, count: int = 3) -> tuple[dict[str, ClipOutcome], list[str]]:
-    """What became of so many clips, called a, b, c ..., and the notes."""
+def dispatched(ray: FakeRay, count: int = 3, seconds: float = 0.1) -> tuple[dict[str, ClipOutcome], list[str]]:
+    """What became of so many clips, called a, b, c ..., and the notes; a look at the clock takes some seconds."""
     outcomes: dict[str, ClipOutcome] = {}
     notes: list[str] = []
 
@@ -93,8 +94,17 @@ def dispatched(ray: FakeRay, count: int = 3) -> tuple[dict[str, ClipOutcome], li
 
     order = Order(plan=video_plan(), out="/masks", summary="runs.json", options={}, needs_gpu=False)
     clips = [Clip(name=name, source=f"{name}.mp4") for name in "abcdefgh"[:count]]
+    clock = itertools.count(step=seconds)
     dispatch = Dispatch(
-        ray, Share(options={"num_cpus": 1}), order, clips, workers=None, board=None, ended=ended, note=notes.append
+        ray,
+        Share(options={"num_cpus": 1}),
+        order,
+        clips,
+        workers=None,
+        board=None,
+        ended=ended,
+        note=notes.append,
+        clock=lambda: next(clock),
     )
     for _ in range(100):
         if not dispatch.open:
@@ -180,3 +190,30 @@ def test_a_clip_of_a_node_that_is_shut_down_goes_to_another_at_no_cost() -> None
     stopped = Interrupted("Interrupted.")
     outcomes, _ = dispatched(FakeRay(["x", "y"], only("b", stopped, stopped, stopped, stopped)))
     assert outcomes["b"].status == "done"
+
+
+def test_a_node_that_joins_gets_a_worker_and_no_more_are_asked_for_than_there_are_clips() -> None:
+    def join(clip: str, node: str, tries: int) -> None:
+        if clip == "a":
+            ray.names.append("y")
+            ray.free.append("y")
+
+    ray = FakeRay(["x"], join)
+    outcomes, _ = dispatched(ray, 8, seconds=3.0)
+    assert len(outcomes) == 8
+    assert {node for _, node in ray.given} == {"x", "y"}
+    ray = FakeRay(list("uvwxyz"), only("none"))
+    dispatched(ray, 2)
+    assert len(ray.free) == 4
+
+
+def test_a_node_at_fault_is_looked_at_again_and_gets_work_when_it_is_well() -> None:
+    faults = {"x": "no torch"}
+
+    def mend(clip: str, node: str, tries: int) -> None:
+        faults.clear()
+
+    ray = FakeRay(["x", "y"], mend, faults=faults)
+    outcomes, notes = dispatched(ray, 8, seconds=15.0)
+    assert len(outcomes) == 8 and len(notes) == 1
+    assert {node for _, node in ray.given} == {"x", "y"}
