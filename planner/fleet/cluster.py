@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from planner.nouns.words import ShareKind
 from planner.placement.ray import UNITS, place_on_ray
 from planner.text.units import counted
 
+ANSWER_SECONDS = 10.0
 KIND = "accelerator_type"
 DEVICES = ("auto", "cuda", "cpu")
 
@@ -48,6 +51,8 @@ def connected(address: str | None) -> Iterator[Any]:
     if ray.is_initialized():
         yield ray
         return
+    address = address or os.environ.get("RAY_ADDRESS")
+    _require_answer(address)
     try:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except Exception as error:  # Ray raises ConnectionError, RuntimeError, ValueError and its own kinds here
@@ -58,13 +63,24 @@ def connected(address: str | None) -> Iterator[Any]:
         ray.shutdown()
 
 
+def _require_answer(address: str | None) -> None:
+    """Raise EnvironmentFailure where nobody listens at HOST:PORT, which Ray takes minutes to find out."""
+    host, _, port = (address or "").rpartition(":")
+    if not host or not port.isdecimal():  # auto, local, or what Ray refuses at once
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_SECONDS).close()
+    except (OSError, OverflowError, UnicodeError) as error:
+        raise _unreachable(address, getattr(error, "strerror", None) or str(error)) from None
+
+
 def _unreachable(address: str | None, said: str) -> EnvironmentFailure:
     text = " ".join(said.split())
     where = "Ray could not be started here" if address is None else f"No Ray cluster could be joined at {address}"
     hint = "Start one (ray start --head), and give --address HOST:PORT; ray status shows whether it answers."
     if "ersion" in text:
         hint = "Give this machine and all nodes the same versions of Ray and Python."
-    return EnvironmentFailure(f"{where}: {text[:400] or 'it does not answer'}", hint)
+    return EnvironmentFailure(f"{where}: {text[:400].rstrip('.') or 'it does not answer'}.", hint)
 
 
 def share_of(plan: Plan, device: str, gpu: str | int | None, share: ShareKind) -> Share:

@@ -193,9 +193,16 @@ class Dispatch:
     def _unchecked(self, member: _Member, error: Exception) -> None:
         """A worker will not come again: its environment could not be set up, or somebody killed it."""
         self._members.remove(member)
-        said = f"A worker could not be started: {' '.join(str(error).split())[:300]}"
+        said, hint = (
+            f"A worker could not be started: {' '.join(str(error).split())}",
+            "Look at Ray's logs of that node.",
+        )
+        if "references to the actor were removed" in said:
+            # The handle is here: it is the cluster that may not ask this process for it.
+            said = "A worker could not be started: the cluster may not speak to this process."
+            hint = "Set RAY_AUTH_MODE, and its token, as on the cluster; let no firewall stand between."
         if not self._members:
-            raise EnvironmentFailure(said, "Look at Ray's logs of that node.")
+            raise EnvironmentFailure(said, hint)
         self._note(said)
         self._grow_at = self._clock() + RECHECK_SECONDS
 

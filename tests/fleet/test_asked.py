@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -84,6 +85,28 @@ def test_without_ray_the_extra_is_named_and_nothing_else_needs_it(folder: Path) 
     assert found.returncode == 1 and "fsspec" in found.stderr
     assert call("--vram", "4GB", "--task", "video").returncode == 0
     assert "Traceback" not in found.stderr
+
+
+def test_a_cluster_that_does_not_answer_or_is_another_ray_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray = pytest.importorskip("ray", reason="a fleet runs on Ray")
+    fleet = ("--on", "ray", "--gpu", "24GB", "--address")
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # and listens not
+        code, said = refused(folder, *fleet, f"127.0.0.1:{nobody.getsockname()[1]}")
+    assert code == 1 and "No Ray cluster could be joined at 127.0.0.1" in said and "ray start --head" in said
+    code, said = refused(folder, *fleet, "ray://head:10001")
+    assert code == 2 and "ray job submit" in said
+    code, said = refused(folder, *fleet, "neither host nor port")
+    assert code == 1 and "neither host nor port" in said
+
+    def other(**_: Any) -> None:
+        raise RuntimeError("Version mismatch: The cluster was started with:\n    Ray: 2.9.0\n    Python: 3.9.1")
+
+    monkeypatch.setattr(ray, "init", other)
+    code, said = refused(folder, *fleet, "auto")
+    assert code == 1 and "Ray: 2.9.0" in said and "same versions of Ray and Python" in said
 
 
 # -- shares and room --------------------------------------------------------------------------------------
