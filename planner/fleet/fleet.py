@@ -20,11 +20,11 @@ from planner.fleet.progress import AtWork, FleetProgress
 from planner.nouns.plan import Plan
 from planner.nouns.words import ShareKind, Task
 from planner.outputs.layout import Layout
+from planner.runs.arguments import PromptsOf
 from planner.runs.asked import Asked, weights_of
 from planner.runs.folder import make_folder
 from planner.runs.inputs import SUMMARY, Input, inputs_from
 from planner.runs.interruption import Interruption
-from planner.runs.arguments import PromptsOf
 from planner.runs.summary import ClipOutcome, RunsSummary
 from planner.text.units import counted
 
