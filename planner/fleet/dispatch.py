@@ -30,6 +30,8 @@ LOSSES = 3
 TICK_SECONDS = 1.0
 RECHECK_SECONDS = 60.0
 """After which a node at fault is looked at again."""
+CLOSE_SECONDS = 2.0
+"""For workers to end in order."""
 SILENCE_SECONDS = 30.0
 """Without any worker, after which a note says so."""
 
@@ -129,7 +131,10 @@ class Dispatch:
         self._complain()
 
     def stop(self) -> None:
-        """End all workers at once; what their runs had completed is kept."""
+        """End all workers; those at work have a moment, and what their runs had completed is kept."""
+        closed = [member.actor.close.remote() for member in self._members if member.ready]
+        if closed:
+            self._ray.wait(closed, num_returns=len(closed), timeout=CLOSE_SECONDS)
         for member in self._members:
             self._ray.kill(member.actor)
 

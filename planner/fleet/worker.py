@@ -43,8 +43,22 @@ class Worker:
     def __init__(self, order: Order, tell: Callable[[str, Progress], None] | None = None) -> None:
         self._order, self._tell = order, tell
         self._session: Session | None = None
-        self._folder, self._held = _own_folder()
+        self._own: tuple[Path, int] | None = None
         self._options = dict(order.options)
+
+    @property
+    def _folder(self) -> Path:
+        """For what comes from addresses, or goes there; made when it is first wanted."""
+        if self._own is None:
+            self._own = _own_folder()
+        return self._own[0]
+
+    def close(self) -> None:
+        """Leave nothing on this node but what was written."""
+        if self._own is not None:
+            shutil.rmtree(self._own[0], ignore_errors=True)
+            os.close(self._own[1])
+            self._own = None
 
     def check(self) -> None:
         """Raise PlannerError where nothing can be run on this node, with the reason."""
@@ -91,13 +105,22 @@ class Worker:
                 raise _Unseen(
                     f"{clip.source} is not there on this node.", "Give inputs that all nodes share, or addresses."
                 )
-            with tempfile.TemporaryDirectory(dir=self._folder, ignore_cleanup_errors=True) as bench:
-                return Answer(outcome=outcome_of(entry, self._done(clip, again, Path(bench))))
+            with self._bench(clip) as bench:
+                return Answer(outcome=outcome_of(entry, self._done(clip, again, bench)))
         except PlannerError as error:
             return Answer(outcome=failed(entry, error, _status(error)), fault=self._fault(error))
         except Exception as error:  # a bug: the clip fails, the fleet goes on
             known = PlannerError(f"{type(error).__name__}: {error}", "This is a bug; please report it.")
             return Answer(outcome=failed(entry, known))
+
+    @contextmanager
+    def _bench(self, clip: Clip) -> Iterator[Path]:
+        """A folder for what a clip brings from an address or sends to one; where it does neither, one that is there."""
+        if not is_address(clip.source) and not is_address(self._order.out):
+            yield Path(self._order.out)
+            return
+        with tempfile.TemporaryDirectory(dir=self._folder, ignore_cleanup_errors=True) as folder:
+            yield Path(folder)
 
     def _fault(self, error: PlannerError) -> str:
         """What is wrong with the node, where that is why a clip failed."""

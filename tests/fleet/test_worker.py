@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,10 @@ def test_a_clip_from_an_address_to_an_address(
     other = one.run(Clip(name="other", source=WALK.source, prompts=PROMPT))
     assert other.outcome.status == "done"
     assert len(sessions) == 1, "weights are loaded once"
+    place = one._folder
+    assert place.is_dir() and not list(place.iterdir()), "what was brought here goes with its clip"
+    one.close()
+    assert not place.exists()
 
 
 @pytest.mark.parametrize("frame", [0, 4, 5, 11, 29])
@@ -249,3 +254,21 @@ def test_a_folder_that_a_worker_given_up_still_holds_is_waited_for(
     monkeypatch.setattr("time.sleep", let_go)
     assert one.run(walk).outcome.status == "done"
     assert waits
+
+
+def test_what_a_killed_worker_left_goes_and_what_a_living_one_has_stays(
+    sessions: list[FakeSession], bucket: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    living = new_worker()
+    living.run(WALK)
+    left, recent = tmp_path / f"{worker.BENCH}left", tmp_path / f"{worker.BENCH}recent"
+    for folder in (left, recent):
+        folder.mkdir()
+    (left / "weights.pt").touch()
+    for folder in (left, living._folder):
+        os.utime(folder, (0, 0))
+    new_worker().run(WALK)
+    assert not left.exists()
+    assert recent.exists(), "it may be about to be held"
+    assert living._folder.exists()
