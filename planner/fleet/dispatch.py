@@ -6,6 +6,7 @@ worker, which may wait for ever for a node that does not come back), and a node 
 
 from __future__ import annotations
 
+import os
 import pickle
 import time
 from collections import deque
@@ -248,7 +249,9 @@ class Dispatch:
         """A clip came to an end, for good or to be tried again."""
         outcome = answer.outcome
         assert member.report is not None
-        if answer.fault:
+        if answer.unseen and not os.path.exists(answer.unseen):
+            self._ended(outcome)  # it is not there for the command either
+        elif answer.fault:
             self._waiting.appendleft(attempt)
             self._at_fault(member, answer.fault, outcome.error.hint if outcome.error else "")
         elif outcome.status == "interrupted":  # the node is being shut down

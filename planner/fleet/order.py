@@ -45,6 +45,8 @@ class Answer:
     outcome: ClipOutcome
     fault: str = ""
     """What is wrong with the worker's node, so that the clip is not to blame; empty where nothing is."""
+    unseen: str = ""
+    """The path that is not there on the node, where that is what is wrong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -100,15 +100,12 @@ class Worker:
         """Do a clip, or what is left of it; what goes wrong is part of the answer. again: it was tried before."""
         entry = Input(source=clip.source, name=clip.name, out=Path(self._order.out) / clip.name)
         try:
-            if not is_address(clip.source) and not os.path.exists(clip.source):
-                # The command has seen it.
-                raise _Unseen(
-                    f"{clip.source} is not there on this node.", "Give inputs that all nodes share, or addresses."
-                )
+            _require_there(clip)
             with self._bench(clip) as bench:
                 return Answer(outcome=outcome_of(entry, self._done(clip, again, bench)))
         except PlannerError as error:
-            return Answer(outcome=failed(entry, error, _status(error)), fault=self._fault(error))
+            unseen = error.path if isinstance(error, _Unseen) else ""
+            return Answer(outcome=failed(entry, error, _status(error)), fault=self._fault(error), unseen=unseen)
         except Exception as error:  # a bug: the clip fails, the fleet goes on
             known = PlannerError(f"{type(error).__name__}: {error}", "This is a bug; please report it.")
             return Answer(outcome=failed(entry, known))
@@ -227,7 +224,19 @@ class Worker:
 
 
 class _Unseen(EnvironmentFailure):
-    """An input that is there for the command and not for the worker."""
+    """A file that is not there for the worker, and may be for the command."""
+
+    path = ""
+
+
+def _require_there(clip: Clip) -> None:
+    """Raise _Unseen for an input, or its prompts, at a path where nothing is."""
+    paths = [clip.source, *([str(clip.prompts)] if isinstance(clip.prompts, Path) else [])]
+    for path in paths:
+        if not is_address(path) and not os.path.exists(path):
+            error = _Unseen(f"{path} is not there.", "Give files that all nodes share, or inputs at addresses.")
+            error.path = path
+            raise error
 
 
 def _own_folder() -> tuple[Path, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import pickle
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -75,8 +76,9 @@ class FakeActor:
             raise said
         entry = Input(source=clip.source, name=clip.name, out="out")  # type: ignore[arg-type]
         if isinstance(said, str):
-            error = EnvironmentFailure("It cannot be written.")
-            return pickle.dumps(Answer(outcome=failed(entry, error), fault=said))
+            error = EnvironmentFailure("It cannot be had.")
+            unseen = said if said.startswith("/") else ""
+            return pickle.dumps(Answer(outcome=failed(entry, error), fault=said, unseen=unseen))
         if isinstance(said, PlannerError):
             status = "interrupted" if isinstance(said, Interrupted) else "failed"
             return pickle.dumps(Answer(outcome=failed(entry, said, status)))  # type: ignore[arg-type]
@@ -217,3 +219,12 @@ def test_a_node_at_fault_is_looked_at_again_and_gets_work_when_it_is_well() -> N
     outcomes, notes = dispatched(ray, 8, seconds=15.0)
     assert len(outcomes) == 8 and len(notes) == 1
     assert {node for _, node in ray.given} == {"x", "y"}
+
+
+def test_an_input_that_is_gone_is_not_the_nodes_fault_where_the_command_misses_it_too(tmp_path: Path) -> None:
+    outcomes, notes = dispatched(FakeRay(["x"], only("b", str(tmp_path / "gone.mp4"))))
+    assert (outcomes["b"].status, notes) == ("failed", [])
+    assert {outcomes[name].status for name in "ac"} == {"done"}
+    (tmp_path / "here.mp4").touch()
+    outcomes, notes = dispatched(FakeRay(["x", "y"], only("b", str(tmp_path / "here.mp4"))))
+    assert outcomes["b"].status == "done" and len(notes) == 1

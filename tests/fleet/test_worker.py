@@ -223,8 +223,11 @@ def test_what_is_the_nodes_fault_is_not_the_clips(
     (tmp_path / SUMMARY).write_text("{}")
     one.check()
     assert [path.name for path in tmp_path.iterdir()] == [SUMMARY], "a probe is not left"
-    unseen = one.run(Clip(name="gone", source=str(tmp_path / "gone.mp4")))
-    assert "not there on this node" in unseen.fault
+    gone = str(tmp_path / "gone.mp4")
+    unseen = one.run(Clip(name="gone", source=gone))
+    assert (unseen.unseen, "is not there" in unseen.fault) == (gone, True)
+    unseen = one.run(Clip(name="walk", source=str(clip), prompts=tmp_path / "walk.json"))
+    assert unseen.unseen == str(tmp_path / "walk.json")
     torn = tmp_path / "torn.mp4"
     torn.write_bytes(b"no video")
     assert one.run(Clip(name="torn", source=str(torn))).fault == ""
