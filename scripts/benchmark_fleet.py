@@ -88,9 +88,9 @@ def by_fleet(sources: Sequence[str], out: Path, address: str) -> Pace:
     began, before, last = time.monotonic(), cpu_of_ray(), 0.0
 
     def look(progress: Any) -> None:
-        """The workers are gone at the end, and with them what they used; the last look is a second before."""
+        """The workers are gone at the end, and with them what they used: looked at when the last clips are at work."""
         nonlocal last
-        if progress.workers:
+        if progress.workers and progress.total - progress.done <= 4 * progress.workers:
             last = max(last, cpu_of_ray())
 
     summary = run_on_ray(tiny_plan(), sources, out, address=address, progress=look, **FLEET)

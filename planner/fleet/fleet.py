@@ -32,6 +32,8 @@ WEIGHTS = ("checkpoint", "random_weights", "seed", "device", "fallback")
 """Options that say which weights, and where."""
 WRITE_SECONDS = 15.0
 """The summary is written so often; a killed command leaves the last."""
+LOOK_SECONDS = 2.0
+"""How often the board is read, to which workers write as often."""
 Note = Callable[[str], None]
 
 
@@ -102,7 +104,7 @@ class _Fleet:
         self._book, self._dispatch, self._board, self._progress = book, dispatch, board, progress
         self._under_way: dict[str, tuple[int | None, int | None]] = {}
         self._began: float | None = None
-        self._written = self._told = 0.0
+        self._written = self._told = self._looked = 0.0
 
     def run(self) -> RunsSummary:
         """Until every clip is done with, or the user stops it."""
@@ -145,7 +147,8 @@ class _Fleet:
         if self._progress is None or not (always or time.monotonic() > self._told + TICK_SECONDS / 2):
             return
         self._told = time.monotonic()
-        if self._board is not None:
+        if self._board is not None and self._told > self._looked + LOOK_SECONDS:
+            self._looked = self._told
             self._under_way.update(self._dispatch.asked(self._board.read))
         at_work = [
             AtWork(name=clip.name, host=host, done=done, total=total)
