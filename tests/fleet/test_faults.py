@@ -238,14 +238,14 @@ def test_a_cluster_that_grows_and_an_input_that_takes_its_workers_along(tmp_path
 
 
 def workers() -> list[int]:
-    """Processes of Ray that are at work for a fleet."""
-    found = []
+    """Processes of this cluster that are at work for a fleet."""
+    found, mark = [], f"RAY_TMPDIR={os.environ['RAY_TMPDIR']}".encode()
     for folder in Path("/proc").iterdir():
         if folder.name.isdecimal():
             try:
-                name = (folder / "cmdline").read_bytes()
+                name, variables = (folder / "cmdline").read_bytes(), (folder / "environ").read_bytes()
             except OSError:
                 continue
-            if name.startswith(b"ray::") and b"ClipWorker" in name:
+            if name.startswith(b"ray::") and b"ClipWorker" in name and mark in variables:
                 found.append(int(folder.name))
     return sorted(found)
