@@ -49,8 +49,9 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def bucket(clip: Path) -> Any:
-    """One with the clip, and the summary that a command begins with."""
+def bucket(clip: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """One with the clip, and the summary that a command begins with; what workers bring from it lies apart."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path_factory.mktemp("brought")))
     files = fsspec.filesystem("memory")
     files.store.clear()
     files.pseudo_dirs[:] = [""]
