@@ -51,7 +51,7 @@ def complete(parameter: click.Parameter) -> None:
         parameter.type = FileName()
     elif metavar in FOLDERS:
         parameter.type = FileName("dir")
-    elif parameter.name == "gpu":
+    elif parameter.name in ("gpu", "card"):
         parameter.type = GpuName()
     elif words:
         parameter.type = Word(tuple(words))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from planner.cli import options
+from planner.cli.fleet import fleet_options, run_fleet, taken
 from planner.cli.output import ProgressLine, ProgressTable, answer, telling
 from planner.errors import DeviceWarning, Interrupted, UsageError
 from planner.nouns.words import Task
@@ -22,12 +23,14 @@ Examples:
   sam2-plan run plan.yaml clip.mp4 --out masks --mask 1:labels.png --mask 2:labels.png --end 2:120 --random-weights
   sam2-plan run plan.yaml truck.jpg --out masks --box 1:75,275,1725,850 --save png,npz --random-weights
   sam2-plan run plan.yaml clips/*.mp4 --out masks --streams 4 --prompts "prompts/{name}.json" --random-weights
+  sam2-plan run plan.yaml s3://bucket/clips --out s3://bucket/masks --on ray --gpu 24GB --point 960,540 --random-weights
 
 \b
 For a video plan INPUT is a video file, a folder of pictures, camera:0 or the address of a stream; else a picture.
 Several inputs, or a folder of clips (or of pictures), share one process and one load of weights; each has a folder
 DIR/NAME of its own, named by its file, and DIR/runs.json says what became of each. One that fails stops no other.
 All options count for each; --prompts may be a folder that holds NAME.json for each, or a path with {name} in it.
+With --on ray the machines of a cluster share the inputs; inputs and DIR may be addresses, such as s3://bucket/clips.
 Writes only below --out, whose parent must exist: run.json, png/, npz/, coco.json, overlay.mp4 (or .jpg).
 A run that was stopped or killed is resumed by the same command, after its last complete part (parts end after 5, 10,
 20, 50, 100, 200, ... frames), and ends with the same files; a finished run is left alone. The first Ctrl-C finishes
@@ -36,7 +39,7 @@ the frame, the second stops at once.
 \b
 Exit codes: 0 done; 1 failed or interrupted (a full disk, Ctrl-C), or one of several inputs was; 2 usage;
 3 the plan does not fit; 5 the GPU ran out of memory.
-Needs the extra: pip install "sam2-plan[run]".
+Needs the extra: pip install "sam2-plan[run]"; with --on ray "sam2-plan[run,ray]".
 """
 
 
@@ -89,6 +92,7 @@ Needs the extra: pip install "sam2-plan[run]".
 @click.option("--overwrite", is_flag=True, help="delete the files of another run in DIR first")
 @click.option("--streams", type=int, metavar="N", help="of several inputs track N at once  [default: as planned]")
 @click.option("--watch", is_flag=True, help="a table of all that is at work, and of memory, in place of a line")
+@fleet_options
 @options.output_format
 def command(
     output: str, plan_path: str, sources: tuple[str, ...], points: tuple[str, ...], boxes: tuple[str, ...],
@@ -103,6 +107,8 @@ def command(
         plan.require()
     prompts = _prompts(points, boxes, masks, ends, prompts_path, start)
     asked |= {"saves": options.words_of(save), "prompts": prompts, "start": start}
+    if fleet := taken(asked):
+        return run_fleet(output, plan, sources, fleet, streams=streams, watch=watch, **asked)
     from planner.runs.inputs import are_several
 
     if streams is not None or are_several(sources, plan.request.workload.task):
