@@ -1,8 +1,8 @@
 """How many objects of a video go through one pass, once it is decided what runs.
 
-A frame of ten objects in one pass asks for a quarter to a third of the kernels of ten passes (docs/running.md), and a GPU
-waits for its host with SAM 2; a pass of several takes more memory. So memory that is surely left is spent on it, and
-nothing else: whether something fits is settled by passes of one object, which take least (tests/test_order.py).
+A frame of ten objects in one pass asks for a quarter to a third of the kernels of ten passes (docs/running.md), and a
+GPU waits for its host with SAM 2; a pass of several takes more memory. So memory that is surely left is spent on it,
+and nothing else: whether something fits is settled by passes of one object, which take least (tests/test_order.py).
 """
 
 from __future__ import annotations
