@@ -78,7 +78,7 @@ def _asked(plan: Plan, streams: int) -> str:
 def _bars(axes: Any, plan: Plan) -> None:
     """Memory by component, one bar for each configuration, against budget, usable and bound."""
     shown = _shown(plan)
-    colours = _colours([part for choice in shown for part in choice.estimate.components])
+    colours = colours_of([part for choice in shown for part in choice.estimate.components])
     for place, choice in enumerate(shown):
         _bar(axes, place, choice, colours)
     misses = [] if shown else _misses(plan)
@@ -134,7 +134,8 @@ def _misses(plan: Plan) -> Sequence[Rejection]:
     return plan.rejected[:SHOWN_BARS]
 
 
-def _colours(parts: Sequence[Component]) -> dict[str, str]:
+def colours_of(parts: Sequence[Component]) -> dict[str, str]:
+    """A colour for each name, as on the page."""
     names = dict.fromkeys(part.name for part in parts)
     others = iter(OTHER_COLOURS * len(names))
     return {name: COLOURS.get(name) or next(others) for name in names}

@@ -18,6 +18,8 @@ Reading = Literal["filled", "varying", "never"]
 """When a column is shown to people: where a cell says anything, where cells differ, or never."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What spreadsheets take a text for that begins so (OWASP, CSV injection)."""
+WHOLE = 28
+"""Letters up to which a cell of HTML is not wrapped."""
 _MARKUP = "\\`*_[]<>|#~&"
 
 
@@ -74,7 +76,7 @@ class Table:
         head, body, right = self._shown()
         place = ["right" if one else "left" for one in right]
         rows = [_html_row("th", head, place), *(_html_row("td", row, place) for row in body)]
-        return f"<table>{''.join(rows)}</table>"
+        return f'<div style="overflow-x:auto"><table>{"".join(rows)}</table></div>'
 
     def _shown(self) -> tuple[list[str], list[list[str]], list[bool]]:
         """Titles, cells and which columns stand on the right, of the columns that people see."""
@@ -148,7 +150,8 @@ def escaped(text: str) -> str:
 
 
 def _html_row(tag: str, cells: Sequence[str], places: Sequence[str]) -> str:
-    parts = (
-        f'<{tag} style="text-align:{place}">{escape(cell)}</{tag}>' for cell, place in zip(cells, places, strict=True)
-    )
+    parts = []
+    for cell, place in zip(cells, places, strict=True):
+        wide = "white-space:nowrap" if len(cell) <= WHOLE else f"min-width:{WHOLE}em"
+        parts.append(f'<{tag} style="text-align:{place};{wide}">{escape(cell)}</{tag}>')
     return f"<tr>{''.join(parts)}</tr>"
