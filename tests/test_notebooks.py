@@ -103,7 +103,10 @@ def test_a_simulation_and_a_confirmation_show_themselves() -> None:
 
 
 def test_a_rehearsal_shows_itself() -> None:
-    gpu = ImaginaryGpu("<b>T4</b>", (7, 5), 40, 1024, 15_000_000_000, 0, "GPU-0")
+    gpu = ImaginaryGpu(
+        name="<b>T4</b>", capability=(7, 5), multiprocessors=40, threads_per_multiprocessor=1024,
+        total_bytes=15_000_000_000, context_bytes=0, uuid="GPU-0",
+    )  # fmt: skip
     found = planner.Rehearsal(
         gpus=(gpu,), memory_bytes=gpu.total_bytes, completed=False, ran_out=True, out_of_memory=1, retries=0,
         allocated_bytes=1, reserved_bytes=2, context_bytes=0, total_bytes=2, least_bytes=None, kernels=7,

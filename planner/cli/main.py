@@ -43,6 +43,7 @@ COMMANDS = {
     "check": "planner.cli.check",
     "compare": "planner.cli.compare",
     "report": "planner.cli.report",
+    "explore": "planner.cli.explore",
     "doctor": "planner.cli.doctor",
     "limits": "planner.cli.limits",
     "need": "planner.cli.need",
