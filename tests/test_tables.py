@@ -137,3 +137,9 @@ def test_a_command_without_a_table_says_what_it_offers() -> None:
     assert found.code == 2
     assert "text, json" in found.err
     assert refusal(planner.PlannerError, planner.table, planner.predict(variant="tiny")) is not None
+
+
+def test_every_column_is_on_the_page() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "looking.md").read_text(encoding="utf-8")
+    names = {name for header in HEADERS.values() for name in header.split(",")}
+    assert {name for name in names if f"`{name}`" not in page} == set()

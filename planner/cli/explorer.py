@@ -13,7 +13,7 @@ from textual.widgets import Footer, Static
 
 from planner.cli.exploration import Answer, Exploration
 from planner.page.drawing import colours_of
-from planner.report.text import VERDICT_COLOURS, VERDICT_WORDS, accuracy_words, describe_workload, head
+from planner.report.text import VERDICT_COLOURS, VERDICT_WORDS, accuracy_words, describe_workload
 from planner.text.command_lines import describe
 from planner.text.units import format_size
 
@@ -55,6 +55,7 @@ class Explorer(App[Answer]):
         self.exploration = exploration
         self.answer = exploration.answer()
         self.place = 0
+        self._columns = COLUMNS
 
     def compose(self) -> ComposeResult:
         """The parts of the screen, from the top."""
@@ -65,6 +66,7 @@ class Explorer(App[Answer]):
 
     def on_resize(self, event: Resize) -> None:
         """Lay out anew; of a terminal that became too small say so."""
+        self._columns = event.size.width
         words = too_small(event.size.width, event.size.height)
         self.screen.set_class(words is not None, "small")
         self.query_one("#small", Static).update(f"{words or ''} Enlarge it, or leave with q.")
@@ -91,7 +93,12 @@ class Explorer(App[Answer]):
 
     def _show(self) -> None:
         plan = self.answer.plan
-        asked = [head(plan.request, plan.budget)[0], describe_workload(plan.request.workload)]
+        gpu, budget = plan.budget.gpu, plan.budget
+        asked = [
+            f"{gpu.name if gpu else 'budget'}: {format_size(budget.total_bytes)}, "
+            f"{format_size(budget.usable_bytes)} usable",
+            describe_workload(plan.request.workload),
+        ]
         texts = {
             "head": Text("\n".join(asked)),
             "rows": self._rows(),
@@ -130,7 +137,7 @@ class Explorer(App[Answer]):
     def _bar(self) -> Text:
         """Components from zero in a line; below it where the usable budget and the upper bound lie."""
         estimate, usable = self.answer.estimate, self.answer.plan.budget.usable_bytes
-        width = max(10, self.size.width - 4)
+        width = max(10, self._columns - 4)
         if estimate is None:
             return Text("")
         end = max(usable, estimate.upper_bytes)
@@ -143,17 +150,19 @@ class Explorer(App[Answer]):
         marks = [" "] * width
         for place, mark in ((estimate.upper_bytes, "┆"), (usable, "│")):
             marks[min(width - 1, round(place / end * width))] = mark
-        return bar.append("\n" + "".join(marks)).append("\n┆ upper bound  │ usable", style="dim")
+        return bar.append("\n" + "".join(marks))
 
     def _parts(self) -> Text:
         """Each component with its size, as many on a line as there is room for."""
         estimate, text, used = self.answer.estimate, Text(), 0
-        for part in estimate.components if estimate else ():
-            words = f"{part.name} {format_size(part.bytes)}"
-            if used and used + len(words) + 4 > self.size.width - 4:
+        if estimate is None:
+            return text
+        colours = colours_of(estimate.components)
+        parts = [("■", colours[part.name], f"{part.name} {format_size(part.bytes)}") for part in estimate.components]
+        for mark, colour, words in (*parts, ("┆", "bold", "upper bound"), ("│", "bold", "usable")):
+            if used and used + len(words) + 4 > self._columns - 4:
                 text.append("\n")
                 used = 0
-            text.append("■ ", style=colours_of(estimate.components)[part.name] if estimate else "")
-            text.append(f"{words}  ")
+            text.append(f"{mark} ", style=colour).append(f"{words}  ")
             used += len(words) + 4
         return text
