@@ -42,7 +42,9 @@ def check_picture(path: str | Path) -> Literal["svg", "png"]:
     """What the file's name asks for. Raises UsageError for another, EnvironmentFailure without matplotlib."""
     suffix = Path(path).suffix.lower()
     if suffix not in FORMATS:
-        raise UsageError(f"{path}: a picture is written as .svg or .png.", "Name the file so, such as plan.svg.")
+        raise UsageError(
+            f"A picture is written as .svg or .png, not as {str(path)!r}.", "Name the file so, such as plan.svg."
+        )
     _require()
     return "svg" if suffix == ".svg" else "png"
 
