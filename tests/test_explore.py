@@ -85,6 +85,8 @@ def test_rows_end_and_begin_again() -> None:
         assert app.exploration.rows[0].value == "large"
         await pilot.press("up", *["left"] * 30)
         assert app.exploration.rows[-1].value == 10**9
+        assert app.answer.plan.budget.total_bytes == 10**9
+        assert "1000 MB, 950 MB usable" in shown(app, "head")
         await pilot.press("down")
         assert app.place == 0
 

@@ -67,6 +67,7 @@ def test_a_plan_has_a_row_for_all_that_it_keeps() -> None:
     for row, estimate in zip(rows, estimates, strict=False):
         for name in ("allocated_bytes", "reserved_bytes", "context_bytes", "least_bytes", "total_bytes", "upper_bytes"):
             assert int(row[name]) == estimate[name]
+        assert row["verdict"] == ("tight" if estimate["upper_bytes"] > document["budget"]["usable_bytes"] else "fits")
     for row, rejected in zip(rows[len(kept) :], document["rejected"], strict=True):
         assert row["short_by_bytes"] == str(rejected["short_by_bytes"])
         assert row["reason"] == rejected["reason"]
