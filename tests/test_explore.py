@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import pty
 import select
 import shlex
+import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -20,7 +22,7 @@ import planner
 from planner.cli.exploration import Answer, Exploration
 from planner.cli.explorer import COLUMNS, LINES, Explorer
 from planner.text.units import format_size
-from tests.conftest import document_of, invoke
+from tests.conftest import ROOT, document_of, invoke, validate
 
 Script = Callable[[Explorer, Pilot[Answer]], Awaitable[None]]
 
@@ -141,30 +143,44 @@ def test_a_terminal_that_became_too_small_says_so() -> None:
     explore(script)
 
 
-def in_terminal(keys: bytes, columns: int, lines: int) -> tuple[int, str]:
+def in_terminal(keys: bytes, columns: int, lines: int, *words: str) -> tuple[int, str]:
     """The exit code and all that the command writes in a terminal of that size, after keys."""
-    code = "import sys; from planner.cli.main import main; sys.exit(main(['explore', '--vram', '2GB']))"
-    child, terminal = pty.fork()
-    if not child:
-        os.environ.update(COLUMNS=str(columns), LINES=str(lines), TERM="xterm-256color")
-        os.execv(sys.executable, [sys.executable, "-c", code])
-    seen, sent, end = b"", not keys, time.monotonic() + 60
-    while time.monotonic() < end:
-        ready, _, _ = select.select([terminal], [], [], 0.2)
-        try:
-            seen += os.read(terminal, 65536) if ready else b""
-        except OSError:
-            break
-        if not sent and b"print the command" in seen:
-            os.write(terminal, keys)
-            sent = True
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), seen.decode(errors="replace")
+    code = "import sys; from planner.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    terminal, inside = pty.openpty()
+    environment = {**os.environ, "COLUMNS": str(columns), "LINES": str(lines), "TERM": "xterm-256color"}
+    command = [sys.executable, "-c", code, "explore", "--vram", "2GB", *words]
+    with subprocess.Popen(
+        command, stdin=inside, stdout=inside, stderr=inside, start_new_session=True, env=environment, cwd=ROOT
+    ) as child:
+        os.close(inside)
+        seen, sent, end = b"", not keys, time.monotonic() + 60
+        while time.monotonic() < end:
+            ready, _, _ = select.select([terminal], [], [], 0.2)
+            try:
+                seen += os.read(terminal, 65536) if ready else b""
+            except OSError:  # its other end is closed
+                break
+            if not sent and b"print the command" in seen:
+                os.write(terminal, keys)
+                sent = True
+        else:
+            child.kill()
+    os.close(terminal)
+    return child.returncode, seen.decode(errors="replace")
 
 
 def test_in_a_terminal_enter_prints_the_command_last() -> None:
     code, seen = in_terminal(b"\r", 100, 30)
     assert code == 0
     assert seen.rstrip().splitlines()[-1].endswith("--precision autocast_bfloat16")
+
+
+def test_for_programs_enter_prints_the_plan() -> None:
+    code, seen = in_terminal(b"\x1b[D\r", 100, 30, "--format", "json")
+    assert code == 0
+    document = json.loads(seen[seen.index('{\r\n  "schema_version"') :])
+    validate(document)
+    assert document["request"]["pins"]["variant"] == "base_plus"
 
 
 def test_a_terminal_that_is_too_small_is_refused() -> None:
