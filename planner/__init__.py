@@ -35,11 +35,13 @@ __all__ = [
     "pack",
     "pick",
     "plan",
+    "plot",
     "predict",
     "predict_table",
     "rehearse",
     "save_report",
     "simulate",
+    "table",
 ]
 _IN = {
     "Configuration": "planner.nouns.run",
@@ -61,6 +63,8 @@ _IN = {
     "limits": "planner.api.questions",
     "need": "planner.api.questions",
     "pack": "planner.api.questions",
+    "plot": "planner.api.plot",
+    "table": "planner.api.table",
     "confirm": "planner.api.confirm",
     "Confirmation": "planner.api.confirm",
     "rehearse": "planner.api.rehearse",
@@ -74,10 +78,12 @@ if TYPE_CHECKING:
     from planner.api.pick import pick
     from planner.api.plan import plan
     from planner.api.plans import DoesNotFit, Plan
+    from planner.api.plot import plot
     from planner.api.predict import predict, predict_table
     from planner.api.questions import compare, limits, need, pack
     from planner.api.rehearse import Rehearsal, rehearse
     from planner.api.report import save_report
+    from planner.api.table import table
     from planner.errors import PlannerError
     from planner.nouns.run import Configuration
     from planner.preflight.checks import NotReady, Preflight

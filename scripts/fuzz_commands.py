@@ -202,7 +202,8 @@ class Maker:
                     sound = shlex.split(SOUND[option])
                     found.append(chance.choice(strange if chance.random() < odd else sound))
         if chance.random() < 0.4:
-            forms = ["json", "json", "text", *(["markdown", "sarif", "junit"] if command == "check" else ["xml"])]
+            tables = ["csv", "markdown"] if command in ("", "limits", "need", "gpus", "compare") else ["xml"]
+            forms = ["json", "json", "text", *(["markdown", "sarif", "junit"] if command == "check" else tables)]
             found += ["--format", chance.choice(forms)]
         return found + _needed(command, found, chance)
 

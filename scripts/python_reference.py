@@ -20,7 +20,7 @@ SHELVES = {
     "Predict": ("predict", "predict_table", "simulate"),
     "Run": ("load", "Session", "Configuration"),
     "Put it to the test": ("check", "Preflight", "confirm", "Confirmation", "rehearse", "Rehearsal"),
-    "Ask": ("limits", "need", "compare", "pack", "pick", "save_report"),
+    "Ask": ("limits", "need", "compare", "pack", "pick", "table", "plot", "save_report"),
 }
 ERRORS = ("PlannerError", "DoesNotFit", "NotReady")
 LINE = 100

@@ -52,7 +52,7 @@ def test_a_document_and_the_library_and_the_command_line_say_the_same_of_a_word(
 
 @pytest.mark.parametrize(("typed", "meant"), [("jsno", "json"), ("JSON", "json"), ("txt", "text")])
 def test_a_format_is_a_word_too(typed: str, meant: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = f"'--format': {typed!r} is not a format. Did you mean {meant}? Use one of: text, json."
+    expected = f"'--format': {typed!r} is not a format. Did you mean {meant}? Use one of: text, json, csv, markdown."
     refused = invoke("--vram", "2GB", "--format", typed)
     assert refused.code == 2 and expected in refused.err
     monkeypatch.setenv("SAM2_PLAN_FORMAT", typed)

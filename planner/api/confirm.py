@@ -17,6 +17,7 @@ from planner.nouns.brief import brief
 from planner.nouns.estimate import Estimate
 from planner.nouns.request import Gpu
 from planner.nouns.run import Configuration, Workload
+from planner.nouns.shown import shown
 from planner.text.units import check_size, counted, format_size, parse_count, parse_size
 
 FRAMES = 60
@@ -43,6 +44,7 @@ class Confirmation:
     """What a plan was found to take, beside what it predicts."""
 
     __repr__ = brief
+    _repr_html_ = shown
 
     confirmed: bool
     truth: str

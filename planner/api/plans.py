@@ -49,14 +49,6 @@ class Plan(PlaceablePlan):
         total = format_size(self.chosen.estimate.total_bytes)
         return f"<Plan: {self.verdict}: {describe(self.chosen.configuration)}; {total} of {usable}>"
 
-    def _repr_html_(self) -> str:
-        """What the command line prints, for notebooks."""
-        from html import escape
-
-        from planner.report.text import Style, plan_report
-
-        return f"<pre>{escape(plan_report(self, Style()))}</pre>"
-
     def require(self) -> FittingPlan:
         """This plan, where it chose something. For type checkers its `chosen` and `estimate` are then not None.
 

@@ -19,6 +19,7 @@ from planner.memory_model.current import known_model
 from planner.nouns.brief import brief
 from planner.nouns.estimate import Estimate
 from planner.nouns.run import Configuration, Transformers, Workload
+from planner.nouns.shown import shown
 from planner.nouns.words import ProcessingDevice, Runtime
 from planner.rehearsal.machine import ImaginaryGpu
 from planner.rehearsal.programs import Moment, Notes, Performance, perform
@@ -34,6 +35,7 @@ class Rehearsal:
     """What a run took on an imaginary GPU, in bytes. A figure that nothing counted is None, and `notes` say why."""
 
     __repr__ = brief
+    _repr_html_ = shown
 
     gpus: tuple[ImaginaryGpu, ...]
     memory_bytes: int

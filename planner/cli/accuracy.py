@@ -5,10 +5,8 @@ from __future__ import annotations
 import click
 
 from planner.cli import options
-from planner.cli.output import answer, echo
-from planner.nouns.words import Form
+from planner.cli.output import answer
 
-FORMS: tuple[Form, ...] = ("text", "json", "csv")
 EPILOG = """\b
 Examples:
   sam2-plan accuracy
@@ -24,7 +22,7 @@ Exit codes: 0 reported; 1 failed; 2 usage. Writes nothing. Refits the model some
 
 
 @click.command("accuracy", epilog=EPILOG)
-@options.form(FORMS, "what stdout holds")
+@options.table_format
 def command(output: str) -> None:
     """Report how far predictions are off, on rows that they were not fitted to.
 
@@ -33,12 +31,15 @@ def command(output: str) -> None:
     """
     from planner.memory_model.coefficients import FITTED_FILE
     from planner.memory_model.known import assess_known
-    from planner.report.accuracy import accuracy_csv, accuracy_document, accuracy_report
+    from planner.report.accuracy import accuracy_document, accuracy_report
+    from planner.tables.errors import accuracy_table
     from planner.text.locations import user_folder
 
     own = user_folder()
     assessment = assess_known(own if (own / FITTED_FILE).is_file() else None)
-    if output == "csv":
-        echo(accuracy_csv(assessment))
-    else:
-        answer(output, lambda: accuracy_document(assessment), lambda style: accuracy_report(assessment, style))
+    answer(
+        output,
+        lambda: accuracy_document(assessment),
+        lambda style: accuracy_report(assessment, style),
+        table=lambda: accuracy_table(assessment),
+    )

@@ -32,19 +32,25 @@ With --exit-code: 0 equal; 3 only the decisions are equal; 4 the decisions diffe
 @click.argument("first", metavar="PLAN")
 @click.argument("second", metavar="PLAN")
 @click.option("--exit-code", "detailed", is_flag=True, help="exit 0 only if the plans are equal, else 3 or 4")
-@options.output_format
+@options.table_format
 @click.pass_context
 def command(context: click.Context, /, output: str, first: str, second: str, detailed: bool) -> None:
     """Show what differs between two plans: request, decision, and where the bytes go."""
     from planner.api.plans import Plan
     from planner.api.questions import compare
     from planner.report.comparison import comparison_report
+    from planner.tables.plans import comparison_table
     from planner.wire.comparison import COMPARISON
 
     found = compare(Plan.load(first), Plan.load(second))
     names = (Path(first).name, Path(second).name)
     names = names if names[0] != names[1] else (first, second)
-    answer(output, lambda: COMPARISON.write(found), lambda style: comparison_report(found, names, style))
+    answer(
+        output,
+        lambda: COMPARISON.write(found),
+        lambda style: comparison_report(found, names, style),
+        table=lambda: comparison_table(found),
+    )
     context.exit(_exit_code(found) if detailed else 0)
 
 

@@ -15,6 +15,7 @@ from planner.report.layout import Style
 if TYPE_CHECKING:
     from planner.catalog.gpu_cards import KnownCard
     from planner.nouns.request import Gpu
+    from planner.tables.table import Table
 
     Listed = tuple[Gpu, MemorySource]
 
@@ -33,7 +34,7 @@ Exit codes: 0 listed; 1 failed; 2 usage or no such GPU. Writes nothing.
 
 @click.command("gpus", epilog=EPILOG)
 @click.argument("words", nargs=-1)
-@options.output_format
+@options.table_format
 def command(words: tuple[str, ...], output: str) -> None:
     """List the GPUs known by name, smallest first; with WORDS, those with all of these words in their name.
 
@@ -46,7 +47,7 @@ def command(words: tuple[str, ...], output: str) -> None:
         found = [find_gpu(" ".join(words)).gpu]  # which knows, or says what is near and what is not NVIDIA's
     sources = [source_of(card_of(gpu), gpu) for gpu in found]
     listed = list(zip(found, sources, strict=True))
-    answer(output, lambda: _document(listed), lambda style: _table(listed, style))
+    answer(output, lambda: _document(listed), lambda style: _text(listed, style), table=lambda: _table(listed))
 
 
 def _document(listed: Sequence[Listed]) -> dict[str, Any]:
@@ -55,7 +56,13 @@ def _document(listed: Sequence[Listed]) -> dict[str, Any]:
     return GPUS.write(gpus=[LISTED_GPU.write(gpu, memory_source=source) for gpu, source in listed])
 
 
-def _table(listed: Sequence[Listed], style: Style) -> str:
+def _table(listed: Sequence[Listed]) -> Table:
+    from planner.tables.budgets import gpus_table
+
+    return gpus_table(listed)
+
+
+def _text(listed: Sequence[Listed], style: Style) -> str:
     from planner.catalog.torch_builds import planned_build, why_no_code
     from planner.text.units import format_size
 

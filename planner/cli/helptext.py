@@ -17,6 +17,7 @@ SECTIONS = {
         "gpus": "The GPUs known by name",
         "compare": "What differs between two plans",
         "report": "Plans as a page to look at (HTML)",
+        "explore": "Change a plan with the arrow keys",
     },
     "Use a plan": {
         "checkpoints": "The official weights, and how to get them",

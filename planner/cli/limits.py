@@ -31,13 +31,19 @@ Exit codes: 0 something fits; 1 failed; 2 usage; 3 nothing fits at any resolutio
 @options.workload
 @options.pins
 @options.runtimes
-@options.output_format
+@options.table_format
 def command(output: str, **asked: Any) -> None:
     """Show how far a budget reaches: the most objects, frames and pixels for each variant."""
     from planner.api.questions import limits
     from planner.report.limits import carried_report
+    from planner.tables.budgets import limits_table
     from planner.wire.limits import LIMITS
 
     found = limits(**asked)
-    answer(output, lambda: LIMITS.write(found), lambda style: carried_report(found, style))
+    answer(
+        output,
+        lambda: LIMITS.write(found),
+        lambda style: carried_report(found, style),
+        table=lambda: limits_table(found),
+    )
     click.get_current_context().exit(found.exit_code)

@@ -8,16 +8,20 @@ from collections.abc import Sequence
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from planner.cli import options, settings
 from planner.cli.helptext import in_order, write_commands
+from planner.cli.looks import Saved
 from planner.cli.output import OutputFailure, answer, open_what_is_closed, report_error
 from planner.errors import EXIT_USAGE, EnvironmentFailure, Interrupted, PlannerError, UsageError
 from planner.report.layout import Style
 from planner.version import __version__
+
+if TYPE_CHECKING:
+    from planner.tables.table import Table
 
 CONTEXT_SETTINGS: dict[str, Any] = {"max_content_width": 110, "help_option_names": ["-h", "--help"]}
 EPILOG = """\b
@@ -33,12 +37,13 @@ else from a file (--config, $SAM2_PLAN_CONFIG, or config.yaml in the data folder
 
 \b
 Exit codes: 0 fits; 1 failed; 2 usage; 3 nothing fits; 4 fits tightly (--strict).
-Writes only the files of -o and --report; --exact also keeps its findings in the cache folder ($XDG_CACHE_HOME).
+Writes only the files of -o, --report and --plot; --exact also keeps its findings in the cache folder ($XDG_CACHE_HOME).
 """
 COMMANDS = {
     "check": "planner.cli.check",
     "compare": "planner.cli.compare",
     "report": "planner.cli.report",
+    "explore": "planner.cli.explore",
     "doctor": "planner.cli.doctor",
     "limits": "planner.cli.limits",
     "need": "planner.cli.need",
@@ -119,7 +124,7 @@ def _configured(context: click.Context, option: click.Parameter, path: str | Non
 @options.torch
 @options.runtimes
 @options.decision
-@options.output_format
+@options.table_format
 @click.option(
     "--config",
     metavar="FILE",
@@ -134,7 +139,14 @@ def _configured(context: click.Context, option: click.Parameter, path: str | Non
 )
 @click.pass_context
 def cli(
-    context: click.Context, /, output: str, path: str | None, report_path: str | None, exit_zero: bool, **asked: Any
+    context: click.Context,
+    /,
+    output: str,
+    path: str | None,
+    report_path: str | None,
+    plot_path: str | None,
+    exit_zero: bool,
+    **asked: Any,
 ) -> None:
     """Which SAM 2 configuration is the best one that fits this GPU, and how sure is that?
 
@@ -151,6 +163,8 @@ def cli(
         return
     import planner
 
+    saved = Saved(path, report_path, plot_path)
+    saved.check()
     if options.asks_for_several(asked):
         if asked.pop("exact"):
             raise UsageError(
@@ -161,25 +175,29 @@ def cli(
             raise UsageError("--runtime is for a plan of one process.", "Plan for one to compare it with others.")
         from planner.cli.packing import pack_streams
 
-        code = pack_streams(asked, output, path, report_path)
+        code = pack_streams(asked, output, saved)
         context.exit(0 if exit_zero and code in (3, 4) else code)
     del asked["gpus"], asked["shared"]
     asked["streams"] = asked["streams"] or 1
     plan = _exact_plan(asked) if asked["exact"] else planner.plan(**asked)
     if path is not None:
         plan.save(path)
-    if report_path is not None:
-        from planner.cli.report import keep_page
+    if saved.shown:
         from planner.page.answers import answer_of
 
-        keep_page([answer_of(plan, "plan" if path is None else Path(path).name)], report_path, (path,))
+        saved.show(answer_of(plan, "plan" if path is None else Path(path).name))
 
     def text(style: Style) -> str:
         from planner.report.text import plan_report
 
         return plan_report(plan, style, path)
 
-    answer(output, plan.to_dict, text)
+    def table() -> Table:
+        from planner.tables.plans import plan_table
+
+        return plan_table(plan)
+
+    answer(output, plan.to_dict, text, table=table)
     context.exit(0 if exit_zero and plan.exit_code in (3, 4) else plan.exit_code)
 
 

@@ -39,12 +39,18 @@ Exit codes: 0 answered; 1 failed; 2 usage. Writes nothing.
     show_default=True,
     help="how many sizes of cards to list; 0 looks none up",
 )
-@options.output_format
+@options.table_format
 def command(output: str, **asked: Any) -> None:
     """Show the smallest budgets for a request, and the cards that have them."""
     from planner.api.questions import need
     from planner.report.need import needed_report
+    from planner.tables.budgets import need_table
     from planner.wire.need import NEED
 
     found = need(**asked)
-    answer(output, lambda: NEED.write(found), lambda style: needed_report(found, style))
+    answer(
+        output,
+        lambda: NEED.write(found),
+        lambda style: needed_report(found, style),
+        table=lambda: need_table(found),
+    )

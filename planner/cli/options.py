@@ -116,6 +116,11 @@ def form(known: tuple[Form, ...], words: str) -> Decorator:
 
 output_format = form(("text", "json"), "text for people, json for programs (one document, for errors too)")
 
+table_format = form(
+    ("text", "json", "csv", "markdown"), "text for people, json for programs (errors too), csv or markdown: the table"
+)
+"""Of commands whose answer has a table."""
+
 workload = stack(
     click.option("--task", type=Word(TASKS), default="video", show_default=True, help="what SAM 2 is to do"),
     click.option("--objects", metavar="N", default="1", show_default=True, help="objects tracked or prompted at once"),
@@ -219,6 +224,9 @@ decision = stack(
     click.option("--explain", is_flag=True, help="say for every candidate why it was or was not chosen"),
     click.option("-o", "--output", "path", metavar="FILE", help="save the plan too (.json: JSON, else YAML)"),
     click.option("--report", "report_path", metavar="FILE", help="save a page to look at, too (HTML)"),
+    click.option(
+        "--plot", "plot_path", metavar="FILE", help="save two pictures of it, too (.svg, .png); needs the extra plot"
+    ),
     click.option("--strict", is_flag=True, help="exit 4 if the choice fits only tightly"),
     click.option("--exit-zero", is_flag=True, help="exit 0 even if nothing fits"),
     exact,

@@ -10,12 +10,15 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar, TextIO
+from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 
 import click
 
 from planner.errors import EnvironmentFailure, PlannerError
 from planner.report.layout import Style
+
+if TYPE_CHECKING:
+    from planner.tables.table import Table
 
 _TO_PASTE = re.compile(r"\b(?:sam2-plan|pip) \w")
 
@@ -54,9 +57,19 @@ def echo(text: str) -> None:
 
 
 def answer(
-    form: str, document: Callable[[], dict[str, Any]], text: Callable[[Style], str], path: str | None = None
+    form: str,
+    document: Callable[[], dict[str, Any]],
+    text: Callable[[Style], str],
+    path: str | None = None,
+    table: Callable[[], Table] | None = None,
 ) -> None:
-    """Print an answer as JSON or as text for people, whichever is asked for; `path`: save the JSON there too."""
+    """Print an answer as JSON, as text for people, or as its table, whichever is asked for.
+
+    path: save the JSON there too.
+    """
+    if table is not None and form in ("csv", "markdown"):
+        echo(table().csv() if form == "csv" else table().markdown())
+        return
     made = ""
     if form == "json" or path is not None:
         from planner.wire.text import json_text

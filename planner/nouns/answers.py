@@ -14,6 +14,7 @@ from planner.nouns.brief import brief
 from planner.nouns.plan import Plan, Stock
 from planner.nouns.request import Budget, Headroom, Request
 from planner.nouns.run import Configuration
+from planner.nouns.shown import shown
 from planner.nouns.words import LostBy, Origin, Purpose, Runtime, Standing, Verdict
 
 if TYPE_CHECKING:
@@ -140,6 +141,7 @@ class Carried:
     """How far a budget reaches, variant by variant: the answer of `limits`."""
 
     __repr__ = brief
+    _repr_html_ = shown
 
     request: Request
     budget: Budget
@@ -205,6 +207,7 @@ class Needed:
     """What a request needs: the answer of `need`."""
 
     __repr__ = brief
+    _repr_html_ = shown
 
     request: Request
     headroom: Headroom
@@ -252,6 +255,7 @@ class Comparison:
     """Two plans side by side."""
 
     __repr__ = brief
+    _repr_html_ = shown
 
     first: Plan
     second: Plan
@@ -310,6 +314,7 @@ class Packing:
     """Several independent streams of one request on the GPUs there are."""
 
     __repr__ = brief
+    _repr_html_ = shown
 
     streams: int
     plan: Plan

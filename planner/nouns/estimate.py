@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from planner.nouns.brief import brief
+from planner.nouns.shown import shown
 from planner.nouns.words import (
     ExactMethod,
     ProvenanceKind,
@@ -70,6 +71,7 @@ class Estimate:
     """Predicted bytes on the GPU at the peak of a run."""
 
     __repr__ = brief
+    _repr_html_ = shown
 
     allocated_bytes: int
     """Bytes of tensors (torch.cuda.max_memory_allocated)."""

@@ -15,6 +15,7 @@ from planner.nouns.brief import brief
 from planner.nouns.estimate import Asked, Estimate
 from planner.nouns.request import Budget, Request
 from planner.nouns.run import Configuration
+from planner.nouns.shown import shown
 from planner.nouns.words import (
     Attention,
     Precision,
@@ -171,6 +172,7 @@ class Plan:
     """The decision and everything that supports it."""
 
     __repr__ = brief
+    _repr_html_ = shown
 
     request: Request
     budget: Budget

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
-from dataclasses import fields
-from io import StringIO
 from typing import Any
 
 from planner.memory_model.assessment import Assessment, Judged, Score
@@ -102,33 +99,6 @@ def accuracy_report(assessment: Assessment, style: Style | None = None) -> str:
         lines += [title, "", *_table("runtime and task", [(group.name, group.score) for group in measured], style), ""]
     ends = [style.prose(CAVEAT), *([] if measured else [NOTHING_MEASURED])]
     return style.page([*lines, *_bound(assessment, style), "", *ends])
-
-
-def accuracy_csv(assessment: Assessment) -> str:
-    """Every score as a line: what was judged, by what truth, how many rows, and the figures as fractions and bytes."""
-    out = StringIO()
-    names = [field.name for field in fields(Score) if field.name != "coverage"]
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["section", "name", "truth", *names, "coverage_low", "coverage_high"])
-    sections: dict[str, list[tuple[str, str, Score | None]]] = {
-        "whole": [(group.name, group.truth, group.score) for group in assessment.whole],
-        "unnamed": [(group.name, group.truth, group.score) for group in assessment.unnamed],
-        "allocated": [(group.name, group.truth, group.score) for group in assessment.allocated],
-        "held_out": [(f"{group.by} {group.name}", group.truth, group.score) for group in assessment.groups],
-        "others": [(f"{name}, {key}", "rehearsed", found) for name, key, found in assessment.others],
-    }
-    for section, rows in sections.items():
-        for name, truth, found in rows:
-            if found is not None:
-                low, high = found.coverage or ("", "")
-                writer.writerow([section, name, truth, *(_cell(getattr(found, one)) for one in names), low, high])
-    for row in assessment.public:
-        writer.writerow(["public", f"{row.what}, {row.gpu}", "measured by others", 1, row.error])
-    return out.getvalue()
-
-
-def _cell(value: Any) -> Any:
-    return "" if value is None else value
 
 
 def _public(rows: Sequence[PublicRow], style: Style) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from planner.nouns.words import CheckStatus
 from planner.preflight.checks import FAIL, PASS, SKIP, WARN, Preflight
 from planner.report.preflight import summary
+from planner.tables.table import escaped, markdown_lines
 from planner.text.units import format_size
 
 ICONS: dict[CheckStatus, str] = {PASS: "✅", WARN: "⚠️", FAIL: "❌", SKIP: "⏭️"}
@@ -12,35 +13,21 @@ ICONS: dict[CheckStatus, str] = {PASS: "✅", WARN: "⚠️", FAIL: "❌", SKIP:
 
 def preflight_markdown(found: Preflight) -> str:
     """A heading, a table of the checks, and the bytes by component in a fold."""
-    lines = [f"### {ICONS[found.status]} {_text(summary(found))}", ""]
-    lines += _table(["", "check", "found", "what to do"], [
-        [ICONS[check.status], _code(check.name), _text(check.found), _text(check.action or "")]
+    lines = [f"### {ICONS[found.status]} {escaped(summary(found))}", ""]
+    lines += markdown_lines(["", "check", "found", "what to do"], [
+        [ICONS[check.status], _code(check.name), escaped(check.found), escaped(check.action or "")]
         for check in found.checks
     ])  # fmt: skip
     if found.policy:
         lines += ["", f"Policy {_code(found.policy)} ({found.policy_mode})."]
     if found.estimate:
-        rows = [[_text(part.name), format_size(part.bytes), part.provenance] for part in found.estimate.components]
+        rows = [[escaped(part.name), format_size(part.bytes), part.provenance] for part in found.estimate.components]
         rows.append(["**total**", f"**{format_size(found.estimate.total_bytes)}**", ""])
         rows.append(["upper bound", format_size(found.estimate.upper_bytes), ""])
         rows.append(["the least it completes in", format_size(found.estimate.least_bytes), ""])
         lines += ["", "<details><summary>Predicted memory</summary>", ""]
-        lines += [*_table(["component", "bytes", "origin"], rows), "", "</details>"]
+        lines += [*markdown_lines(["component", "bytes", "origin"], rows), "", "</details>"]
     return "\n".join(lines) + "\n"
-
-
-def _table(head: list[str], rows: list[list[str]]) -> list[str]:
-    return [_row(head), _row(["---"] * len(head)), *map(_row, rows)]
-
-
-def _row(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _text(text: str) -> str:
-    """Text that no renderer takes for markup, on one line."""
-    escaped = "".join(f"\\{letter}" if letter in "\\`*_[]<>|#~&" else letter for letter in text)
-    return " ".join(escaped.split())
 
 
 def _code(text: str) -> str:

@@ -19,6 +19,7 @@ from planner.memory_model.host import host_components
 from planner.nouns.brief import brief
 from planner.nouns.estimate import Component, Phase
 from planner.nouns.run import PHASES, Run, Usage
+from planner.nouns.shown import shown
 from planner.nouns.words import (
     Attention,
     DrivenRuntime,
@@ -66,6 +67,7 @@ class Simulation:
     """The GPU memory of one run, as a trace of the real code finds it, in bytes."""
 
     __repr__ = brief
+    _repr_html_ = shown
 
     configuration: Mapping[str, Any]
     """What was simulated, as given to `simulate`, with the defaults filled in."""
