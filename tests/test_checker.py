@@ -16,7 +16,7 @@ from tests.conftest import document_of
 from tests.oracle import world_faults
 
 Document = dict[str, Any]
-TIGHT = ("--vram", "0.8GB", "--objects", "10", "--host-memory", "2GB")
+TIGHT = ("--vram", "0.48GB", "--objects", "10", "--host-memory", "2GB")
 NOTHING = ("--vram", "0.2GB", "--objects", "10")
 
 
@@ -69,7 +69,7 @@ FAULTS = [
     ("estimate.least_bytes", lambda size: size // 2, "least is below the tensors or above the total"),
     ("estimate.least_bytes", lambda size: size * 2, "least is below the tensors or above the total"),
     ("rejected.0.total_bytes", lambda size: size // 2, "a rejection takes less with room to spare"),
-    ("rejected.0.need_bytes", lambda _: 5 * 10**8, "what was rejected fits"),
+    ("rejected.0.need_bytes", lambda _: 4 * 10**8, "what was rejected fits"),
     ("rejected.0.limit_bytes", lambda size: size + 1, "a rejection names another limit"),
     ("rejected.0.short_by_bytes", lambda size: size + 1, "short by another amount"),
     ("rejected.0.need_bytes", lambda _: None, "a rejection without its figures"),

@@ -271,7 +271,8 @@ def test_what_was_measured_here_goes_before_all_else_on_that_gpu(fitted: Coeffic
         version="2.1", precision="autocast_bfloat16", attention="auto", objects=1, frames=None, frame_size=None,
         object_batch=None, bounded_memory_bank=True, offload_video=False, offload_state=False, **asked,
     )  # fmt: skip
-    simulated = shipped.totals(configuration, workload, (8, 6))
+    # By the law, as what was measured corrects it: of a capability that no run was rehearsed on.
+    simulated = shipped.totals(configuration, workload, (8, 7))
     assert here.reserved_bytes == pytest.approx(simulated.reserved * 1.2, rel=5e-3)
     assert here.context_bytes == 333_000_000
     assert "measured" in {part.provenance for part in here.components}

@@ -64,7 +64,7 @@ def test_the_verdict_is_planning_s_for_that_very_configuration(plan_path: Path) 
     """Planning may find another way of running the same where this one would be tight; a check judges this one."""
     held = planner.Plan.load(plan_path)
     assert held.estimate is not None
-    for size in ("0.6GB", "1.2GB", "1.28GB", "1.31GB", tight_size(held), "1.42GB", "1.47GB", "40GB"):
+    for size in ("0.6GB", "1GB", "1.28GB", "1.31GB", tight_size(held), "1.42GB", "1.47GB", "40GB"):
         found = planner.check(held, vram=size)
         now = found.estimate
         assert found.budget is not None and now is not None
@@ -89,7 +89,7 @@ def test_more_memory_is_never_worse(one: int, other: int) -> None:
 
 def test_what_would_help_is_verified(plan_path: Path) -> None:
     """The command that is proposed plans; where none is, the size named has a plan and less has none."""
-    action = checks(str(plan_path), "--vram", "1.2GB", code=3)["memory"]["action"]
+    action = checks(str(plan_path), "--vram", "1GB", code=3)["memory"]["action"]
     words = action.split("sam2-plan ")[1].split()
     assert invoke(*words[: words.index("-o")]).code == 0
     action = checks(str(plan_path), "--vram", hopeless_size(), code=3)["memory"]["action"]
@@ -326,7 +326,7 @@ def test_nobody_waits_for_a_report_or_a_budget_which_stay_as_they_are(
     monkeypatch.setattr("time.sleep", lambda seconds: pytest.fail("it waited"))
     full = report(tmp_path, [gpu(card_free_bytes=10**9)])
     assert checks(str(plan_path), "--simulate-gpu", str(full), "--wait", "1h", code=3)["memory"]["status"] == FAIL
-    assert checks(str(plan_path), "--vram", "1.2GB", "--wait", "1h", code=3)
+    assert checks(str(plan_path), "--vram", "1GB", "--wait", "1h", code=3)
 
 
 MAIN_ON = """
@@ -404,7 +404,7 @@ def test_what_is_no_plan_is_exit_2(tmp_path: Path) -> None:
 
 
 def test_exit_codes_can_be_changed_and_errors_stay_errors(plan_path: Path) -> None:
-    nothing = ("check", str(plan_path), "--vram", "1.2GB")
+    nothing = ("check", str(plan_path), "--vram", "1GB")
     assert invoke(*nothing).code == 3
     assert invoke(*nothing, "--not-fit-exit-code", "77").code == 77
     assert invoke(*nothing, "--not-fit-exit-code", "0").code == 0
@@ -416,7 +416,7 @@ def test_exit_codes_can_be_changed_and_errors_stay_errors(plan_path: Path) -> No
 
 def test_of_several_failures_what_does_not_fit_decides(plan_path: Path, tmp_path: Path) -> None:
     missing = ("--checkpoint", str(tmp_path / "none.pt"), "--out", str(tmp_path / "no" / "masks"))
-    assert checks(str(plan_path), "--vram", "1.2GB", *missing, code=3)
+    assert checks(str(plan_path), "--vram", "1GB", *missing, code=3)
     assert checks(str(plan_path), "--vram", "3GB", *missing, code=2)
     assert checks(str(plan_path), "--vram", "3GB", *missing[2:], code=1)
 
@@ -425,7 +425,7 @@ def test_from_python_it_raises_only_where_it_is_required(plan_path: Path) -> Non
     plan = planner.Plan.load(plan_path)
     found = planner.check(plan, vram="3GB")
     assert found.require() is found and found.to_dict()["status"] == "pass"
-    short = planner.check(plan, vram="1.2GB")
+    short = planner.check(plan, vram="1GB")
     error = refusal(planner.NotReady, short.require)
     assert error is not None and error.exit_code == 3 and error.preflight is short
     assert "memory: large 2.1" in error.message and "sam2-plan --vram" in error.hint

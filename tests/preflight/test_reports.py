@@ -184,7 +184,7 @@ def test_whatever_was_found_stays_readable_in_every_form(name: str, found: str, 
 def test_sarif_names_the_plan_by_a_uri(path: str) -> None:
     from dataclasses import replace
 
-    found = replace(planner.check(planner.plan(vram="3GB"), vram="1GB"), name=path)
+    found = replace(planner.check(planner.plan(vram="3GB"), vram="0.7GB"), name=path)
     (location,) = preflight_sarif(found)["runs"][0]["results"][0]["locations"]
     uri = location["physicalLocation"]["artifactLocation"]["uri"]
     assert uri.isascii() and " " not in uri
