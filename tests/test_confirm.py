@@ -169,7 +169,18 @@ def saved(tmp_path: Path, *words: str) -> Path:
 @pytest.mark.parametrize("task", ["image", "video"])
 def test_the_simulator_agrees_with_a_plan_and_nothing_claims_a_gpu(task: str, tmp_path: Path) -> None:
     pytest.importorskip("sam2", reason="simulating runs the sam2 package")
-    words = ("--vram", "1.5GB", "--task", task, "--variant", "tiny", "--resolution", "512", "--precision", "float16")
+    words = (
+        "--vram",
+        "1.5GB",
+        "--task",
+        task,
+        "--variant",
+        "tiny",
+        "--resolution",
+        {"image": "768", "video": "512"}[task],
+        "--precision",
+        "float16",
+    )
     path = saved(tmp_path, *words)
     outcome = invoke("confirm", str(path), "--simulate", "--format", "json", "-o", str(tmp_path / "report.json"))
     document = outcome.document

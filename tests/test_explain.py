@@ -162,7 +162,7 @@ def test_the_weights_break_large_on_a_small_card() -> None:
     parameters = {"large": 224_430_000, "base_plus": 80_830_000}
     excess = (parameters["large"] - parameters[plan.chosen.variant]) * 2
     assert first.excess_bytes == pytest.approx(excess, rel=0.01)
-    assert "weights: 736 MB more than in the choice" in first.reason
+    assert "weights: 287 MB more than in the choice" in first.reason
 
 
 def test_what_the_gpu_cannot_run_is_said_to_lack_the_capability() -> None:

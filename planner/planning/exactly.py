@@ -14,7 +14,7 @@ from planner.nouns.estimate import Asked
 from planner.nouns.request import Budget, Request
 from planner.nouns.run import Configuration
 from planner.planning.candidates import SURE, CandidateClass, Member, candidate_classes, larger_passes
-from planner.planning.passes import ways_within
+from planner.planning.passes import ways_within, with_largest_pass
 from planner.planning.ranking import Key as Rank
 from planner.planning.weighing import Weighed, weigh
 
@@ -72,7 +72,8 @@ def settle(
             break
         best = weighed.best
         if found is None and runs + 1 == most and best is not None and not is_asked(best, weighed.within[id(best)]):
-            candidate, member = best, weighed.within[id(best)]
+            candidate = best
+            member = with_largest_pass(weighed, request, ways_within(request, budget, now)).within[id(best)]
             found = answers.recall(candidate.configuration(member))
         remembered += found is not None
         if found is None:

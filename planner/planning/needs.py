@@ -22,6 +22,7 @@ from planner.planning.candidates import (
     CandidateClass,
     Member,
     candidate_classes,
+    larger_passes,
     open_precisions,
     resolutions,
 )
@@ -181,11 +182,13 @@ def _need(
             whose.configuration(candidate, member), request.workload, None, *whose
         )
 
-    preferred = candidate.members[0]
+    preferred = _preferred(candidate, request, whose)
     budgets = {
         "budget_bytes": smallest_for(lambda size: int(totals(smallest, size).least), headroom),
         "sure_budget_bytes": smallest_for(lambda size: int(totals(sure, size).upper), headroom),
-        "preferred_budget_bytes": smallest_for(lambda size: int(totals(preferred, size).upper), headroom),
+        "preferred_budget_bytes": smallest_for(
+            lambda size: max(int(totals(way, size).upper) for way in preferred), headroom
+        ),
     }
     budget = budgets["budget_bytes"]
     of_smallest = totals(smallest, budget)
@@ -216,6 +219,15 @@ def _need(
         command=command,
         reasons=reasons,
     )
+
+
+def _preferred(candidate: CandidateClass, request: Request, whose: Whose) -> list[Member]:
+    """The way that planning prefers, and of our video the largest pass, which it takes once that surely fits."""
+    first = candidate.members[0]
+    if whose.runtime != "own":
+        return [first]
+    passes = larger_passes(request.workload, first.offload_state)
+    return [first, *(first._replace(object_batch=batch) for batch, _ in passes[:1])]
 
 
 def _pins_of(candidate: CandidateClass, pins: Pins) -> Pins:

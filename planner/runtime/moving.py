@@ -24,6 +24,7 @@ def move(network: Network, device: torch.device) -> None:
     One tensor after the other, so that both devices together hold hardly more than one copy. May be repeated, also
     after it failed: what is there already stays.
     """
+    network.forget_hoisted()
     held: dict[int, _Held] = {}
     for container, key, tensor in _tensors(network):
         held.setdefault(id(tensor), _Held(tensor, [])).places.append((container, key))

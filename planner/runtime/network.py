@@ -83,6 +83,11 @@ class Network:
         other.configuration = configuration
         return other
 
+    def forget_hoisted(self) -> None:
+        """Let go of what is kept because it does not change between frames; it is made again when it is wanted."""
+        self.last_pointers = None
+        self.nothing.clear()
+
     # -- running --------------------------------------------------------------------------------------
 
     @contextlib.contextmanager

@@ -29,6 +29,8 @@ def checks(*words: str, code: int) -> dict[str, dict[str, Any]]:
 
 
 def test_a_sound_machine_passes_everything_that_is_named(plan_path: Path, tmp_path: Path) -> None:
+    # For less memory, hence passes of two: of five this card is known to take an eighth more than any card may.
+    planner.plan(vram="1.5GB", objects=10).save(plan_path)
     found = checks(str(plan_path), "--simulate-gpu", str(report(tmp_path)), "--out", str(tmp_path / "masks"), code=0)
     assert {name: check["status"] for name, check in found.items()} == {
         "gpu": PASS, "driver": PASS, "memory": PASS, "prediction": PASS, "torch": PASS, "sam2": PASS,

@@ -202,11 +202,13 @@ def test_confirm_holds_a_plan_to_its_budget_and_says_what_it_took(folder: Path, 
     assert found["confirmed"] and found["within_upper_bound"] and found["recorded"]
     took = {one["name"]: one["found_bytes"] for one in found["components"]}
     assert took["allocated"] + took["allocator cache"] + took["cuda context"] + took["unaccounted"] == took["total"]
-    short = document(sam2_plan_on_stage(*words, "--cap", "480MB", variables=home), 5)
+    # Less than the tensors and the context: whatever the allocator gives back, it is not enough.
+    cap = took["allocated"] + took["cuda context"] - 10 * MB
+    short = document(sam2_plan_on_stage(*words, "--cap", f"{cap // 1000}kB", variables=home), 5)
     assert (short["outcome"], short["within_upper_bound"]) == ("out_of_memory", None)
     reached = {one["name"]: one["found_bytes"] for one in short["components"]}
     assert 0 < reached["allocated"] < took["allocated"]
-    assert reached["total"] <= 480 * MB
+    assert reached["total"] <= cap
 
 
 def test_measure_keeps_rows_and_fit_takes_none_of_an_imaginary_gpu_for_measured(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def test_a_fork_takes_what_a_process_of_its_own_takes(forks: Forks, asked: Trial
 
 def test_each_fork_has_its_own_gpu_and_its_end_is_not_the_next_one_s(forks: Forks) -> None:
     asked = trial("own", "image")
-    small = forks.run(asked, imaginary_gpu("RTX 3060", total_bytes=100 * 2**20, context_bytes=0))
+    small = forks.run(asked, imaginary_gpu("RTX 3060", total_bytes=60 * 2**20, context_bytes=0))
     large = forks.run(asked, imaginary_gpu("RTX 5090"))
     impossible = forks.run(asked, imaginary_gpu("Tesla T4"))
     assert small.outcome == OUT_OF_MEMORY
