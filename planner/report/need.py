@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from planner.nouns.answers import Cards, Need, Needed
 from planner.nouns.request import Headroom
+from planner.nouns.run import Workload
 from planner.nouns.words import Purpose
 from planner.report.prediction import RUNTIMES_IN_WORDS
 from planner.report.text import Style, describe_workload
@@ -27,7 +28,8 @@ def needed_report(needed: Needed, style: Style) -> str:
     lines += [f"headroom {_headroom(needed.headroom)}", ""]
     lines.append(style("What it needs", bold=True) + f", on {RUNTIMES_IN_WORDS[needed.runtime]}")
     merged = _merged(needed.needs)
-    rows = [["", "", "fits from", "card", "surely from", "card", ""], *map(_row, merged)]
+    heading = ["", "", "fits from", "card", "surely from", "card", ""]
+    rows = [heading, *(_row(alike, request.workload) for alike in merged)]
     lines += style.table(rows, (2, 4), keys=2, joined=("card",))
     note = "; autocast and half: in bfloat16 or float16" if any(len(alike) > 1 for alike in merged) else ""
     lines.append(f"  surely: the upper bound lies within it too{note}")
@@ -54,7 +56,7 @@ def _bytes(need: Need) -> tuple[object, ...]:
     return need.configuration.variant, need.configuration.resolution, need.need_bytes, need.upper_bytes
 
 
-def _row(alike: list[Need]) -> list[str]:
+def _row(alike: list[Need], workload: Workload) -> list[str]:
     need = alike[0]
     name = describe(need.configuration)
     if len(alike) > 1:
@@ -66,20 +68,30 @@ def _row(alike: list[Need]) -> list[str]:
         need.card or "none",
         _size(need.sure_budget_bytes),
         need.sure_card or "none",
-        _ways(need),
+        _points(need) if workload.task == "automask" else _ways(need, workload),
     ]
 
 
-def _ways(need: Need) -> str:
+def _ways(need: Need, workload: Workload) -> str:
     """The ways that take so little, where they are not the preferred one."""
     least, sure = need.configuration, need.sure_configuration
+    words = []
     if least.offload_state:
-        words = "memory bank on the host"
-        return f"{words}, on the GPU {_from(need)}" if sure.offload_state else f"{words}, surely on the GPU"
-    if least.object_batch != sure.object_batch or need.preferred_budget_bytes != need.sure_budget_bytes:
-        words = f"points per batch: {least.object_batch}, surely {sure.object_batch}"
-        return words if need.preferred_budget_bytes == need.sure_budget_bytes else f"{words}, 64 {_from(need)}"
-    return ""
+        words.append("memory bank on the host" + ("" if sure.offload_state else ", surely on the GPU"))
+    if need.preferred_budget_bytes != need.sure_budget_bytes:
+        where = "on the GPU" if least.offload_state else ""
+        passes = "in the largest passes" if workload.task == "video" and workload.objects > 1 else ""
+        words.append(f"{' '.join(part for part in (where, passes) if part)} {_from(need)}")
+    return "; ".join(words)
+
+
+def _points(need: Need) -> str:
+    """Of automatic masks: points of a pass."""
+    least, sure = need.configuration, need.sure_configuration
+    if least.object_batch == sure.object_batch and need.preferred_budget_bytes == need.sure_budget_bytes:
+        return ""
+    words = f"points per batch: {least.object_batch}, surely {sure.object_batch}"
+    return words if need.preferred_budget_bytes == need.sure_budget_bytes else f"{words}, 64 {_from(need)}"
 
 
 def _from(need: Need) -> str:
