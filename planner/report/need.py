@@ -79,9 +79,9 @@ def _ways(need: Need, workload: Workload) -> str:
     if least.offload_state:
         words.append("memory bank on the host" + ("" if sure.offload_state else ", surely on the GPU"))
     if need.preferred_budget_bytes != need.sure_budget_bytes:
-        where = "on the GPU" if least.offload_state else ""
-        passes = "in the largest passes" if workload.task == "video" and workload.objects > 1 else ""
-        words.append(f"{' '.join(part for part in (where, passes) if part)} {_from(need)}")
+        # The largest passes are taken with the memory bank on the GPU.
+        several = workload.task == "video" and workload.objects > 1
+        words.append(f"{'largest passes' if several else 'on the GPU'} {_from(need)}")
     return "; ".join(words)
 
 
