@@ -273,7 +273,7 @@ def test_a_plan_asks_for_the_card_where_that_decides() -> None:
     assert sum("decides" in warning and "--gpu" in warning for warning in decided.warnings) == 1
     for size in (estimate.upper_bytes + 10**7, estimate.total_bytes + 10**7):
         assert not any("decides" in warning for warning in planner.plan(vram=size, headroom="none", **pins).warnings)
-    short = estimate.total_bytes - (estimate.context_bytes - estimate.context_low_bytes) // 2
+    short = estimate.least_bytes - (estimate.context_bytes - estimate.context_low_bytes) // 2
     turned_down = planner.plan(vram=short, headroom="none", **pins)
     assert turned_down.verdict == "does_not_fit"
     assert any("decides" in warning for warning in turned_down.warnings)

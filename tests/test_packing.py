@@ -430,7 +430,7 @@ def test_strict_and_exit_zero_decide_the_exit_code() -> None:
             ("--vram", "8GB,24GB"),
             ["8,000,000,000 B", "24,000,000,000 B", "2 streams", "32 streams", "no card"],
         ),
-        (("--vram", "0.7GB", "--gpus", "3", "--streams", "4"), ["3 x 700 MB", "on the host", "Why not better", "Try"]),
+        (("--vram", "0.9GB", "--gpus", "3", "--streams", "4"), ["3 x 900 MB", "on the host", "Why not better", "Try"]),
         (("--gpu", "RTX 3090", "--streams", "2", "--gpus", "3"), ["at most 31 frames/s", "eager", "15.6", "idle"]),
         (("--vram", "0.5GB", "--streams", "3"), ["DOES NOT FIT", "158 MB each", "Nearest misses", "1 stream fits"]),
         (("--vram", "24GB", "--streams", "40", "--explain"), ["candidate classes", "and so on, 40 in all"]),

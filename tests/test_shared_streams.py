@@ -81,7 +81,7 @@ def test_checking_a_plan_counts_all_of_its_clips(tmp_path: Path) -> None:
     one = planner.plan(objects=5, vram="3GB", **{**PINS, "gpu": None}).require()
     words = ("check", str(tmp_path / "plan.yaml"), "--format", "json", "--vram")
     assert invoke(*words, "3GB").code == 0
-    enough_for_one = f"{int(one.estimate.upper_bytes * 1.1) // 10**6}MB"
+    enough_for_one = f"{int(one.estimate.total_bytes * 1.1) // 10**6}MB"
     assert invoke(*words, enough_for_one).code == 3
     one.save(tmp_path / "plan.yaml")
     assert invoke(*words, enough_for_one).code == 0

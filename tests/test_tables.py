@@ -58,7 +58,7 @@ def test_the_header_stays(words: str) -> None:
 
 
 def test_a_plan_has_a_row_for_all_that_it_keeps() -> None:
-    document, rows = document_of(["--vram", "1GB"]), rows_of("--vram 1GB")
+    document, rows = document_of(["--vram", "0.5GB"]), rows_of("--vram 0.5GB")
     kept = [document["chosen"], *document["alternatives"]]
     estimates = [document["estimate"], *(one["estimate"] for one in document["alternatives"])]
     assert [row["standing"] for row in rows] == (

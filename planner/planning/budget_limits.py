@@ -7,10 +7,11 @@ from dataclasses import replace
 from itertools import chain
 
 from planner.memory_model import MemoryModel
+from planner.memory_model.terms import WIDTH_OF
 from planner.nouns.answers import Carried, Reach
 from planner.nouns.request import Budget, Request
 from planner.nouns.run import Configuration, Workload
-from planner.nouns.words import VARIANTS, VERSIONS, Runtime
+from planner.nouns.words import VARIANTS, VERSIONS, WIDTHS, Runtime
 from planner.planning.candidates import CandidateClass, candidate_classes
 from planner.planning.choice_limits import SMALLEST_STEPS, Span, how_short, objects_of, scaled
 from planner.planning.others import others
@@ -51,7 +52,7 @@ def carried(
 
 
 def _shown_classes(request: Request, budget: Budget, model: MemoryModel) -> list[CandidateClass]:
-    """For one variant the first precision in order of preference that the GPU runs, and the one that takes least."""
+    """Of a variant the first precision in order of preference that the GPU runs, and that of the narrowest weights."""
     pins = request.pins
     pins = replace(pins, version=pins.version or VERSIONS[0], resolution=pins.resolution or NATIVE)
     classes = candidate_classes(replace(request, pins=pins), budget, model)
@@ -59,8 +60,9 @@ def _shown_classes(request: Request, budget: Budget, model: MemoryModel) -> list
     runnable = [candidate for candidate in classes if not candidate.unsupported]
     if not runnable:
         return classes[:1]
-    leanest = min(runnable, key=lambda candidate: candidate.smallest().least_bytes)
-    return [runnable[0]] if leanest is runnable[0] else [runnable[0], leanest]
+    # Not the one that takes least at this resolution, which may be another at the next.
+    narrowest = min(runnable, key=lambda candidate: WIDTHS.index(WIDTH_OF[candidate.precision]))
+    return [runnable[0]] if narrowest is runnable[0] else [runnable[0], narrowest]
 
 
 def _reach(candidate: CandidateClass, workload: Workload, budget: Budget, model: MemoryModel) -> Reach:
