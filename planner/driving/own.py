@@ -138,7 +138,7 @@ def _prompt(run: Run, number: int) -> Any:
 
 def _tell_of_memories(following: Tracker, watch: Watch) -> None:
     for known in following.memories.values():
-        for entry in (*known.conditioning.values(), *known.recent.values()):
+        for entry in known.entries():
             watch.holds("memory bank", [entry.features, entry.pointer, entry.scores])
     if following.features is not None:
         watch.holds("image features", [following.features.coarse, *following.features.fine])

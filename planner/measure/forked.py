@@ -110,7 +110,7 @@ def _leave_pictures_alone() -> None:
     from sam2.utils.transforms import SAM2Transforms
 
     import planner.runtime.segmentation as ours
-    import planner.runtime.tracking as tracked
+    import planner.runtime.shots as shots
     from planner.runtime.cuda import host_tensor
     from planner.runtime.network import Network
     from planner.runtime.prepare import Form
@@ -128,7 +128,7 @@ def _leave_pictures_alone() -> None:
     def transform(self: SAM2Transforms, picture: numpy.ndarray) -> torch.Tensor:
         return torch.empty((3, self.resolution, self.resolution))
 
-    vars(tracked)["prepare_frame"] = prepare_frame
+    vars(shots)["prepare_frame"] = prepare_frame
     vars(ours)["prepare_picture"] = prepare_picture
     stock._load_img_as_tensor = load_image
     SAM2Transforms.__call__ = transform

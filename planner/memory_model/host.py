@@ -16,7 +16,7 @@ PROCESS_BYTES = 550_000_000
 """Assumed: what a process takes that has imported torch 2.14.1 and sam2, on a CPU (docs/log.md). What CUDA adds is not
 known."""
 PICTURES = 8
-"""Source pictures at once: at work, two ready and one being made (planner/runtime/tracking.py, AHEAD), two decoded
+"""Source pictures at once: at work, two ready and one being made (planner/runtime/shots.py, AHEAD), two decoded
 before they are wanted (planner/sources/folders.py, DECODERS), and two whose masks are being written
 (planner/outputs/behind.py, DEPTH)."""
 PREPARED = 4

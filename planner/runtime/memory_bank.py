@@ -49,6 +49,10 @@ class ObjectMemory:
         """The entry of `frame`, prompted or tracked."""
         return self.conditioning.get(frame) or self.recent.get(frame)
 
+    def entries(self) -> tuple[Entry, ...]:
+        """All of them, the prompted frames first."""
+        return (*self.conditioning.values(), *self.recent.values())
+
     def forget(self, frame: int, direction: int, history: int, shelf: Shelf) -> None:
         """Drop what no frame after `frame` reads (`direction` -1: no frame before it).
 

@@ -208,12 +208,20 @@ class Tracker:
         kind = self.network.dtype if self.network.half else torch.bfloat16
         pointers = self.network.dtype
         for memory in self.memories.values():
-            for entry in (*memory.conditioning.values(), *memory.recent.values()):
+            for entry in memory.entries():
                 if entry.features is not None:
                     entry.features = self._shelf.put(entry.features.to(self.network.device, kind))
                 entry.pointer = entry.pointer.to(self.network.device, pointers)
                 if entry.scores is not None:
                     entry.scores = entry.scores.to(self.network.device)
+
+    def rest(self) -> None:
+        """Bring memories to the host; `adopt` brings them back."""
+        for memory in self.memories.values():
+            for entry in memory.entries():
+                entry.features = None if entry.features is None else entry.features.cpu()
+                entry.pointer = entry.pointer.cpu()
+                entry.scores = None if entry.scores is None else entry.scores.cpu()
 
     def remove(self, name: int) -> None:
         """Drop an object."""

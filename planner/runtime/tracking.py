@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy
 import torch
@@ -19,7 +18,8 @@ from planner.prompts.ends import ends_of
 from planner.prompts.prompts import Prompt, prompts_from
 from planner.runtime.cuda import to_host, wait_for
 from planner.runtime.fallback import Ladder, Step
-from planner.runtime.prepare import Form, form_for, normalised, prepare_frame
+from planner.runtime.prepare import Form, form_for
+from planner.runtime.shots import Shot, read_ahead
 from planner.runtime.state import read_state, write_state
 from planner.runtime.tracker import Tracker
 from planner.sources.ahead import Ahead
@@ -29,23 +29,6 @@ from planner.text.units import counted
 if TYPE_CHECKING:
     from planner.runtime.memory_bank import ObjectMemory
     from planner.runtime.network import Network
-
-AHEAD = 2
-"""Frames decoded and resized ahead of the one that is tracked."""
-PREPARERS = 2
-"""Threads that resize them."""
-
-
-class Shot(NamedTuple):
-    """One frame of the source."""
-
-    frame: int
-    picture: numpy.ndarray
-    """H×W×3 uint8."""
-    ready: Future[Tensor] | None
-    """What prepare_frame makes of it; None where it must be made again."""
-    form: Form | None = None
-    """What it is made ready for."""
 
 
 class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
@@ -194,7 +177,7 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
         if self._again:
             return self._again.popleft()
         if self._shots is None:
-            self._shots = Ahead(_prepared(self.frames, self._forms, self._start, self._direction), depth=AHEAD)
+            self._shots = read_ahead(self.frames, self._forms, self._start, self._direction)
         try:
             return next(self._shots)
         except StopIteration:
@@ -207,12 +190,7 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
             raise
 
     def _tensor(self, shot: Shot) -> Tensor:
-        """The frame on the device."""
-        if shot.ready is None or shot.form != self._forms[-1]:
-            tensor = prepare_frame(self._forms[-1], shot.picture)
-        else:
-            tensor = shot.ready.result()
-        return normalised(self._network, tensor.to(self._network.device, non_blocking=True))
+        return shot.on_device(self._network, self._forms[-1])
 
     # -- prompts --------------------------------------------------------------------------------------
 
@@ -447,11 +425,7 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
         memories = self._tracker.memories
         self._tracker = self._new_tracker()  # without features of a frame, and what came back from the host
         self._tracker.memories = memories
-        for memory in memories.values():
-            for entry in (*memory.conditioning.values(), *memory.recent.values()):
-                entry.features = None if entry.features is None else entry.features.cpu()
-                entry.pointer = entry.pointer.cpu()
-                entry.scores = None if entry.scores is None else entry.scores.cpu()
+        self._tracker.rest()
 
     def wake(self) -> None:
         """Bring the memory bank back, when it is wanted."""
@@ -479,16 +453,3 @@ class Tracking(Iterator[tuple[int, dict[int, numpy.ndarray]]]):
     def _adopted(self) -> None:
         frame = self._start if self._last is None else self._last
         self._guarded(frame, lambda: self._tracker.adopt())
-
-
-def _prepared(frames: Frames, forms: deque[Form], start: int, direction: int) -> Iterator[Shot]:
-    """Frames being made ready, read in a thread of their own, which must not hold on to the Tracking that nobody holds.
-
-    Each is handed on as soon as it is read: one that waited for the next would be late where frames come live.
-    """
-    if frames.length is not None and not 0 <= start < frames.length:
-        return
-    with ThreadPoolExecutor(PREPARERS, thread_name_prefix="sam2-plan-prepare") as pool:
-        for index, picture in frames.read(start, direction):
-            form = forms[-1]
-            yield Shot(index, picture, pool.submit(prepare_frame, form, picture), form)
