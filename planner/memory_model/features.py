@@ -8,7 +8,7 @@ few operations of `Operations`. No feature falls where more is asked for.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -115,9 +115,7 @@ def features(runtime: Runtime, task: Task, q: Quantities, ops: Operations) -> di
     found = {OUTPUT_MASKS: outputs}
     if not stock:
         found[STRIPS] = ops.minimum(ops.maximum(q.frame_pixels - STRIPS_FROM, 0), STRIPS_TO - STRIPS_FROM)
-    for name, low, high in zip(POINT_STEPS, POINTS, POINTS[1:], strict=False):
-        reached = q.object_batch if high == POINTS[-1] else ops.minimum(q.object_batch, high)
-        steps = ops.maximum(reached - low, 0)
+    for name, steps in _steps(POINT_STEPS, POINTS, q.object_batch, ops):
         found[name], found[f"{name}, at any resolution"] = steps * q.pixels, steps * ANY_RESOLUTION
     if stock:
         # Each pass makes a new, longer list of what is kept; the shorter ones are cache that torch gives back, so that
@@ -131,10 +129,16 @@ def _own_video(q: Quantities, ops: Operations) -> dict[str, Number]:
     passes = ops.minimum(q.object_batch, q.objects)
     on_gpu = ops.where(q.offload_state, passes, q.objects)
     found = {MEMORY_BANK: on_gpu * _read(q, ops), OUTPUT_MASKS: arrays.output_masks(1, q.frame_pixels)}
-    for name, (low, high) in zip(PASS_STEPS, pairwise(PASSES), strict=True):
-        reached = passes if high == PASSES[-1] else ops.minimum(passes, high)
-        found[name] = ops.maximum(reached - low, 0) * q.pixels
+    for name, steps in _steps(PASS_STEPS, PASSES, passes, ops):
+        found[name] = steps * q.pixels
     return found
+
+
+def _steps(names: Sequence[str], knots: Sequence[int], count: Number, ops: Operations) -> Iterator[tuple[str, Number]]:
+    """How much of `count` lies between each two knots, by name; what lies beyond the last counts with the last two."""
+    for name, (low, high) in zip(names, pairwise(knots), strict=True):
+        reached = count if high == knots[-1] else ops.minimum(count, high)
+        yield name, ops.maximum(reached - low, 0)
 
 
 def _stock_video(q: Quantities, ops: Operations) -> dict[str, Number]:

@@ -109,14 +109,9 @@ function automaskFeatures(stock, q) {
     every = outputMasks(CANDIDATE_MASKS * q.batch, q.framePixels);
   const found = { "output masks": stock ? every : Math.max(one, Math.min(every, ENLARGED_BYTES)) };
   if (!stock) found["strips of masks"] = Math.min(Math.max(q.framePixels - STRIPS_FROM, 0), STRIPS_TO - STRIPS_FROM);
-  for (let place = 1; place < POINTS.length; place++) {
-    const low = POINTS[place - 1],
-      high = POINTS[place],
-      name = `points from ${low} to ${high}`;
-    const reached = high === POINTS[POINTS.length - 1] ? q.batch : Math.min(q.batch, high);
-    const steps = Math.max(reached - low, 0);
-    found[name] = steps * q.pixels;
-    found[`${name}, at any resolution`] = steps * ANY_RESOLUTION;
+  for (const [between, steps] of stepsBetween(POINTS, q.batch)) {
+    found[`points ${between}`] = steps * q.pixels;
+    found[`points ${between}, at any resolution`] = steps * ANY_RESOLUTION;
   }
   if (stock) found["kept masks"] = GRID_POINTS * CANDIDATE_MASKS * smallMask(q.pixels);
   return found;
@@ -128,12 +123,19 @@ function ownVideo(q) {
     "memory bank": (q.offloadState ? passes : q.objects) * readOf(q),
     "output masks": outputMasks(1, q.framePixels),
   };
-  for (let at = 1; at < PASSES.length; at++) {
-    const [low, high] = [PASSES[at - 1], PASSES[at]],
-      reached = at === PASSES.length - 1 ? passes : Math.min(passes, high);
-    found[`objects of a pass from ${low} to ${high}`] = Math.max(reached - low, 0) * q.pixels;
+  for (const [between, steps] of stepsBetween(PASSES, passes)) {
+    found[`objects of a pass ${between}`] = steps * q.pixels;
   }
   return found;
+}
+
+// How much of `count` lies between each two knots; what lies beyond the last counts with the last two.
+function stepsBetween(knots, count) {
+  return knots.slice(1).map((high, place) => {
+    const low = knots[place],
+      reached = place === knots.length - 2 ? count : Math.min(count, high);
+    return [`from ${low} to ${high}`, Math.max(reached - low, 0)];
+  });
 }
 
 function stockVideo(q) {
