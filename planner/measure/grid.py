@@ -65,7 +65,7 @@ def points(held_out: int, drawn: int, seed: int = 14) -> list[Point]:
     ]
     found: dict[str, Point] = {}
     for number, part in enumerate(parts):
-        # Those that judge come along, a third with each part.
+        # Those that judge come along, some with each part.
         mixed = [point for point in part if point.id not in apart] + judged[number :: len(parts)]
         chance.shuffle(mixed)
         found |= {point.id: point for point in mixed if point.id not in found}

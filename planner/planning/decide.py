@@ -35,7 +35,7 @@ def choose(request: Request, budget: Budget, model: MemoryModel, strict: bool = 
     """Every candidate class weighed against a budget, and the best that fits; strict as of make_plan."""
     classes = candidate_classes(request, budget, model)
     weighed = weigh(classes, request, budget.usable_bytes, model.catalog, strict)
-    weighed = with_largest_pass(weighed, request, ways_within(request, budget, model))
+    weighed = with_largest_pass(weighed, request, budget, model)
     best = weighed.best
     if best is None:
         return weighed, None

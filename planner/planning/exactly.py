@@ -73,7 +73,7 @@ def settle(
         best = weighed.best
         if found is None and runs + 1 == most and best is not None and not is_asked(best, weighed.within[id(best)]):
             candidate = best
-            member = with_largest_pass(weighed, request, ways_within(request, budget, now)).within[id(best)]
+            member = with_largest_pass(weighed, request, budget, now).within[id(best)]
             found = answers.recall(candidate.configuration(member))
         remembered += found is not None
         if found is None:

@@ -44,9 +44,9 @@ def largest_pass(
     return member
 
 
-def with_largest_pass(weighed: Weighed, request: Request, ways_of: WaysOf) -> Weighed:
+def with_largest_pass(weighed: Weighed, request: Request, budget: Budget, model: MemoryModel) -> Weighed:
     """The same, its best in the largest passes that surely fit."""
-    best = weighed.best
+    best, ways_of = weighed.best, ways_within(request, budget, model)
     if best is None:
         return weighed
     member = largest_pass(best, weighed.within[id(best)], request, weighed.usable_bytes, ways_of)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from planner.errors import Interrupted, PlannerError, UsageError
 from planner.nouns.plan import Plan
@@ -28,9 +28,6 @@ from planner.runs.shared import SharedSession, furthest, kept
 from planner.runs.summary import ClipOutcome, RunsSummary, failed, outcome_of, waiting
 from planner.runs.watching import MemoryWatch
 from planner.text.files import failing_as
-
-if TYPE_CHECKING:
-    pass
 
 PAUSE_SECONDS = 0.002
 """How long to wait where no clip's next frame has been read."""

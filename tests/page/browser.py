@@ -11,15 +11,8 @@ from typing import Any
 
 import pytest
 
-ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
+from scripts.benchmark_report import ARGUMENTS
+
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
