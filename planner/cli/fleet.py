@@ -11,15 +11,14 @@ import click
 from click.core import ParameterSource
 
 from planner.cli.options import Word
-from planner.cli.output import ProgressLine, ProgressTable, answer
-from planner.cli.several import say
-from planner.errors import Interrupted, UsageError
+from planner.cli.output import answer, say
+from planner.cli.running import failures_told, show, working
+from planner.errors import UsageError
 from planner.nouns.words import SHARES
 
 if TYPE_CHECKING:
     from planner.fleet.progress import FleetProgress
     from planner.nouns.plan import Plan
-    from planner.runs.summary import ClipOutcome
 
 OPTIONS = ("address", "card", "share", "workers")
 """What only a fleet takes."""
@@ -82,33 +81,22 @@ def run_fleet(
     from planner.wire.runs import RUNS
 
     def tell(progress: FleetProgress) -> None:
-        if isinstance(line, ProgressTable):
-            line.show_lines(fleet_table(progress))
-        else:
-            line.show(fleet_line(progress))
-
-    def ended(outcome: ClipOutcome) -> None:
-        if outcome.status == "failed" and output == "text":  # else the document says it
-            say(f"failed: {outcome.name}: {outcome.error}")
+        show(line, lambda: fleet_line(progress), lambda: fleet_table(progress))
 
     # Ray prints what it finds about nodes and workers to stdout, which is for the answer; its own logs keep it.
-    try:
-        with (
-            ProgressTable() if watch else ProgressLine() as line,
-            open(os.devnull, "w") as nowhere,
-            contextlib.redirect_stdout(nowhere),
-        ):
-            summary = run_on_ray(
-                plan,
-                sources,
-                progress=tell if watch or line.terminal else None,
-                ended=ended,
-                note=lambda text: say(f"warning: {text}"),
-                **fleet,
-                **asked,
-            )
-    except KeyboardInterrupt:
-        hint = f"What was complete is kept in {asked['out']}; the same command goes on from there."
-        raise Interrupted("Stopped at once.", hint) from None
+    with (
+        working(asked["out"], watch) as line,
+        open(os.devnull, "w") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+    ):
+        summary = run_on_ray(
+            plan,
+            sources,
+            progress=tell if watch or line.terminal else None,
+            ended=failures_told(output),
+            note=lambda text: say(f"warning: {text}"),
+            **fleet,
+            **asked,
+        )
     answer(output, lambda: RUNS.write(summary), lambda style: runs_report(summary, style))
     return summary.exit_code

@@ -98,6 +98,13 @@ def open_what_is_closed() -> None:
         sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
+def say(text: str) -> None:
+    """A line on stderr, at once, above what stands there of progress."""
+    if ProgressLine.drawn:
+        ProgressLine.drawn.clear()
+    click.echo(text, err=True)
+
+
 @contextmanager
 def telling(category: type[Warning]) -> Iterator[None]:
     """Warnings of that category as a line on stderr, at once; others as they were."""
@@ -105,9 +112,7 @@ def telling(category: type[Warning]) -> Iterator[None]:
 
     def tell(message: Warning | str, kind: type[Warning], filename: str, lineno: int, *rest: Any) -> None:
         if issubclass(kind, category):
-            if ProgressLine.drawn:
-                ProgressLine.drawn.clear()
-            click.echo(f"warning: {message}", err=True)
+            say(f"warning: {message}")
         else:
             show(message, kind, filename, lineno, *rest)
 
@@ -177,14 +182,14 @@ class ProgressLine:
     """The one that stands on the terminal."""
 
     def __init__(self) -> None:
-        self.terminal = self._terminal = _is_terminal(sys.stderr)
+        self.terminal = _is_terminal(sys.stderr)
         self._width = 0
         self._next = 0.0
 
     def show(self, text: str, always: bool = True) -> None:
         """Write it, unless the last one is too young and this one need not be seen."""
         now = time.monotonic()
-        if not self._terminal or (now < self._next and not always):
+        if not self.terminal or (now < self._next and not always):
             return
         self._next = now + self.INTERVAL_SECONDS
         # One that is wrapped could not be written over.
@@ -218,9 +223,9 @@ class ProgressTable(ProgressLine):
     def show_lines(self, lines: Sequence[str], always: bool = False) -> None:
         """Write them, unless the last ones are too young and these need not be seen."""
         now = time.monotonic()
-        if now < self._next and not (always and self._terminal):
+        if now < self._next and not (always and self.terminal):
             return
-        if not self._terminal:
+        if not self.terminal:
             self._next = now + self.SELDOM_SECONDS
             click.echo("\n".join(lines), err=True)
             return

@@ -9,8 +9,9 @@ import click
 
 from planner.cli import options
 from planner.cli.fleet import fleet_options, run_fleet, taken
-from planner.cli.output import ProgressLine, ProgressTable, answer, telling
-from planner.errors import DeviceWarning, Interrupted, UsageError
+from planner.cli.output import answer, say, telling
+from planner.cli.running import show, working
+from planner.errors import DeviceWarning, UsageError
 from planner.nouns.words import Task
 
 if TYPE_CHECKING:
@@ -116,7 +117,6 @@ def command(
 
         streams = plan.request.workload.streams if streams is None else streams
         return run_inputs(output, plan, sources, streams=streams, watch=watch, **asked)
-    from planner.cli.several import say
     from planner.report.run import progress_line, run_report
     from planner.runs.run import run
     from planner.wire.run import RUN
@@ -124,17 +124,11 @@ def command(
     def tell(progress: Progress) -> None:
         if progress.warning is not None:
             say(f"warning: {progress.warning}")
-        if isinstance(line, ProgressTable):
-            line.show_lines([progress_line(progress)])
-        else:
-            line.show(progress_line(progress), progress.done == progress.total)
+        words = progress_line(progress)
+        show(line, lambda: words, lambda: [words], progress.done == progress.total)
 
-    try:
-        with ProgressTable() if watch else ProgressLine() as line, telling(DeviceWarning):
-            summary = run(plan, sources[0], progress=tell, **asked)
-    except KeyboardInterrupt:
-        hint = f"What was complete is kept in {asked['out']}; the same command goes on from there."
-        raise Interrupted("Stopped at once.", hint) from None
+    with working(asked["out"], watch) as line, telling(DeviceWarning):
+        summary = run(plan, sources[0], progress=tell, **asked)
     answer(output, lambda: RUN.write(summary), lambda style: run_report(summary, style))
     return None
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from planner.cli.output import ProgressLine, ProgressTable, answer, telling
-from planner.errors import DeviceWarning, Interrupted
+from planner.cli.output import answer, say, telling
+from planner.cli.running import failures_told, show, working
+from planner.errors import DeviceWarning
 
 if TYPE_CHECKING:
     from planner.nouns.plan import Plan
     from planner.runs.several import RunsProgress
-    from planner.runs.summary import ClipOutcome
 
 
 def run_inputs(output: str, plan: Plan, sources: Sequence[str], *, watch: bool, **asked: Any) -> int:
@@ -25,27 +23,10 @@ def run_inputs(output: str, plan: Plan, sources: Sequence[str], *, watch: bool, 
     def tell(progress: RunsProgress) -> None:
         if progress.last is not None and progress.last.warning is not None:
             say(f"warning: {progress.last.warning}")
-        if isinstance(line, ProgressTable):
-            line.show_lines(streams_table(progress))
-        else:
-            line.show(runs_line(progress), progress.ended == progress.inputs)
+        done = progress.ended == progress.inputs
+        show(line, lambda: runs_line(progress), lambda: streams_table(progress), done)
 
-    def ended(outcome: ClipOutcome) -> None:
-        if outcome.status == "failed" and output == "text":  # else the document says it
-            say(f"failed: {outcome.name}: {outcome.error}")
-
-    try:
-        with ProgressTable() if watch else ProgressLine() as line, telling(DeviceWarning):
-            summary = run_several(plan, sources, progress=tell, ended=ended, **asked)
-    except KeyboardInterrupt:
-        hint = f"What was complete is kept in {asked['out']}; the same command goes on from there."
-        raise Interrupted("Stopped at once.", hint) from None
+    with working(asked["out"], watch) as line, telling(DeviceWarning):
+        summary = run_several(plan, sources, progress=tell, ended=failures_told(output), **asked)
     answer(output, lambda: RUNS.write(summary), lambda style: runs_report(summary, style))
     return summary.exit_code
-
-
-def say(text: str) -> None:
-    """A line on stderr, at once."""
-    if ProgressLine.drawn:
-        ProgressLine.drawn.clear()
-    click.echo(text, err=True)
