@@ -74,7 +74,7 @@ class Case:
     def id(self) -> str:
         """A name that says all."""
         words = f"{self.trial.id} sm{self.capability}"
-        return words + " expandable" * self.expandable_segments
+        return words + " expandable" * (self.expandable_segments and self.trial.runtime != "own")
 
 
 def draw(count: int, seed: int, runtime: DrivenRuntime | None = None) -> list[Case]:
@@ -123,7 +123,8 @@ def _case(chance: random.Random) -> Case | None:
         frame_size=chance.choice(SOURCES),
     )
     trial = Trial(runtime=runtime, configuration=configuration, workload=workload)
-    return Case(trial, capability, chance.random() < 0.15)
+    drawn = chance.random() < 0.15  # of stock; our own always does
+    return Case(trial, capability, own or drawn)
 
 
 def rehearsed(case: Case) -> dict[str, Any]:
@@ -159,7 +160,8 @@ def _rehearsed_automask(case: Case, environment: Mapping[str, str]) -> dict[str,
 
 
 def _allocator_settings(case: Case) -> dict[str, str]:
-    return {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"} if case.expandable_segments else {}
+    meant = case.expandable_segments and case.trial.runtime != "own"  # which sees to it itself
+    return {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"} if meant else {}
 
 
 def simulated(case: Case) -> dict[str, Any]:
@@ -171,7 +173,7 @@ def simulated(case: Case) -> dict[str, Any]:
         case.trial,
         _pair(case.capability),
         kept_fraction=0.0 if case.trial.workload.task == "automask" else 1.0,
-        expandable_segments=case.expandable_segments,
+        expandable_segments=case.expandable_segments or None,
         full_trace=case.trial.runtime not in OTHER_RUNTIMES,  # of which it is shown that repeating changes nothing
     )
     return _figures_of(found, time.perf_counter() - began)

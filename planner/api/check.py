@@ -34,7 +34,7 @@ from planner.planning.candidates import smallest_need
 from planner.planning.unnamed import smallest_budget
 from planner.preflight.checks import ELSEWHERE, FAIL, SKIP, Check, Preflight
 from planner.preflight.files import check_checkpoint, check_input, parse_sum
-from planner.preflight.installed import check_driver, check_gpu, check_package
+from planner.preflight.installed import check_allocator, check_driver, check_gpu, check_package
 from planner.preflight.memory import (
     check_cap,
     check_capability,
@@ -113,7 +113,9 @@ def check(
     if wanted is not None and checkpoint is None:
         raise UsageError("There is a SHA-256, but no checkpoint to compare.", "Give --checkpoint too.")
     refuse_report(simulate_gpu, vram, gpu)
-    target = _Target(plan, vram, gpu, device, look or look_of(simulate_gpu), cap_from(environment))
+    target = _Target(
+        plan, vram, gpu, device, look or look_of(simulate_gpu), cap_from(environment), check_allocator(environment)
+    )
     request = plan.request
     if plan.chosen is None:
         standing, rest = _nothing_chosen(plan), []
@@ -183,8 +185,11 @@ class _Target:
         device: str | int | None,
         look: Look,
         cap_bytes: int | None,
+        allocator: Check | None,
     ) -> None:
         self.plan = plan
+        self.allocator = allocator
+        """What the environment makes of torch's allocator, where that is another than planned for."""
         self.cap_bytes = cap_bytes
         """What the environment holds this process to."""
         self.machine: Machine | None = None
@@ -267,6 +272,8 @@ def _stand(target: _Target, request: Request) -> _Standing:
     ]
     if target.machine is not None and target.cap_bytes is not None:
         checks.append(check_cap(request, now.estimate, target.cap_bytes))
+    if target.machine is not None and target.allocator is not None:
+        checks.append(target.allocator)
     return _Standing(budget=budget, now=now, checks=tuple(checks))
 
 

@@ -84,10 +84,14 @@ Needs the extra: pip install "sam2-plan[sam2]". Runs the code of the sam2 packag
 @options.runtime(words="whose code is traced: what runs a plan, or sam2's own; not covered: with torch.compile")
 @options.streaming
 @click.option("--stock/--own", default=None, hidden=True, help="--runtime stock, or own, as it was asked before")
-@click.option("--object-batch", metavar="N", default="1", show_default=True, help="objects per pass (own)")
+@click.option("--object-batch", metavar="N", help="objects per pass (own; 1 by default)")
 @click.option("--capability", metavar="X.Y", default="8.6", show_default=True, help="compute capability of the GPU")
 @options.torch
-@click.option("--expandable-segments", is_flag=True, help="PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True")
+@click.option(
+    "--expandable-segments/--no-expandable-segments",
+    default=None,
+    help="as PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True, or False; by default own grows them, the others do not",
+)
 @click.option("--vram", metavar="SIZE", help="say at which frame a GPU of this size runs out of memory")
 @click.option("--timeline", metavar="FILE", help="draw who holds memory over time (.svg)")
 @options.output_format

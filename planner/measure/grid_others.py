@@ -12,11 +12,10 @@ from itertools import product
 from typing import Any
 
 from planner.measure.grid import AMPERE, BLACKWELL, DRAWN_CAPABILITIES, TURING, Point
-from planner.nouns.run import Configuration, Run, Transformers, Workload, bounds_memory, native_resolution
+from planner.nouns.run import NATIVE, Configuration, Run, Transformers, Workload, bounds_memory, native_resolution
 from planner.nouns.words import OTHER_MODELS, VARIANTS, VERSIONS, DrivenRuntime, Precision, Variant
 from planner.profiles.rehearsed import DRAWN, FIT, HELD_OUT, RehearsedUse
 
-NATIVE = (1024, 1024)
 SOURCES = ((480, 854), (720, 1280), (1080, 1920), (1080, 1920), (1920, 1080), (1440, 2560), (2160, 3840))
 HD, FULL_HD, ULTRA_HD = SOURCES[1], SOURCES[2], SOURCES[-1]
 FULL = 18

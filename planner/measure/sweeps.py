@@ -130,7 +130,7 @@ def _trial(asked: Mapping[str, Any], runtime: DrivenRuntime, device: str) -> Tri
         if task == "video" and asked["frames"] is None:
             raise UsageError("The stock predictors keep every frame: a clip without end ends badly.", "Give frames.")
     if runtime == "ultralytics" and task != "automask":
-        batch = asked["objects"]  # all go together
+        batch = batch or asked["objects"]  # all go together: check_run refuses another number
     moot = () if task == "video" else OF_VIDEO
     switched: dict[str, Any] = {name: asked[name] and name not in moot for name in SWITCHES}
     configuration = Configuration(

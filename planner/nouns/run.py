@@ -44,7 +44,7 @@ FULL_BANK_FRAMES = 18
 """Frames after which a bounded memory bank is full and no array grows (its pointers are all there after 16)."""
 
 
-NATIVE_SIDE = 1024
+NATIVE = (1024, 1024)
 """What SAM 2's checkpoints compute at, and EdgeTAM's."""
 SAM3_SIDE = 1008
 """What the checkpoint of SAM 3's tracker does: 72 patches of 14 pixels, the only side that is no multiple of 32
@@ -53,8 +53,7 @@ SAM3_SIDE = 1008
 
 def native_resolution(variant: Variant) -> tuple[int, int]:
     """What a variant's checkpoint computes at, height and width in pixels."""
-    side = SAM3_SIDE if variant == "sam3_tracker" else NATIVE_SIDE
-    return side, side
+    return (SAM3_SIDE, SAM3_SIDE) if variant == "sam3_tracker" else NATIVE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +124,11 @@ def name_of(configuration: Configuration, workload: Workload, capability: tuple[
 def bounds_memory(runtime: Runtime, keep_all: bool = False) -> bool:
     """Whether a runtime keeps only what SAM 2 will read again. keep_all: what Ultralytics alone can be told."""
     return runtime not in ("stock", "transformers") and not keep_all
+
+
+def grows_segments(runtime: Runtime) -> bool:
+    """Whether it has torch's allocator grow its segments (expandable_segments), which is not torch's default."""
+    return runtime == "own"
 
 
 def runtime_of(configuration: Configuration) -> DrivenRuntime:
@@ -213,3 +217,8 @@ class Usage:
     """Reserved bytes with which it still completes, where they were sought."""
     phases: Mapping[str, int] = field(default_factory=dict)
     """Allocated bytes at the peak of each phase, where known."""
+    small_bytes: int | None = None
+    """How far the range of the allocator's small pool was used, where segments grow: what it reserves before that is
+    rounded to pages."""
+    extents: Mapping[str, int] = field(default_factory=dict)
+    """By phase: how far what was allocated in it lay in the range of the large pool, likewise."""

@@ -10,13 +10,13 @@ from planner.memory_model import MemoryModel
 from planner.memory_model.terms import WIDTH_OF
 from planner.nouns.answers import Carried, Reach
 from planner.nouns.request import Budget, Request
-from planner.nouns.run import Configuration, Workload
+from planner.nouns.run import NATIVE, Configuration, Workload
 from planner.nouns.words import VARIANTS, VERSIONS, WIDTHS, Runtime
 from planner.planning.candidates import CandidateClass, candidate_classes
 from planner.planning.choice_limits import SMALLEST_STEPS, Span, how_short, objects_of, scaled
 from planner.planning.others import others
 from planner.planning.ranking import PRECISION_RANK
-from planner.planning.stock import NATIVE, stock
+from planner.planning.stock import stock
 from planner.text.units import format_resolution
 
 SQUARE = (1, 1)

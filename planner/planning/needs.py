@@ -14,7 +14,7 @@ from planner.memory_model import MemoryModel
 from planner.memory_model.terms import AS_USUAL, Totals
 from planner.nouns.answers import Cards, Need, Needed
 from planner.nouns.request import Budget, Gpu, Headroom, Pins, Request
-from planner.nouns.run import Configuration, Run, Transformers, bounds_memory
+from planner.nouns.run import NATIVE, Configuration, Run, Transformers, bounds_memory
 from planner.nouns.words import VARIANTS, VERSIONS, Precision, Purpose, Runtime, Verdict
 from planner.planning.candidates import (
     SQUARE_SIDES,
@@ -29,7 +29,7 @@ from planner.planning.candidates import (
 from planner.planning.choice_limits import card_size
 from planner.planning.others import batch_on, configuration_on
 from planner.planning.ranking import PRECISION_RANK
-from planner.planning.stock import NATIVE, OFFICIAL_PRECISION
+from planner.planning.stock import OFFICIAL_PRECISION
 from planner.planning.unnamed import smallest_for
 from planner.text.command_lines import planning_command
 from planner.text.units import MAXIMUM_SIZE_BYTES, format_size

@@ -18,10 +18,10 @@ from planner.memory_model.terms import Totals, quantities
 from planner.nouns.elsewhere import Elsewhere
 from planner.nouns.plan import Stock
 from planner.nouns.request import Budget, Request
-from planner.nouns.run import Configuration, Run, Transformers, Workload, bounds_memory
+from planner.nouns.run import NATIVE, Configuration, Run, Transformers, Workload, bounds_memory
 from planner.nouns.words import OTHER_RUNTIMES, Precision, Runtime
 from planner.planning.choice_limits import largest_if_any
-from planner.planning.stock import MOST_FRAMES, NATIVE, judged, stock_batch
+from planner.planning.stock import MOST_FRAMES, judged, stock_batch
 from planner.text.spelling import check_word
 from planner.text.units import format_size
 

@@ -17,7 +17,7 @@ from planner.memory_model.arrays import stock_state
 from planner.memory_model.terms import Totals
 from planner.nouns.plan import Stock
 from planner.nouns.request import Budget, Request
-from planner.nouns.run import Configuration, Workload
+from planner.nouns.run import NATIVE, Configuration, Workload
 from planner.nouns.words import Precision
 from planner.planning.choice_limits import largest_if_any
 from planner.text.units import format_size
@@ -25,7 +25,6 @@ from planner.text.units import format_size
 OLDER_PRECISION: Precision = "autocast_float16"
 """In its place on GPUs that have no bfloat16."""
 STOCK_POINTS_PER_BATCH = 64
-NATIVE = (1024, 1024)
 MOST_FRAMES = 10**12
 """More than any budget that is taken holds: a frame at the smallest resolution is 49,152 B."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from planner.catalog.gpus import same_card
 from planner.nouns.machine import Machine
@@ -13,6 +14,10 @@ from planner.preflight.checks import FAIL, NO_GPU_NAMED, PASS, SKIP, WARN, Check
 OLDEST = {"torch": (2, 5, 1), "sam2": (1, 1, 0)}
 """As the extra `run` of setup.cfg asks; a test holds them equal."""
 INSTALL = 'pip install "sam2-plan[run]"'
+ALLOCATOR_VARIABLES = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")
+"""torch's, the newer name first (2.9)."""
+FIXED_TAKE = "a tenth to a half more"
+"""What segments of fixed size reserved, of rehearsed runs (docs/log.md, 2026-11-28)."""
 _RELEASE = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?", re.ASCII)
 
 
@@ -64,6 +69,23 @@ def check_driver(plan: Plan, budget: Budget, machine: Machine) -> Check:
         )
     same = "as in the plan" if planned else "the plan names none"
     return Check(name="driver", status=PASS, found=f"{driver}, {same}", figures=figures)
+
+
+def check_allocator(environment: Mapping[str, str]) -> Check | None:
+    """Whether this process's environment keeps torch's allocator from growing its segments; None where it does not."""
+    for name in ALLOCATOR_VARIABLES:
+        settings = dict(part.strip().partition(":")[::2] for part in environment.get(name, "").split(","))
+        off = settings.get("expandable_segments") == "False"
+        if off or settings.get("backend", "native") != "native":
+            word = "expandable_segments:False" if off else f"backend:{settings['backend']}"
+            return Check(
+                name="allocator",
+                status=WARN,
+                found=f"{name} has {word}, and the figures are of segments that grow: {FIXED_TAKE} may be reserved",
+                action=f"Take {word} out of {name}",
+                figures={name: environment[name]},
+            )
+    return None
 
 
 def check_package(plan: Plan, machine: Machine, name: str) -> Check:

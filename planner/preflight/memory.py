@@ -173,7 +173,7 @@ def _compared(planned: Estimate, now: Estimate, names_gpu: bool) -> Check:
     beside = f"{said}; the plan says {format_size(planned.total_bytes)} (at most {format_size(planned.upper_bytes)})"
     if now.total_bytes <= planned.total_bytes and now.upper_bytes <= planned.upper_bytes:
         return Check(name="prediction", status=PASS, found=beside, figures=figures)
-    if not names_gpu and _no_more_but_the_context(planned, now):
+    if not names_gpu and _within_the_bound(planned, now):
         found = f"{beside}, which names no GPU: {format_size(now.context_bytes)} are this one's CUDA context"
         return Check(name="prediction", status=PASS, found=found, figures=figures)
     return Check(
@@ -185,9 +185,10 @@ def _compared(planned: Estimate, now: Estimate, names_gpu: bool) -> Check:
     )
 
 
-def _no_more_but_the_context(planned: Estimate, now: Estimate) -> bool:
-    more, more_at_most = _more_context(planned, now)
-    return now.total_bytes - more <= planned.total_bytes and now.upper_bytes - more_at_most <= planned.upper_bytes
+def _within_the_bound(planned: Estimate, now: Estimate) -> bool:
+    """Whether it stays within what the plan allows any GPU to take, the context aside."""
+    _, more_at_most = _more_context(planned, now)
+    return now.upper_bytes - more_at_most <= planned.upper_bytes
 
 
 def _more_context(planned: Estimate, now: Estimate) -> tuple[int, int]:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from planner.nouns.answers import Explained
 from planner.nouns.plan import Plan
+from planner.nouns.run import NATIVE
 from planner.nouns.words import PRECISIONS
-from planner.planning.stock import NATIVE
 from planner.report.layout import Style
 from planner.text.command_lines import describe
 from planner.text.units import format_resolution, format_size

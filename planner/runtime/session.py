@@ -17,6 +17,7 @@ from planner.nouns.plan import Plan
 from planner.nouns.run import Configuration
 from planner.nouns.words import ATTENTIONS, PRECISIONS, TASKS, VARIANTS, VERSIONS, Task
 from planner.prompts.prompts import Prompt
+from planner.runtime.allocator import use_growing_segments
 from planner.runtime.attention import check_kernel
 from planner.runtime.automatic import AutomaticMask, automask
 from planner.runtime.cuda import out_of_memory, started
@@ -93,6 +94,7 @@ def load_session(
 
     cap = guarded(lambda wanted: cap_on(where, plan), configuration)
     if where.type == "cuda":
+        use_growing_segments(where)
         torch.cuda.reset_peak_memory_stats(where)
     ladder = Ladder(
         configuration,

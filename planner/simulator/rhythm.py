@@ -72,8 +72,14 @@ def shorten(
 
 
 def _estimated(history: list[_Figures], frames: int, segment_bytes: int) -> Skipped:
-    """What stays free goes on as it did in the second half of what was played: a line fitted to it."""
+    """What stays free goes on as it did in the second half of what was played: a line fitted to it.
+
+    Where a frame keeps nothing, nothing wears the holes: a step on the way is no trend (played to 12,000 frames, the
+    level of the first thousand stayed).
+    """
     now, before = history[-1], history[-2]
+    if now.allocated_bytes == before.allocated_bytes:
+        return Skipped(estimated_frames=frames)
     grown_bytes = (now.allocated_bytes - before.allocated_bytes) * frames
     free = [figures.reserved_bytes - figures.allocated_bytes for figures in history[len(history) // 2 :]]
     middle, mean = (len(free) - 1) / 2, sum(free) / len(free)

@@ -11,16 +11,19 @@ memory pools, no CUDA graphs.
 
 from __future__ import annotations
 
+from planner.memory_model.arrays import SMALL_BLOCK
+from planner.memory_model.laws import LARGE_PAGE, SMALL_PAGE
+
 SOURCE = (
     "https://github.com/pytorch/pytorch/blob/001074d25084fdb87a799823e395a50f5ec044d3/c10/cuda/CUDACachingAllocator.cpp"
 )
 MIN_BLOCK_SIZE = 512
 """Bytes; every request is rounded up to a multiple. kMinBlockSize: SOURCE#L118, header line 19."""
-SMALL_SIZE = 1 << 20
+SMALL_SIZE = SMALL_BLOCK
 """Bytes; the largest request of the small pool, rounded size. kSmallSize: SOURCE#L120, header line 21."""
-SMALL_BUFFER = 2 << 20
+SMALL_BUFFER = SMALL_PAGE
 """Bytes; a segment, or an expandable page, of the small pool. kSmallBuffer: SOURCE#L121, header line 17."""
-LARGE_BUFFER = 20 << 20
+LARGE_BUFFER = LARGE_PAGE
 """Bytes; a segment for requests under MIN_LARGE_ALLOC, or an expandable page, of the large pool. kLargeBuffer:
 SOURCE#L48; in the header large_segment_size_, 20971520 by default."""
 MIN_LARGE_ALLOC = 10 << 20

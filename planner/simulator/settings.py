@@ -11,7 +11,7 @@ from planner.catalog.runtimes import check_keep_all, check_model, check_run, res
 from planner.catalog.torch_rules import TorchRules, check_code, release_of, rules_of, said
 from planner.errors import EnvironmentFailure, UsageError
 from planner.memory_model.releases import check_tables
-from planner.nouns.run import Configuration, Run, Sam2, Transformers, Workload, bounds_memory
+from planner.nouns.run import Configuration, Run, Sam2, Transformers, Workload, bounds_memory, grows_segments
 from planner.nouns.words import (
     ALL_VARIANTS,
     ATTENTIONS,
@@ -99,12 +99,16 @@ def checked(settings: dict[str, Any]) -> dict[str, Any]:
     for name, values in allowed.items():
         check_word(settings[name], name, values)
     settings["stock"] = settings["runtime"] == "stock"
+    if settings["expandable_segments"] is None:
+        settings["expandable_segments"] = grows_segments(settings["runtime"])
     check_keep_all(settings["keep_all"], settings["runtime"])
     check_tables(settings["position_tables"], settings["runtime"])
     settings["resolution"] = resolution_of(settings["variant"], settings["resolution"])
     settings["frame_size"] = _pair(settings["frame_size"], parse_frame_size)
     settings["frames"] = _frames(settings)
     settings["objects"] = parse_count(settings["objects"], "objects")
+    if settings["object_batch"] is None:  # all go together, or one by one
+        settings["object_batch"] = settings["objects"] if settings["runtime"] == "ultralytics" else 1
     settings["object_batch"] = parse_count(settings["object_batch"], "objects")
     settings["points_per_batch"] = parse_count(settings["points_per_batch"], "points")
     if settings["vram"] is not None:
@@ -160,10 +164,8 @@ def _pair(value: Any, parse: Callable[[str], tuple[int, int]]) -> tuple[int, int
 
 def run_of(asked: Mapping[str, Any]) -> Run:
     """The run that `checked` arguments describe."""
-    runtime, automask = asked["runtime"], asked["task"] == "automask"
-    batch = asked["points_per_batch"] if automask else asked["object_batch"]
-    if runtime == "ultralytics" and not automask:
-        batch = asked["objects"]  # all go together
+    runtime = asked["runtime"]
+    batch = asked["points_per_batch"] if asked["task"] == "automask" else asked["object_batch"]
     configuration = Configuration(
         **{name: asked[name] for name in OF_CONFIGURATION},
         object_batch=batch,
@@ -181,7 +183,7 @@ def run_of(asked: Mapping[str, Any]) -> Run:
 
 def asked_of(run: Run) -> dict[str, Any]:
     """The arguments of `simulate` that ask for a run."""
-    automask, own = run.workload.task == "automask", run.runtime == "own"
+    automask = run.workload.task == "automask"
     asked = {name: getattr(run.configuration, name) for name in OF_CONFIGURATION}
     asked |= {name: getattr(run.workload, name) for name in OF_WORKLOAD}
     asked |= {name: getattr(run.sam2, name) for name in OF_SAM2}
@@ -191,7 +193,7 @@ def asked_of(run: Run) -> dict[str, Any]:
         "runtime": run.runtime,
         "prompt": run.prompt,
         "frames": "unlimited" if run.workload.task == "video" and run.workload.frames is None else run.workload.frames,
-        "object_batch": batch if own and not automask else 1,
+        "object_batch": None if automask or run.runtime == "stock" else batch,
         "points_per_batch": batch if automask else POINTS_PER_BATCH,
         "keep_all": run.runtime == "ultralytics" and not run.configuration.bounded_memory_bank,
     }

@@ -131,7 +131,7 @@ def simulate(
     async_loading: bool = False,
     runtime: DrivenRuntime = "own",
     stock: bool | None = None,
-    object_batch: int = 1,
+    object_batch: int | None = None,
     capability: tuple[int, int] = (8, 6),
     frame_size: str | tuple[int, int] = (1080, 1920),
     prompt: PromptKind = "box",
@@ -144,7 +144,7 @@ def simulate(
     processing_device: ProcessingDevice = "cuda",
     keep_all: bool = False,
     torch: str | None = None,
-    expandable_segments: bool = False,
+    expandable_segments: bool | None = None,
     vram: int | str | None = None,
     full_trace: bool = False,
     progress: Progress | None = None,
@@ -156,7 +156,7 @@ def simulate(
     frames: length of the clip. By default a clip without end; for stock and transformers, which keep every frame, 100.
     runtime: whose code is traced: "own" (behind `planner.load`), "stock" (the predictors of the sam2 package, at
         square resolutions), "transformers" or "ultralytics". stock, True or False, is an older way to say it.
-    object_batch: objects of one pass through the mask decoder ("own").
+    object_batch: objects of one pass through the mask decoder ("own"; 1 by default).
     offload_video, offload_state: keep decoded frames, or the memory bank, on the host; of transformers its
         video_storage_device and inference_state_device.
     async_loading: load frames while tracking ("stock").
@@ -167,7 +167,8 @@ def simulate(
     extension_present: whether sam2 was built with its CUDA extension ("stock").
     legacy: the video predictor that batches its objects ("stock").
     position_tables, streaming, processing_device, keep_all, torch: as in predict.
-    expandable_segments: as PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True.
+    expandable_segments: as PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True, or False. By default as the code itself
+        has it: our own runtime grows its segments, the others take torch's default, which is not to.
     vram: a size such as "4GB", or bytes: `runs_out` then says where the run ends on a GPU of this size, if it does. A
         clip without end is played for 300 frames.
     full_trace: trace every frame where a long clip would be extended from its first ones.
@@ -183,17 +184,18 @@ def simulate(
     began = time.perf_counter()
     asked = checked(dict(locals()))
     run = run_of(asked)
+    expandable: bool = asked["expandable_segments"]
     traced = trace(run, conditions_of(asked), progress)
     workspaces = traced.workspaces
     traced_frames = traced.frames
     video = run.workload.task == "video"
     wanted = (run.workload.frames or max(traced_frames, ENDLESS_FRAMES)) if video else traced_frames
-    played = extend(traced.trace, traced_frames, wanted, expandable_segments)
+    played = extend(traced.trace, traced_frames, wanted, expandable)
     holding = holding_at(traced.trace, played, played.player.peaks.highest, wanted, traced_frames)
     reserved_bytes = reserved_upper_bytes = played.player.reserved_bytes
     if traced.trace.elsewhere:
         reserved_bytes, reserved_upper_bytes = streams.reserved_bytes(
-            traced.trace, lambda part: extend(part, traced_frames, wanted, expandable_segments)
+            traced.trace, lambda part: extend(part, traced_frames, wanted, expandable)
         )
     context = context_on(None, asked["capability"], asked["vram"])
     context_bytes = context.bytes
@@ -209,9 +211,7 @@ def simulate(
         context_bytes=context_bytes,
         total_bytes=reserved_bytes + context_bytes,
         least_bytes=context_bytes
-        + least_bytes(
-            traced.trace, traced_frames, wanted, holding.allocated_bytes, reserved_bytes, expandable_segments
-        ),
+        + least_bytes(traced.trace, traced_frames, wanted, holding.allocated_bytes, reserved_bytes, expandable),
         components=(
             *_components(holding, trust),
             Component(CACHE, reserved_bytes - holding.allocated_bytes, "simulated"),
@@ -228,7 +228,7 @@ def simulate(
         host_components=_on_host(run, wanted),
         peak={"operation": holding.operation, "module": holding.module, "phase": holding.phase},
         growth=_growth(played, run.workload.objects) if video else None,
-        runs_out=_runs_out(traced.trace, asked["vram"], traced_frames, wanted, context_bytes, expandable_segments),
+        runs_out=_runs_out(traced.trace, asked["vram"], traced_frames, wanted, context_bytes, expandable),
         largest_bytes=max(allocation.size_bytes for allocation in traced.trace.allocations),
         timeline=timeline_of(traced.trace),
         seconds=round(time.perf_counter() - began, 3),

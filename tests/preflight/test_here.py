@@ -53,6 +53,27 @@ def test_what_this_process_is_held_to_is_judged_too(
     assert "memory cap" not in [check.name for check in elsewhere.checks]
 
 
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"PYTORCH_CUDA_ALLOC_CONF": "max_split_size_mb:64, expandable_segments:False"}, "expandable_segments:False"),
+        ({"PYTORCH_ALLOC_CONF": "backend:cudaMallocAsync"}, "backend:cudaMallocAsync"),
+        ({"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}, None),
+        ({"PYTORCH_CUDA_ALLOC_CONF": "max_split_size_mb:64"}, None),
+    ],
+)
+def test_another_allocator_than_planned_for_is_said(
+    plan_path: Path, tmp_path: Path, settings: dict[str, str], said: str | None
+) -> None:
+    plan = planner.Plan.load(plan_path)
+    found = planner.check(plan, simulate_gpu=report(tmp_path), environment=settings)
+    warned = [check for check in found.checks if check.name == "allocator"]
+    assert [check.status for check in warned] == [WARN] * (said is not None)
+    assert all(said and said in check.found and said in str(check.action) for check in warned)
+    elsewhere = planner.check(plan, vram="3GB", environment=settings)
+    assert "allocator" not in [check.name for check in elsewhere.checks]
+
+
 def test_a_cap_in_the_environment_ends_with_3(plan_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(CAP_VARIABLE, "1GB")
     words = ("check", str(plan_path), "--simulate-gpu", str(report(tmp_path)))
