@@ -62,6 +62,8 @@ def _figures(found: Outcome) -> dict[str, Any]:
         "allocated": found.allocated_bytes,
         "reserved": found.reserved_bytes,
         "phases": found.usage.phases,
+        "small": found.usage.small_bytes,
+        "extents": found.usage.extents,
         "versions": versions,
     }
 
@@ -159,6 +161,8 @@ def _run(point: Point, row: Mapping[str, Any]) -> RehearsedRun:
         reserved_bytes=row["reserved"],
         least_bytes=row.get("least"),
         phases=row["phases"],
+        small_bytes=row.get("small"),
+        extents=row.get("extents", {}),
     )
     return RehearsedRun(run=point.run, usage=usage, use=point.use, capability=point.capability)
 

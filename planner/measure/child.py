@@ -22,6 +22,7 @@ import torch
 
 from planner.driving.clips import Black, Noise
 from planner.machine.processes import Driver
+from planner.measure.extents import extents
 from planner.measure.gauge import Gauge
 from planner.measure.trial import EXCERPT, FAILED, LOST, LOST_WORDS, OUT_OF_MEMORY, RAN, Outcome, Trial
 from planner.nouns.words import OTHER_RUNTIMES, RunOutcome, Runtime, package_of
@@ -58,6 +59,8 @@ def run(trial: Trial, pictures: type[Black] = Noise) -> Outcome:
         device = torch.device(trial.device)
         facts = _facts(device)
         gauge = Gauge(trial.device)
+        if gauge.imaginary and trial.runtime == "own":
+            gauge.note_extents()
     except Exception as error:
         return Outcome(outcome=_kind(error), error=_excerpt(error))
     driver = Driver(facts["uuid"])
@@ -75,7 +78,9 @@ def run(trial: Trial, pictures: type[Black] = Noise) -> Outcome:
             **_figures(gauge, driver, trial.runtime),
             **facts,
         )
-    return Outcome(outcome=RAN, **_figures(gauge, driver, trial.runtime), **facts)
+    small, large = extents(gauge.device) if gauge.notes_extents else (None, {})
+    figures = _figures(gauge, driver, trial.runtime)
+    return Outcome(outcome=RAN, small_bytes=small, extents=large, **figures, **facts)
 
 
 def _figures(gauge: Gauge, driver: Driver, runtime: Runtime) -> dict[str, Any]:
@@ -101,7 +106,7 @@ def _figures(gauge: Gauge, driver: Driver, runtime: Runtime) -> dict[str, Any]:
 def _facts(device: torch.device) -> dict[str, Any]:
     if device.type != "cuda":
         return {"gpu": None, "uuid": None, "capability": None, "total_bytes": None}
-    torch.zeros(1, device=device)
+    torch.cuda.mem_get_info(device)  # makes the context, and no segment before ours says how they are made
     properties = torch.cuda.get_device_properties(device)
     return {
         "gpu": properties.name,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 import torch
 
 from planner.driving.watch import Watch
+from planner.measure.extents import enter, record
 from planner.nouns.run import ComponentName, PhaseName
 from planner.runtime.cuda import started
 from planner.runtime.limiting import in_use_beside
@@ -34,6 +35,7 @@ class Gauge(Watch):
         self.steps: list[str] = []
         """What fallback stepped down to."""
         self._stack: list[PhaseName] = []
+        self.notes_extents = False
         self._began = time.perf_counter()
         # An imaginary GPU counts them (rehearsal/sources); a real one does not.
         self._launched: Callable[[], int] | None = getattr(ctypes.CDLL(None), "imaginary_kernels", None)
@@ -49,6 +51,7 @@ class Gauge(Watch):
         """Count for this phase within the block. Counters do not tell components apart."""
         self._take()
         self._stack.append(name)
+        self._note_phase()
         self.phases.setdefault(name, {"allocated_bytes": 0, "reserved_bytes": 0})
         try:
             yield
@@ -58,6 +61,16 @@ class Gauge(Watch):
             raise
         self._take()
         self._stack.pop()
+        self._note_phase()
+
+    def note_extents(self) -> None:
+        """Have the allocator note from now on where blocks lie, and of which phase they are; see measure.extents."""
+        self.notes_extents = True
+        record()
+
+    def _note_phase(self) -> None:
+        if self.notes_extents:
+            enter(self.under_way)
 
     def tick(self) -> None:
         """A frame is done."""

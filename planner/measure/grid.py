@@ -14,13 +14,15 @@ from itertools import product
 from typing import Any
 
 from planner.catalog.capability import what_it_lacks
+from planner.memory_model.features import PASSES
 from planner.nouns.request import Request
 from planner.nouns.run import Configuration, Run, Workload
 from planner.nouns.words import SAM2_RUNTIMES, VARIANTS, VERSIONS, DrivenRuntime, Precision
 from planner.planning.candidates import POINT_BATCHES, SQUARE_SIDES, batches_of, resolutions
 from planner.profiles.rehearsed import DRAWN, FIT, HELD_OUT, RehearsedUse
 
-AMPERE, TURING, BLACKWELL = (8, 6), (7, 5), (12, 0)
+AMPERE, TURING, BLACKWELL, A100, ADA = (8, 6), (7, 5), (12, 0), (8, 0), (8, 9)
+OTHERS = BLACKWELL, TURING, ADA, A100
 VGA, SD, HD, FULL_HD, PORTRAIT, QUAD_HD, ULTRA_HD = (
     (480, 640), (480, 854), (720, 1280), (1080, 1920), (1920, 1080), (1440, 2560), (2160, 3840),
 )  # fmt: skip
@@ -30,6 +32,7 @@ SHAPES_OF = (FULL_HD, SD, VGA, TWENTY_FOUR)
 FULL_BANK, MEMORIES_FULL = 18, 9
 """Frames: of one object until pointers no longer grow; of many until the memories do not, which is nearly all."""
 MANY_OBJECTS = 4
+SHAPES_OF_PASSES = ((512, 512), (768, 768), (1024, 1024), (448, 768), (576, 1024), (1536, 1536), (2048, 2048))
 DRAWN_SIZES = (VGA, SD, HD, FULL_HD, FULL_HD, FULL_HD, PORTRAIT, FOUR_THIRDS, QUAD_HD, ULTRA_HD, TWELVE_MEGAPIXELS,
                TWENTY_FOUR)  # fmt: skip
 DRAWN_CAPABILITIES = {(7, 5): 2, (8, 0): 1, (8, 6): 4, (8, 9): 3, (12, 0): 3}
@@ -111,21 +114,17 @@ def _resolutions() -> Iterator[Point]:
 
 def _capabilities() -> Iterator[Point]:
     """The same on other capabilities; float32, which is chosen last, at a few."""
-    for capability, variant in product((BLACKWELL, TURING), VARIANTS):
+    for capability, variant in product(OTHERS, VARIANTS):
         for number, precision in enumerate(_widths(capability)):
             for task, size in product(("image", "video", "automask"), shapes()):
                 square = size[0] == size[1]
                 if (number < 2 and (task != "automask" or square)) or size in ((512, 512), (1024, 1024)):
                     yield _point("own", task, capability, variant=variant, precision=precision, resolution=size)
-            if number != 1:
+            if number != 1 and capability in (BLACKWELL, TURING):
                 for task, side in product(("image", "video", "automask"), (512, 768, 1024, 1536)):
                     yield _point(
                         "stock", task, capability, variant=variant, precision=precision, resolution=(side, side)
                     )
-    for capability, variant, number, side in product(((8, 0), (8, 9)), VARIANTS, range(3), (512, 768, 1024)):
-        for task in ("image", "video"):
-            precision = _widths(capability)[number]
-            yield _point("own", task, capability, variant=variant, precision=precision, resolution=(side, side))
     for capability, variant, side in product(((9, 0), (10, 0)), (VARIANTS[0], VARIANTS[-1]), (512, 1024)):
         for runtime in SAM2_RUNTIMES:
             yield _point(
@@ -189,11 +188,21 @@ def _passes() -> Iterator[Point]:
         if variant in ("tiny", "large"):
             for objects in (2, 3, 5, 16):
                 yield _point("own", "video", objects=objects, object_batch=objects, **of)
+    # In track no variant differs from another, so that the smallest stands for all.
+    for precision, size, batch in product(_widths(AMPERE), SHAPES_OF_PASSES, PASSES):
+        yield _point("own", "video", precision=precision, resolution=size, **_pass_of(batch))
+    for capability, number, size, batch in product(OTHERS, (0, 1), SHAPES_OF_PASSES[:3], PASSES):
+        precision = _widths(capability)[number]
+        yield _point("own", "video", capability, precision=precision, resolution=size, **_pass_of(batch))
     for capability, variant, batch in product((TURING, BLACKWELL), (VARIANTS[0], VARIANTS[-1]), batches_of(10)):
         yield _point(
             "own", "video", capability, variant=variant, precision=_widths(capability)[0], resolution=(1024, 1024),
             objects=10, object_batch=batch,
         )  # fmt: skip
+
+
+def _pass_of(batch: int) -> dict[str, Any]:
+    return {"variant": "tiny", "objects": batch, "object_batch": batch, "frames": MEMORIES_FULL}
 
 
 def _stock_growth(of: dict[str, Any]) -> Iterator[Point]:

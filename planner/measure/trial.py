@@ -94,6 +94,9 @@ class Outcome:
     """Memory of the GPU."""
     phases: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """By phase in order: allocated_bytes and reserved_bytes at its peak."""
+    small_bytes: int | None = None
+    extents: Mapping[str, int] = field(default_factory=dict)
+    """See Usage. Known for rehearsals only."""
     alone: bool | None = None
     """Whether no other process had memory on the GPU; null where that cannot be seen."""
     seconds_per_frame: float | None = None
@@ -125,6 +128,8 @@ class Outcome:
             reserved_bytes=self.reserved_bytes,
             context_bytes=self.context_bytes,
             phases={name: peak["allocated_bytes"] for name, peak in self.phases.items()},
+            small_bytes=self.small_bytes,
+            extents=self.extents,
         )
 
     @classmethod

@@ -31,10 +31,14 @@ from planner.text.spelling import check_word
 
 COLUMNS = (
     "use", "task", "variant", "version", "height", "width", "precision", "attention", "capability", "objects", "batch",
-    "frames", "frame_height", "frame_width", *SWITCHES, "allocated", "reserved", "least", "phases", "ways",
+    "frames", "frame_height", "frame_width", *SWITCHES, "allocated", "reserved", "least", "phases",
+    "small", "extents", "ways",
 )  # fmt: skip
-OPTIONAL = (*SWITCHES, "ways")
-"""Columns that a file may lack: where it is older, and ways of calling where all runs are called as usual."""
+OPTIONAL = (*SWITCHES, "small", "extents", "ways")
+"""Columns that a file may lack: where it is older, of segments that do not grow, and ways of calling where all runs are
+called as usual."""
+MAY_BE_EMPTY = ("small", "extents", "ways")
+"""Of these, what no line of a file has is left out of it."""
 RehearsedUse = Literal["fit", "drawn", "held_out"]
 USES: tuple[RehearsedUse, ...] = get_args(RehearsedUse)
 FIT, DRAWN, HELD_OUT = USES
@@ -67,8 +71,8 @@ def runs_text(runs: Iterable[RehearsedRun], versions: Mapping[str, str]) -> str:
         out.write(f"# {name} {version}\n")
     writer = csv.writer(out, dialect="excel-tab", lineterminator="\n")
     rows = sorted(map(_cells, runs))
-    columns = len(COLUMNS) - (not any(row[-1] for row in rows))
-    writer.writerows(row[:columns] for row in (list(COLUMNS), *rows))
+    columns = [place for place, name in enumerate(COLUMNS) if name not in MAY_BE_EMPTY or any(r[place] for r in rows)]
+    writer.writerows([row[place] for place in columns] for row in (list(COLUMNS), *rows))
     return out.getvalue()
 
 
@@ -104,9 +108,18 @@ def _cells(one: RehearsedRun) -> list[str]:
         f"{one.capability[0]}.{one.capability[1]}", w.objects, c.object_batch, w.frames, *w.frame_size,
         *(int(getattr(c, name)) for name in SWITCHES), usage.allocated_bytes, usage.reserved_bytes,
         "" if usage.least_bytes is None else usage.least_bytes,
-        " ".join(f"{name}={size}" for name, size in usage.phases.items()), _ways(one.run),
+        _sizes_text(usage.phases), "" if usage.small_bytes is None else usage.small_bytes,
+        _sizes_text(usage.extents), _ways(one.run),
     ]  # fmt: skip
     return [str(value) for value in values]
+
+
+def _sizes_text(sizes: Mapping[str, int]) -> str:
+    return " ".join(f"{name}={size}" for name, size in sizes.items())
+
+
+def _sizes(text: str) -> dict[str, int]:
+    return {name: int(size) for name, size in (part.split("=") for part in text.split())}
 
 
 def _ways(run: Run) -> str:
@@ -117,7 +130,6 @@ def _ways(run: Run) -> str:
 
 def _run(runtime: Runtime, row: Mapping[str, str]) -> RehearsedRun:
     major, minor = row["capability"].split(".")
-    phases = dict(part.split("=") for part in row["phases"].split())
     ways = dict(word.partition("=")[::2] for word in (row.get("ways") or "").split())
     configuration = Configuration(
         variant=check_word(row["variant"], "variant", ALL_VARIANTS),
@@ -139,7 +151,9 @@ def _run(runtime: Runtime, row: Mapping[str, str]) -> RehearsedRun:
         allocated_bytes=int(row["allocated"]),
         reserved_bytes=int(row["reserved"]),
         least_bytes=int(row["least"]) if row["least"] else None,
-        phases={name: int(size) for name, size in phases.items()},
+        phases=_sizes(row["phases"]),
+        small_bytes=int(row["small"]) if row.get("small") else None,
+        extents=_sizes(row.get("extents") or ""),
     )
     transformers = Transformers(
         streaming="streaming" in ways,
