@@ -224,6 +224,11 @@ def test_every_truncation_of_the_other_shipped_files_is_a_file_error(name: str, 
         (("reserved", "growth"), {"memory bank": -1}),
         (("reserved", "tables", "tiny"), [1.0]),
         (("reserved", "tables", "tiny", 0), "much"),
+        (("small", "curves", "tiny", 0), -1),
+        (("small",), None),
+        (("extents", "encode", "curves", "tiny", 0), 10**12),
+        (("extents", "encode", "tables", "tiny", 0), "much"),
+        (("extents",), {}),
         (("known",), {"a run": [2, 1, None]}),
         (("phases",), None),
     ],
@@ -232,7 +237,8 @@ def test_every_truncation_of_the_other_shipped_files_is_a_file_error(name: str, 
 def test_a_broken_memory_model_is_a_file_error(place: tuple[str | int, ...], value: object, tmp_path: Path) -> None:
     """The head says so at once, a group when it is first asked for."""
     head, *groups = map(json.loads, (profiles_folder() / "memory_model.jsonl").read_text(encoding="utf-8").splitlines())
-    inner = head if place[0] in head else next(group for group in groups if group["group"][0] == "own")
+    whose = "stock" if place[0] == "reserved" else "own"
+    inner = head if place[0] in head else next(group for group in groups if group["group"][0] == whose)
     for key in place[:-1]:
         inner = inner[key]
     inner[place[-1]] = value

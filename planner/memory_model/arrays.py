@@ -44,6 +44,11 @@ VIDEO_PARAMETERS = 7_520_753
 every variant): the own runtime leaves them out for images and automatic masks (planner/runtime/network.py, place), and
 transformers has a model without them (Sam2Model)."""
 FLOAT32, HALF = 4, 2
+SCORE_BYTES = FLOAT32 * 2 + 1
+"""Of one score where math attention holds it: itself, its softmax, and whether it is infinite (_safe_softmax of
+aten/src/ATen/native/transformers/attention.cpp, since torch 2.5). Rehearsed: 1.12 times the two alone."""
+SMALL_BLOCK = 1 << 20
+"""Bytes of the largest block of the allocator's small pool: kSmallSize (planner/simulator/rules.py has the line)."""
 WEIGHT_BYTES: dict[Width, int] = {"half": HALF, "autocast": FLOAT32, "float32": FLOAT32}
 """Bytes of one parameter, by the width of precisions; the narrowest first."""
 
@@ -150,28 +155,28 @@ def read_state(pixels: Number, memories: Number, pointers: Number) -> Number:
 
 
 def encoder_scores(pixels: Number, heads: Number) -> Number:
-    """Scores of one full-frame attention of the encoder, and their softmax, where math attention holds them.
+    """Scores of one full-frame attention of the encoder, and what is made of them, where math attention holds them.
 
     In float32 whatever the precision is: the kernel casts half types up (_scaled_dot_product_attention_math of
     aten/src/ATen/native/transformers/attention.cpp, allowFP16BF16ReductionMathSDP).
     """
     tokens = pixels / TOKEN_PIXELS
-    return heads * tokens * tokens * FLOAT32 * 2
+    return heads * tokens * tokens * SCORE_BYTES
 
 
 def memory_scores(pixels: Number, memories: Number) -> Number:
-    """Scores of memory attention over so many frames for one object, and their softmax, in float32 as above.
+    """Scores of memory attention over so many frames for one object, and what is made of them, as above.
 
-    Nine objects in float32 at 1024x1024 ask for 3.95 GiB at once (ultralytics issue 18211): half of this.
+    Nine objects in float32 at 1024x1024 ask for 3.95 GiB at once (ultralytics issue 18211): the scores alone.
     """
     tokens = pixels / TOKEN_PIXELS
-    return tokens * (memories * tokens + POINTER_TOKENS) * FLOAT32 * 2
+    return tokens * (memories * tokens + POINTER_TOKENS) * SCORE_BYTES
 
 
 def lengthening_scores(pixels: Number, memories: Number) -> Number:
     """Those of one memory, of two, up to so many, together: each is longer than any block that the last one left."""
     tokens = pixels / TOKEN_PIXELS
-    return tokens * (memories * (memories + 1) / 2 * tokens + memories * POINTER_TOKENS) * FLOAT32 * 2
+    return tokens * (memories * (memories + 1) / 2 * tokens + memories * POINTER_TOKENS) * SCORE_BYTES
 
 
 def kept_masks(pixels: Number) -> Number:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from planner.memory_model import arrays
 from planner.memory_model.features import OUTPUT_MASKS, POINTS, Operations, Quantities
 from planner.memory_model.laws import Group
+from planner.nouns.run import Configuration, Workload
 from planner.nouns.words import OTHER_RUNTIMES, Runtime, Task
 
 USUAL_FRAME_PIXELS = 1080 * 1920
@@ -67,3 +68,18 @@ def is_beyond(group: Group, q: Quantities) -> Any:
     """Whether more is asked for than was fitted to."""
     more_pixels, more_objects = q.pixels > group.largest_pixels, q.objects > group.largest_objects
     return more_pixels | more_objects | (q.frame_pixels > group.largest_frame_pixels)
+
+
+def extrapolated(group: Group, configuration: Configuration, workload: Workload) -> tuple[str, ...]:
+    """Why the estimate lies outside what was fitted to; empty if it does not."""
+    height, width = configuration.resolution
+    reasons = []
+    if height * width > group.largest_pixels:
+        reasons.append(f"more pixels than any that was {group.provenance}")
+    if configuration.attention == "math":
+        reasons.append(f"math attention was not {group.provenance}")
+    if workload.remembered_objects > group.largest_objects:
+        reasons.append(f"more objects than any that was {group.provenance}")
+    if workload.frame_size[0] * workload.frame_size[1] > group.largest_frame_pixels:
+        reasons.append(f"a larger picture than any that was {group.provenance}")
+    return tuple(reasons)

@@ -32,7 +32,7 @@ from planner.nouns.words import OTHER_MODELS, RUNTIMES, TASKS, WIDTHS, Task, Var
 from planner.text.locations import profiles_folder
 from planner.text.spelling import check_word
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 FITTED_FILE = "memory_model.jsonl"
 """In the user's folder: what `sam2-plan fit` made. A line of JSON for what is common, then one for each group."""
 REMAKE = "Make it again with sam2-plan fit, or take the file of this release."
@@ -136,7 +136,7 @@ def _group(entry: Any) -> Group:
         width=check_word(width, "width", WIDTHS),
         generation=check_word(generation, "generation", (*GENERATIONS, OTHER_PROGRAM)),
         phases={phase: _law(law, name, pixels, len(places)) for phase, law in entry["phases"].items()},
-        reserved=_law(entry["reserved"], name, pixels, len(places)),
+        **_reserved(entry, name, pixels, len(places)),
         provenance=check_word(entry["provenance"], "provenance", LAWS_OF),
         places=places,
         run={
@@ -149,6 +149,16 @@ def _group(entry: Any) -> Group:
         largest_objects=int(entry["largest_objects"]),
         largest_frame_pixels=int(entry["largest_frame_pixels"]),
     )
+
+
+def _reserved(entry: Any, name: str, pixels: tuple[int, ...], places: int) -> dict[str, Any]:
+    """What is reserved, by one law; or by laws of the pools, where segments grow."""
+    if "reserved" in entry:
+        return {"reserved": _law(entry["reserved"], name, pixels, places)}
+    extents = {phase: _law(law, name, pixels, places, least=-inf) for phase, law in entry["extents"].items()}
+    if not extents:
+        raise ValueError("nothing says what is reserved")
+    return {"extents": extents, "small": _law(entry["small"], name, pixels, places)}
 
 
 def _most(value: Any) -> float:
@@ -168,10 +178,10 @@ def _known(entries: Any) -> dict[tuple[Variant, tuple[int, int]], dict[str, Rehe
     return found
 
 
-def _law(entry: Any, name: str, pixels: tuple[int, ...], places: int) -> Law:
+def _law(entry: Any, name: str, pixels: tuple[int, ...], places: int, least: float = 0.0) -> Law:
     variants = variants_of_laws(name)
     return Law(
-        curves={variant: _curve(entry["curves"][variant], pixels) for variant in variants},
+        curves={variant: _curve(entry["curves"][variant], pixels, least) for variant in variants},
         growth=_growth(entry),
         spill=_spill(entry["spill"]),
         tables={variant: _table(entry["tables"][variant], places) for variant in variants if places},
@@ -196,11 +206,11 @@ def _table(values: Any, places: int) -> Sequence[float]:
     return tuple(values)
 
 
-def _curve(values: Any, pixels: tuple[int, ...]) -> Curve:
+def _curve(values: Any, pixels: tuple[int, ...], least: float) -> Curve:
     """The values at `pixels`, then the slope beyond. Five hundred of them are read for each command: no detours."""
     *sizes, slope = values
-    if set(map(type, values)) - {int, float} or not all(map(isfinite, values)) or min(values) < 0:
-        raise ValueError("a curve holds something else than numbers of 0 or more")
+    if set(map(type, values)) - {int, float} or not all(map(isfinite, values)) or min(values) < least:
+        raise ValueError(f"a curve holds something else than numbers of {least:g} or more")
     if len(sizes) != len(pixels):
         raise ValueError(f"a curve has {len(sizes)} values for {len(pixels)} pixels")
     if sizes != sorted(sizes):

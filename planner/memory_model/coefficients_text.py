@@ -31,13 +31,20 @@ def group_entry(group: Group) -> dict[str, Any]:
         "most_reserved": None if group.most_reserved == inf else group.most_reserved,
         "largest_objects": group.largest_objects,
         "largest_frame_pixels": group.largest_frame_pixels,
-        "pixels": list(next(iter(group.reserved.curves.values())).pixels),
+        "pixels": list(next(iter(group.laws[0].curves.values())).pixels),
         "resolutions": [list(size) for size in group.places],
         "run": {variant: sorted(found) for variant, found in group.run.items()},
         "phases": {name: _law(law) for name, law in group.phases.items()},
-        "reserved": _law(group.reserved),
+        **_reserved(group),
         "known": {name: list(sizes) for runs in group.known.values() for name, sizes in runs.items()},
     }
+
+
+def _reserved(group: Group) -> dict[str, Any]:
+    if group.reserved is not None:
+        return {"reserved": _law(group.reserved)}
+    assert group.small is not None  # one or the other
+    return {"extents": {name: _law(law) for name, law in group.extents.items()}, "small": _law(group.small)}
 
 
 def _law(law: Law) -> dict[str, Any]:

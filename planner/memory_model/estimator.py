@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from planner.catalog import Catalog, load_catalog
 from planner.errors import UsageError
 from planner.memory_model import arrays, host
-from planner.memory_model.beyond import NO_SCORES, is_beyond, is_usual, math_scores
+from planner.memory_model.beyond import NO_SCORES, extrapolated, is_beyond, is_usual, math_scores
 from planner.memory_model.coefficients import load_coefficients
 from planner.memory_model.contexts import Context, context_on
 from planner.memory_model.exact import Key, Known, key_of, phases_of
@@ -140,7 +140,7 @@ class MemoryModel:
         # A run that was rehearsed is known to the byte, which its highest phase then takes; no other takes more.
         sizes = {name: min(size, totals.allocated) for name, size in sizes.items()} | {highest: totals.allocated}
         phases = tuple(phase_of(name, size, terms, group, configuration) for name, size in sizes.items())
-        because, origin = self._extrapolated(group, configuration, workload), origin_of(group, terms.ratios)
+        because, origin = extrapolated(group, configuration, workload), origin_of(group, terms.ratios)
         if correction := self.corrections.get(runtime):
             because += correction.notes
         known = self._found(group, configuration, workload, capability)
@@ -330,8 +330,8 @@ class MemoryModel:
         known = self._known_curves.get(key)
         if known is None:
             height, width = resolution
-            laws, place = (*group.phases.values(), group.reserved), group.places.get((min(resolution), max(resolution)))
-            sizes = {id(law): law.at(variant, place, height * width) for law in laws}
+            place = group.places.get((min(resolution), max(resolution)))
+            sizes = {id(law): law.at(variant, place, height * width) for law in group.laws}
             known = self._known_curves[key] = sizes, group.was_run(variant, resolution)
         return known
 
@@ -350,8 +350,15 @@ class MemoryModel:
 
     def _bound(self, group: Group, terms: Terms, reserved: int) -> int:
         """The bound of reserved bytes."""
-        more: float = reserved * self.widening(group, terms.quantities, terms.usual, SCALAR)
-        return reserved + ceil(more)
+        return _widened(group, terms, reserved, self.widening(group, terms.quantities, terms.usual, SCALAR))
+
+    def reserved_if(self, run: Run, capability: tuple[int, int] | None, share: float) -> int:
+        """The bound of the reserved bytes of a run by its laws, if the margin were that share."""
+        group = self._group(run.runtime, run.configuration, run.workload, generation_of(capability))
+        q = quantities(run.configuration, run.workload, run.runtime, run.transformers)
+        terms = self._terms(group, run.configuration, q, capability)
+        allocated = terms.highest(group)
+        return _widened(group, terms, max(allocated, reserved_of(group, terms, allocated)), share)
 
     def usual(self, run: Run, capability: tuple[int, int] | None) -> bool:
         """Whether a run is of the kind that is known best; see beyond.is_usual."""
@@ -374,19 +381,12 @@ class MemoryModel:
             share = ops.where(usual, *of)
         return ops.where(is_beyond(group, q), share + self.coefficients.beyond, share)
 
-    def _extrapolated(self, group: Group, configuration: Configuration, workload: Workload) -> tuple[str, ...]:
-        """Why the estimate lies outside what was fitted to; empty if it does not."""
-        height, width = configuration.resolution
-        reasons = []
-        if height * width > group.largest_pixels:
-            reasons.append(f"more pixels than any that was {group.provenance}")
-        if configuration.attention == "math":
-            reasons.append(f"math attention was not {group.provenance}")
-        if workload.remembered_objects > group.largest_objects:
-            reasons.append(f"more objects than any that was {group.provenance}")
-        if workload.frame_size[0] * workload.frame_size[1] > group.largest_frame_pixels:
-            reasons.append(f"a larger picture than any that was {group.provenance}")
-        return tuple(reasons)
+
+def _widened(group: Group, terms: Terms, reserved: int, share: float) -> int:
+    """Reserved bytes and a share of them; where segments grow, of how far they are used, and in whole pages."""
+    if group.reserved is None and not terms.ratios:
+        return max(reserved, terms.reserved(group, share))
+    return reserved + ceil(reserved * share)
 
 
 def _from_elsewhere(one: Correction) -> Correction:

@@ -12,7 +12,7 @@ from planner.nouns.words import VERSIONS, ExactMethod, Precision, Runtime
 
 SETTLED_FRAMES = 30
 """Frames of a video on a bounded memory bank, which is full after 16: a longer clip allocates no more. What is reserved
-then stays, too, but for a granule of 2 MiB where several objects go in one pass (simulated: docs/rehearsing.md)."""
+then stays, too, but for a page of 2 MiB of small clips (simulated: docs/rehearsing.md)."""
 
 
 class Known(NamedTuple):

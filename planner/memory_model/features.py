@@ -80,10 +80,13 @@ POINTS = (1, 2, 4, 8, 16, 32, 64)
 """Automatic masks' points of a pass between which bytes grow straight: small lists cost more for each point."""
 ANY_RESOLUTION = 1024 * 1024
 """Pixels in whose place a step counts that does not grow with the resolution."""
-PASSES = (1, 2, 4, 8, 16)
-"""Objects of a pass of our video between which bytes grow straight: kernels split their work otherwise for few."""
+PASSES = (1, 2, 3, 4, 5, 8, 16)
+"""Objects of a pass of our video between which bytes grow straight, by the resolution and beside it: kernels split
+their work otherwise for few."""
 PASS_STEPS = tuple(f"objects of a pass from {low} to {high}" for low, high in pairwise(PASSES))
 POINT_STEPS = tuple(f"points from {low} to {high}" for low, high in pairwise(POINTS))
+SMALL_BANK, LARGE_BANK = "memory bank in the small pool", "memory bank in the large pool"
+"""The memory bank, by the pool of the allocator that its blocks are of."""
 HELD_FEATURES, FETCHED = "image features of the frame before", "features and memories from the host"
 SOURCE_PICTURE, STREAMING, READING = "a picture of the source", "streaming", "memories that are read"
 ARRAYS = (FRAMES, MEMORY_BANK, OUTPUT_MASKS, KEPT_MASKS, PREPARED)
@@ -127,10 +130,19 @@ def features(runtime: Runtime, task: Task, q: Quantities, ops: Operations) -> di
 def _own_video(q: Quantities, ops: Operations) -> dict[str, Number]:
     """The bank is bounded, frames are streamed, masks leave object by object."""
     passes = ops.minimum(q.object_batch, q.objects)
-    on_gpu = ops.where(q.offload_state, passes, q.objects)
-    found = {MEMORY_BANK: on_gpu * _read(q, ops), OUTPUT_MASKS: arrays.output_masks(1, q.frame_pixels)}
+    # On the host, all but the last masks: what the next pass will read comes back while this one computes, and what
+    # the last one read is still held by the stream that brought it. (Where one pass takes all, nothing comes back; a
+    # smaller pass must not take more, so that this is not counted.)
+    masks = q.objects * arrays.low_resolution_mask(q.pixels)
+    memories, waiting = _read(q, ops) - arrays.low_resolution_mask(q.pixels), q.objects - 1
+    held = memories * ops.where(q.offload_state, ops.minimum(passes, waiting), q.objects)
+    reached = memories * ops.where(q.offload_state, ops.minimum(2 * passes, waiting), q.objects)
+    small = arrays.memory_per_frame(q.pixels) <= arrays.SMALL_BLOCK
+    found = {MEMORY_BANK: masks + held, OUTPUT_MASKS: arrays.output_masks(1, q.frame_pixels)}
+    found[SMALL_BANK] = masks + ops.where(small, reached, 0 * reached)
+    found[LARGE_BANK] = ops.where(small, 0 * reached, reached)
     for name, steps in _steps(PASS_STEPS, PASSES, passes, ops):
-        found[name] = steps * q.pixels
+        found[name], found[f"{name}, at any resolution"] = steps * q.pixels, steps * ANY_RESOLUTION
     return found
 
 

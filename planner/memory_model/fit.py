@@ -25,10 +25,13 @@ from planner.memory_model.laws import (
 from planner.memory_model.published import RUNTIME, fit_published, published_shortfall
 from planner.memory_model.rows import Row
 from planner.memory_model.widths import ordered_by_width
+from planner.nouns.run import grows_segments
 from planner.nouns.words import Task, Width
 from planner.profiles.rehearsed import DRAWN, HELD_OUT
 
 FOLDS = 5
+CLOSE = 1e-5
+"""How closely a margin is sought."""
 BEYOND_FROM_PIXELS = 1024 * 1024
 """More pixels than this are held out to see how far a law carries beyond what it was fitted to."""
 
@@ -72,9 +75,19 @@ def fit_laws(rows: Iterable[Row], catalog: Catalog) -> dict[Key, Group]:
 
 
 def shortfall(row: Row, model: MemoryModel) -> float:
-    """How far the truth of the reserved bytes lies above the prediction, relative to this; negative: below."""
-    predicted = model.totals_of(row.run, row.capability).reserved
-    return float((row.usage.reserved_bytes or 0) / predicted - 1)
+    """The smallest margin whose bound covers the reserved bytes of a row; 0 or less where the prediction does."""
+    truth = row.usage.reserved_bytes or 0
+    if not grows_segments(row.run.runtime):
+        return float(truth / model.totals_of(row.run, row.capability).reserved - 1)
+    # In pages it is a staircase.
+    low, high = 0.0, 0.0
+    while model.reserved_if(row.run, row.capability, high) < truth:
+        low, high = high, max(2 * high, 0.01)
+    while high - low > CLOSE:
+        middle = (low + high) / 2
+        covers = model.reserved_if(row.run, row.capability, middle) >= truth
+        low, high = (low, middle) if covers else (middle, high)
+    return high
 
 
 def out_of_fold(rows: Sequence[Row], coefficients: Coefficients, catalog: Catalog) -> Iterator[tuple[Row, MemoryModel]]:

@@ -1,7 +1,6 @@
 """The regression: rehearsed and published rows to coefficients.
 
-scikit-learn conventions: `CurveRegressor.fit(X, y)` learns, attributes that end in _ hold what was learnt,
-`predict(X)` applies it. Not imported by planning.
+Not imported by planning.
 
 Bytes step with the resolution, up and down (windows, segments of 20 MiB), and grow smoothly with all else. So a law is
 a table of what was run at each resolution, plus what grows, found together; between and beyond the resolutions that
@@ -15,10 +14,9 @@ from dataclasses import replace
 from itertools import chain
 from math import ceil, inf
 from statistics import median
+from typing import Literal
 
 import numpy as np
-from scipy.optimize import nnls
-from sklearn.base import BaseEstimator, RegressorMixin
 
 from planner.catalog import Catalog, load_catalog
 from planner.memory_model import arrays
@@ -27,6 +25,7 @@ from planner.memory_model.curves import Cell, Size, law_of, rounded
 from planner.memory_model.features import (
     FRAMES,
     FURTHER_PASSES,
+    LARGE_BANK,
     LENGTHENED,
     MEMORY_BANK,
     OUTPUT_MASKS,
@@ -34,8 +33,10 @@ from planner.memory_model.features import (
     PREPARING,
     READING,
     SCALAR,
+    SMALL_BANK,
 )
 from planner.memory_model.laws import (
+    GENERATIONS,
     Group,
     Key,
     Law,
@@ -45,6 +46,7 @@ from planner.memory_model.laws import (
     runtime_of_laws,
     variants_of_laws,
 )
+from planner.memory_model.regression import CurveRegressor, growth_of, within
 from planner.memory_model.rows import Row
 from planner.memory_model.terms import SCORED
 from planner.nouns.words import OTHER_MODELS, OTHER_RUNTIMES, Variant
@@ -55,12 +57,10 @@ HELD_BY_TRANSFORMERS = {PREPARED: ("init",), **dict.fromkeys((FRAMES, MEMORY_BAN
 """The same of transformers, which prepares a clip before it holds it."""
 LEADING = generation_of(None)
 """The generation from which others take what they have no rows for."""
-RIDGE = 0.003
-"""Relative: where rows leave open which of several terms takes what, all take some, and the outcome is one."""
+ELSEWHERE = 0.02
+"""What a row of the leading generation counts beside one of the generation at hand, in how bytes grow there."""
 
 SPILLING = {
-    ("own", "image"): (OUTPUT_MASKS,),
-    ("own", "video"): (OUTPUT_MASKS,),
     ("stock", "image"): (OUTPUT_MASKS, FURTHER_PASSES),
     ("stock", "video"): (OUTPUT_MASKS, LENGTHENED),
     ("transformers", "video"): (PREPARING,),
@@ -70,8 +70,6 @@ SPILLING = {
 }
 """By runtime and task: what takes blocks that the encoder left before it takes more; of transformers what leaves so
 many blocks that all else takes those."""
-UNUSUAL_WEIGHT = 1e-6
-"""Weight of other rows in a cell that has usual ones: they say how bytes grow, not where they begin."""
 FEW_OBJECTS = 5
 """So many prompts of a picture take no more than what the encoder of transformers or Ultralytics left."""
 ALL_BUT = 0.93
@@ -83,30 +81,6 @@ FEWEST_ABOVE = 8
 
 FEWEST_OF_MODELS = 4
 """The same of a model that has one variant, one feature that spills, and rows laid out for it."""
-
-
-class CurveRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
-    """Non-negative regression whose errors are relative: never falls where a feature grows."""
-
-    coef_: np.ndarray
-
-    def fit(self, features: np.ndarray, size_bytes: np.ndarray, scale_bytes: np.ndarray) -> CurveRegressor:
-        """features: (n, m); size_bytes: (n,); scale_bytes: (n,), what errors are relative to."""
-        # What no row has cannot be learnt: its coefficient is nothing, and not a rounding error over nothing.
-        present = np.abs(features).max(axis=0) > 0
-        scale = np.abs(features[:, present]).max(axis=0)
-        scaled = features[:, present] / scale
-        ridge = RIDGE / np.median(scale_bytes) * np.eye(scaled.shape[1])
-        weighted = np.vstack([scaled / scale_bytes[:, None], ridge])
-        inner, _ = nnls(weighted, np.append(size_bytes / scale_bytes, np.zeros(len(ridge))))
-        self.coef_ = np.zeros(features.shape[1])
-        self.coef_[present] = inner / scale
-        return self
-
-    def predict(self, features: np.ndarray) -> np.ndarray:
-        """Bytes, (n,)."""
-        result: np.ndarray = features @ self.coef_
-        return result
 
 
 def fit_groups(rows: Mapping[Key, Sequence[Row]], catalog: Catalog, like: Group | None = None) -> dict[Key, Group]:
@@ -129,11 +103,23 @@ def fit_groups(rows: Mapping[Key, Sequence[Row]], catalog: Catalog, like: Group 
         return _laws(rows, leading, shapes, weights, of, name, example)
 
     by_phase = {name: fitted(lambda row, name=name: row.usage.phases.get(name, 0), name) for name in phases}  # type: ignore[misc]
-    reserved = fitted(lambda row: row.usage.reserved_bytes or 0, None)
-    most = _most_reserved(chain.from_iterable(rows.values()))
+    groups = {
+        key: _group(key, found, shapes, {name: by_phase[name][key] for name in phases}) for key, found in rows.items()
+    }
+    if not all(row.usage.extents for row in chain.from_iterable(rows.values())):
+        most = _most_reserved(chain.from_iterable(rows.values()))
+        reserved = fitted(lambda row: row.usage.reserved_bytes or 0, None)
+        return {key: replace(group, reserved=reserved[key], most_reserved=most) for key, group in groups.items()}
+
+    def pool(of: Callable[[Row], float], name: str | None, weights: Mapping[Variant, float]) -> dict[Key, Law]:
+        example = None if like is None else like.extents.get(name) if name else like.small
+        return _laws(rows, leading, shapes, weights, of, name, example, "large" if name else "small")
+
+    small = pool(lambda row: row.usage.small_bytes or 0, None, dict.fromkeys(weights, 0.0))
+    extents = {name: pool(lambda row, name=name: row.usage.extents.get(name, 0), name, weights) for name in phases}  # type: ignore[misc]
     return {
-        key: _group(key, found, shapes, {name: by_phase[name][key] for name in phases}, reserved[key], most)
-        for key, found in rows.items()
+        key: replace(group, extents={name: extents[name][key] for name in phases}, small=small[key])
+        for key, group in groups.items()
     }
 
 
@@ -151,9 +137,7 @@ def _is_math(row: Row) -> bool:
     return row.run.configuration.attention == "math"
 
 
-def _group(
-    key: Key, rows: Sequence[Row], shapes: Sequence[Size], phases: dict[str, Law], reserved: Law, most_reserved: float
-) -> Group:
+def _group(key: Key, rows: Sequence[Row], shapes: Sequence[Size], phases: dict[str, Law]) -> Group:
     name, task, width, generation = key
     return Group(
         whose=name,
@@ -161,7 +145,6 @@ def _group(
         width=width,
         generation=generation,
         phases=phases,
-        reserved=reserved,
         provenance="rehearsed",
         places=(places := {shape: place for place, shape in enumerate(shapes)}),
         run={
@@ -173,7 +156,6 @@ def _group(
             for variant in variants_of_laws(name)
         },
         known=_known(rows),
-        most_reserved=most_reserved,
         largest_pixels=shapes[-1][0] * shapes[-1][1],
         largest_objects=max(row.run.workload.objects for row in rows),
         largest_frame_pixels=max(row.quantities.frame_pixels for row in rows),
@@ -198,11 +180,16 @@ def _laws(
     of: Callable[[Row], float],
     phase: str | None,
     like: Law | None,
+    pool: Literal["small", "large"] | None = None,
 ) -> dict[Key, Law]:
-    """The laws of one quantity. `phase`: None of reserved bytes. `like`: what gives growth that no row shows."""
+    """The laws of one quantity. `phase`: None of reserved bytes. `like`: what gives growth that no row shows.
+
+    `pool`: of the allocator, where it is how far its range is used.
+    """
     first, runtime, task = rows[leading], runtime_of_laws(leading[0]), leading[1]
     whole = HELD_BY_TRANSFORMERS if runtime == "transformers" else HELD_WHOLE
-    held = [array for array, phases_of in whole.items() if phase in phases_of]
+    bank = {"small": SMALL_BANK, "large": LARGE_BANK}.get(pool or "", MEMORY_BANK)
+    held = [bank if array == MEMORY_BANK else array for array, phases_of in whole.items() if phase in phases_of]
     if phase is None and (runtime, task) == ("stock", "automask"):
         held.append(OUTPUT_MASKS)  # no block of the decoder's is as large: byte by byte in the rows
     known = {array: 1.0 for array in held if array in first[0].features}
@@ -212,16 +199,20 @@ def _laws(
         known[MEMORY_BANK] = like.growth[MEMORY_BANK]
     # Most of the peak of automatic masks are the masks, always.
     spilling = SPILLING.get((runtime, task), ()) if phase is None else ()
-    names = [name for name in first[0].features if name not in (*known, *spilling, PREPARED, PREPARING)]
+    left_out = {MEMORY_BANK, SMALL_BANK, LARGE_BANK, PREPARED, PREPARING} - {bank}
+    names = [name for name in first[0].features if name not in {*known, *spilling, *left_out}]
     if alone and phase in ("load", "init"):
         names = []
+    if runtime == "own" and task != "automask" and phase not in (None, "output"):
+        names.remove(OUTPUT_MASKS)  # they are made and leave in a phase of their own
 
     def beside(found: Sequence[Row]) -> np.ndarray:
         """Bytes beside the weights, what counts once, and the scores of math attention."""
         sizes = []
         for row in found:
             once = sum(share * row.features[name] for name, share in known.items())
-            sizes.append(of(row) - weights[row.run.configuration.variant] - once - _scores(row, phase))
+            scores = 0.0 if pool == "small" else _scores(row, phase)
+            sizes.append(of(row) - weights[row.run.configuration.variant] - once - scores)
         return np.array(sizes)
 
     def grown(found: Sequence[Row]) -> np.ndarray:
@@ -234,7 +225,9 @@ def _laws(
 
     plain = tabled(first)
     shown = grown(plain)
-    base, growth = _within(plain, beside(plain), shown)
+    # Small weights are of the small pool: in the large one a phase may take less than the weights.
+    least = -inf if pool == "large" else 0.0
+    base, growth = within(plain, beside(plain), shown, [_is_usual(row) for row in plain], least)
     if like is not None:
         unseen = np.abs(shown).max(axis=0) == 0
         growth[unseen] = [like.growth.get(name, 0.0) for name, missing in zip(names, unseen, strict=True) if missing]
@@ -246,14 +239,17 @@ def _laws(
             spill = _spill(first, beside(first), base, {}, spilling, like)
         else:
             spill = _spill(first, beside(first) - grown(first) @ growth, base, coefficients, spilling, like)
-    laws = {}
+    laws = {leading: replace(law_of(base, shapes, weights, coefficients), spill=spill)}
     for key, found in rows.items():
-        own = base
         if key != leading:
-            plain = tabled(found)
-            own = _others(plain, beside(plain) - grown(plain) @ growth, base)
-        laws[key] = replace(law_of(own, shapes, weights, coefficients), spill=spill)
-    return laws
+            here = tabled(found)
+            slopes = growth
+            if runtime == "own":
+                both, trust = [*here, *plain], [1.0] * len(here) + [ELSEWHERE] * len(plain)
+                slopes = growth_of(both, beside(both), grown(both), trust)
+            own = _others(here, beside(here) - grown(here) @ slopes, base, least)
+            laws[key] = replace(law_of(own, shapes, weights, known | _growing(names, slopes)), spill=spill)
+    return {key: laws[key] for key in rows}
 
 
 def _spills(row: Row) -> bool:
@@ -302,51 +298,29 @@ def _scores(row: Row, phase: str | None) -> float:
     return float(row.scores[SCORED[phase]]) if phase in SCORED else 0.0
 
 
-def _within(rows: Sequence[Row], sizes: np.ndarray, grown: np.ndarray) -> tuple[dict[Cell, float], np.ndarray]:
-    """Bytes of each cell, and of a unit of each feature (m,), by the differences within cells.
-
-    The same as a regression with an indicator for each cell (Frisch and Waugh), at a hundredth of the time.
-    """
-    cells = [(row.run.configuration.variant, row.shape) for row in rows]
-    names = sorted(set(cells))
-    place = {cell: number for number, cell in enumerate(names)}
-    of = np.array([place[cell] for cell in cells])
-    scales = np.array([float(row.usage.reserved_bytes or 1) for row in rows])
-    weight = scales**-2.0
-
-    def means(columns: np.ndarray) -> np.ndarray:
-        """Means of each cell, (cells, ...): weighted by how little a byte is to a row."""
-        sums = np.zeros((len(names), *columns.shape[1:]))
-        np.add.at(sums, of, columns * (weight if columns.ndim == 1 else weight[:, None]))
-        total = np.bincount(of, weight)
-        return sums / (total if columns.ndim == 1 else total[:, None])
-
-    features, rest = grown - means(grown)[of], sizes - means(sizes)[of]
-    # What is the same throughout a cell is the cell's own; a rounding error of it would be learnt from.
-    features[np.abs(features) < 1e-9 * np.abs(grown).max(axis=0, initial=0.0)] = 0.0
-    growth = CurveRegressor().fit(features, rest, scales).coef_ if features.any() else np.zeros(grown.shape[1])
-    left = sizes - grown @ growth
-    weight = np.where([_is_usual(row) for row in rows], weight, weight * UNUSUAL_WEIGHT)
-    return {cell: max(0.0, float(mean)) for cell, mean in zip(names, means(left), strict=True)}, growth
-
-
 def _is_usual(row: Row) -> bool:
     """As beyond.is_usual: what a cell is asked for most, and should be told to the byte."""
     return bool(is_usual(row.run.workload.task, row.run.runtime, row.quantities, row.features, True, _is_math(row)))
 
 
-def _others(rows: Sequence[Row], rest: np.ndarray, base: Mapping[Cell, float]) -> dict[Cell, float]:
-    """Another generation's table: the medians of its rows, and where it has none the base with what differs nearby."""
+def _others(rows: Sequence[Row], rest: np.ndarray, base: Mapping[Cell, float], least: float) -> dict[Cell, float]:
+    """Another generation's table: the medians of its rows, and where it has none the base with what differs nearby.
+
+    Of a cell those rows count that say most of it: usual ones, and of the capability that the generation is named for.
+    """
+    best: dict[Cell, tuple[bool, bool]] = {}
     found: dict[Cell, list[float]] = {}
-    usual = {(row.run.configuration.variant, row.shape) for row in rows if _is_usual(row)}
     for row, value in zip(rows, rest, strict=True):
         cell = row.run.configuration.variant, row.shape
-        if cell not in usual or _is_usual(row):
+        rank = row.capability == GENERATIONS[row.group[3]], _is_usual(row)
+        if rank > best.get(cell, (False, False)):
+            best[cell], found[cell] = rank, []
+        if rank == best.setdefault(cell, rank):
             found.setdefault(cell, []).append(float(value))
-    own = {cell: max(0.0, median(values)) for cell, values in found.items()}
+    own = {cell: max(least, median(values)) for cell, values in found.items()}
     table = {}
     for cell, size in base.items():
-        table[cell] = own[cell] if cell in own else max(0.0, size + _nearby(cell, own, base))
+        table[cell] = own[cell] if cell in own else max(least, size + _nearby(cell, own, base))
     return table
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple, cast
 from planner.memory_model.arrays import weight_bytes
 from planner.nouns.words import OTHER_MODELS, VARIANTS, ProvenanceKind, Runtime, Task, Variant, Width
 
-GENERATIONS = {"7.5": (7, 5), "8.6": (8, 6), "12.0": (12, 0)}
+GENERATIONS = {"7.5": (7, 5), "8.0": (8, 0), "8.6": (8, 6), "8.9": (8, 9), "12.0": (12, 0)}
 """Capabilities that have laws of their own; the others take those of the nearest, which generation_of names."""
 LAWS_OF: tuple[ProvenanceKind, ...] = ("rehearsed", "published")
 """What laws are fitted to."""
@@ -39,8 +39,18 @@ def variants_of_laws(name: str) -> tuple[Variant, ...]:
 def generation_of(capability: tuple[int, int] | None) -> str:
     """The generation whose laws hold for a capability; of None that of most cards."""
     if capability is None or capability[0] == 8:
-        return "8.6"
+        return {(8, 0): "8.0", (8, 9): "8.9"}.get(capability or (8, 6), "8.6")
     return "7.5" if capability[0] < 8 else "12.0"
+
+
+LAID_OUT = ("7.5", "8.6", "12.0")
+"""Generations for which rows of every runtime were laid out; of the others only those of our own were."""
+
+
+def generation_of_row(runtime: Runtime, capability: tuple[int, int] | None) -> str:
+    """The generation whose laws are fitted to a row: few rows drawn at random make no laws."""
+    generation = generation_of(capability)
+    return generation if runtime == "own" or generation in LAID_OUT else generation_of(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +110,12 @@ class Law:
         return self.curves[variant].at(pixels) if place is None else self.tables[variant][place]
 
 
+SMALL_PAGE, LARGE_PAGE = 2 << 20, 20 << 20
+"""Bytes: what segments that grow are made of, in the pool of blocks up to 1 MiB and in that of larger ones.
+
+kSmallBuffer and kLargeBuffer, the same in torch 2.5 to 2.14: planner/simulator/rules.py has the lines."""
+
+
 class Rehearsed(NamedTuple):
     """A run that was rehearsed. Bytes of the allocator."""
 
@@ -121,8 +137,12 @@ class Group:
     """One of GENERATIONS, or OTHER_PROGRAM."""
     phases: Mapping[str, Law]
     """Allocated bytes at the peak of each phase, in order, weights not counted."""
-    reserved: Law
-    """Reserved bytes at the end, weights not counted."""
+    reserved: Law | None = None
+    """Reserved bytes at the end, weights not counted; None where segments grow, of which the following say it."""
+    extents: Mapping[str, Law] = field(default_factory=dict)
+    """How far the range of the large pool is used in each phase, weights not counted, where segments grow."""
+    small: Law | None = None
+    """How far that of the small pool is; reserved is either in whole pages."""
     provenance: ProvenanceKind
     """Where the fitted rows come from: rehearsed or published."""
     places: Mapping[tuple[int, int], int] = field(default_factory=dict)
@@ -132,7 +152,8 @@ class Group:
     known: Mapping[tuple[Variant, tuple[int, int]], Mapping[str, Rehearsed]] = field(default_factory=dict)
     """Runs by variant and resolution, then by name_of."""
     most_reserved: float = inf
-    """The most that any run reserved of what it allocated; math attention keeps scores of every length, and more."""
+    """The most that any run reserved of what it allocated, where one law says it; math attention keeps scores of every
+    length, and more."""
     largest_pixels: int
     """The largest resolution that was fitted to; the following likewise."""
     largest_objects: int
@@ -148,6 +169,12 @@ class Group:
     def item_bytes(self) -> int:
         """Bytes of a weight on the GPU."""
         return weight_bytes(self.runtime, self.width)
+
+    @property
+    def laws(self) -> tuple[Law, ...]:
+        """All of them."""
+        others = (law for law in (self.reserved, self.small) if law is not None)
+        return (*self.phases.values(), *self.extents.values(), *others)
 
     def was_run(self, variant: Variant, resolution: tuple[int, int]) -> bool:
         """Whether the variant was run at that resolution on this generation."""
@@ -168,10 +195,11 @@ def conformal_rank(rows: int) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Margin:
-    """How far the truth of the total lay above the prediction, in rows that were not fitted (split conformal)."""
+    """How far the truth of reserved bytes lay above the prediction, in rows that were not fitted (split conformal)."""
 
     ratio: float
-    """The k-th smallest of truth / prediction - 1 over n rows, k = ceil(0.95 (n + 1)), or the largest; at least 0."""
+    """The k-th smallest of truth / prediction - 1 over n rows, k = ceil(0.95 (n + 1)), or the largest; at least 0.
+    Where segments grow, by how much their extents have to be widened for the pages to cover the truth."""
     rows: int
     """n: a further row of the same kind stays below with a probability of at least `coverage`."""
 

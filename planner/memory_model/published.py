@@ -17,8 +17,8 @@ from planner.memory_model.contexts import context_on
 from planner.memory_model.curves import rounded
 from planner.memory_model.estimator import MemoryModel
 from planner.memory_model.features import MEMORY_BANK
-from planner.memory_model.fitting import CurveRegressor
 from planner.memory_model.laws import OTHER_PROGRAM, Curve, Group, Key, Law
+from planner.memory_model.regression import CurveRegressor
 from planner.memory_model.rows import Row
 from planner.nouns.words import VARIANTS, Runtime, Task, Variant, Width
 from planner.text.units import MAXIMUM_FRAME_SIDE

@@ -11,7 +11,7 @@ from planner.catalog import Catalog, load_catalog
 from planner.memory_model import arrays
 from planner.memory_model.beyond import NO_SCORES, Scores, math_scores
 from planner.memory_model.features import SCALAR, Quantities, features
-from planner.memory_model.laws import OTHER_PROGRAM, Key, generation_of, whose
+from planner.memory_model.laws import OTHER_PROGRAM, Key, generation_of_row, whose
 from planner.memory_model.terms import OTHER_RUNTIME, WIDTH_OF, quantities
 from planner.nouns.measurement import Measurement
 from planner.nouns.run import Run, Usage, name_of
@@ -45,9 +45,9 @@ class Row:
     @property
     def group(self) -> Key:
         """Whose laws, task, width and generation: what shares them."""
-        generation = OTHER_PROGRAM if self.run.runtime == OTHER_RUNTIME else generation_of(self.capability)
-        c = self.run.configuration
-        return whose(self.run.runtime, c.variant), self.run.workload.task, WIDTH_OF[c.precision], generation
+        runtime, c = self.run.runtime, self.run.configuration
+        generation = OTHER_PROGRAM if runtime == OTHER_RUNTIME else generation_of_row(runtime, self.capability)
+        return whose(runtime, c.variant), self.run.workload.task, WIDTH_OF[c.precision], generation
 
     @property
     def shape(self) -> tuple[int, int]:

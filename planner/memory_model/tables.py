@@ -14,7 +14,7 @@ from planner.memory_model.contexts import context_on
 from planner.memory_model.estimator import MOST
 from planner.memory_model.features import Operations, Quantities, features
 from planner.memory_model.laws import Group, Law, generation_of
-from planner.memory_model.terms import ENDLESS_FRAMES, WIDTH_OF
+from planner.memory_model.terms import ENDLESS_FRAMES, WIDTH_OF, in_pages
 from planner.nouns.words import ATTENTIONS, PRECISIONS, SAM2_RUNTIMES, TASKS, VARIANTS, WIDTHS, Task
 from planner.text.spelling import check_word
 
@@ -98,19 +98,31 @@ def _figures(model: MemoryModel, group: Group, most: Group, rows: Mapping[str, n
     of_task = group.runtime, group.task, group.width
     casts, casts_reserved = np.array([model.releases.casts(*of_task, name) for name in VARIANTS]).T[:, rows["variant"]]
 
+    def apart_of(phase: str, workspace: float) -> Any:
+        """See Terms.extra."""
+        apart = 0.0 if phase == "load" else workspace + (0.0 if phase == "init" else casts)
+        return apart + extra.get(phase, 0.0)
+
     def allocated_of(of: Group, places: _Places) -> np.ndarray:
         """What is allocated at the peak of the highest phase."""
         workspace, highest = model.releases.workspace_bytes(None, of.generation), np.zeros(len(weights))
         for name, law in of.phases.items():
-            apart = 0.0 if name == "load" else workspace + (0.0 if name == "init" else casts)
-            beside = np.maximum(0.0, _value(law, places, grown) + (apart + extra.get(name, 0.0)))
+            beside = np.maximum(0.0, _value(law, places, grown) + apart_of(name, workspace))
             highest = np.maximum(highest, np.ceil((weights + beside) * ratios[0]))
         return highest
 
     def reserved_of(of: Group, places: _Places, least: Any = 0.0) -> tuple[np.ndarray, np.ndarray]:
         """What is reserved, at least so much, and its bound."""
         workspace = model.releases.workspace_bytes(None, of.generation)
-        held = weights + _value(of.reserved, places, grown) + (workspace + casts_reserved) + most_scores
+        if of.reserved is None:
+            assert of.small is not None  # one or the other
+            beside = np.full(len(weights), -np.inf)
+            for name, law in of.extents.items():
+                beside = np.maximum(beside, _value(law, places, grown) + apart_of(name, workspace))
+            large, small = weights + beside, _value(of.small, places, grown)
+            held = in_pages(large, small, VECTOR)
+        else:
+            held = weights + _value(of.reserved, places, grown) + (workspace + casts_reserved) + most_scores
         held = np.ceil(held * ratios[1])
         most = of.most_reserved * ratios[1] / ratios[0]
         above = (held > allocated * most) & (rows["math"] == 0)
@@ -119,7 +131,11 @@ def _figures(model: MemoryModel, group: Group, most: Group, rows: Mapping[str, n
             held = np.where(above, np.minimum(held, np.ceil(highest * most)), held)
         held = np.maximum(least, held)
         usual = is_usual(of.task, of.runtime, q, grown, places.run, rows["math"])
-        return held, held + np.ceil(held * model.widening(of, q, usual, VECTOR))
+        share = model.widening(of, q, usual, VECTOR)
+        if of.reserved is None and correction is None:
+            more = 1.0 + share
+            return held, np.maximum(held, np.ceil(in_pages(large * more, small * more, VECTOR)))
+        return held, held + np.ceil(held * share)
 
     places = _Places(group, rows)
     allocated = allocated_of(group, places)
@@ -153,7 +169,7 @@ class _Places:
     """Where columns of resolutions lie in the tables and on the curves of a group; as Law.at."""
 
     def __init__(self, group: Group, rows: Mapping[str, np.ndarray]) -> None:
-        law, variant, pixels = group.reserved, rows["variant"], rows["pixels"]
+        law, variant, pixels = group.laws[0], rows["variant"], rows["pixels"]
         known = np.array(next(iter(law.curves.values())).pixels, dtype=np.float64)
         place = np.searchsorted(known, pixels, side="right")
         self._first, self._last = place == 0, place == len(known)

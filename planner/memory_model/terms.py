@@ -10,8 +10,8 @@ from planner.memory_model import arrays
 from planner.memory_model.beyond import Scores, reserved_scores
 from planner.memory_model.contexts import Context
 from planner.memory_model.exact import Known
-from planner.memory_model.features import ARRAYS, SCALAR, Quantities
-from planner.memory_model.laws import Group, Law
+from planner.memory_model.features import ARRAYS, SCALAR, Operations, Quantities
+from planner.memory_model.laws import LARGE_PAGE, SMALL_PAGE, Group, Law
 from planner.memory_model.releases import Difference
 from planner.nouns.estimate import Component, Phase
 from planner.nouns.run import Configuration, Transformers, Workload
@@ -58,7 +58,7 @@ def reserved_of(group: Group, terms: Terms, allocated: int) -> int:
 
     allocated: at least so many, perhaps of another generation.
     """
-    reserved = terms.reserved(group.reserved)
+    reserved = terms.reserved(group)
     most = group.most_reserved if not terms.ratios else group.most_reserved * terms.ratios[1] / terms.ratios[0]
     if reserved <= allocated * most or any(terms.scores):  # the first, mostly
         return reserved
@@ -70,6 +70,11 @@ def totals_of(known: Known, context: Context, share: float) -> Totals:
     cache = ceil((known.reserved_bytes - known.allocated_bytes) * share)
     upper, least = known.reserved_upper_bytes + context.high_bytes, known.allocated_bytes + cache + context.bytes
     return Totals(known.allocated_bytes, known.reserved_bytes, context.bytes, upper, least)
+
+
+def in_pages(large: Any, small: Any, ops: Operations) -> Any:
+    """What is reserved where segments grow, of how far the ranges of the two pools are used."""
+    return ops.ceil(large / LARGE_PAGE) * LARGE_PAGE + ops.ceil(small / SMALL_PAGE) * SMALL_PAGE
 
 
 class Terms(NamedTuple):
@@ -98,10 +103,17 @@ class Terms(NamedTuple):
         """Allocated bytes at the peak of the highest phase."""
         return max(self.allocated(name, law) for name, law in group.phases.items())
 
-    def reserved(self, law: Law) -> int:
-        """Reserved bytes in the end."""
-        value: float = self.weights + self.value(law) + self.apart.workspace + self.apart.reserved
-        value += reserved_scores(self.scores, SCALAR)
+    def reserved(self, group: Group, widened: float = 0.0) -> int:
+        """Reserved bytes in the end. `widened`: by which share more of their ranges is used, where segments grow."""
+        value: float
+        if group.reserved is None:
+            assert group.small is not None  # one or the other
+            beside = max(self.value(law) + self.extra(phase) for phase, law in group.extents.items())
+            more = 1.0 + widened
+            value = in_pages((self.weights + beside) * more, self.value(group.small) * more, SCALAR)
+        else:
+            value = self.weights + self.value(group.reserved) + self.apart.workspace + self.apart.reserved
+            value += reserved_scores(self.scores, SCALAR)
         return ceil(value * self.ratios[1] if self.ratios else value)
 
     def value(self, law: Law) -> float:

@@ -30,11 +30,13 @@ def ordered_by_width(groups: Mapping[Key, Group], catalog: Catalog) -> dict[Key,
                 variant: _spare(runtime_of_laws(name), task, catalog.shapes[variant], narrow, wide)
                 for variant in variants_of_laws(name)
             }
-            phases = {
-                name: _raised(law, one.phases[name], spare) if name in one.phases else law
-                for name, law in other.phases.items()
-            }
-            found[key] = replace(other, phases=phases, reserved=_raised(other.reserved, one.reserved, spare))
+            found[key] = replace(
+                other,
+                phases=_all_raised(other.phases, one.phases, spare),
+                extents=_all_raised(other.extents, one.extents, spare),
+                reserved=other.reserved and one.reserved and _raised(other.reserved, one.reserved, spare),
+                small=other.small and one.small and _raised(other.small, one.small, dict.fromkeys(spare, 0.0)),
+            )
     return found
 
 
@@ -43,6 +45,10 @@ def _spare(runtime: Runtime, task: Task, shape: Shape, narrow: Width, wide: Widt
     items = (arrays.weight_bytes(runtime, width) for width in (narrow, wide))
     less, more = (arrays.weights_of(shape, runtime, task, size) for size in items)
     return float(more - less)
+
+
+def _all_raised(laws: Mapping[str, Law], narrower: Mapping[str, Law], spare: Mapping[Variant, float]) -> dict[str, Law]:
+    return {name: _raised(law, narrower[name], spare) if name in narrower else law for name, law in laws.items()}
 
 
 def _raised(law: Law, narrower: Law, spare: Mapping[Variant, float]) -> Law:

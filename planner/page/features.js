@@ -6,7 +6,9 @@ const MEMORY_FRAMES = 7,
   POINTER_TOKENS = 64,
   TOKEN_PIXELS = 256;
 const CANDIDATE_MASKS = 3,
+  SCORE_BYTES = 4 * 2 + 1,
   GRID_POINTS = 1024,
+  SMALL_BLOCK = 2 ** 20,
   ENLARGED_BYTES = 64 * 2 ** 20,
   KEPT_BY_ULTRALYTICS = 9;
 const VIDEO_PARAMETERS = 7520753,
@@ -16,7 +18,7 @@ const VIDEO_PARAMETERS = 7520753,
 const STRIPS_FROM = 720 * 1280,
   STRIPS_TO = 1080 * 1920,
   ANY_RESOLUTION = 1024 * 1024;
-const PASSES = [1, 2, 4, 8, 16];
+const PASSES = [1, 2, 3, 4, 5, 8, 16];
 const POINTS = [1, 2, 4, 8, 16, 32, 64];
 const WIDTH_OF = {
   float16: "half",
@@ -118,13 +120,22 @@ function automaskFeatures(stock, q) {
 }
 
 function ownVideo(q) {
-  const passes = Math.min(q.batch, q.objects);
+  const passes = Math.min(q.batch, q.objects),
+    masks = q.objects * smallMask(q.pixels),
+    memories = readOf(q) - smallMask(q.pixels),
+    waiting = q.objects - 1,
+    held = memories * (q.offloadState ? Math.min(passes, waiting) : q.objects),
+    reached = memories * (q.offloadState ? Math.min(2 * passes, waiting) : q.objects),
+    small = memoryPerFrame(q.pixels) <= SMALL_BLOCK;
   const found = {
-    "memory bank": (q.offloadState ? passes : q.objects) * readOf(q),
+    "memory bank": masks + held,
     "output masks": outputMasks(1, q.framePixels),
+    "memory bank in the small pool": masks + (small ? reached : 0),
+    "memory bank in the large pool": small ? 0 : reached,
   };
   for (const [between, steps] of stepsBetween(PASSES, passes)) {
     found[`objects of a pass ${between}`] = steps * q.pixels;
+    found[`objects of a pass ${between}, at any resolution`] = steps * ANY_RESOLUTION;
   }
   return found;
 }
@@ -180,12 +191,12 @@ function ultralyticsFeatures(task, q) {
 // What math attention takes for scores: held in encode, held in track, and kept of track.
 function mathScores(task, q, heads) {
   const tokens = q.pixels / TOKEN_PIXELS,
-    encode = heads * tokens * tokens * 4 * 2;
+    encode = heads * tokens * tokens * SCORE_BYTES;
   if (task !== "video") return [encode, 0, 0];
   const passes = Math.min(q.batch, q.objects),
     memories = Math.min(q.frames - 1, MEMORY_FRAMES);
-  const track = memories > 0 ? passes * (tokens * (memories * tokens + POINTER_TOKENS) * 4 * 2) : 0;
-  const longer = tokens * (((memories * (memories + 1)) / 2) * tokens + memories * POINTER_TOKENS) * 4 * 2;
+  const track = memories > 0 ? passes * (tokens * (memories * tokens + POINTER_TOKENS) * SCORE_BYTES) : 0;
+  const longer = tokens * (((memories * (memories + 1)) / 2) * tokens + memories * POINTER_TOKENS) * SCORE_BYTES;
   return [encode, track, passes * longer];
 }
 

@@ -16,7 +16,8 @@ function roundEven(value) {
 }
 
 function generationOf(capability) {
-  if (!capability || capability[0] === 8) return USUAL_GENERATION;
+  if (!capability || capability[0] === 8)
+    return capability && [0, 9].includes(capability[1]) ? capability.join(".") : USUAL_GENERATION;
   return capability[0] < 8 ? "7.5" : MOST_GENERATION;
 }
 
@@ -30,6 +31,11 @@ function curveAt(pixels, values, at) {
   if (place > last) return values[last] + (at - low) * slope;
   return values[place - 1] + ((at - low) / (pixels[place] - low)) * (values[place] - values[place - 1]);
 }
+
+// What is reserved where segments grow: pages of 20 MiB in the pool of larger blocks, of 2 MiB in the other.
+const LARGE_PAGE = 20 * 2 ** 20,
+  SMALL_PAGE = 2 * 2 ** 20;
+const inPages = (bytes, page) => Math.ceil(bytes / page) * page;
 
 class MemoryModel {
   constructor(data) {
@@ -117,11 +123,14 @@ class MemoryModel {
     return Math.max(found, spilt);
   }
 
-  allocatedIn(phase, law, terms) {
+  extra(phase, terms) {
     let extra = 0;
     if (phase !== "load") extra = terms.workspace + (phase === "init" ? 0 : terms.casts);
-    if (phase in SCORED) extra += terms.scores[SCORED[phase]];
-    const value = terms.weights + Math.max(0, this.value(terms, law) + extra);
+    return phase in SCORED ? extra + terms.scores[SCORED[phase]] : extra;
+  }
+
+  allocatedIn(phase, law, terms) {
+    const value = terms.weights + Math.max(0, this.value(terms, law) + this.extra(phase, terms));
     return Math.ceil(terms.ratios ? value * terms.ratios[0] : value);
   }
 
@@ -129,9 +138,24 @@ class MemoryModel {
     return Math.max(...Object.entries(group.phases).map(([name, law]) => this.allocatedIn(name, law, terms)));
   }
 
+  // What is reserved where segments grow, if so much more of their ranges were used.
+  pagesOf(group, terms, widened) {
+    const beside = Object.entries(group.extents).map(
+      ([phase, law]) => this.value(terms, law) + this.extra(phase, terms),
+    );
+    const more = 1 + widened,
+      large = (terms.weights + Math.max(...beside)) * more;
+    return inPages(large, LARGE_PAGE) + inPages(this.value(terms, group.small) * more, SMALL_PAGE);
+  }
+
   reservedOf(group, terms, allocated) {
-    let value = terms.weights + this.value(terms, group.reserved) + terms.workspace + terms.castsReserved;
-    value += Math.max(terms.scores[0], terms.scores[2]);
+    let value;
+    if (group.reserved) {
+      value = terms.weights + this.value(terms, group.reserved) + terms.workspace + terms.castsReserved;
+      value += Math.max(terms.scores[0], terms.scores[2]);
+    } else {
+      value = this.pagesOf(group, terms, 0);
+    }
     const reserved = Math.ceil(terms.ratios ? value * terms.ratios[1] : value);
     const ratio = group.most_reserved === null ? Infinity : group.most_reserved;
     const most = terms.ratios ? (ratio * terms.ratios[1]) / terms.ratios[0] : ratio;
@@ -148,6 +172,7 @@ class MemoryModel {
       : margins[`${whose} ${task} ${terms.usual ? "usual" : "other"}`];
     const far = q.pixels > group.pixels[group.pixels.length - 1] || q.objects > group.largest_objects;
     if (far || q.framePixels > group.largest_frame_pixels) share = share + beyond;
+    if (!group.reserved && !terms.ratios) return Math.max(reserved, Math.ceil(this.pagesOf(group, terms, share)));
     return reserved + Math.ceil(reserved * share);
   }
 
