@@ -16,7 +16,7 @@ from tests.conftest import document_of
 from tests.oracle import world_faults
 
 Document = dict[str, Any]
-TIGHT = ("--vram", "0.48GB", "--objects", "10", "--host-memory", "2GB")
+TIGHT = ("--vram", "0.44GB", "--objects", "10", "--host-memory", "2GB")
 NOTHING = ("--vram", "0.2GB", "--objects", "10")
 
 

@@ -16,7 +16,7 @@ from tests.checker import Document
 from tests.conftest import document_of, invoke, validate
 
 PLANS: dict[str, dict[str, Any]] = {
-    "tight": {"vram": "0.48GB", "objects": 10},
+    "tight": {"vram": "0.44GB", "objects": 10},
     "roomy": {"vram": "8GB"},
     "fewer alternatives": {"vram": "8GB", "top": 1},
     "strict": {"vram": "8GB", "strict": True},
@@ -112,7 +112,7 @@ def test_what_differs_is_named_where_it_is() -> None:
 @pytest.mark.parametrize(
     ("one", "other", "expected"),
     [
-        ("tight", "roomy", ["TIGHT", "FITS", "+389 MB", "objects", "10", "upper bound", "Not the same either"]),
+        ("tight", "roomy", ["TIGHT", "FITS", "+361 MB", "objects", "10", "upper bound", "Not the same either"]),
         ("tight", "nothing", ["DOES NOT FIT", "nothing fits 190 MB usable", "weights"]),
         ("roomy", "fewer alternatives", ["are the same", "alternatives"]),
         ("roomy", "a picture on a T4", ["budget: gpu capability", "7.5", "Tesla T4", "video", "image"]),

@@ -28,7 +28,7 @@ from tests.measure.fakes import GPU
 from tests.stages import ON_STAGE
 
 MB = 10**6
-BUDGETS = ("1GB", "1.5GB", "2GB", "3GB", "4GB", "6GB", "8GB") if present_gpus() else ("1GB", "2GB")
+BUDGETS = ("1.1GB", "1.5GB", "2GB", "3GB", "4GB", "6GB", "8GB") if present_gpus() else ("1.1GB", "2GB")
 """Of an imaginary GPU two that choose differently; larger ones choose as the second does, with more room."""
 
 

@@ -349,7 +349,7 @@ def test_the_choice_is_that_of_knowing_everything(asked: dict[str, Any], megabyt
 
 def test_runs_are_limited_and_what_is_left_is_counted() -> None:
     request, model = _request(objects=1), known_model().on(None)
-    budget = Budget(total_bytes=1050 * 10**6, headroom=Headroom(), source="vram")
+    budget = Budget(total_bytes=850 * 10**6, headroom=Headroom(), source="vram")
     unlimited = Scaled(request.workload, 1.3, 1.4)  # nothing fits that was thought to
     everything = settle(request, budget, model, unlimited, strict=False, most=1000)
     most = everything.asked.runs - 2

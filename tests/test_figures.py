@@ -111,11 +111,11 @@ def test_the_text_says_no_accuracy_that_the_json_does_not() -> None:
 
 def test_what_would_be_slow_beyond_measure_is_still_ranked_by_speed() -> None:
     for prefer in ("balanced", "speed"):
-        plan = planner.plan(vram="1GB", objects=100_000, prefer=prefer, version="2.1")
+        plan = planner.plan(vram="1GB", objects=5_000, prefer=prefer, version="2.1")
         assert plan.chosen is not None and plan.chosen.variant != "large"
         few = planner.plan(vram="1GB", objects=10, prefer=prefer, version="2.1")
         assert few.chosen is not None
-    assert planner.plan(vram="8GB", objects=1_000_000, prefer="speed").chosen.variant == "tiny"  # type: ignore[union-attr]
+    assert planner.plan(vram="8GB", objects=50_000, prefer="speed").chosen.variant == "tiny"  # type: ignore[union-attr]
 
 
 def test_a_policys_floor_is_not_kept_by_what_is_not_known(tmp_path: Any) -> None:

@@ -235,8 +235,8 @@ def test_what_the_gpu_cannot_run_says_so_in_every_figure() -> None:
     ("words", "expected"),
     [
         (("--vram", "8GB"), ["most objects", "~", "any number of frames", "clips of up to", "8,000,000,000 B"]),
-        (("--vram", "0.4GB", "--objects", "10"), ["short by 320 MB", "none"]),
-        (("--vram", "1.3GB", "--variant", "large", "--attention", "math"), ["short by 1587 MB", "384x704"]),
+        (("--vram", "0.4GB", "--objects", "10"), ["short by 322 MB", "none"]),
+        (("--vram", "1.3GB", "--variant", "large", "--attention", "math"), ["short by 653 MB", "608x1056"]),
         (("--vram", "2GB", "--task", "image"), ["any number of objects", "largest square"]),
         (("--gpu", "T4", "--task", "automask"), ["as few points per batch as it takes", "autocast_float16"]),
         (("--gpu", "RTX 3060"), ["may also be", "planned for"]),

@@ -188,11 +188,11 @@ def test_what_no_card_has_is_null_with_a_reason() -> None:
         (
             ("--variant", "large", "--objects", "50", "--frames", "unlimited"),
             ["official recipe", "1024x1024, autocast ", "memory bank on the host", "fits from",
-             "Cards that have it", "--vram 0.737002930GB", "cards with more memory"],
+             "Cards that have it", "--vram 0.749530933GB", "cards with more memory"],
         ),
         (
             ("--task", "automask", "--variant", "tiny", "--frame-size", "2160x3840"),
-            ["points per batch: 1", "64 surely from 2906 MB"],
+            ["points per batch: 1", "64 surely from 2368 MB"],
         ),
         (("--runtime", "stock", "--frames", "240"), ["stock predictors", "4 GB", "fits", "no code for are left out"]),
         (("--headroom", "none", "--top", "0"), ["headroom none", "smallest"]),

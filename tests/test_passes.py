@@ -59,7 +59,7 @@ def test_memory_that_is_surely_left_is_spent_on_passes_and_on_nothing_else(
 
 
 def test_a_scarce_budget_keeps_one_object_a_pass_and_the_same_choice() -> None:
-    roomy, scarce = (planner.plan(task="video", objects=10, variant="large", vram=vram) for vram in ("6GB", "1GB"))
+    roomy, scarce = (planner.plan(task="video", objects=10, variant="large", vram=vram) for vram in ("6GB", "0.9GB"))
     assert roomy.chosen is not None and scarce.chosen is not None
     assert roomy.chosen.configuration.object_batch == 10
     assert scarce.chosen.configuration.object_batch == 1

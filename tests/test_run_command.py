@@ -33,7 +33,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("inputs")
     common: dict[str, Any] = {"frame_size": SIZE, "variant": "tiny", "resolution": 128, "precision": "float32"}
     planner.plan(task="video", objects=2, vram="4GB", **common).save(folder / "plan.yaml")
-    planner.plan(task="video", objects=2, vram="450MB", strict=True, **common | {"resolution": 256}).save(
+    planner.plan(task="video", objects=2, vram="350MB", strict=True, **common | {"resolution": 256}).save(
         folder / "strict.yaml"
     )
     planner.plan(task="image", objects=2, vram="4GB", **common).save(folder / "image.yaml")

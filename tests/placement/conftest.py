@@ -31,7 +31,7 @@ def named() -> planner.Plan:
 def tight() -> planner.Plan:
     """Its upper bound exceeds the budget, and it is strict."""
     made = planner.plan(
-        task="video", objects=10, vram="0.85GB", strict=True, variant="large", resolution=1024,
+        task="video", objects=10, vram="0.8GB", strict=True, variant="large", resolution=1024,
         precision="autocast_bfloat16",
     )  # fmt: skip
     assert made.verdict == "tight" and made.exit_code == 4

@@ -133,7 +133,7 @@ def test_the_manifest_is_saved_too(folder: Path, tmp_path: Path) -> None:
 
 def test_what_should_be_known_besides_stands_in_the_manifest_as_comments() -> None:
     text = invoke("place", "plan.yaml", "--on", "ray", "--gpu", "A100").out
-    assert text.startswith("# large 2.1 at 1024x1024, autocast_bfloat16: 3403 MB on the GPU (the upper bound")
+    assert text.startswith("# large 2.1 at 1024x1024, autocast_bfloat16: 1954 MB on the GPU (the upper bound")
     assert "\n# ! A100 may also be A100 SXM4 80 GB" in text
 
 

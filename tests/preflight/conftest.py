@@ -11,7 +11,7 @@ import planner
 
 @pytest.fixture
 def plan_path(tmp_path: Path) -> Path:
-    """large 2.1 in autocast, ten objects in two passes, for 2 GB: predicted at 1317 MB, at most 1727."""
+    """large 2.1 in autocast, ten objects in one pass, for 2 GB: predicted at 1237 MB, at most 1336."""
     path = tmp_path / "plan.yaml"
     planner.plan(vram="2GB", objects=10).save(path)
     return path

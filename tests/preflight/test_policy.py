@@ -93,8 +93,8 @@ exceptions:
 
 
 def test_bounds_that_only_the_upper_bound_breaks_are_warnings(tmp_path: Path, plan_path: Path) -> None:
-    assert rules(held(tmp_path, "schema_version: 1\nmaximum_bytes: 1.5GB\n", plan_path)) == {"maximum_bytes": WARN}
-    headroom = "schema_version: 1\nrequired_headroom: 1.5GB\n"
+    assert rules(held(tmp_path, "schema_version: 1\nmaximum_bytes: 1.3GB\n", plan_path)) == {"maximum_bytes": WARN}
+    headroom = "schema_version: 1\nrequired_headroom: 1.7GB\n"
     assert rules(held(tmp_path, headroom, plan_path)) == {"required_headroom": WARN}
 
 

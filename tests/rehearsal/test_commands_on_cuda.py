@@ -230,7 +230,7 @@ def test_measure_keeps_rows_and_fit_takes_none_of_an_imaginary_gpu_for_measured(
     assert ran.returncode == 0, ran.stderr
     first, own = ran.stdout.splitlines()[:2]
     assert own == "rows of your own: 2 rehearsed, ran"
-    assert first == "Memory model laws-2, fitted to rehearsed, sam2-issue-118", "to none of the user's rehearsals"
+    assert first == "Memory model laws-3, fitted to rehearsed, sam2-issue-118", "to none of the user's rehearsals"
 
 
 def test_the_gpu_with_room_is_planned_for_picked_checked_and_run_on(folder: Path, tmp_path: Path) -> None:

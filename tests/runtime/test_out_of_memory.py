@@ -109,7 +109,7 @@ def _taking(choice: Any, least_bytes: int) -> Any:
 
 def two_variants_plan() -> Any:
     """small, and tiny as the smaller one."""
-    plan = planner.plan(task="video", objects=2, vram="450MB", version="2.1", resolution=64, precision="float32")
+    plan = planner.plan(task="video", objects=2, vram="380MB", version="2.1", resolution=64, precision="float32")
     assert plan.chosen is not None and plan.chosen.variant == "small"
     assert "tiny" in [choice.variant for choice in plan.alternatives]
     return plan
