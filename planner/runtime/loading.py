@@ -36,6 +36,9 @@ def load(
     fallback: step down to the plan's next smaller configuration where memory runs out.
     task: which parts of SAM 2 are loaded; by default the plan's task, else "video", which can do all.
 
+    On a GPU torch's allocator grows its segments from then on, in the whole process (expandable_segments), unless
+    PYTORCH_ALLOC_CONF settles it: a tenth to a third less is reserved.
+
     Raises EnvironmentFailure where torch or sam2 are missing, DoesNotFit for a plan without a choice, UsageError for a
     device or kernel that is not there, FileError for a checkpoint that is damaged, hostile or of another variant,
     OutOfMemory where the weights do not fit the device.
