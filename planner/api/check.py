@@ -113,9 +113,7 @@ def check(
     if wanted is not None and checkpoint is None:
         raise UsageError("There is a SHA-256, but no checkpoint to compare.", "Give --checkpoint too.")
     refuse_report(simulate_gpu, vram, gpu)
-    target = _Target(
-        plan, vram, gpu, device, look or look_of(simulate_gpu), cap_from(environment), check_allocator(environment)
-    )
+    target = _Target(plan, vram, gpu, device, look or look_of(simulate_gpu), environment)
     request = plan.request
     if plan.chosen is None:
         standing, rest = _nothing_chosen(plan), []
@@ -184,13 +182,11 @@ class _Target:
         gpu: str | None,
         device: str | int | None,
         look: Look,
-        cap_bytes: int | None,
-        allocator: Check | None,
+        environment: Mapping[str, str],
     ) -> None:
         self.plan = plan
-        self.allocator = allocator
-        """What the environment makes of torch's allocator, where that is another than planned for."""
-        self.cap_bytes = cap_bytes
+        self.environment = environment
+        self.cap_bytes = cap_from(environment)
         """What the environment holds this process to."""
         self.machine: Machine | None = None
         """As it was at the last look; None where a budget is given, and nobody needs to look."""
@@ -272,8 +268,8 @@ def _stand(target: _Target, request: Request) -> _Standing:
     ]
     if target.machine is not None and target.cap_bytes is not None:
         checks.append(check_cap(request, now.estimate, target.cap_bytes))
-    if target.machine is not None and target.allocator is not None:
-        checks.append(target.allocator)
+    if target.machine is not None and (other := check_allocator(target.environment, target.machine.system)):
+        checks.append(other)
     return _Standing(budget=budget, now=now, checks=tuple(checks))
 
 

@@ -97,6 +97,14 @@ class PresentGpu:
         return max(0, min(self.card_free_bytes, self.limit_bytes - used))
 
 
+def maps_memory(system: str) -> bool:
+    """Whether torch can have its segments grow (expandable_segments) on a system, by its name and release.
+
+    Not on Windows; under WSL 2 the driver says that it maps memory and refuses (pytorch issue 192330).
+    """
+    return system.startswith("Linux ") and "microsoft" not in system.lower()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
     """What a plan would meet. What is None has its reason in `reasons`, under its name."""

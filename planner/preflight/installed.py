@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from planner.catalog.gpus import same_card
-from planner.nouns.machine import Machine
+from planner.nouns.machine import Machine, maps_memory
 from planner.nouns.plan import Plan
 from planner.nouns.request import Budget
 from planner.preflight.checks import FAIL, NO_GPU_NAMED, PASS, SKIP, WARN, Check
@@ -71,8 +71,15 @@ def check_driver(plan: Plan, budget: Budget, machine: Machine) -> Check:
     return Check(name="driver", status=PASS, found=f"{driver}, {same}", figures=figures)
 
 
-def check_allocator(environment: Mapping[str, str]) -> Check | None:
-    """Whether this process's environment keeps torch's allocator from growing its segments; None where it does not."""
+def check_allocator(environment: Mapping[str, str], system: str) -> Check | None:
+    """Whether the environment or the system keeps torch's allocator from growing its segments; None where neither does.
+
+    system: name and release, as in a Machine.
+    """
+    if not maps_memory(system):
+        found = f"on {system} torch's segments do not grow, as they do where the figures are of"
+        action = f"Leave room: {FIXED_TAKE} may be reserved"
+        return Check(name="allocator", status=WARN, found=found, action=action, figures={"system": system})
     for name in ALLOCATOR_VARIABLES:
         settings = dict(part.strip().partition(":")[::2] for part in environment.get(name, "").split(","))
         off = settings.get("expandable_segments") == "False"

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import ctypes
 import os
-import sys
+import platform
 from collections.abc import Mapping
 
 import torch
+
+from planner.nouns.machine import maps_memory
+from planner.runtime.cuda import out_of_memory
 
 SETTING = "expandable_segments"
 """As torch names it; off by default (CUDA semantics, "Optimizing memory usage with PYTORCH_ALLOC_CONF")."""
@@ -33,7 +36,13 @@ def use_growing_segments(device: torch.device, environment: Mapping[str, str] = 
         return settled.split(":", 1)[1].strip() == "True"
     if torch.cuda.get_allocator_backend() != "native" or not _maps_memory(device):
         return False
-    _set(",".join(part for part in (text, f"{SETTING}:True") if part))  # what is not said again is forgotten
+    _set(text, "True")
+    try:
+        torch.empty(1, device=device)  # a driver may promise what it does not keep
+    except RuntimeError as error:
+        if out_of_memory(error) is None:
+            _set(text, "False")
+            return False
     return True
 
 
@@ -45,7 +54,8 @@ def _settings(environment: Mapping[str, str]) -> str:
     return next((environment[name] for name in VARIABLES if environment.get(name)), "")
 
 
-def _set(text: str) -> None:
+def _set(text: str, grow: str) -> None:
+    text = ",".join(part for part in (text, f"{SETTING}:{grow}") if part)  # what is not said again is forgotten
     newer = getattr(torch._C, "_accelerator_setAllocatorSettings", None)  # torch 2.10; the other one warns since
     if newer is not None:
         newer(text)
@@ -54,8 +64,8 @@ def _set(text: str) -> None:
 
 
 def _maps_memory(device: torch.device) -> bool:
-    """Whether the driver maps memory into addresses that were reserved for it; torch does so on Linux alone."""
-    if torch.version.cuda is None or not sys.platform.startswith("linux"):
+    """Whether the driver says that it maps memory into addresses which were reserved for it."""
+    if torch.version.cuda is None or not maps_memory(f"{platform.system()} {platform.release()}"):
         return False
     try:
         driver = ctypes.CDLL("libcuda.so.1")

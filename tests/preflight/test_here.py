@@ -74,6 +74,15 @@ def test_another_allocator_than_planned_for_is_said(
     assert "allocator" not in [check.name for check in elsewhere.checks]
 
 
+def test_a_system_whose_driver_maps_no_memory_is_said(plan_path: Path, tmp_path: Path) -> None:
+    machine = report(tmp_path)
+    text = machine.read_text(encoding="utf-8")
+    assert "Linux 6.8" in text
+    machine.write_text(text.replace("Linux 6.8", "Linux 5.15.167.4-microsoft-standard-WSL2"), encoding="utf-8")
+    found = planner.check(planner.Plan.load(plan_path), simulate_gpu=machine, environment={})
+    assert [(c.status, "WSL2" in c.found) for c in found.checks if c.name == "allocator"] == [(WARN, True)]
+
+
 def test_a_cap_in_the_environment_ends_with_3(plan_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(CAP_VARIABLE, "1GB")
     words = ("check", str(plan_path), "--simulate-gpu", str(report(tmp_path)))

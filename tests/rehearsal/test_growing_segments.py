@@ -45,7 +45,15 @@ def test_what_else_the_user_set_stays_set() -> None:
     [
         pytest.param("ctypes.CDLL = lambda name: (_ for _ in ()).throw(OSError(name))", id="there is no such driver"),
         pytest.param("import planner.runtime.allocator as a; a.VIRTUAL_MEMORY = 9999", id="it says it cannot"),
-        pytest.param("sys.platform = 'win32'", id="torch cannot there"),
+        pytest.param("import platform; platform.system = lambda: 'Windows'", id="torch cannot there"),
+        pytest.param(
+            "import platform; platform.release = lambda: '5.15.167.4-microsoft-standard-WSL2'", id="it promises in vain"
+        ),
+        pytest.param(
+            "empty = torch.empty\ndef refused(*words, **more):\n    torch.empty = empty\n"
+            "    raise RuntimeError('CUDA driver error: operation not supported')\ntorch.empty = refused",
+            id="it says it can, and cannot",
+        ),
     ],
 )
 def test_where_memory_cannot_be_mapped_all_stays_as_torch_has_it(cause: str) -> None:
