@@ -97,6 +97,10 @@ class PresentGpu:
         return max(0, min(self.card_free_bytes, self.limit_bytes - used))
 
 
+ALLOCATOR_VARIABLES = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")
+"""Where torch's allocator is settled, the newer name first (torch 2.9)."""
+
+
 def maps_memory(system: str) -> bool:
     """Whether torch can have its segments grow (expandable_segments) on a system, by its name and release.
 

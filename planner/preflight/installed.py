@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from planner.catalog.gpus import same_card
-from planner.nouns.machine import Machine, maps_memory
+from planner.nouns.machine import ALLOCATOR_VARIABLES, Machine, maps_memory
 from planner.nouns.plan import Plan
 from planner.nouns.request import Budget
 from planner.preflight.checks import FAIL, NO_GPU_NAMED, PASS, SKIP, WARN, Check
@@ -14,8 +14,6 @@ from planner.preflight.checks import FAIL, NO_GPU_NAMED, PASS, SKIP, WARN, Check
 OLDEST = {"torch": (2, 5, 1), "sam2": (1, 1, 0)}
 """As the extra `run` of setup.cfg asks; a test holds them equal."""
 INSTALL = 'pip install "sam2-plan[run]"'
-ALLOCATOR_VARIABLES = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")
-"""torch's, the newer name first (2.9)."""
 FIXED_TAKE = "a tenth to a half more"
 """What segments of fixed size reserved, of rehearsed runs (docs/log.md, 2026-11-28)."""
 _RELEASE = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?", re.ASCII)

@@ -12,7 +12,7 @@ from typing import Any
 
 from planner.catalog.torch_builds import build_in, why_no_code
 from planner.machine.allowance import limits_memory
-from planner.nouns.machine import Machine, PresentGpu
+from planner.nouns.machine import ALLOCATOR_VARIABLES, Machine, PresentGpu
 from planner.report.layout import Style
 from planner.text.units import format_size
 from planner.version import __version__
@@ -147,7 +147,7 @@ def shown_environment(
 
 _PLAIN = re.compile(r"[\w:=,.\[\] -]{0,200}", re.ASCII)
 """What settings and sizes are made of; paths are not."""
-_ALLOCATOR = ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF", "CUDA_MODULE_LOADING", "CUDA_DEVICE_ORDER")
+_ALLOCATOR = (*ALLOCATOR_VARIABLES, "CUDA_MODULE_LOADING", "CUDA_DEVICE_ORDER")
 
 
 def _visible(text: str, machine: Machine) -> str:

@@ -9,28 +9,25 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
-from collections.abc import Mapping
 
 import torch
 
-from planner.nouns.machine import maps_memory
+from planner.nouns.machine import ALLOCATOR_VARIABLES, maps_memory
 from planner.runtime.cuda import out_of_memory
 
 SETTING = "expandable_segments"
 """As torch names it; off by default (CUDA semantics, "Optimizing memory usage with PYTORCH_ALLOC_CONF")."""
-VARIABLES = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")
-"""Where a user settles it, the newer name first (torch 2.9)."""
 VIRTUAL_MEMORY = 102
 """CU_DEVICE_ATTRIBUTE_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED (cuda.h): virtual GPUs may lack it."""
 
 
-def use_growing_segments(device: torch.device, environment: Mapping[str, str] = os.environ) -> bool:
+def use_growing_segments(device: torch.device) -> bool:
     """Have the allocator of this process grow its segments from now on, and say whether it does.
 
     What was allocated before stays as it is. A user who has settled it in the environment is obeyed, and where the
     driver cannot map memory, or torch has another allocator, all stays as torch has it by default.
     """
-    text = _settings(environment)
+    text = _settings()
     settled = next((part for part in reversed(text.split(",")) if part.strip().startswith(SETTING + ":")), None)
     if settled is not None:
         return settled.split(":", 1)[1].strip() == "True"
@@ -46,12 +43,12 @@ def use_growing_segments(device: torch.device, environment: Mapping[str, str] = 
     return True
 
 
-def _settings(environment: Mapping[str, str]) -> str:
+def _settings() -> str:
     """What is set, as torch writes it; older releases do not say, so what they were started with."""
     current = getattr(torch._C, "_accelerator_getAllocatorSettings", None)
-    if current is not None and environment is os.environ:
+    if current is not None:
         return str(current())
-    return next((environment[name] for name in VARIABLES if environment.get(name)), "")
+    return next((os.environ[name] for name in ALLOCATOR_VARIABLES if os.environ.get(name)), "")
 
 
 def _set(text: str, grow: str) -> None:
