@@ -21,6 +21,7 @@ from planner.memory_model.terms import (
     AS_USUAL,
     CUDA_CONTEXT,
     WIDTH_OF,
+    Ranges,
     Terms,
     Totals,
     origin_of,
@@ -218,8 +219,9 @@ class MemoryModel:
         if other is group:
             return found
         terms = self._terms(other, configuration, q, capability)
-        upper = self._bound(other, terms, reserved_of(other, terms, found.allocated)) + terms.context.high_bytes
-        return found._replace(upper=max(found.upper, upper))
+        ranges = terms.ranges(other)
+        upper = self._bound(other, terms, reserved_of(other, terms, found.allocated, ranges), ranges)
+        return found._replace(upper=max(found.upper, upper + terms.context.high_bytes))
 
     def totals_of(self, run: Run, capability: tuple[int, int] | None = None) -> Totals:
         """The sums of a run."""
@@ -337,28 +339,29 @@ class MemoryModel:
 
     def _totals(self, group: Group, terms: Terms, known: Rehearsed | None = None) -> Totals:
         allocated = terms.highest(group)
-        reserved = max(allocated, reserved_of(group, terms, allocated))
+        ranges = terms.ranges(group)
+        reserved = max(allocated, reserved_of(group, terms, allocated, ranges))
         least = allocated + ceil((reserved - allocated) * self.coefficients.least[group.whose, group.task])
         context = terms.context
         if known is not None and not terms.ratios:
             allocated, reserved = known.allocated, known.reserved
             upper, least = reserved, least if known.least is None else known.least
         else:
-            upper = self._bound(group, terms, reserved)
+            upper = self._bound(group, terms, reserved, ranges)
         least = min(max(least, allocated), reserved)
         return Totals(allocated, reserved, context.bytes, upper + context.high_bytes, least + context.bytes)
 
-    def _bound(self, group: Group, terms: Terms, reserved: int) -> int:
+    def _bound(self, group: Group, terms: Terms, reserved: int, ranges: Ranges | None) -> int:
         """The bound of reserved bytes."""
-        return _widened(group, terms, reserved, self.widening(group, terms.quantities, terms.usual, SCALAR))
+        return _widened(terms, reserved, ranges, self.widening(group, terms.quantities, terms.usual, SCALAR))
 
     def reserved_if(self, run: Run, capability: tuple[int, int] | None, share: float) -> int:
         """The bound of the reserved bytes of a run by its laws, if the margin were that share."""
         group = self._group(run.runtime, run.configuration, run.workload, generation_of(capability))
         q = quantities(run.configuration, run.workload, run.runtime, run.transformers)
         terms = self._terms(group, run.configuration, q, capability)
-        allocated = terms.highest(group)
-        return _widened(group, terms, max(allocated, reserved_of(group, terms, allocated)), share)
+        allocated, ranges = terms.highest(group), terms.ranges(group)
+        return _widened(terms, max(allocated, reserved_of(group, terms, allocated, ranges)), ranges, share)
 
     def usual(self, run: Run, capability: tuple[int, int] | None) -> bool:
         """Whether a run is of the kind that is known best; see beyond.is_usual."""
@@ -382,10 +385,10 @@ class MemoryModel:
         return ops.where(is_beyond(group, q), share + self.coefficients.beyond, share)
 
 
-def _widened(group: Group, terms: Terms, reserved: int, share: float) -> int:
+def _widened(terms: Terms, reserved: int, ranges: Ranges | None, share: float) -> int:
     """Reserved bytes and a share of them; where segments grow, of how far they are used, and in whole pages."""
-    if group.reserved is None and not terms.ratios:
-        return max(reserved, terms.reserved(group, share))
+    if ranges is not None and not terms.ratios:
+        return max(reserved, ceil(ranges.reserved(share)))
     return reserved + ceil(reserved * share)
 
 

@@ -7,7 +7,7 @@ from math import ceil
 from typing import Any, NamedTuple
 
 from planner.memory_model import arrays
-from planner.memory_model.beyond import Scores, reserved_scores
+from planner.memory_model.beyond import NO_SCORES, Scores, reserved_scores
 from planner.memory_model.contexts import Context
 from planner.memory_model.exact import Known
 from planner.memory_model.features import ARRAYS, SCALAR, Operations, Quantities
@@ -53,12 +53,25 @@ class Totals(NamedTuple):
         return self.reserved + self.context
 
 
-def reserved_of(group: Group, terms: Terms, allocated: int) -> int:
+class Ranges(NamedTuple):
+    """How far the ranges of the allocator's two pools are used, where segments grow. Bytes."""
+
+    large: float
+    small: float
+
+    def reserved(self, widened: float = 0.0) -> float:
+        """In whole pages; `widened`: by which share more of them is used."""
+        more = 1.0 + widened
+        value: float = in_pages(self.large * more, self.small * more, SCALAR)
+        return value
+
+
+def reserved_of(group: Group, terms: Terms, allocated: int, ranges: Ranges | None) -> int:
     """Reserved bytes in the end, no more of those allocated than any run reserved; math attention keeps more.
 
-    allocated: at least so many, perhaps of another generation.
+    allocated: at least so many, perhaps of another generation. ranges: those of the terms.
     """
-    reserved = terms.reserved(group)
+    reserved = terms.reserved(group, ranges)
     most = group.most_reserved if not terms.ratios else group.most_reserved * terms.ratios[1] / terms.ratios[0]
     if reserved <= allocated * most or any(terms.scores):  # the first, mostly
         return reserved
@@ -103,15 +116,22 @@ class Terms(NamedTuple):
         """Allocated bytes at the peak of the highest phase."""
         return max(self.allocated(name, law) for name, law in group.phases.items())
 
-    def reserved(self, group: Group, widened: float = 0.0) -> int:
-        """Reserved bytes in the end. `widened`: by which share more of their ranges is used, where segments grow."""
-        value: float
-        if group.reserved is None:
-            assert group.small is not None  # one or the other
-            beside = max(self.value(law) + self.extra(phase) for phase, law in group.extents.items())
-            more = 1.0 + widened
-            value = in_pages((self.weights + beside) * more, self.value(group.small) * more, SCALAR)
+    def ranges(self, group: Group) -> Ranges | None:
+        """How far the pools' ranges are used; None of a group whose segments do not grow."""
+        if group.small is None:
+            return None
+        if self.scores is NO_SCORES and not any(self.apart):  # as mostly
+            beside = max(map(self.value, group.extents.values()))
         else:
+            beside = max(self.value(law) + self.extra(phase) for phase, law in group.extents.items())
+        return Ranges(self.weights + beside, self.value(group.small))
+
+    def reserved(self, group: Group, ranges: Ranges | None) -> int:
+        """Reserved bytes in the end. `ranges`: those of the group."""
+        if ranges is not None:
+            value = ranges.reserved()
+        else:
+            assert group.reserved is not None  # one or the other
             value = self.weights + self.value(group.reserved) + self.apart.workspace + self.apart.reserved
             value += reserved_scores(self.scores, SCALAR)
         return ceil(value * self.ratios[1] if self.ratios else value)
