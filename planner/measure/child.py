@@ -25,6 +25,7 @@ from planner.machine.processes import Driver
 from planner.measure.extents import extents
 from planner.measure.gauge import Gauge
 from planner.measure.trial import EXCERPT, FAILED, LOST, LOST_WORDS, OUT_OF_MEMORY, RAN, Outcome, Trial
+from planner.nouns.run import grows_segments
 from planner.nouns.words import OTHER_RUNTIMES, RunOutcome, Runtime, package_of
 from planner.runtime.cuda import out_of_memory
 from planner.runtime.limiting import hold, uuid_of
@@ -59,7 +60,7 @@ def run(trial: Trial, pictures: type[Black] = Noise) -> Outcome:
         device = torch.device(trial.device)
         facts = _facts(device)
         gauge = Gauge(trial.device)
-        if gauge.imaginary and trial.runtime == "own":
+        if gauge.imaginary and grows_segments(trial.runtime):
             gauge.note_extents()
     except Exception as error:
         return Outcome(outcome=_kind(error), error=_excerpt(error))

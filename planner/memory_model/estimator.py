@@ -353,7 +353,7 @@ class MemoryModel:
 
     def _bound(self, group: Group, terms: Terms, reserved: int, ranges: Ranges | None) -> int:
         """The bound of reserved bytes."""
-        return _widened(terms, reserved, ranges, self.widening(group, terms.quantities, terms.usual, SCALAR))
+        return terms.widened(reserved, ranges, self.widening(group, terms.quantities, terms.usual, SCALAR))
 
     def reserved_if(self, run: Run, capability: tuple[int, int] | None, share: float) -> int:
         """The bound of the reserved bytes of a run by its laws, if the margin were that share."""
@@ -361,7 +361,7 @@ class MemoryModel:
         q = quantities(run.configuration, run.workload, run.runtime, run.transformers)
         terms = self._terms(group, run.configuration, q, capability)
         allocated, ranges = terms.highest(group), terms.ranges(group)
-        return _widened(terms, max(allocated, reserved_of(group, terms, allocated, ranges)), ranges, share)
+        return terms.widened(max(allocated, reserved_of(group, terms, allocated, ranges)), ranges, share)
 
     def usual(self, run: Run, capability: tuple[int, int] | None) -> bool:
         """Whether a run is of the kind that is known best; see beyond.is_usual."""
@@ -383,13 +383,6 @@ class MemoryModel:
             of = (self.coefficients.margins[group.whose, group.task, kind].ratio for kind in KINDS)
             share = ops.where(usual, *of)
         return ops.where(is_beyond(group, q), share + self.coefficients.beyond, share)
-
-
-def _widened(terms: Terms, reserved: int, ranges: Ranges | None, share: float) -> int:
-    """Reserved bytes and a share of them; where segments grow, of how far they are used, and in whole pages."""
-    if ranges is not None and not terms.ratios:
-        return max(reserved, ceil(ranges.reserved(share)))
-    return reserved + ceil(reserved * share)
 
 
 def _from_elsewhere(one: Correction) -> Correction:

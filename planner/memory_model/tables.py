@@ -14,7 +14,7 @@ from planner.memory_model.contexts import context_on
 from planner.memory_model.estimator import MOST
 from planner.memory_model.features import Operations, Quantities, features
 from planner.memory_model.laws import Group, Law, generation_of
-from planner.memory_model.terms import ENDLESS_FRAMES, WIDTH_OF, in_pages
+from planner.memory_model.terms import ENDLESS_FRAMES, WIDTH_OF, Ranges
 from planner.nouns.words import ATTENTIONS, PRECISIONS, SAM2_RUNTIMES, TASKS, VARIANTS, WIDTHS, Task
 from planner.text.spelling import check_word
 
@@ -113,14 +113,14 @@ def _figures(model: MemoryModel, group: Group, most: Group, rows: Mapping[str, n
 
     def reserved_of(of: Group, places: _Places, least: Any = 0.0) -> tuple[np.ndarray, np.ndarray]:
         """What is reserved, at least so much, and its bound."""
-        workspace = model.releases.workspace_bytes(None, of.generation)
+        workspace, ranges = model.releases.workspace_bytes(None, of.generation), None
         if of.reserved is None:
             assert of.small is not None  # one or the other
             beside = np.full(len(weights), -np.inf)
             for name, law in of.extents.items():
                 beside = np.maximum(beside, _value(law, places, grown) + apart_of(name, workspace))
-            large, small = weights + beside, _value(of.small, places, grown)
-            held = in_pages(large, small, VECTOR)
+            ranges = Ranges(weights + beside, _value(of.small, places, grown))
+            held = ranges.reserved(VECTOR)
         else:
             held = weights + _value(of.reserved, places, grown) + (workspace + casts_reserved) + most_scores
         held = np.ceil(held * ratios[1])
@@ -132,9 +132,8 @@ def _figures(model: MemoryModel, group: Group, most: Group, rows: Mapping[str, n
         held = np.maximum(least, held)
         usual = is_usual(of.task, of.runtime, q, grown, places.run, rows["math"])
         share = model.widening(of, q, usual, VECTOR)
-        if of.reserved is None and correction is None:
-            more = 1.0 + share
-            return held, np.maximum(held, np.ceil(in_pages(large * more, small * more, VECTOR)))
+        if ranges is not None and correction is None:
+            return held, np.maximum(held, ranges.reserved(VECTOR, share))
         return held, held + np.ceil(held * share)
 
     places = _Places(group, rows)

@@ -54,16 +54,16 @@ class Totals(NamedTuple):
 
 
 class Ranges(NamedTuple):
-    """How far the ranges of the allocator's two pools are used, where segments grow. Bytes."""
+    """How far the ranges of the allocator's two pools are used, where segments grow: bytes, or columns of bytes."""
 
-    large: float
-    small: float
+    large: Any
+    small: Any
 
-    def reserved(self, widened: float = 0.0) -> float:
+    def reserved(self, ops: Operations, widened: Any = 0.0) -> Any:
         """In whole pages; `widened`: by which share more of them is used."""
         more = 1.0 + widened
-        value: float = in_pages(self.large * more, self.small * more, SCALAR)
-        return value
+        large, small = ops.ceil(self.large * more / LARGE_PAGE), ops.ceil(self.small * more / SMALL_PAGE)
+        return large * LARGE_PAGE + small * SMALL_PAGE
 
 
 def reserved_of(group: Group, terms: Terms, allocated: int, ranges: Ranges | None) -> int:
@@ -83,11 +83,6 @@ def totals_of(known: Known, context: Context, share: float) -> Totals:
     cache = ceil((known.reserved_bytes - known.allocated_bytes) * share)
     upper, least = known.reserved_upper_bytes + context.high_bytes, known.allocated_bytes + cache + context.bytes
     return Totals(known.allocated_bytes, known.reserved_bytes, context.bytes, upper, least)
-
-
-def in_pages(large: Any, small: Any, ops: Operations) -> Any:
-    """What is reserved where segments grow, of how far the ranges of the two pools are used."""
-    return ops.ceil(large / LARGE_PAGE) * LARGE_PAGE + ops.ceil(small / SMALL_PAGE) * SMALL_PAGE
 
 
 class Terms(NamedTuple):
@@ -128,13 +123,21 @@ class Terms(NamedTuple):
 
     def reserved(self, group: Group, ranges: Ranges | None) -> int:
         """Reserved bytes in the end. `ranges`: those of the group."""
+        value: float
         if ranges is not None:
-            value = ranges.reserved()
+            value = ranges.reserved(SCALAR)
         else:
             assert group.reserved is not None  # one or the other
             value = self.weights + self.value(group.reserved) + self.apart.workspace + self.apart.reserved
             value += reserved_scores(self.scores, SCALAR)
         return ceil(value * self.ratios[1] if self.ratios else value)
+
+    def widened(self, reserved: int, ranges: Ranges | None, share: float) -> int:
+        """Reserved bytes and a share of them; where segments grow, of how far they are used, and in whole pages."""
+        if ranges is not None and not self.ratios:
+            bound: int = ranges.reserved(SCALAR, share)
+            return max(reserved, bound)
+        return reserved + ceil(reserved * share)
 
     def value(self, law: Law) -> float:
         """What a law says beside the weights."""

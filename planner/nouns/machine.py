@@ -101,6 +101,12 @@ ALLOCATOR_VARIABLES = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")
 """Where torch's allocator is settled, the newer name first (torch 2.9)."""
 
 
+def allocator_settings(text: str) -> dict[str, str]:
+    """What such a variable says, by name; of what is said twice the last."""
+    pairs = (part.partition(":") for part in text.split(","))
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
 def maps_memory(system: str) -> bool:
     """Whether torch can have its segments grow (expandable_segments) on a system, by its name and release.
 

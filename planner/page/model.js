@@ -138,14 +138,22 @@ class MemoryModel {
     return Math.max(...Object.entries(group.phases).map(([name, law]) => this.allocatedIn(name, law, terms)));
   }
 
-  // What is reserved where segments grow, if so much more of their ranges were used.
+  // How far the ranges of the two pools are used where segments grow; asked for a total and for its bound.
+  ranges(group, terms) {
+    if (!terms.ranges) {
+      const beside = Object.entries(group.extents).map(
+        ([phase, law]) => this.value(terms, law) + this.extra(phase, terms),
+      );
+      terms.ranges = { large: terms.weights + Math.max(...beside), small: this.value(terms, group.small) };
+    }
+    return terms.ranges;
+  }
+
+  // What is reserved then, if so much more of them were used.
   pagesOf(group, terms, widened) {
-    const beside = Object.entries(group.extents).map(
-      ([phase, law]) => this.value(terms, law) + this.extra(phase, terms),
-    );
-    const more = 1 + widened,
-      large = (terms.weights + Math.max(...beside)) * more;
-    return inPages(large, LARGE_PAGE) + inPages(this.value(terms, group.small) * more, SMALL_PAGE);
+    const { large, small } = this.ranges(group, terms),
+      more = 1 + widened;
+    return inPages(large * more, LARGE_PAGE) + inPages(small * more, SMALL_PAGE);
   }
 
   reservedOf(group, terms, allocated) {

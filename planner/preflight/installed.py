@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from planner.catalog.gpus import same_card
-from planner.nouns.machine import ALLOCATOR_VARIABLES, Machine, maps_memory
+from planner.nouns.machine import ALLOCATOR_VARIABLES, Machine, allocator_settings, maps_memory
 from planner.nouns.plan import Plan
 from planner.nouns.request import Budget
 from planner.preflight.checks import FAIL, NO_GPU_NAMED, PASS, SKIP, WARN, Check
@@ -79,7 +79,7 @@ def check_allocator(environment: Mapping[str, str], system: str) -> Check | None
         action = f"Leave room: {FIXED_TAKE} may be reserved"
         return Check(name="allocator", status=WARN, found=found, action=action, figures={"system": system})
     for name in ALLOCATOR_VARIABLES:
-        settings = dict(part.strip().partition(":")[::2] for part in environment.get(name, "").split(","))
+        settings = allocator_settings(environment.get(name, ""))
         off = settings.get("expandable_segments") == "False"
         if off or settings.get("backend", "native") != "native":
             word = "expandable_segments:False" if off else f"backend:{settings['backend']}"

@@ -12,7 +12,7 @@ import platform
 
 import torch
 
-from planner.nouns.machine import ALLOCATOR_VARIABLES, maps_memory
+from planner.nouns.machine import ALLOCATOR_VARIABLES, allocator_settings, maps_memory
 from planner.runtime.cuda import out_of_memory
 
 SETTING = "expandable_segments"
@@ -28,9 +28,9 @@ def use_growing_segments(device: torch.device) -> bool:
     driver cannot map memory, or torch has another allocator, all stays as torch has it by default.
     """
     text = _settings()
-    settled = next((part for part in reversed(text.split(",")) if part.strip().startswith(SETTING + ":")), None)
+    settled = allocator_settings(text).get(SETTING)
     if settled is not None:
-        return settled.split(":", 1)[1].strip() == "True"
+        return settled == "True"
     if torch.cuda.get_allocator_backend() != "native" or not _maps_memory(device):
         return False
     _set(text, "True")
