@@ -308,16 +308,12 @@ def _others(rows: Sequence[Row], rest: np.ndarray, base: Mapping[Cell, float], l
 
     Of a cell those rows count that say most of it: usual ones, and of the capability that the generation is named for.
     """
-    best: dict[Cell, tuple[bool, bool]] = {}
-    found: dict[Cell, list[float]] = {}
+    found: dict[Cell, dict[tuple[bool, bool], list[float]]] = {}
     for row, value in zip(rows, rest, strict=True):
         cell = row.run.configuration.variant, row.shape
         rank = row.capability == GENERATIONS[row.group[3]], _is_usual(row)
-        if rank > best.get(cell, (False, False)):
-            best[cell], found[cell] = rank, []
-        if rank == best.setdefault(cell, rank):
-            found.setdefault(cell, []).append(float(value))
-    own = {cell: max(least, median(values)) for cell, values in found.items()}
+        found.setdefault(cell, {}).setdefault(rank, []).append(float(value))
+    own = {cell: max(least, median(ranked[max(ranked)])) for cell, ranked in found.items()}
     table = {}
     for cell, size in base.items():
         table[cell] = own[cell] if cell in own else max(least, size + _nearby(cell, own, base))
